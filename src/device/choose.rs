@@ -1,0 +1,187 @@
+//! Choosing a device.
+
+use std::fmt;
+#[cfg(feature = "gpu")]
+use std::sync::Arc;
+
+#[cfg(feature = "gpu")]
+use super::gpu;
+use crate::error::{Error, Result};
+use crate::ops::{AdapterKind, Target};
+
+/// A place to train: the CPU, the f64 reference on the CPU, or an open GPU.
+#[derive(Clone, Debug)]
+pub struct Device(pub(super) Kind);
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Cpu,
+    Reference,
+    #[cfg(feature = "gpu")]
+    Gpu(Arc<gpu::Context>, Target),
+}
+
+/// A device, and in one line why it was taken and how to take another.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The device.
+    pub device: Device,
+    /// Why it was taken.
+    pub reason: String,
+}
+
+impl Device {
+    /// The CPU, in f32.
+    pub fn cpu() -> Self {
+        Self(Kind::Cpu)
+    }
+
+    /// The CPU in f64: slower, and what every kernel is checked against.
+    pub fn reference() -> Self {
+        Self(Kind::Reference)
+    }
+
+    /// A hardware GPU if there is one, else the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the GPU's driver refuses.
+    pub fn auto() -> Result<Self> {
+        Ok(Self::choose("auto")?.device)
+    }
+
+    /// The first GPU; a software adapter where there is no hardware.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] where there is no adapter at all.
+    pub fn gpu() -> Result<Self> {
+        Ok(Self::choose("gpu")?.device)
+    }
+
+    /// The device of a request: `auto`, `cpu`, `gpu`, `reference`, an adapter's index in `kiln devices`, or a part of
+    /// its name.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] that lists the devices there are, where none fits.
+    pub fn choose(request: &str) -> Result<Choice> {
+        pollster::block_on(Self::choose_async(request))
+    }
+
+    /// [`Device::choose`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] that lists the devices there are, where none fits.
+    pub async fn choose_async(request: &str) -> Result<Choice> {
+        match request.trim().to_lowercase().as_str() {
+            "cpu" => Ok(Choice { device: Self::cpu(), reason: "asked for".into() }),
+            "reference" => Ok(Choice { device: Self::reference(), reason: "asked for".into() }),
+            #[cfg(feature = "gpu")]
+            _ => choose_adapter(request).await,
+            #[cfg(not(feature = "gpu"))]
+            "auto" => Ok(Choice { device: Self::cpu(), reason: "Kiln was built without its GPU backend".into() }),
+            #[cfg(not(feature = "gpu"))]
+            _ => Err(Error::NoDevice {
+                request: request.into(),
+                message: "Kiln was built without its GPU backend (feature `gpu`); there are: auto, cpu, reference"
+                    .into(),
+            }),
+        }
+    }
+
+    /// What ops may know of the device. The CPU counts as software: `kiln plan` prints kernels for it.
+    pub fn target(&self) -> Target {
+        match &self.0 {
+            Kind::Cpu | Kind::Reference => Target { kind: AdapterKind::Software },
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(_, target) => *target,
+        }
+    }
+
+    /// The same device with the kernels of another kind: how the kernels for GPUs are tested on a software adapter.
+    #[must_use]
+    pub fn with_kernels_for(self, kind: AdapterKind) -> Self {
+        match self.0 {
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(context, _) => Self(Kind::Gpu(context, Target { kind })),
+            other => {
+                let _ = kind;
+                Self(other)
+            }
+        }
+    }
+
+    /// Whether it is a GPU or a software adapter.
+    pub fn is_gpu(&self) -> bool {
+        !matches!(self.0, Kind::Cpu | Kind::Reference)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let threads = || std::thread::available_parallelism().map_or(1, usize::from);
+        match &self.0 {
+            Kind::Cpu => write!(f, "cpu ({} threads, f32)", threads()),
+            Kind::Reference => write!(f, "reference ({} threads, f64)", threads()),
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(context, _) => {
+                let s = context.summary();
+                write!(f, "{} ({}, {})", s.name, s.backend, s.device_type)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+async fn choose_adapter(request: &str) -> Result<Choice> {
+    let adapters = gpu::Adapter::list().await;
+    let opened = async |adapter: &gpu::Adapter, reason: String| -> Result<Choice> {
+        let target = Target { kind: adapter.summary().kind };
+        Ok(Choice { device: Device(Kind::Gpu(adapter.open().await?, target)), reason })
+    };
+    let wanted = request.trim().to_lowercase();
+    let first = adapters.first();
+    let hardware = first.filter(|a| !a.summary().is_software());
+    match (wanted.as_str(), hardware, first) {
+        ("auto", Some(gpu), _) => opened(gpu, "a hardware GPU; --device cpu takes the processor".into()).await,
+        ("auto", None, Some(software)) => {
+            let name = &software.summary().name;
+            let reason = format!("no hardware GPU found; --device gpu takes the software adapter {name}");
+            Ok(Choice { device: Device::cpu(), reason })
+        }
+        ("auto", None, None) => {
+            let reason = "no GPU found; `kiln devices` lists what there is".into();
+            Ok(Choice { device: Device::cpu(), reason })
+        }
+        ("gpu", _, Some(adapter)) if adapter.summary().is_software() => {
+            opened(adapter, "the software adapter, since no hardware GPU was found".into()).await
+        }
+        ("gpu", _, Some(adapter)) => opened(adapter, "asked for".into()).await,
+        _ => {
+            let index = wanted.parse::<usize>().ok();
+            let fits = |i: usize, a: &gpu::Adapter| match index {
+                Some(index) => i == index,
+                None => a.summary().name.to_lowercase().contains(&wanted) && wanted != "gpu",
+            };
+            match adapters.iter().enumerate().find(|(i, a)| fits(*i, a)) {
+                Some((_, adapter)) => opened(adapter, "asked for".into()).await,
+                None => Err(unknown(request, &adapters)),
+            }
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn unknown(request: &str, adapters: &[gpu::Adapter]) -> Error {
+    let words = ["auto", "cpu", "gpu", "reference"];
+    let names: Vec<&str> = adapters.iter().map(|a| a.summary().name.as_str()).collect();
+    let known: Vec<&str> = words.into_iter().chain(names.iter().copied()).collect();
+    let hint = match crate::suggest::nearest(request, &known) {
+        Some(name) if name != request => format!("did you mean {name:?}? "),
+        _ => String::new(),
+    };
+    let adapters = match names.as_slice() {
+        [] => "no adapter was found: install your GPU's Vulkan driver".to_string(),
+        names => names.iter().enumerate().map(|(i, n)| format!("{i} = {n}")).collect::<Vec<_>>().join(", "),
+    };
+    let message = format!("{hint}There are auto, cpu, gpu, reference, and by index or part of the name: {adapters}");
+    Error::NoDevice { request: request.into(), message }
+}

@@ -1,0 +1,196 @@
+//! The CPU executor: walks a plan's steps over slices, in f32 to train or in f64 as the reference.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::ops::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut};
+use crate::ops::{Io, Op};
+use crate::plan::{Buffer, BufferId, Place, Plan};
+use crate::tensor::{DType, Values};
+
+/// A buffer in host memory.
+#[derive(Debug)]
+enum Memory<T> {
+    Real(Vec<T>),
+    U32(Vec<u32>),
+    U8(Vec<u8>),
+}
+
+impl<T: Real> Memory<T> {
+    fn zeros(dtype: DType, len: usize) -> Self {
+        match dtype {
+            DType::F32 | DType::F64 => Self::Real(vec![T::zero(); len]),
+            DType::U32 => Self::U32(vec![0; len]),
+            DType::U8 => Self::U8(vec![0; len]),
+        }
+    }
+
+    fn empty() -> Self {
+        Self::Real(Vec::new())
+    }
+
+    fn fits(&self, buffer: &Buffer) -> bool {
+        match self {
+            Self::Real(v) => matches!(buffer.dtype, DType::F32 | DType::F64) && v.len() >= buffer.len,
+            Self::U32(v) => buffer.dtype == DType::U32 && v.len() >= buffer.len,
+            Self::U8(v) => buffer.dtype == DType::U8 && v.len() >= buffer.len,
+        }
+    }
+
+    fn slice(&self, range: &Range<usize>) -> Slice<'_, T> {
+        match self {
+            Self::Real(v) => Slice::Real(&v[range.clone()]),
+            Self::U32(v) => Slice::U32(&v[range.clone()]),
+            Self::U8(v) => Slice::U8(&v[range.clone()]),
+        }
+    }
+
+    fn slice_mut(&mut self, range: &Range<usize>) -> SliceMut<'_, T> {
+        match self {
+            Self::Real(v) => SliceMut::Real(&mut v[range.clone()]),
+            Self::U32(v) => SliceMut::U32(&mut v[range.clone()]),
+            Self::U8(_) => unreachable!("bytes are data at rest, which no op writes"),
+        }
+    }
+}
+
+/// Where an operand lies: the index of its buffer and the elements of it.
+type Operand = (usize, Range<usize>);
+
+#[derive(Debug)]
+struct LoadedStep {
+    op: Arc<dyn Op>,
+    io: Io,
+    inputs: Vec<Operand>,
+    outputs: Vec<Operand>,
+}
+
+/// Runs plans on the processor, in a thread pool of its own.
+#[derive(Debug)]
+pub struct Executor<T> {
+    memory: Vec<Memory<T>>,
+    session: HashMap<BufferId, usize>,
+    plans: Vec<Vec<LoadedStep>>,
+    pool: Arc<rayon::ThreadPool>,
+}
+
+/// Lets the generic executor call an op in its own float type.
+pub trait Float: Real {
+    /// Runs the op's CPU loop.
+    fn call(op: &dyn Op, args: CpuArgs<'_, Self>);
+}
+
+impl Float for f32 {
+    fn call(op: &dyn Op, args: CpuArgs<'_, Self>) {
+        CpuOp::<Self>::cpu(op, args);
+    }
+}
+
+impl Float for f64 {
+    fn call(op: &dyn Op, args: CpuArgs<'_, Self>) {
+        CpuOp::<Self>::cpu(op, args);
+    }
+}
+
+impl<T: Float> Executor<T> {
+    /// An executor that runs on `threads` threads; 0 takes all of the processor's.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the system gives no threads.
+    pub fn new(threads: usize) -> Result<Self> {
+        let name = |i| format!("kiln-{i}");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
+        let pool = pool.map_err(|e| Error::Device { device: "cpu".into(), message: format!("no threads: {e}") })?;
+        Ok(Self { memory: Vec::new(), session: HashMap::new(), plans: Vec::new(), pool: Arc::new(pool) })
+    }
+
+    /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
+    /// zeros.
+    pub fn allocate(&mut self, buffer: &Buffer) {
+        match self.session.get(&buffer.id) {
+            Some(&index) if self.memory[index].fits(buffer) => {}
+            Some(&index) => self.memory[index] = Memory::zeros(buffer.dtype, buffer.len),
+            None => {
+                self.session.insert(buffer.id, self.memory.len());
+                self.memory.push(Memory::zeros(buffer.dtype, buffer.len));
+            }
+        }
+    }
+
+    /// Writes elements from the start of a buffer on, rounded to this executor's float.
+    pub fn write(&mut self, id: BufferId, values: &Values) {
+        let memory = &mut self.memory[self.session[&id]];
+        match (memory, values) {
+            (Memory::U32(to), Values::U32(from)) => to[..from.len()].copy_from_slice(from),
+            (Memory::U8(to), Values::U8(from)) => to[..from.len()].copy_from_slice(from),
+            (Memory::Real(to), Values::F64(from)) => to.iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(x)),
+            (Memory::Real(to), Values::F32(from)) => {
+                to.iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(f64::from(x)));
+            }
+            (_, values) => panic!("{id} does not hold {}", values.dtype()),
+        }
+    }
+
+    /// Elements of a buffer: floats as f64.
+    pub fn read(&self, id: BufferId, range: Range<usize>) -> Values {
+        match &self.memory[self.session[&id]] {
+            Memory::Real(v) => Values::F64(v[range].iter().map(|x| x.f64()).collect()),
+            Memory::U32(v) => Values::U32(v[range].to_vec()),
+            Memory::U8(v) => Values::U8(v[range].to_vec()),
+        }
+    }
+
+    /// Makes a plan ready to run; its session buffers must be allocated. Returns its number.
+    pub fn load(&mut self, plan: &Plan) -> usize {
+        let mut own = HashMap::new();
+        for buffer in plan.buffers.iter().filter(|b| b.id.is_plans_own()) {
+            own.insert(buffer.id, self.memory.len());
+            self.memory.push(match buffer.id {
+                BufferId::Constants => Memory::Real(plan.constants.iter().map(|&x| T::of(x)).collect()),
+                _ => Memory::zeros(buffer.dtype, buffer.len),
+            });
+        }
+        let index = |id: &BufferId| *own.get(id).or_else(|| self.session.get(id)).expect("allocated before loading");
+        let operands = |places: &[Place]| places.iter().map(|p| (index(&p.buffer), p.range.clone())).collect();
+        let steps = plan.steps.iter().map(|step| LoadedStep {
+            op: step.op.clone(),
+            io: step.io.clone(),
+            inputs: operands(&step.inputs),
+            outputs: operands(&step.outputs),
+        });
+        self.plans.push(steps.collect());
+        self.plans.len() - 1
+    }
+
+    /// Frees all plans; their numbers are void.
+    pub fn forget_plans(&mut self) {
+        self.plans.clear();
+        let kept: Vec<usize> = self.session.values().copied().collect();
+        let plans_own = self.memory.iter_mut().enumerate().filter(|(index, _)| !kept.contains(index));
+        plans_own.for_each(|(_, memory)| *memory = Memory::empty());
+    }
+
+    /// Runs a plan `times` times.
+    pub fn run(&mut self, plan: usize, times: usize) {
+        let (pool, steps, memory) = (self.pool.clone(), &self.plans[plan], &mut self.memory);
+        pool.install(|| {
+            for step in std::iter::repeat_n(steps, times).flatten() {
+                run_step(step, memory);
+            }
+        });
+    }
+}
+
+/// Runs one step. The buffers written are moved out of the list for as long, so that the rest can be read.
+fn run_step<T: Float>(step: &LoadedStep, memory: &mut [Memory<T>]) {
+    let mut written: Vec<Memory<T>> =
+        step.outputs.iter().map(|(index, _)| std::mem::replace(&mut memory[*index], Memory::empty())).collect();
+    let inputs: Vec<Slice<'_, T>> = step.inputs.iter().map(|(index, range)| memory[*index].slice(range)).collect();
+    let outputs = written.iter_mut().zip(&step.outputs).map(|(w, (_, range))| w.slice_mut(range)).collect();
+    T::call(&*step.op, CpuArgs { io: &step.io, inputs: &inputs, outputs });
+    for ((index, _), written) in step.outputs.iter().zip(written) {
+        memory[*index] = written;
+    }
+}

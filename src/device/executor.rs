@@ -1,0 +1,136 @@
+//! One face for all executors.
+
+use std::ops::Range;
+
+use super::choose::{Device, Kind};
+use super::cpu;
+#[cfg(feature = "gpu")]
+use super::gpu;
+use crate::error::Result;
+use crate::plan::{Buffer, BufferId, Plan};
+use crate::tensor::Values;
+
+/// Runs plans on a device and keeps the session's buffers there.
+#[derive(Debug)]
+pub struct Executor(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Cpu(cpu::Executor<f32>),
+    Reference(cpu::Executor<f64>),
+    #[cfg(feature = "gpu")]
+    Gpu(Box<gpu::Executor>),
+}
+
+/// Runs of a plan between two looks at the clock on the wall.
+const CPU_RUNS: usize = 16;
+
+macro_rules! on_cpu_or_gpu {
+    ($inner:expr, $cpu:ident => $on_cpu:expr, $gpu:ident => $on_gpu:expr) => {
+        match $inner {
+            Inner::Cpu($cpu) => $on_cpu,
+            Inner::Reference($cpu) => $on_cpu,
+            #[cfg(feature = "gpu")]
+            Inner::Gpu($gpu) => $on_gpu,
+        }
+    };
+}
+
+impl Executor {
+    /// An executor on a device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the system gives no threads.
+    pub fn new(device: &Device) -> Result<Self> {
+        Ok(Self(match &device.0 {
+            Kind::Cpu => Inner::Cpu(cpu::Executor::new(0)?),
+            Kind::Reference => Inner::Reference(cpu::Executor::new(0)?),
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(context, target) => Inner::Gpu(Box::new(gpu::Executor::new(context.clone(), *target))),
+        }))
+    }
+
+    /// Fixes how many runs of a plan go to the device at once; `None`, the default, lets it choose. The result is the
+    /// same to the bit.
+    pub fn set_steps_per_submit(&mut self, steps: Option<usize>) {
+        on_cpu_or_gpu!(&mut self.0, _cpu => { let _ = steps; }, gpu => gpu.set_steps_per_submit(steps));
+    }
+
+    /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
+    /// zeros.
+    ///
+    /// # Errors
+    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room for it.
+    pub fn allocate(&mut self, buffer: &Buffer) -> Result<()> {
+        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.allocate(buffer); Ok(()) }, gpu => gpu.allocate(buffer))
+    }
+
+    /// Writes elements from the start of a buffer on; floats are rounded to the device's.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses.
+    pub fn write(&mut self, id: BufferId, values: &Values) -> Result<()> {
+        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.write(id, values); Ok(()) }, gpu => gpu.write(id, values))
+    }
+
+    /// Elements of a buffer, once everything asked for has run: floats as f32 or f64.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses or is lost.
+    pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
+        on_cpu_or_gpu!(&mut self.0, cpu => Ok(cpu.read(id, range)), gpu => gpu.read(id, range).await)
+    }
+
+    /// What elements of a buffer were lately; `None` while the device has not answered. Never waits.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses or is lost.
+    pub fn peek(&mut self, id: BufferId, range: Range<usize>) -> Result<Option<Values>> {
+        on_cpu_or_gpu!(&mut self.0, cpu => Ok(Some(cpu.read(id, range))), gpu => gpu.peek(id, range))
+    }
+
+    /// Forgets what [`Executor::peek`] asked for, before it is out of date.
+    pub fn forget_peek(&mut self) {
+        on_cpu_or_gpu!(&mut self.0, _cpu => {}, gpu => gpu.forget_peek());
+    }
+
+    /// Makes a plan ready to run, with the session's buffers that it needs. Returns its number.
+    ///
+    /// # Errors
+    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room, or does not compile a kernel.
+    pub fn load(&mut self, plan: &Plan) -> Result<usize> {
+        for buffer in plan.buffers.iter().filter(|b| !b.id.is_plans_own()) {
+            self.allocate(buffer)?;
+        }
+        on_cpu_or_gpu!(&mut self.0, cpu => Ok(cpu.load(plan)), gpu => gpu.load(plan))
+    }
+
+    /// Frees all plans; their numbers are void.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost.
+    pub fn forget_plans(&mut self) -> Result<()> {
+        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.forget_plans(); Ok(()) }, gpu => gpu.forget_plans())
+    }
+
+    /// Starts some of the `remaining` runs of a plan and returns how many.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
+    pub fn run_some(&mut self, plan: usize, remaining: usize) -> Result<usize> {
+        let runs = remaining.min(CPU_RUNS);
+        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.run(plan, runs); Ok(runs) }, gpu => gpu.run_some(plan, remaining))
+    }
+
+    /// Starts `times` runs of a plan.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
+    pub fn run(&mut self, plan: usize, times: usize) -> Result<()> {
+        let mut done = 0;
+        while done < times {
+            done += self.run_some(plan, times - done)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! An open device: its queue, its compiled pipelines and the first error it reported.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use super::adapter::AdapterSummary;
+use crate::error::{Error, Result};
+use crate::ops::Dispatch;
+use crate::plan::Buffer;
+
+/// The first failure that the device reported and nobody has asked for yet, in words for the user.
+pub(super) type Failure = Arc<Mutex<Option<String>>>;
+
+/// Notes an error that wgpu reports outside any scope: Kiln has none, so that is every error.
+pub(super) fn note(failure: &Failure, error: &wgpu::Error) {
+    let words = match error {
+        wgpu::Error::OutOfMemory { .. } => "out of memory; take smaller batches or a smaller model".to_string(),
+        wgpu::Error::Validation { description, .. } => format!("refused a command: {description}"),
+        wgpu::Error::Internal { description, .. } => format!("failed inside: {description}"),
+    };
+    failure.lock().expect("never poisoned").get_or_insert(words);
+}
+
+/// What makes a pipeline: module, entry point and constants.
+type PipelineKey = (&'static str, &'static str, Vec<(&'static str, u64)>);
+
+/// An open device that plans can run on.
+pub struct Context {
+    pub(super) summary: AdapterSummary,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) limits: wgpu::Limits,
+    pub(super) failure: Failure,
+    pub(super) modules: Mutex<HashMap<&'static str, wgpu::ShaderModule>>,
+    pub(super) pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("summary", &self.summary).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// What the adapter is.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// The first error that the device reported since the last call.
+    pub(super) fn check(&self, doing: &str) -> Result<()> {
+        match self.failure.lock().expect("never poisoned").take() {
+            Some(words) => Err(self.error(format!("{doing}: {words}"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn error(&self, message: impl Into<String>) -> Error {
+        Error::Device { device: self.summary.name.clone(), message: message.into() }
+    }
+
+    /// The pipeline of a launch, compiled at its first use.
+    pub(super) fn pipeline(&self, launch: &Dispatch) -> wgpu::ComputePipeline {
+        let constants = launch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        let key = (launch.module.stem, launch.entry, constants);
+        let mut pipelines = self.pipelines.lock().expect("never poisoned");
+        pipelines.entry(key).or_insert_with(|| self.compile(launch)).clone()
+    }
+
+    fn compile(&self, launch: &Dispatch) -> wgpu::ComputePipeline {
+        let mut modules = self.modules.lock().expect("never poisoned");
+        let module = modules.entry(launch.module.stem).or_insert_with(|| {
+            self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(launch.module.stem),
+                source: wgpu::ShaderSource::Wgsl(launch.module.text().into()),
+            })
+        });
+        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(launch.entry),
+            layout: None,
+            module,
+            entry_point: Some(launch.entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &launch.constants,
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        })
+    }
+
+    /// A buffer that kernels read and write and the host copies to and from.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device allows no buffer or binding of that size.
+    pub(super) fn buffer(&self, buffer: &Buffer) -> Result<wgpu::Buffer> {
+        let needed = (buffer.len_bytes() as u64).max(4).next_multiple_of(super::ALIGNMENT);
+        let limit = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        if needed > limit {
+            return Err(Error::Limit {
+                device: self.summary.name.clone(),
+                what: format!("the buffer of {}", buffer.id),
+                needed,
+                limit,
+                advice: "keep pixels as bytes, take fewer samples or smaller batches, or train on the CPU",
+            });
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let label = buffer.id.to_string();
+        let made = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&label),
+            size: needed,
+            usage,
+            mapped_at_creation: false,
+        });
+        self.check(&format!("making the buffer of {label}, {needed} bytes"))?;
+        Ok(made)
+    }
+}

@@ -1,0 +1,242 @@
+//! The GPU executor: compiles a plan's launches once and replays them through wgpu.
+
+mod adapter;
+mod context;
+mod readback;
+mod replay;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use adapter::{Adapter, AdapterSummary};
+pub use context::Context;
+
+use crate::error::Result;
+use crate::ops::{Binding, Target};
+use crate::plan::{Buffer, BufferId, Place, Plan};
+use crate::tensor::{DType, Values};
+
+/// Bindings start at multiples of this many bytes, which every device allows.
+const ALIGNMENT: u64 = 256;
+
+#[derive(Debug)]
+struct DeviceBuffer {
+    layout: Buffer,
+    buffer: wgpu::Buffer,
+}
+
+/// One launch of a loaded plan.
+#[derive(Debug)]
+struct Launch {
+    pipeline: wgpu::ComputePipeline,
+    bindings: Vec<Bound>,
+    workgroups: [u32; 3],
+}
+
+/// What a launch binds.
+#[derive(Debug)]
+enum Bound {
+    Place(Place),
+    /// The bytes of the plan's uniform buffer.
+    Params(Range<u64>),
+}
+
+#[derive(Debug)]
+struct LoadedPlan {
+    name: String,
+    own: HashMap<BufferId, DeviceBuffer>,
+    uniforms: wgpu::Buffer,
+    launches: Vec<Launch>,
+    /// One a launch, made when the session's buffers last changed.
+    bind_groups: Vec<wgpu::BindGroup>,
+    generation: u64,
+    pace: replay::Pace,
+}
+
+/// Runs plans on a GPU.
+#[derive(Debug)]
+pub struct Executor {
+    context: Arc<Context>,
+    target: Target,
+    session: HashMap<BufferId, DeviceBuffer>,
+    /// Counts the session's buffers made, so that plans know when to bind anew.
+    generation: u64,
+    plans: Vec<LoadedPlan>,
+    flight: replay::Flight,
+    peek: Option<readback::Peek>,
+}
+
+impl Executor {
+    /// An executor on an open device, with the kernels for a kind of adapter.
+    pub fn new(context: Arc<Context>, target: Target) -> Self {
+        let (session, plans, flight) = (HashMap::new(), Vec::new(), replay::Flight::default());
+        Self { context, target, session, generation: 0, plans, flight, peek: None }
+    }
+
+    /// Fixes how many runs of a plan go to one submit; `None`, the default, takes as many as fit some 20 ms.
+    pub fn set_steps_per_submit(&mut self, steps: Option<usize>) {
+        self.flight.fixed = steps;
+    }
+
+    /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
+    /// zeros.
+    ///
+    /// # Errors
+    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room for it.
+    pub fn allocate(&mut self, layout: &Buffer) -> Result<()> {
+        let same_rows = |b: &Buffer| layout.dtype != DType::U8 || b.row_len == layout.row_len;
+        let fits = |b: &Buffer| b.dtype == layout.dtype && b.len >= layout.len && same_rows(b);
+        if self.session.get(&layout.id).is_some_and(|b| fits(&b.layout)) {
+            return Ok(());
+        }
+        let buffer = self.context.buffer(layout)?;
+        self.session.insert(layout.id, DeviceBuffer { layout: layout.clone(), buffer });
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Writes elements from the start of a buffer on; doubles are rounded.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses.
+    pub fn write(&mut self, id: BufferId, values: &Values) -> Result<()> {
+        let target = &self.session[&id];
+        assert!(values.len() <= target.layout.len, "{} elements into {id} of {}", values.len(), target.layout.len);
+        let rounded;
+        let padded;
+        let bytes: &[u8] = match values {
+            Values::F32(v) => bytemuck::cast_slice(v),
+            Values::U32(v) => bytemuck::cast_slice(v),
+            Values::F64(_) => {
+                rounded = values.to_f32();
+                bytemuck::cast_slice(&rounded)
+            }
+            Values::U8(v) if target.layout.row_len.is_multiple_of(4) => v,
+            Values::U8(v) => {
+                padded = pad_rows(v, target.layout.row_len);
+                &padded
+            }
+        };
+        if !bytes.is_empty() {
+            self.context.queue.write_buffer(&target.buffer, 0, bytes);
+        }
+        self.context.check(&format!("writing {id}"))
+    }
+
+    /// Makes a plan ready to run; its session buffers must be allocated. Returns its number.
+    ///
+    /// # Errors
+    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room, or does not compile a kernel.
+    pub fn load(&mut self, plan: &Plan) -> Result<usize> {
+        let mut own = HashMap::new();
+        for layout in plan.buffers.iter().filter(|b| b.id.is_plans_own()) {
+            let buffer = self.context.buffer(layout)?;
+            if layout.id == BufferId::Constants {
+                let numbers: Vec<f32> = plan.constants.iter().map(|&x| x as f32).collect();
+                self.context.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&numbers));
+            }
+            own.insert(layout.id, DeviceBuffer { layout: layout.clone(), buffer });
+        }
+        let (mut uniforms, mut launches): (Vec<u8>, Vec<Launch>) = Default::default();
+        for step in &plan.steps {
+            for dispatch in step.op.gpu(&step.io, &self.target) {
+                let start = uniforms.len() as u64;
+                uniforms.extend(dispatch.params.to_bytes());
+                let bind = |binding: &Binding| match *binding {
+                    Binding::Input(i) => Bound::Place(step.inputs[i].clone()),
+                    Binding::Output(i) => Bound::Place(step.outputs[i].clone()),
+                    Binding::Params => Bound::Params(start..uniforms.len() as u64),
+                };
+                let bindings = dispatch.bindings.iter().map(bind).collect();
+                let pipeline = self.context.pipeline(&dispatch);
+                launches.push(Launch { pipeline, bindings, workgroups: dispatch.workgroups });
+                uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize), 0);
+            }
+        }
+        let uniforms = self.uniform_buffer(&uniforms);
+        self.context.check(&format!("preparing the plan {:?}", plan.name))?;
+        let (name, pace) = (plan.name.clone(), replay::Pace::default());
+        self.plans.push(LoadedPlan { name, own, uniforms, launches, bind_groups: Vec::new(), generation: 0, pace });
+        Ok(self.plans.len() - 1)
+    }
+
+    /// Frees all plans; their numbers are void.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost.
+    pub fn forget_plans(&mut self) -> Result<()> {
+        self.land(0)?;
+        self.plans.clear();
+        Ok(())
+    }
+
+    fn uniform_buffer(&self, bytes: &[u8]) -> wgpu::Buffer {
+        let buffer = self.context.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: (bytes.len() as u64).max(ALIGNMENT),
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        if !bytes.is_empty() {
+            self.context.queue.write_buffer(&buffer, 0, bytes);
+        }
+        buffer
+    }
+
+    /// Makes a plan's bind groups, unless the session's buffers are still those it is bound to.
+    fn bind(&mut self, plan: usize) -> Result<()> {
+        let loaded = &self.plans[plan];
+        if loaded.bind_groups.len() == loaded.launches.len() && loaded.generation == self.generation {
+            return Ok(());
+        }
+        let bind_groups = loaded.launches.iter().map(|launch| {
+            let entries: Vec<_> = launch.bindings.iter().zip(0..).map(|(b, i)| self.entry(loaded, b, i)).collect();
+            self.context.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &launch.pipeline.get_bind_group_layout(0),
+                entries: &entries,
+            })
+        });
+        let bind_groups = bind_groups.collect();
+        self.context.check(&format!("binding the plan {:?}", loaded.name))?;
+        let loaded = &mut self.plans[plan];
+        (loaded.bind_groups, loaded.generation) = (bind_groups, self.generation);
+        Ok(())
+    }
+
+    fn entry<'a>(&'a self, plan: &'a LoadedPlan, bound: &Bound, binding: u32) -> wgpu::BindGroupEntry<'a> {
+        let (buffer, range) = match bound {
+            Bound::Params(range) => (&plan.uniforms, range.clone()),
+            Bound::Place(place) => {
+                let made = plan.own.get(&place.buffer).unwrap_or_else(|| &self.session[&place.buffer]);
+                (&made.buffer, binding_range(place, made.buffer.size()))
+            }
+        };
+        let size = std::num::NonZeroU64::new(range.end - range.start);
+        let resource = wgpu::BufferBinding { buffer, offset: range.start, size };
+        wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(resource) }
+    }
+}
+
+/// The bytes that a place binds: a segment of an arena, rounded up to the 16 that a vec4 needs; elsewhere the whole
+/// buffer, so that a kernel that writes past its output is caught by what the tests have put there.
+fn binding_range(place: &Place, size: u64) -> Range<u64> {
+    match place.buffer {
+        BufferId::Params | BufferId::Grads | BufferId::Constants => {
+            let (start, end) = (4 * place.range.start as u64, 4 * place.range.end as u64);
+            start..end.max(start + 4).next_multiple_of(16).min(size)
+        }
+        _ => 0..size,
+    }
+}
+
+/// Rows of bytes, each filled up to whole words.
+fn pad_rows(bytes: &[u8], row_len: usize) -> Vec<u8> {
+    let mut padded = Vec::with_capacity(bytes.len() / row_len * row_len.next_multiple_of(4));
+    for row in bytes.chunks(row_len) {
+        padded.extend_from_slice(row);
+        padded.resize(padded.len().next_multiple_of(4), 0);
+    }
+    padded
+}

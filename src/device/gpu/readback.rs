@@ -1,0 +1,89 @@
+//! Reading buffers back: waiting for the device, or in passing.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_intrusive::channel::shared::oneshot_channel;
+
+use super::Executor;
+use crate::error::Result;
+use crate::plan::BufferId;
+use crate::tensor::{DType, Values};
+
+/// A copy under way that nobody waits for.
+#[derive(Debug)]
+pub(super) struct Peek {
+    id: BufferId,
+    staging: wgpu::Buffer,
+    ready: Arc<AtomicBool>,
+}
+
+impl Executor {
+    /// Elements of a buffer, once everything submitted has run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses or is lost.
+    pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
+        self.land(0)?;
+        let staging = self.stage(id, &range);
+        let (sender, receiver) = oneshot_channel();
+        // The receiver is awaited below, so a failed send only means that this future was dropped.
+        staging.map_async(wgpu::MapMode::Read, .., move |mapped| drop(sender.send(mapped)));
+        self.wait(None)?;
+        let mapped = receiver.receive().await;
+        if !matches!(mapped, Some(Ok(()))) {
+            return Err(self.context.error(format!("{id} could not be read back; the device may be lost")));
+        }
+        self.unpack(id, &staging)
+    }
+
+    /// What elements of a buffer were lately, if a copy has come in; else starts one and returns `None`. Never waits.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses or is lost.
+    pub fn peek(&mut self, id: BufferId, range: Range<usize>) -> Result<Option<Values>> {
+        match self.peek.take() {
+            Some(peek) if peek.ready.load(Ordering::Acquire) => self.unpack(peek.id, &peek.staging).map(Some),
+            Some(peek) => {
+                self.peek = Some(peek);
+                Ok(None)
+            }
+            None => {
+                let (staging, ready) = (self.stage(id, &range), Arc::new(AtomicBool::new(false)));
+                let done = ready.clone();
+                staging.map_async(wgpu::MapMode::Read, .., move |mapped| done.store(mapped.is_ok(), Ordering::Release));
+                self.peek = Some(Peek { id, staging, ready });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Forgets a copy under way, before what it shows is out of date.
+    pub fn forget_peek(&mut self) {
+        self.peek = None;
+    }
+
+    /// Submits a copy of elements of a buffer to one that the host can map.
+    fn stage(&self, id: BufferId, range: &Range<usize>) -> wgpu::Buffer {
+        let (start, size) = (4 * range.start as u64, 4 * range.len().max(1) as u64);
+        let staging = self.context.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&self.session[&id].buffer, start, &staging, 0, size);
+        self.context.queue.submit([encoder.finish()]);
+        staging
+    }
+
+    fn unpack(&self, id: BufferId, staging: &wgpu::Buffer) -> Result<Values> {
+        let view = staging.get_mapped_range(..).map_err(|e| self.context.error(format!("{id}: {e}")))?;
+        Ok(match self.session[&id].layout.dtype {
+            DType::U32 => Values::U32(bytemuck::pod_collect_to_vec(&view)),
+            _ => Values::F32(bytemuck::pod_collect_to_vec(&view)),
+        })
+    }
+}

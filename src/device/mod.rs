@@ -1,0 +1,10 @@
+//! Where plans run: the CPU, the f64 reference, or a GPU through wgpu.
+
+mod choose;
+mod cpu;
+mod executor;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+
+pub use choose::{Choice, Device};
+pub use executor::Executor;

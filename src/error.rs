@@ -1,0 +1,126 @@
+//! The one error type of the library.
+
+use std::path::PathBuf;
+
+/// A `Result` whose error is Kiln's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong in the library. Each message says what was found, what was expected and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Shapes or types that do not fit together; the text names the op or layer and both sides.
+    #[error("{op}: {message}")]
+    Shape {
+        /// The op, layer or function that refused its operands.
+        op: String,
+        /// What it was given and what it expects.
+        message: String,
+    },
+    /// An argument out of its range.
+    #[error("{name}: {message}")]
+    Argument {
+        /// The argument or option, as the caller wrote it.
+        name: String,
+        /// What it was given and what it expects.
+        message: String,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: {message}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was found, what was expected, and what to do.
+        message: String,
+    },
+    /// The operating system refused to read or write a file.
+    #[error("{}: {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A named data set could not be found or fetched.
+    #[error("{set}: {message}")]
+    Data {
+        /// The data set's name.
+        set: String,
+        /// What was tried and what to put where.
+        message: String,
+    },
+    /// No device fits the request.
+    #[error("device {request:?}: {message}")]
+    NoDevice {
+        /// The request, as the caller wrote it.
+        request: String,
+        /// What there is instead and how to take it.
+        message: String,
+    },
+    /// The device refused a command, ran out of memory or was lost.
+    #[error("{device}: {message}")]
+    Device {
+        /// The adapter's name.
+        device: String,
+        /// What failed and what to do.
+        message: String,
+    },
+    /// More than a limit of the device.
+    #[error("{device}: {what} needs {needed}, the device's limit is {limit}: {advice}")]
+    Limit {
+        /// The adapter's name.
+        device: String,
+        /// What needed it.
+        what: String,
+        /// The amount asked for.
+        needed: u64,
+        /// The most that the device has.
+        limit: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The loss became NaN or infinite.
+    #[error(
+        "epoch {epoch}, step {step}: the loss is {value}: lower the learning rate, or check the data for values far outside [-1, 1]"
+    )]
+    NotFinite {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step within the epoch, from 1.
+        step: usize,
+        /// The loss.
+        value: f64,
+    },
+    /// The model is not ready for the call.
+    #[error("{model}: {message}")]
+    Model {
+        /// The model's name.
+        model: String,
+        /// What is missing and which call provides it.
+        message: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Shape`] of `op`.
+    pub fn shape(op: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Shape { op: op.into(), message: message.into() }
+    }
+
+    /// An [`Error::Argument`] named `name`.
+    pub fn argument(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Argument { name: name.into(), message: message.into() }
+    }
+
+    /// An [`Error::Format`] of the file at `path`.
+    pub fn format(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self::Format { path: path.into(), message: message.into() }
+    }
+
+    /// Wraps a system error; for `map_err`: `File::open(p).map_err(Error::io(p, "open"))`.
+    pub fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.into(), action, source }
+    }
+}

@@ -1,0 +1,30 @@
+//! Kiln trains neural networks with compute shaders.
+#![warn(missing_docs)]
+
+pub mod check;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod graph;
+pub mod nn;
+pub mod ops;
+pub mod plan;
+pub mod random;
+mod suggest;
+pub mod tensor;
+pub mod train;
+
+pub use error::{Error, Result};
+pub use tensor::{DType, Shape, Tensor, Values};
+
+/// Everything that a program that trains needs.
+pub mod prelude {
+    pub use crate::data::Dataset;
+    pub use crate::device::Device;
+    pub use crate::error::{Error, Result};
+    pub use crate::nn::layers::{Dense, Flatten, Layer};
+    pub use crate::nn::optimizer::{Adam, Optimizer, RmsProp, Sgd};
+    pub use crate::nn::{Activation, Loss, Metric, Sequential};
+    pub use crate::tensor::{Shape, Tensor};
+    pub use crate::train::{Fit, History, Logs};
+}

@@ -1,0 +1,17 @@
+//! An activation as a layer of its own, <https://keras.io/api/layers/core_layers/activation/>.
+
+use super::Layer;
+use crate::error::Result;
+use crate::graph::Id;
+use crate::nn::{Activation, Scope};
+
+/// y = activation(x), any shape: `model.add(Activation::Relu)`.
+impl Layer for Activation {
+    fn kind(&self) -> &'static str {
+        "Activation"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        self.apply(scope.graph, x)
+    }
+}

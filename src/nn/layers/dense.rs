@@ -1,0 +1,55 @@
+//! A densely connected layer, <https://keras.io/api/layers/core_layers/dense/>.
+
+use super::Layer;
+use crate::error::{Error, Result};
+use crate::graph::Id;
+use crate::nn::{Activation, Initializer, Scope};
+use crate::ops::binary::Binary;
+use crate::ops::matmul::MatMul;
+
+/// y = activation(x kernel + bias): from (batch, ..., inputs) to (batch, ..., units).
+///
+/// The kernel (inputs, units) starts Glorot-uniform, the bias (units,) at zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Dense {
+    units: usize,
+    activation: Activation,
+}
+
+impl Dense {
+    /// A layer of this many units, without an activation.
+    pub fn new(units: usize) -> Self {
+        Self { units, activation: Activation::Linear }
+    }
+
+    /// Sets the activation.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+}
+
+impl Layer for Dense {
+    fn kind(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        let shape = scope.graph.shape(x).clone();
+        let layer = || format!("layer {:?}", scope.layer);
+        if self.units == 0 {
+            return Err(Error::shape(layer(), "0 units make nothing; give 1 or more"));
+        }
+        if shape.rank() < 2 {
+            let message = "expected samples of one or more axes, was given single numbers";
+            return Err(Error::shape(layer(), message));
+        }
+        let inputs = shape[shape.rank() - 1];
+        let kernel = scope.parameter("kernel", [inputs, self.units], Initializer::GlorotUniform)?;
+        let bias = scope.parameter("bias", [self.units], Initializer::Zeros)?;
+        let product = scope.graph.apply(MatMul::new(false, false), &[x, kernel])?;
+        let sum = scope.graph.apply(Binary::Add, &[product, bias])?;
+        self.activation.apply(scope.graph, sum)
+    }
+}

@@ -1,0 +1,24 @@
+//! Samples as rows, <https://keras.io/api/layers/reshaping_layers/flatten/>.
+
+use super::Layer;
+use crate::error::Result;
+use crate::graph::Id;
+use crate::nn::Scope;
+use crate::ops::reshape::Reshape;
+
+/// From (batch, a, b, ...) to (batch, a * b * ...). Nothing is moved.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn kind(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        let shape = scope.graph.shape(x);
+        let row = shape[1..].iter().product();
+        let flat = Reshape([shape[0], row].into());
+        scope.graph.apply(flat, &[x])
+    }
+}

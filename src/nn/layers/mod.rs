@@ -1,0 +1,60 @@
+//! Layers, one a file. A layer of one's own implements [`Layer`].
+
+mod activation;
+mod dense;
+mod flatten;
+
+use std::fmt::Debug;
+
+pub use dense::Dense;
+pub use flatten::Flatten;
+
+use super::Scope;
+use crate::error::Result;
+use crate::graph::Id;
+
+/// A part of a model: from a batch of inputs to a batch of outputs.
+pub trait Layer: Debug + Send + Sync {
+    /// The layer's type, as the summary prints it: `Dense`.
+    fn kind(&self) -> &'static str;
+
+    /// Applies the layer to a batch: the first axis of `x` is the samples'.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the layer does not take such an input.
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id>;
+
+    /// The name that its maker gave it; without one the model makes one from the type, as Keras does: `dense_1`.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Gives the layer a name.
+    fn named(self, name: impl Into<String>) -> Named<Self>
+    where
+        Self: Sized,
+    {
+        Named { layer: self, name: name.into() }
+    }
+}
+
+/// A layer with a name: see [`Layer::named`].
+#[derive(Clone, Debug)]
+pub struct Named<L> {
+    layer: L,
+    name: String,
+}
+
+impl<L: Layer> Layer for Named<L> {
+    fn kind(&self) -> &'static str {
+        self.layer.kind()
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        self.layer.call(scope, x)
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+}

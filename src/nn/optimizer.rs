@@ -1,0 +1,36 @@
+//! Optimizers by Keras' names.
+
+use crate::error::{Error, Result};
+
+pub use crate::ops::adam::Adam;
+pub use crate::ops::optimizer::{Optimizer, SCALARS};
+pub use crate::ops::rmsprop::RmsProp;
+pub use crate::ops::sgd::Sgd;
+
+const NAMES: [&str; 3] = ["sgd", "rmsprop", "adam"];
+
+/// The optimizer of Keras' name with Keras' defaults: `sgd`, `rmsprop` or `adam`.
+///
+/// # Errors
+/// [`Error::Argument`] that lists the names, and the likeliest one.
+pub fn by_name(name: &str) -> Result<Box<dyn Optimizer>> {
+    match name.to_lowercase().as_str() {
+        "sgd" => Ok(Box::new(Sgd::default())),
+        "rmsprop" => Ok(Box::new(RmsProp::default())),
+        "adam" => Ok(Box::new(Adam::default())),
+        _ => Err(Error::argument("optimizer", crate::suggest::unknown(name, &NAMES))),
+    }
+}
+
+/// That the optimizer's settings are in their ranges and its learning rate can train.
+///
+/// # Errors
+/// [`Error::Argument`] that names the setting.
+pub fn check(optimizer: &dyn Optimizer) -> Result<()> {
+    let learning_rate = optimizer.learning_rate();
+    if learning_rate > 0.0 && learning_rate.is_finite() {
+        return optimizer.check();
+    }
+    let message = format!("{learning_rate} trains nothing; give a number above 0, such as 0.001");
+    Err(Error::argument("learning_rate", message))
+}

@@ -1,0 +1,65 @@
+//! Where a layer is applied: the graph under construction and the model's trainable tensors.
+
+use super::Initializer;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Leaf, Type};
+use crate::tensor::Shape;
+
+/// A trainable tensor of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The layer's name.
+    pub layer: String,
+    /// The tensor's name within the layer: `kernel`, `bias`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// What it starts from.
+    pub initializer: Initializer,
+}
+
+impl Parameter {
+    /// The name by which the model knows it: `dense/kernel`.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.layer, self.name)
+    }
+}
+
+/// What a layer builds with: see [`super::Layer::call`].
+#[derive(Debug)]
+pub struct Scope<'a> {
+    /// The graph to apply ops in.
+    pub graph: &'a mut Graph,
+    pub(crate) parameters: &'a mut Vec<Parameter>,
+    pub(crate) layer: &'a str,
+}
+
+impl Scope<'_> {
+    /// The trainable tensor of this name, made at the layer's first call and the same at every later one.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where an extent is zero, or it was made with another shape: the layer's input has changed.
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
+        let shape = shape.into();
+        let op = || format!("layer {:?}", self.layer);
+        if shape.is_empty() {
+            return Err(Error::shape(op(), format!("{name} of {shape} has no elements")));
+        }
+        let known = self.parameters.iter().position(|p| p.layer == self.layer && p.name == name);
+        let index = known.unwrap_or(self.parameters.len());
+        match known {
+            Some(index) if self.parameters[index].shape != shape => {
+                let built = &self.parameters[index].shape;
+                let message = format!("{name} was built as {built}; this input would need {shape}");
+                return Err(Error::shape(op(), message));
+            }
+            Some(_) => {}
+            None => {
+                let layer = self.layer.to_string();
+                self.parameters.push(Parameter { layer, name: name.into(), shape: shape.clone(), initializer });
+            }
+        }
+        // A layer applied twice has one tensor, and one gradient that sums over both.
+        Ok(self.graph.parameter(index).unwrap_or_else(|| self.graph.leaf(Leaf::Param(index), Type::float(shape))))
+    }
+}

@@ -1,0 +1,384 @@
+//! A model of layers one after the other, <https://keras.io/api/models/sequential/>.
+
+use super::layers::Layer;
+use super::optimizer::{self, Optimizer};
+use super::summary::Row;
+use super::{Loss, Metric, Parameter, Summary};
+use crate::data::Dataset;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Leaf, Type};
+use crate::plan::Plan;
+use crate::tensor::{DType, Shape, Tensor};
+use crate::train::session::{Session, make_plan};
+use crate::train::trace::{self, Key, Mode, Model, Source};
+use crate::train::{Fit, History, Logs, fit};
+
+/// Layers one after the other, trained by [`Sequential::fit`].
+///
+/// ```
+/// use kiln::prelude::*;
+///
+/// // Four points of exclusive or: one hidden layer learns it.
+/// let x = Tensor::new([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
+/// let y = Tensor::new([4], vec![0u32, 1, 1, 0])?;
+/// let data = Dataset::new(x, y)?;
+/// let mut model = Sequential::new()
+///     .add(Dense::new(16).activation(Activation::Tanh))
+///     .add(Dense::new(2).activation(Activation::Softmax))
+///     .device(Device::cpu());
+/// model.compile(Adam { learning_rate: 0.05, ..Adam::default() }, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
+/// model.fit(&data, Fit::new().epochs(200).batch_size(4).verbose(0))?;
+/// assert_eq!(model.evaluate(&data)?.get("accuracy"), Some(1.0));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Sequential {
+    name: String,
+    seed: u64,
+    layers: Vec<(String, Box<dyn Layer>)>,
+    device: Option<Device>,
+    /// The shape of one sample, and what it gives rise to; set by [`Sequential::build`].
+    built: Option<Built>,
+    compiled: Option<Compiled>,
+    session: Option<Session>,
+    /// Optimizer steps since [`Sequential::compile`].
+    iteration: u64,
+}
+
+#[derive(Debug)]
+struct Built {
+    sample: Shape,
+    parameters: Vec<Parameter>,
+    /// The shape of each layer's output for a batch of one.
+    outputs: Vec<Shape>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    optimizer: Box<dyn Optimizer>,
+    loss: Loss,
+    metrics: Vec<Metric>,
+}
+
+impl Default for Sequential {
+    fn default() -> Self {
+        Self {
+            name: "sequential".into(),
+            seed: 0,
+            layers: Vec::new(),
+            device: None,
+            built: None,
+            compiled: None,
+            session: None,
+            iteration: 0,
+        }
+    }
+}
+
+impl Sequential {
+    /// A model without layers, named `sequential`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The seed of the initial weights and, unless [`Fit::seed`] is given, of the order of samples; default 0.
+    /// One seed on one device gives the same weights to the bit.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Where to train; default [`Device::auto`].
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// Adds a layer at the end. Without a name of its own it gets its type's, with a number from the second on.
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "Keras' name; no arithmetic is meant")]
+    pub fn add(mut self, layer: impl Layer + 'static) -> Self {
+        let name = match layer.name() {
+            Some(name) => name.to_string(),
+            None => {
+                let stem = snake_case(layer.kind());
+                let numbered = (0..).map(|i| if i == 0 { stem.clone() } else { format!("{stem}_{i}") });
+                let free = |name: &String| !self.layers.iter().any(|(taken, _)| taken == name);
+                numbered.into_iter().find(free).expect("there are more numbers than layers")
+            }
+        };
+        self.layers.push((name, Box::new(layer)));
+        self
+    }
+
+    /// Makes the weights for samples of a shape. [`Sequential::fit`] does it by itself, from the data.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that names the layer that does not take its input, or a name that two layers have.
+    pub fn build(&mut self, sample: impl Into<Shape>) -> Result<()> {
+        let sample = sample.into();
+        if let Some(built) = &self.built {
+            if built.sample == sample {
+                return Ok(());
+            }
+            let message = format!("the model was built for samples of {}, these are {sample}", built.sample);
+            return Err(Error::shape(format!("model {:?}", self.name), message));
+        }
+        for (i, (name, _)) in self.layers.iter().enumerate() {
+            if self.layers[..i].iter().any(|(other, _)| other == name) {
+                return Err(self.error(format!("two layers are named {name:?}; give each a name of its own")));
+            }
+        }
+        if self.layers.is_empty() {
+            return Err(self.error("the model has no layers; add one"));
+        }
+        let (mut graph, mut parameters) = (Graph::new(), Vec::new());
+        let x = graph.leaf(Leaf::Input(0), Type::float([&[1], &sample[..]].concat()));
+        let outputs = trace::forward(&self.layers, &mut graph, &mut parameters, x)?;
+        let outputs = outputs.into_iter().map(|y| graph.shape(y).clone()).collect();
+        self.built = Some(Built { sample, parameters, outputs });
+        Ok(())
+    }
+
+    fn error(&self, message: impl Into<String>) -> Error {
+        Error::Model { model: format!("model {:?}", self.name), message: message.into() }
+    }
+
+    fn built(&self) -> Result<&Built> {
+        self.built.as_ref().ok_or_else(|| self.error("not built yet: call build with the shape of a sample, or fit"))
+    }
+
+    /// The model's table: layers, output shapes and numbers of parameters.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn summary(&self) -> Result<Summary> {
+        let built = self.built()?;
+        let rows = self.layers.iter().zip(&built.outputs).map(|((name, layer), output)| {
+            let own = built.parameters.iter().filter(|p| p.layer == *name);
+            let parameters = own.map(|p| p.shape.len()).sum();
+            Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters }
+        });
+        Ok(Summary { model: self.name.clone(), rows: rows.collect() })
+    }
+
+    /// Sets how to train: again, to change it; weights stay, the optimizer starts anew.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a setting of the optimizer is out of its range.
+    pub fn compile(
+        &mut self,
+        optimizer: impl Optimizer + 'static,
+        loss: Loss,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) -> Result<()> {
+        optimizer::check(&optimizer)?;
+        let metrics = metrics.into_iter().collect();
+        self.compiled = Some(Compiled { optimizer: Box::new(optimizer), loss, metrics });
+        self.iteration = 0;
+        match (&mut self.session, &self.compiled) {
+            (Some(session), Some(compiled)) => session.reset_moments(compiled.optimizer.moments()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Trains on samples and targets, and returns what was measured.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not compiled, [`Error::Argument`] for settings that do not fit the data,
+    /// [`Error::Shape`] for samples that do not fit the model, [`Error::NotFinite`] where the loss is lost, and what the
+    /// device reports.
+    pub fn fit(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History> {
+        pollster::block_on(self.fit_async(data, options))
+    }
+
+    /// [`Sequential::fit`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::fit`].
+    pub async fn fit_async(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History> {
+        self.check_data(data)?;
+        if let Some(validation) = options.validation_data {
+            self.check_data(validation)?;
+        }
+        self.open()?;
+        let start = (self.seed, self.iteration);
+        let (session, model) = self.parts();
+        let (history, iteration) = fit::fit(session, &model, data, options, start).await?;
+        self.iteration = iteration;
+        Ok(history)
+    }
+
+    /// Loss and metrics on samples and targets.
+    ///
+    /// # Errors
+    /// As [`Sequential::fit`].
+    pub fn evaluate(&mut self, data: &Dataset) -> Result<Logs> {
+        pollster::block_on(self.evaluate_async(data))
+    }
+
+    /// [`Sequential::evaluate`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::fit`].
+    pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Logs> {
+        self.check_data(data)?;
+        self.open()?;
+        let (session, model) = self.parts();
+        fit::evaluate(session, &model, data).await
+    }
+
+    /// The model's output for each sample: (samples, ...). Bytes are scaled by 1 / 255, as [`Dataset`] does.
+    ///
+    /// # Errors
+    /// As [`Sequential::fit`].
+    pub fn predict(&mut self, x: &Tensor) -> Result<Tensor> {
+        pollster::block_on(self.predict_async(x))
+    }
+
+    /// [`Sequential::predict`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::fit`].
+    pub async fn predict_async(&mut self, x: &Tensor) -> Result<Tensor> {
+        if x.shape().is_scalar() || x.shape().is_empty() {
+            return Err(Error::shape("predict", format!("expected one or more samples, was given {}", x.shape())));
+        }
+        self.build(x.shape()[1..].to_vec())?;
+        self.open()?;
+        let output = self.built()?.outputs.last().map_or(Vec::new(), |shape| shape[1..].to_vec());
+        let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
+        let (session, model) = self.parts();
+        fit::predict(session, &model, (x, scale), &output).await
+    }
+
+    /// All weights in the order of the layers, each layer's kernel before its bias.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built, and what the device reports.
+    pub fn weights(&mut self) -> Result<Vec<Tensor>> {
+        pollster::block_on(self.weights_async())
+    }
+
+    /// [`Sequential::weights`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::weights`].
+    pub async fn weights_async(&mut self) -> Result<Vec<Tensor>> {
+        self.open()?.weights().await
+    }
+
+    /// Replaces all weights; in the order of [`Sequential::weights`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that lists both shapes where they do not fit.
+    pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
+        self.open()?.set_weights(weights)
+    }
+
+    /// How many steps go to the device at once; the default, `None`, lets it choose. The result is the same to the bit.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn set_steps_per_submit(&mut self, steps: Option<usize>) -> Result<()> {
+        self.open()?.executor().set_steps_per_submit(steps);
+        Ok(())
+    }
+
+    /// The plan of a training step on `rows` samples in batches: see `kiln plan`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit.
+    pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
+        let built = self.built()?;
+        let model = model(&self.layers, self.compiled.as_ref());
+        if model.loss.is_none() {
+            return Err(self.not_compiled());
+        }
+        let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
+        let source = Source { column: 0, x, y: Type::u32([rows]), scale: (1.0f64 / 255.0).to_bits() };
+        let key = Key { mode: Mode::Train, source, batch, rows, steps: rows.div_ceil(batch.max(1)) };
+        make_plan(&model, &mut built.parameters.clone(), &key)
+    }
+
+    /// That the model is compiled and takes these samples and targets.
+    fn check_data(&mut self, data: &Dataset) -> Result<()> {
+        if self.compiled.is_none() {
+            return Err(self.not_compiled());
+        }
+        if data.is_empty() {
+            return Err(self.error("the data set has no samples"));
+        }
+        self.build(data.sample_shape())?;
+        let classes = self.built()?.outputs.last().and_then(|shape| shape.last().copied()).unwrap_or(1);
+        data.check_labels(classes)
+    }
+
+    fn not_compiled(&self) -> Error {
+        self.error("not compiled yet: call compile with an optimizer and a loss")
+    }
+
+    /// The session, made at the first call.
+    fn open(&mut self) -> Result<&mut Session> {
+        if self.session.is_none() {
+            let device = match &self.device {
+                Some(device) => device.clone(),
+                None => Device::auto()?,
+            };
+            let mut session = Session::new(&device, &self.built()?.parameters, self.seed)?;
+            if let Some(compiled) = &self.compiled {
+                session.reset_moments(compiled.optimizer.moments())?;
+            }
+            self.session = Some(session);
+        }
+        Ok(self.session.as_mut().expect("just made"))
+    }
+
+    fn parts(&mut self) -> (&mut Session, Model<'_>) {
+        let model = model(&self.layers, self.compiled.as_ref());
+        (self.session.as_mut().expect("opened before"), model)
+    }
+}
+
+fn model<'a>(layers: &'a [(String, Box<dyn Layer>)], compiled: Option<&'a Compiled>) -> Model<'a> {
+    Model {
+        layers,
+        loss: compiled.map(|c| c.loss),
+        metrics: compiled.map_or(&[], |c| &c.metrics),
+        optimizer: compiled.map(|c| &*c.optimizer),
+    }
+}
+
+/// `Dense` as `dense`, `MaxPooling2D` as `max_pooling2d`: as Keras names layers.
+fn snake_case(kind: &str) -> String {
+    let mut name = String::new();
+    let mut lower_before = false;
+    for c in kind.chars() {
+        if c.is_uppercase() && lower_before {
+            name.push('_');
+        }
+        lower_before = c.is_lowercase();
+        name.extend(c.to_lowercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_named_as_keras_names_them() {
+        assert_eq!(["Dense", "MaxPooling2D", "LSTM"].map(snake_case), ["dense", "max_pooling2d", "lstm"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! A model's table, as Keras prints it.
+
+use std::fmt;
+
+use crate::tensor::Shape;
+
+/// One layer of a [`Summary`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The layer's name.
+    pub name: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// The shape of its output; the first axis, the batch's, is printed as `None`.
+    pub output: Shape,
+    /// Trainable numbers.
+    pub parameters: usize,
+}
+
+/// A model's layers, shapes and counts; `Display` is Keras' table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The model's name.
+    pub model: String,
+    /// Its layers.
+    pub rows: Vec<Row>,
+}
+
+impl Summary {
+    /// Trainable numbers of all layers.
+    pub fn parameters(&self) -> usize {
+        self.rows.iter().map(|r| r.parameters).sum()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["Layer (type)", "Output Shape", "Param #"].map(String::from);
+        let rows = self.rows.iter().map(|r| {
+            let shape = std::iter::once("None".to_string()).chain(r.output[1..].iter().map(usize::to_string));
+            let shape = format!("({})", shape.collect::<Vec<_>>().join(", "));
+            [format!("{} ({})", r.name, r.kind), shape, thousands(r.parameters)]
+        });
+        let rows: Vec<[String; 3]> = rows.collect();
+        let least = [31, 22, 13];
+        let width =
+            |c: usize| rows.iter().chain([&head]).map(|r| r[c].chars().count()).max().unwrap_or(0).max(least[c]);
+        let widths = [width(0), width(1), width(2)];
+        let rule = |ends: [char; 4]| {
+            let cells = widths.map(|w| ends[3].to_string().repeat(w + 2));
+            format!("{}{}{}", ends[0], cells.join(&ends[1].to_string()), ends[2])
+        };
+        let line = |bar: char, r: &[String; 3]| {
+            let [a, b, c] = widths;
+            format!("{bar} {:<a$} {bar} {:<b$} {bar} {:>c$} {bar}", r[0], r[1], r[2])
+        };
+        writeln!(f, "Model: {:?}", self.model)?;
+        writeln!(f, "{}", rule(['┏', '┳', '┓', '━']))?;
+        writeln!(f, "{}", line('┃', &head))?;
+        writeln!(f, "{}", rule(['┡', '╇', '┩', '━']))?;
+        for (i, row) in rows.iter().enumerate() {
+            if i > 0 {
+                writeln!(f, "{}", rule(['├', '┼', '┤', '─']))?;
+            }
+            writeln!(f, "{}", line('│', row))?;
+        }
+        writeln!(f, "{}", rule(['└', '┴', '┘', '─']))?;
+        let (n, size) = (thousands(self.parameters()), bytes(4 * self.parameters()));
+        writeln!(f, " Total params: {n} ({size})")?;
+        writeln!(f, " Trainable params: {n} ({size})")?;
+        writeln!(f, " Non-trainable params: 0 (0.00 B)")
+    }
+}
+
+/// 401920 as 401,920.
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// 1628200 as 1.55 MB, in steps of 1024 as Keras counts.
+fn bytes(n: usize) -> String {
+    let units = ["B", "KB", "MB", "GB"];
+    let step = (0..3).find(|&i| n < 1 << (10 * (i + 1))).unwrap_or(3);
+    format!("{:.2} {}", n as f64 / (1u64 << (10 * step)) as f64, units[step])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_print_as_keras_prints_them() {
+        assert_eq!((thousands(0), thousands(999), thousands(401_920)), ("0".into(), "999".into(), "401,920".into()));
+        assert_eq!(
+            (bytes(0), bytes(1_628_200), bytes(318_040)),
+            ("0.00 B".into(), "1.55 MB".into(), "310.59 KB".into())
+        );
+    }
+}

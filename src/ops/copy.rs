@@ -1,0 +1,64 @@
+//! A copy into a value that the session keeps: a gradient into its arena, an output for the caller. The plan leaves it
+//! out wherever the value can be made in that place at once.
+
+use super::case::random;
+use super::cpu::{CpuArgs, CpuOp, Real, Slice};
+use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::{Case, Io, Op, expect_inputs};
+use crate::error::{Error, Result};
+use crate::graph::Type;
+use crate::tensor::DType;
+
+const MODULE: Module = Module { stem: "copy", source: include_str!("../../shaders/copy.wgsl"), libs: &[LIB_GRID] };
+
+/// y = x, in place
+#[derive(Clone, Copy, Debug)]
+pub struct Copy;
+
+impl<T: Real> CpuOp<T> for Copy {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        match args.inputs[0] {
+            Slice::Real(x) => {
+                let [y] = args.out();
+                y.copy_from_slice(x);
+            }
+            Slice::U32(x) => args.out_u32().copy_from_slice(x),
+            Slice::U8(_) => unreachable!("the shape rule lets no bytes in"),
+        }
+    }
+}
+
+impl Op for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        let dtype = inputs.first().map_or(DType::F32, |t| t.dtype);
+        expect_inputs("copy", inputs, &[if dtype == DType::U32 { dtype } else { DType::F32 }])?;
+        Ok(Vec::new())
+    }
+
+    fn check_targets(&self, inputs: &[Type], targets: &[Type]) -> Result<()> {
+        self.outputs(inputs)?;
+        if inputs == targets {
+            return Ok(());
+        }
+        Err(Error::shape("copy", format!("{} does not fit {}", inputs[0], targets[0])))
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        let n = io.outputs[0].shape.len();
+        vec![Dispatch::over(MODULE, "copy", io, Params::new().u32("n", n), n)]
+    }
+
+    fn flops(&self, _io: &Io) -> u64 {
+        0
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    [1, 63, 64, 65, 1000]
+        .map(|n| Case::new(format!("({n},)"), Copy, vec![random([n], 80)]).changes(vec![random([n], 81)]).ulps(0.0))
+        .into()
+}

@@ -1,0 +1,198 @@
+//! The CPU side of an op: plain loops over slices, generic over f32 (to train) and f64 (to check).
+
+use rayon::prelude::*;
+
+use super::Io;
+
+/// The float that a CPU executor computes in: f32 to train, f64 as the reference.
+pub trait Real:
+    num_traits::Float + num_traits::NumAssign + bytemuck::Pod + std::iter::Sum + std::fmt::Debug + Send + Sync
+{
+    /// Rounds a double to this type.
+    fn of(x: f64) -> Self;
+
+    /// A byte as this type, exactly.
+    fn of_u8(x: u8) -> Self;
+
+    /// This number as a double, exactly.
+    fn f64(self) -> f64;
+
+    /// Zero where the number is subnormal in f32, the number itself elsewhere. Optimizers flush their moments:
+    /// processors and some GPUs take many times longer over subnormals.
+    fn flushed(self) -> Self {
+        if self.abs() < Self::of(f64::from(f32::MIN_POSITIVE)) { Self::zero() } else { self }
+    }
+}
+
+impl Real for f32 {
+    #[inline]
+    fn of(x: f64) -> Self {
+        x as Self
+    }
+
+    #[inline]
+    fn of_u8(x: u8) -> Self {
+        Self::from(x)
+    }
+
+    #[inline]
+    fn f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    #[inline]
+    fn of(x: f64) -> Self {
+        x
+    }
+
+    #[inline]
+    fn of_u8(x: u8) -> Self {
+        Self::from(x)
+    }
+
+    #[inline]
+    fn f64(self) -> f64 {
+        self
+    }
+}
+
+/// An input's elements.
+#[derive(Clone, Copy, Debug)]
+pub enum Slice<'a, T> {
+    /// Floats.
+    Real(&'a [T]),
+    /// Unsigned integers.
+    U32(&'a [u32]),
+    /// Bytes.
+    U8(&'a [u8]),
+}
+
+/// An output's elements.
+#[derive(Debug)]
+pub enum SliceMut<'a, T> {
+    /// Floats.
+    Real(&'a mut [T]),
+    /// Unsigned integers.
+    U32(&'a mut [u32]),
+}
+
+/// What a CPU op works on.
+#[derive(Debug)]
+pub struct CpuArgs<'a, T> {
+    /// Shapes and types.
+    pub io: &'a Io,
+    /// The inputs.
+    pub inputs: &'a [Slice<'a, T>],
+    /// The outputs; an effect's hold what its targets held before.
+    pub outputs: Vec<SliceMut<'a, T>>,
+}
+
+impl<'a, T: Real> CpuArgs<'a, T> {
+    /// The float input of this index.
+    ///
+    /// # Panics
+    /// Where it is none: the op's shape rule checks the types.
+    pub fn real(&self, i: usize) -> &'a [T] {
+        match self.inputs[i] {
+            Slice::Real(x) => x,
+            other => panic!("input {i} is not float: {:?}", std::mem::discriminant(&other)),
+        }
+    }
+
+    /// The u32 input of this index.
+    ///
+    /// # Panics
+    /// Where it is none: the op's shape rule checks the types.
+    pub fn u32(&self, i: usize) -> &'a [u32] {
+        match self.inputs[i] {
+            Slice::U32(x) => x,
+            other => panic!("input {i} is not u32: {:?}", std::mem::discriminant(&other)),
+        }
+    }
+
+    /// All outputs, where they are N floats.
+    ///
+    /// # Panics
+    /// Where they are not: the op's shape rule makes the types.
+    pub fn out<const N: usize>(&mut self) -> [&'a mut [T]; N] {
+        let outputs = std::mem::take(&mut self.outputs).into_iter().map(|o| match o {
+            SliceMut::Real(y) => y,
+            SliceMut::U32(_) => panic!("a float output is u32"),
+        });
+        let outputs: Vec<_> = outputs.collect();
+        let count = outputs.len();
+        outputs.try_into().unwrap_or_else(|_| panic!("{count} outputs, the op writes {N}"))
+    }
+
+    /// The one output, where it is u32.
+    ///
+    /// # Panics
+    /// Where it is not: the op's shape rule makes the types.
+    pub fn out_u32(&mut self) -> &'a mut [u32] {
+        match self.outputs.pop() {
+            Some(SliceMut::U32(y)) => y,
+            _ => panic!("the output is not u32"),
+        }
+    }
+}
+
+/// The CPU implementation of an op in one float type.
+pub trait CpuOp<T: Real> {
+    /// Computes the outputs from the inputs.
+    fn cpu(&self, args: CpuArgs<'_, T>);
+}
+
+/// Fewer elements than this are not worth a second thread.
+const PARALLEL_FROM: usize = 16_384;
+
+/// Runs a loop compiled for the widest vectors that the processor has. Results do not depend on them:
+/// nothing is reordered.
+#[inline]
+pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// Calls `f(row, y_row)` for each row of `width` elements of `y`, in parallel where it pays.
+pub fn for_each_row<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let width = width.max(1);
+    if y.len() < PARALLEL_FROM {
+        return vectorised(|| y.chunks_mut(width).enumerate().for_each(|(r, row)| f(r, row)));
+    }
+    let rows = (y.len() / width).div_ceil(rayon::current_num_threads()).max(1);
+    y.par_chunks_mut(rows * width).enumerate().for_each(|(piece, y)| {
+        vectorised(|| y.chunks_mut(width).enumerate().for_each(|(r, row)| f(piece * rows + r, row)));
+    });
+}
+
+/// Calls `f(start, y_piece)` for pieces of `y`, in parallel where it pays; `start` is the piece's first index.
+pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) {
+    let len = y.len();
+    if len < PARALLEL_FROM {
+        return vectorised(|| f(0, y));
+    }
+    let piece = len.div_ceil(rayon::current_num_threads());
+    y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
+}
+
+/// Calls `update(g, state)` for pieces of a gradient and of the N arenas that an optimizer changes with it.
+pub fn for_each_update<T: Real, const N: usize>(
+    g: &[T],
+    state: [&mut [T]; N],
+    update: impl Fn(&[T], [&mut [T]; N]) + Sync,
+) {
+    let piece = g.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_FROM);
+    let mut rest = state;
+    rayon::scope(|scope| {
+        for g in g.chunks(piece) {
+            let mut heads: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
+            for (head, rest) in heads.iter_mut().zip(&mut rest) {
+                let (first, tail) = std::mem::take(rest).split_at_mut(g.len());
+                (*head, *rest) = (first, tail);
+            }
+            let update = &update;
+            scope.spawn(move |_| vectorised(|| update(g, heads)));
+        }
+    });
+}

@@ -1,0 +1,161 @@
+//! What a kernel launch is, as plain data that knows no wgpu: the gpu executor compiles it, `kiln plan` prints it and
+//! the tests hold it against the shader.
+
+/// A WGSL file and the shared functions it needs, which are put before it whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Module {
+    /// The file's stem under `shaders/`.
+    pub stem: &'static str,
+    /// The file's text.
+    pub source: &'static str,
+    /// The texts of the files of `shaders/lib/` that it calls.
+    pub libs: &'static [&'static str],
+}
+
+impl Module {
+    /// The module as it is compiled.
+    pub fn text(&self) -> String {
+        self.libs.iter().chain([&self.source]).copied().collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// `shaders/lib/activation.wgsl`: the activations and their gradients.
+pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
+/// `shaders/lib/grid.wgsl`: the index of an invocation in a grid that was folded to two dimensions.
+pub const LIB_GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
+
+/// What a shader's variable at the binding of the same position holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The node's input of this index, read.
+    Input(usize),
+    /// The node's output of this index, written.
+    Output(usize),
+    /// The dispatch's [`Params`], as a uniform.
+    Params,
+}
+
+/// The fields of a shader's `Params` struct: names and 32-bit words in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params(Vec<(&'static str, u32)>);
+
+impl Params {
+    /// No fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends an unsigned field.
+    ///
+    /// # Panics
+    /// Where the number does not fit 32 bits: shape rules keep extents below that.
+    #[must_use]
+    pub fn u32(mut self, name: &'static str, value: usize) -> Self {
+        self.0.push((name, u32::try_from(value).unwrap_or_else(|_| panic!("{name} = {value} passes 32 bits"))));
+        self
+    }
+
+    /// Appends a float field, rounded to f32.
+    #[must_use]
+    pub fn f32(mut self, name: &'static str, value: f64) -> Self {
+        self.0.push((name, (value as f32).to_bits()));
+        self
+    }
+
+    /// Appends the fields of another.
+    #[must_use]
+    pub fn and(mut self, more: &Self) -> Self {
+        self.0.extend(&more.0);
+        self
+    }
+
+    /// Names and words, in order.
+    pub fn fields(&self) -> &[(&'static str, u32)] {
+        &self.0
+    }
+
+    /// The struct's bytes, padded to a multiple of 16 as uniforms are.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut words: Vec<u32> = self.0.iter().map(|&(_, word)| word).collect();
+        words.resize(words.len().next_multiple_of(4), 0);
+        bytemuck::cast_slice(&words).to_vec()
+    }
+}
+
+/// One launch of one kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// The shader module.
+    pub module: Module,
+    /// The entry point.
+    pub entry: &'static str,
+    /// Values of `override` constants; those not named keep their default.
+    pub constants: Vec<(&'static str, f64)>,
+    /// What each binding holds, in binding order from 0.
+    pub bindings: Vec<Binding>,
+    /// The uniform.
+    pub params: Params,
+    /// Workgroups along x, y and z.
+    pub workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    /// A launch over `invocations` elements in workgroups of [`Dispatch::WIDTH`], folded to two dimensions where
+    /// one would pass the 65,535 workgroups that devices allow. Bindings are inputs, outputs, params.
+    pub fn over(module: Module, entry: &'static str, io: &super::Io, params: Params, invocations: usize) -> Self {
+        let inputs = (0..io.inputs.len()).map(Binding::Input);
+        let bindings = inputs.chain((0..io.outputs.len()).map(Binding::Output)).chain([Binding::Params]).collect();
+        let workgroups = fold(invocations.div_ceil(Self::WIDTH).max(1));
+        Self { module, entry, constants: Vec::new(), bindings, params, workgroups }
+    }
+
+    /// Invocations a workgroup of the one-dimensional kernels.
+    pub const WIDTH: usize = 64;
+
+    /// Sets an `override` constant.
+    #[must_use]
+    pub fn constant(mut self, name: &'static str, value: u32) -> Self {
+        self.constants.push((name, f64::from(value)));
+        self
+    }
+}
+
+/// A grid of at least `workgroups` workgroups, no dimension over the 65,535 that every device allows.
+fn fold(workgroups: usize) -> [u32; 3] {
+    const MOST: usize = 65_535;
+    let rows = workgroups.div_ceil(MOST);
+    let columns = workgroups.div_ceil(rows);
+    assert!(rows <= MOST, "{workgroups} workgroups are more than a grid holds");
+    [columns as u32, rows as u32, 1]
+}
+
+/// The kind of adapter that kernels are chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdapterKind {
+    /// A GPU: workgroup memory is fast, thousands of invocations run at once.
+    Hardware,
+    /// A processor that runs shaders: workgroup memory and barriers are slow.
+    Software,
+}
+
+/// What an op may know of the device when it chooses its kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// GPU or software.
+    pub kind: AdapterKind,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_fold_at_the_limit() {
+        assert_eq!(fold(1), [1, 1, 1]);
+        assert_eq!(fold(65_535), [65_535, 1, 1]);
+        for n in [65_536, 65_537, 200_001, 1 << 24] {
+            let [x, y, z] = fold(n);
+            assert!(x <= 65_535 && y <= 65_535 && z == 1 && (x as usize) * (y as usize) >= n, "{n}: {x} {y}");
+        }
+    }
+}

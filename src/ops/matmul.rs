@@ -1,0 +1,349 @@
+//! The matrix product, either side transposed, with an epilogue: `y = f(a b + bias)`, or `y = (a b) * f'(h)`.
+//!
+//! Operands of more than two axes count as rows of their last axis. The epilogue is what fusion moves in: see
+//! `graph/fuse.rs`.
+
+use super::activation::Function;
+use super::case::random;
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::dispatch::{AdapterKind, Binding, Dispatch, LIB_ACTIVATION, Module, Params, Target};
+use super::{Case, Io, Op, expect_inputs, only};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::{DType, Tensor};
+
+const MODULE: Module =
+    Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: &[LIB_ACTIVATION] };
+
+/// What happens to each element of the product before it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// Nothing.
+    None,
+    /// A bias (N,), the third input, is added.
+    Bias,
+    /// An activation, after the bias where there is one.
+    Activate {
+        /// Whether the third input is a bias (N,).
+        bias: bool,
+        /// The activation.
+        activation: Function,
+    },
+    /// Times the gradient of an activation whose output h (M, N) is the third input.
+    ActivateGrad(Function),
+}
+
+impl Epilogue {
+    /// Whether there is a third input.
+    fn has_extra(self) -> bool {
+        self.has_bias() || matches!(self, Self::ActivateGrad(_))
+    }
+
+    fn has_bias(self) -> bool {
+        matches!(self, Self::Bias | Self::Activate { bias: true, .. })
+    }
+}
+
+/// y (M, N) = op(a) op(b); op(a) is (M, K), op(b) is (K, N)
+#[derive(Clone, Copy, Debug)]
+pub struct MatMul {
+    /// Whether a is stored (K, M).
+    pub trans_a: bool,
+    /// Whether b is stored (N, K).
+    pub trans_b: bool,
+    /// What is done to each element of the product.
+    pub epilogue: Epilogue,
+}
+
+impl MatMul {
+    /// The bare product; `true` for an operand that is stored transposed.
+    pub fn new(trans_a: bool, trans_b: bool) -> Self {
+        Self { trans_a, trans_b, epilogue: Epilogue::None }
+    }
+
+    /// M, N and K.
+    fn extents(&self, inputs: &[Type]) -> [usize; 3] {
+        let ((rows_a, columns_a), (rows_b, columns_b)) = (inputs[0].shape.as_rows(), inputs[1].shape.as_rows());
+        let (m, k) = if self.trans_a { (columns_a, rows_a) } else { (rows_a, columns_a) };
+        [m, if self.trans_b { rows_b } else { columns_b }, k]
+    }
+
+    /// Row and column strides of op(a) and op(b) as they are stored.
+    fn strides(&self, [m, n, k]: [usize; 3]) -> [(isize, isize); 2] {
+        let a = if self.trans_a { (1, m as isize) } else { (k as isize, 1) };
+        [a, if self.trans_b { (1, k as isize) } else { (n as isize, 1) }]
+    }
+}
+
+/// Products of fewer operations are not worth a second thread.
+const PARALLEL_FROM: usize = 2_000_000;
+
+impl<T: Real> CpuOp<T> for MatMul {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let extents @ [m, n, k] = self.extents(&args.io.inputs);
+        let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides(extents);
+        let (a, b, [y]) = (args.real(0), args.real(1), args.out());
+        assert!(a.len() == m * k && b.len() == k * n && y.len() == m * n, "{extents:?}");
+        let parallel = 2 * m * n * k >= PARALLEL_FROM && rayon::current_num_threads() > 1;
+        let threads = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+        // SAFETY: y, a and b hold m * n, m * k and k * n elements (asserted), and the strides index exactly those;
+        // y is borrowed mutably, so it overlaps neither.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                y.as_mut_ptr(),
+                1,
+                n as isize,
+                false,
+                a.as_ptr(),
+                a_columns,
+                a_rows,
+                b.as_ptr(),
+                b_columns,
+                b_rows,
+                T::zero(),
+                T::one(),
+                false,
+                false,
+                false,
+                threads,
+            );
+        }
+        self.finish(&args, y, n);
+    }
+}
+
+impl MatMul {
+    /// Applies the epilogue on the CPU.
+    fn finish<T: Real>(&self, args: &CpuArgs<'_, T>, y: &mut [T], n: usize) {
+        match self.epilogue {
+            Epilogue::None => {}
+            Epilogue::Bias => {
+                let bias = args.real(2);
+                for_each_row(y, n, |_, y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y += b));
+            }
+            Epilogue::Activate { bias: true, activation } => {
+                let bias = args.real(2);
+                for_each_row(y, n, |_, y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y = activation.of(*y + b)));
+            }
+            Epilogue::Activate { bias: false, activation } => {
+                for_each_row(y, n, |_, y| y.iter_mut().for_each(|y| *y = activation.of(*y)));
+            }
+            Epilogue::ActivateGrad(activation) => {
+                let h = args.real(2);
+                for_each_row(y, n, |row, y| {
+                    y.iter_mut().zip(&h[row * n..]).for_each(|(y, &h)| *y *= activation.gradient(h));
+                });
+            }
+        }
+    }
+}
+
+impl Op for MatMul {
+    fn name(&self) -> &'static str {
+        match self.epilogue {
+            Epilogue::None => "matmul",
+            Epilogue::Bias => "matmul+bias",
+            Epilogue::Activate { .. } => "matmul+activation",
+            Epilogue::ActivateGrad(_) => "matmul+activation_grad",
+        }
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        let count = if self.epilogue.has_extra() { 3 } else { 2 };
+        expect_inputs(self.name(), inputs, &[DType::F32; 3][..count])?;
+        let (a, b) = (&inputs[0].shape, &inputs[1].shape);
+        let k_of = |shape: &crate::tensor::Shape, rows: bool| {
+            let (r, c) = shape.as_rows();
+            if rows { r } else { c }
+        };
+        let (ka, kb) = (k_of(a, self.trans_a), k_of(b, !self.trans_b));
+        if a.rank() < 2 || b.rank() < 2 || ka != kb || ka == 0 {
+            let how = |t: bool| if t { " transposed" } else { "" };
+            let (how_a, how_b) = (how(self.trans_a), how(self.trans_b));
+            let message = format!("{a}{how_a} times {b}{how_b}: the inner extents are {ka} and {kb}, expected one number");
+            return Err(Error::shape(self.name(), message));
+        }
+        let [m, n, _] = self.extents(inputs);
+        let shape = if self.trans_a { vec![m, n] } else { [&a[..a.rank() - 1], &[n]].concat() };
+        let output = Type::float(shape);
+        if let Some(extra) = inputs.get(2) {
+            let fits = if self.epilogue.has_bias() { *extra.shape == [n] } else { extra.shape == output.shape };
+            if !fits {
+                return Err(Error::shape(self.name(), format!("the third input {extra} does not fit {output}")));
+            }
+        }
+        Ok(vec![output])
+    }
+
+    fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        assert_eq!(self.epilogue, Epilogue::None, "fusion comes after differentiation");
+        let (a, b, dy) = (x[0], x[1], only(dy));
+        // da = dy b', db = a' dy, each laid out as its operand is stored.
+        let da = match self.trans_a {
+            false => g.apply(Self::new(false, !self.trans_b), &[dy, b])?,
+            true => g.apply(Self::new(self.trans_b, true), &[b, dy])?,
+        };
+        let db = match self.trans_b {
+            false => g.apply(Self::new(!self.trans_a, false), &[a, dy])?,
+            true => g.apply(Self::new(true, self.trans_a), &[dy, a])?,
+        };
+        Ok(vec![Some(da), Some(db)])
+    }
+
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        vec![self.launch(io, target)]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        let [m, n, k] = self.extents(&io.inputs);
+        2 * (m * n * k) as u64
+    }
+}
+
+impl MatMul {
+    fn launch(&self, io: &Io, target: &Target) -> Dispatch {
+        let extents @ [m, n, k] = self.extents(&io.inputs);
+        // The kernels' fifth binding must hold something: without a third input, b a second time.
+        let extra = if self.epilogue.has_extra() { 2 } else { 1 };
+        let bindings =
+            vec![Binding::Input(0), Binding::Input(1), Binding::Output(0), Binding::Params, Binding::Input(extra)];
+        let params = Params::new().u32("m", m).u32("n", n).u32("k", k);
+        let (bias, activation, activation_grad) = match self.epilogue {
+            Epilogue::None => (false, 0, 0),
+            Epilogue::Bias => (true, 0, 0),
+            Epilogue::Activate { bias, activation } => (bias, activation as u32, 0),
+            Epilogue::ActivateGrad(activation) => (false, 0, activation as u32),
+        };
+        let Kernel { entry, constants, tile: [tile_m, tile_n] } = match target.kind {
+            AdapterKind::Hardware => tiled(extents),
+            AdapterKind::Software => self.direct(extents),
+        };
+        let workgroups = [n.div_ceil(tile_n) as u32, m.div_ceil(tile_m) as u32, 1];
+        Dispatch { module: MODULE, entry, constants, bindings, params, workgroups }
+            .constant("TRANS_A", u32::from(self.trans_a))
+            .constant("TRANS_B", u32::from(self.trans_b))
+            .constant("BIAS", u32::from(bias))
+            .constant("ACTIVATION", activation)
+            .constant("ACTIVATION_GRAD", activation_grad)
+    }
+
+    /// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
+    fn direct(&self, [m, n, k]: [usize; 3]) -> Kernel {
+        let (a_row, b_row) = (if self.trans_a { m } else { k }, if self.trans_b { k } else { n });
+        let vec4 = [a_row, b_row, n].iter().all(|extent| extent.is_multiple_of(4));
+        let (entry, tile) = match (vec4, m) {
+            (true, 0..=4) => ("direct_vec4_4x4", 4),
+            (true, _) if m >= 16 && n >= 16 => ("direct_vec4_16x16", 16),
+            (true, _) => ("direct_vec4", 8),
+            (false, 0..=4) => ("direct_guarded_4x4", 4),
+            (false, _) => ("direct_guarded", 8),
+        };
+        // Of the ways to lay out 8 invocations that which leaves the fewest idle at the edges.
+        let groups = |x: usize| n.div_ceil(x * tile) * m.div_ceil(8 / x * tile);
+        let x = [8, 4, 2, 1].into_iter().min_by_key(|&x| groups(x)).expect("four ways");
+        let constants = vec![("WG_X", x as f64), ("WG_Y", (8 / x) as f64)];
+        Kernel { entry, constants, tile: [8 / x * tile, x * tile] }
+    }
+}
+
+/// A kernel, its own constants, and the rows and columns of y that a workgroup makes.
+struct Kernel {
+    entry: &'static str,
+    constants: Vec<(&'static str, f64)>,
+    tile: [usize; 2],
+}
+
+/// The kernel for GPUs: tiles in workgroup memory, the largest that still give every core something to do.
+fn tiled([m, n, _]: [usize; 3]) -> Kernel {
+    // A large card has some hundred cores, and each wants two workgroups.
+    const ENOUGH: usize = 256;
+    let groups = |bm: usize, bn: usize| m.div_ceil(bm) * n.div_ceil(bn);
+    let (entry, [bm, bn, bk]) = match (m, n) {
+        (_, 0..=16) => ("tiled_4x4", [128, 16, 16]),
+        (0..=16, _) => ("tiled_4x4", [16, 128, 16]),
+        // 128 x 128 x 16 would pass the 16 KiB of workgroup memory that every device has.
+        _ if groups(128, 128) >= ENOUGH => ("tiled_8x8", [128, 128, 8]),
+        _ if groups(64, 64) >= ENOUGH => ("tiled_8x8", [64, 64, 16]),
+        _ => ("tiled_4x4", [32, 32, 16]),
+    };
+    let constants = [("BM", bm), ("BN", bn), ("BK", bk)].map(|(name, value)| (name, value as f64));
+    Kernel { entry, constants: constants.into(), tile: [bm, bn] }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (i, (trans_a, trans_b)) in [(false, false), (true, false), (false, true), (true, true)].into_iter().enumerate() {
+        // Small and odd, multiples of every tile, primes around them, and the shapes of a classifier's layers.
+        for [m, n, k] in [
+            [1, 1, 1],
+            [2, 3, 1],
+            [3, 5, 7],
+            [4, 4, 4],
+            [8, 12, 6],
+            [16, 16, 64],
+            [9, 31, 33],
+            [65, 64, 20],
+            [97, 10, 13],
+            [12, 10, 128],
+            [128, 10, 257],
+            [128, 127, 16],
+            [132, 68, 36],
+            [10, 512, 97],
+        ] {
+            let op = MatMul::new(trans_a, trans_b);
+            let case = case_of(op, [m, n, k], 200 + i as u64);
+            cases.push(if m * n * k <= 800 { case.wrt(&[0, 1]) } else { case });
+        }
+    }
+    // Enough tiles for the larger workgroup tiles.
+    cases.push(case_of(MatMul::new(false, false), [1028, 1032, 5], 204));
+    cases.push(case_of(MatMul::new(true, false), [2052, 2048, 4], 205));
+    for (i, epilogue) in epilogues().into_iter().enumerate() {
+        for (trans_a, trans_b, extents) in [
+            (false, false, [5, 7, 3]),
+            (false, false, [128, 64, 48]),
+            (false, true, [33, 12, 10]),
+            (true, false, [36, 20, 97]),
+            (false, false, [97, 10, 31]),
+        ] {
+            cases.push(case_of(MatMul { trans_a, trans_b, epilogue }, extents, 210 + i as u64));
+        }
+    }
+    let sequences = vec![random([2, 3, 5], 220), random([5, 4], 221)];
+    cases.push(Case::new("rows of (2, 3, 5)", MatMul::new(false, false), sequences).wrt(&[0, 1]).sums(5));
+    cases
+}
+
+/// Every epilogue but none.
+pub fn epilogues() -> Vec<Epilogue> {
+    let mut all = vec![Epilogue::Bias];
+    for activation in Function::ALL {
+        all.extend([false, true].map(|bias| Epilogue::Activate { bias, activation }));
+        all.push(Epilogue::ActivateGrad(activation));
+    }
+    all
+}
+
+/// A case of random operands for any extents M, N, K.
+pub fn case_of(op: MatMul, [m, n, k]: [usize; 3], seed: u64) -> Case {
+    let a = random(if op.trans_a { [k, m] } else { [m, k] }, seed);
+    let b = random(if op.trans_b { [n, k] } else { [k, n] }, seed + 50);
+    let extra = match op.epilogue {
+        Epilogue::None => None,
+        Epilogue::ActivateGrad(f) => {
+            let outputs: Vec<f32> = random([m * n], seed + 100).values().to_f32().iter().map(|&x| f.of(x)).collect();
+            Some(Tensor::new([m, n], outputs).expect("one an element"))
+        }
+        _ if op.epilogue.has_bias() => Some(random([n], seed + 100)),
+        _ => None,
+    };
+    let transposed = |t: bool| if t { "'" } else { "" };
+    let (ta, tb) = (transposed(op.trans_a), transposed(op.trans_b));
+    let label = format!("({m}, {k}){ta} x ({k}, {n}){tb} {:?}", op.epilogue);
+    // An activation adds a few ulps of its own to those of the sum.
+    let own = if op.epilogue == Epilogue::None { 2.0 } else { 16.0 };
+    Case::new(label, op, [a, b].into_iter().chain(extra).collect()).ulps(own).sums(k)
+}

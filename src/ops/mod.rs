@@ -1,0 +1,112 @@
+//! The ops: one a file, with its shape rule, gradient rule, CPU loop, GPU dispatch and test cases.
+//!
+//! An op of one's own implements [`Op`] and [`CpuOp`] and is applied with [`Graph::apply`].
+
+pub mod case;
+pub mod cpu;
+pub mod dispatch;
+pub mod optimizer;
+
+use std::any::Any;
+use std::fmt::Debug;
+
+pub use case::Case;
+pub use cpu::{CpuArgs, CpuOp, Real};
+pub use dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        $(pub mod $name;)*
+
+        /// The test cases of every op.
+        pub fn all_cases() -> Vec<Case> {
+            let mut cases = Vec::new();
+            $(cases.extend($name::cases());)*
+            cases
+        }
+    };
+}
+
+ops! {
+    accuracy, activation, adam, binary, clock, copy, expand, gather, matmul, predictions, record, reshape, rmsprop, sgd,
+    softmax, softmax_cross_entropy, sum,
+}
+
+/// The types of a node's inputs and outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Io {
+    /// The inputs' types.
+    pub inputs: Vec<Type>,
+    /// The outputs' types.
+    pub outputs: Vec<Type>,
+}
+
+impl Io {
+    /// The elements of all inputs and outputs together, for counting bytes.
+    pub fn elements(&self) -> usize {
+        self.inputs.iter().chain(&self.outputs).map(|t| t.shape.len()).sum()
+    }
+}
+
+/// A computation with a shape rule, a gradient and a kernel. [`CpuOp`] in f32 and f64 is its reference.
+pub trait Op: CpuOp<f32> + CpuOp<f64> + Debug + Any + Send + Sync {
+    /// The op's name: its file's stem, or the stem with the variant.
+    fn name(&self) -> &'static str;
+
+    /// The types of the outputs for inputs of these types. An effect has none.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that names the op, what it was given and what it takes.
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>>;
+
+    /// For an effect: whether `targets` may be changed in place, given inputs of these types.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that names the op, what it was given and what it takes.
+    fn check_targets(&self, _inputs: &[Type], _targets: &[Type]) -> Result<()> {
+        Err(Error::shape(self.name(), "changes nothing in place"))
+    }
+
+    /// Appends the gradients with respect to the inputs `x`, given the outputs `y` and the gradients `dy` of the loss
+    /// with respect to them (`None`: the loss does not depend on that output). `None` in the answer: no gradient.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the op has no gradient.
+    fn grad(&self, _graph: &mut Graph, _x: &[Id], _y: &[Id], _dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        Err(Error::shape(self.name(), "has no gradient"))
+    }
+
+    /// The kernel launches that compute it, in order. Plain data: see [`Dispatch`].
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch>;
+
+    /// Floating-point operations, a multiply-add counting as two.
+    fn flops(&self, io: &Io) -> u64 {
+        io.outputs.iter().map(|t| t.shape.len() as u64).sum()
+    }
+
+    /// Whether the output is the first input under another shape, and nothing is to be computed.
+    fn is_view(&self) -> bool {
+        false
+    }
+}
+
+/// Checks the number of inputs, and that those listed are floats.
+pub(crate) fn expect_inputs(op: &str, inputs: &[Type], dtypes: &[crate::tensor::DType]) -> Result<()> {
+    if inputs.len() != dtypes.len() {
+        return Err(Error::shape(op, format!("takes {} inputs, was given {}", dtypes.len(), inputs.len())));
+    }
+    for (i, (found, wanted)) in inputs.iter().zip(dtypes).enumerate() {
+        if found.dtype != *wanted {
+            return Err(Error::shape(op, format!("input {i} is {found}, expected elements of {wanted}")));
+        }
+    }
+    Ok(())
+}
+
+/// The one gradient of an op with one output, or `None` where the loss does not depend on it.
+pub(crate) fn only(dy: &[Option<Id>]) -> Id {
+    dy[0].expect("autodiff calls grad only where a dy exists")
+}

@@ -1,0 +1,133 @@
+//! Softmax and cross-entropy in one, on logits and integer labels: `loss = log sum exp(x - m) + m - x[label]` with
+//! `m = max x`, and its gradient `dx = dloss * (softmax(x) - onehot(label))`. No logarithm of a rounded probability.
+
+use super::case::{integers, random};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::{Case, Io, Op, expect_inputs, only};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::{DType, Tensor};
+
+const MODULE: Module = Module {
+    stem: "softmax_cross_entropy",
+    source: include_str!("../../shaders/softmax_cross_entropy.wgsl"),
+    libs: &[LIB_GRID],
+};
+
+/// loss (B,) of logits x (B, C) and labels (B,), each below C
+#[derive(Clone, Copy, Debug)]
+pub struct SoftmaxCrossEntropy;
+
+/// dx (B, C) of logits x (B, C), labels (B,) and dloss (B,)
+#[derive(Clone, Copy, Debug)]
+pub struct SoftmaxCrossEntropyGrad;
+
+/// The maximum of a row, and the sum of its exponentials less that maximum.
+fn exponentials<T: Real>(x: &[T]) -> (T, T) {
+    let most = x.iter().copied().fold(T::neg_infinity(), T::max);
+    (most, x.iter().map(|&x| (x - most).exp()).sum())
+}
+
+impl<T: Real> CpuOp<T> for SoftmaxCrossEntropy {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let columns = args.io.inputs[0].shape[1];
+        let (x, labels, [loss]) = (args.real(0), args.u32(1), args.out());
+        for ((x, &label), loss) in x.chunks(columns).zip(labels).zip(loss) {
+            let (most, total) = exponentials(x);
+            *loss = total.ln() + (most - x[label as usize]);
+        }
+    }
+}
+
+impl Op for SoftmaxCrossEntropy {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs(self.name(), inputs, &[DType::F32, DType::U32])?;
+        check_rows(self.name(), inputs)?;
+        Ok(vec![Type::float([inputs[0].shape[0]])])
+    }
+
+    fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        Ok(vec![Some(g.apply(SoftmaxCrossEntropyGrad, &[x[0], x[1], only(dy)])?), None])
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        launch("forward", io)
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        3 * io.inputs[0].shape.len() as u64
+    }
+}
+
+impl<T: Real> CpuOp<T> for SoftmaxCrossEntropyGrad {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let columns = args.io.inputs[0].shape[1];
+        let (x, labels, dloss, [dx]) = (args.real(0), args.u32(1), args.real(2), args.out());
+        for_each_row(dx, columns, |row, dx| {
+            let x = &x[row * columns..][..columns];
+            let (most, total) = exponentials(x);
+            for (c, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
+                let hit = if c == labels[row] as usize { T::one() } else { T::zero() };
+                *dx = dloss[row] * ((x - most).exp() / total - hit);
+            }
+        });
+    }
+}
+
+impl Op for SoftmaxCrossEntropyGrad {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy_grad"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs(self.name(), inputs, &[DType::F32, DType::U32, DType::F32])?;
+        check_rows(self.name(), inputs)?;
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        launch("gradient", io)
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        6 * io.inputs[0].shape.len() as u64
+    }
+}
+
+/// That the logits are rows of classes, and everything else has one element a row.
+fn check_rows(op: &str, inputs: &[Type]) -> Result<()> {
+    let x = &inputs[0].shape;
+    let fits = x.rank() == 2 && x[1] > 0 && inputs[1..].iter().all(|t| *t.shape == [x[0]]);
+    if fits {
+        return Ok(());
+    }
+    let found = inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+    Err(Error::shape(op, format!("expected logits (batch, classes) and one integer label a row, was given {found}")))
+}
+
+fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
+    let (rows, columns) = io.inputs[0].shape.as_rows();
+    let params = Params::new().u32("rows", rows).u32("columns", columns);
+    vec![Dispatch::over(MODULE, entry, io, params, rows)]
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (i, [rows, columns]) in [[1, 1], [1, 2], [3, 10], [128, 10], [97, 257]].into_iter().enumerate() {
+        let (seed, label) = (140 + 3 * i as u64, format!("({rows}, {columns})"));
+        let inputs = vec![random([rows, columns], seed), integers([rows], columns as u32, DType::U32, seed)];
+        let dloss = random([rows], seed + 2);
+        cases.push(Case::new(&label, SoftmaxCrossEntropy, inputs.clone()).wrt(&[0]).ulps(8.0).sums(columns));
+        let inputs = [inputs, vec![dloss]].concat();
+        cases.push(Case::new(label, SoftmaxCrossEntropyGrad, inputs).ulps(8.0).sums(columns));
+    }
+    let x = Tensor::new([2, 3], vec![1e30f32, -1e30, 0.0, 200.0, 0.0, -200.0]).expect("six");
+    let inputs = vec![x, Tensor::new([2], vec![0u32, 2]).expect("two")];
+    cases.push(Case::new("certain, right and wrong", SoftmaxCrossEntropy, inputs).ulps(8.0));
+    cases
+}

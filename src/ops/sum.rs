@@ -1,0 +1,111 @@
+//! Sum over neighbouring axes, times a constant: `y = scale * sum of x`. With the scale 1 / n it is the mean;
+//! over the first axes it is the gradient of a repeated bias.
+
+use std::ops::Range;
+
+use super::case::random;
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::{Case, Io, Op, expect_inputs, only};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::ops::expand::Expand;
+use crate::tensor::{DType, Shape};
+
+const MODULE: Module = Module { stem: "sum", source: include_str!("../../shaders/sum.wgsl"), libs: &[LIB_GRID] };
+
+/// scale * sum over `axes`
+#[derive(Clone, Debug)]
+pub struct Sum {
+    axes: Range<usize>,
+    scale: f64,
+}
+
+/// A shape seen as (outer, n, inner), where n are the elements along a range of axes.
+pub(super) fn around(shape: &Shape, axes: &Range<usize>) -> [usize; 3] {
+    let count = |extents: &[usize]| extents.iter().product();
+    [count(&shape[..axes.start]), count(&shape[axes.clone()]), count(&shape[axes.end..])]
+}
+
+impl Sum {
+    /// The sum over neighbouring axes, which the output no longer has.
+    pub fn new(axes: Range<usize>) -> Self {
+        Self { axes, scale: 1.0 }
+    }
+
+    /// The mean over all of `shape`.
+    pub fn mean(shape: &Shape) -> Self {
+        Self { axes: 0..shape.rank(), scale: 1.0 / shape.len() as f64 }
+    }
+}
+
+impl<T: Real> CpuOp<T> for Sum {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let [_, n, inner] = around(&args.io.inputs[0].shape, &self.axes);
+        let (x, [y], scale) = (args.real(0), args.out(), T::of(self.scale));
+        for_each_row(y, inner, |outer, y| {
+            y.fill(T::zero());
+            for x in x[outer * n * inner..][..n * inner].chunks(inner) {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
+            }
+            y.iter_mut().for_each(|y| *y *= scale);
+        });
+    }
+}
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs("sum", inputs, &[DType::F32])?;
+        let (shape, axes) = (&inputs[0].shape, &self.axes);
+        if axes.end > shape.rank() || axes.start > axes.end {
+            return Err(Error::shape("sum", format!("axes {axes:?} are not all among those of {shape}")));
+        }
+        Ok(vec![Type::float([&shape[..axes.start], &shape[axes.end..]].concat())])
+    }
+
+    fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        let extents = g.shape(x[0])[self.axes.clone()].to_vec();
+        let dx = match g.filled_with(only(dy)) {
+            // The usual start: the mean over a batch has the gradient 1 / n everywhere, known before any run.
+            Some(number) => g.fill(number * self.scale, g.shape(x[0]).clone()),
+            None => g.apply(Expand { axis: self.axes.start, extents, scale: self.scale }, &[only(dy)])?,
+        };
+        Ok(vec![Some(dx)])
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        let [outer, n, inner] = around(&io.inputs[0].shape, &self.axes);
+        let params = Params::new().u32("outputs", outer * inner).u32("n", n).u32("inner", inner);
+        vec![Dispatch::over(MODULE, "sum", io, params.f32("scale", self.scale), outer * inner)]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        io.inputs[0].shape.len() as u64
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    [
+        ("all of (257,)", vec![257], 0..1),
+        ("rows of (128, 10)", vec![128, 10], 0..1),
+        ("rows of (97, 513)", vec![97, 513], 0..1),
+        ("columns of (5, 3)", vec![5, 3], 1..2),
+        ("the middle of (3, 7, 5, 2)", vec![3, 7, 5, 2], 1..3),
+        ("no axis of (3, 2)", vec![3, 2], 1..1),
+    ]
+    .into_iter()
+    .flat_map(|(label, shape, axes)| {
+        let terms = shape[axes.clone()].iter().product();
+        let x = random(shape, 50);
+        let mean = Sum { axes: axes.clone(), scale: 1.0 / terms as f64 };
+        [
+            Case::new(label, Sum::new(axes), vec![x.clone()]).wrt(&[0]).sums(terms),
+            Case::new(format!("mean, {label}"), mean, vec![x]).wrt(&[0]).sums(terms),
+        ]
+    })
+    .collect()
+}

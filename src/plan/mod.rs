@@ -1,0 +1,176 @@
+//! The plan: what a graph becomes before it runs. Steps in order and the places they read and write, as plain data that
+//! knows no wgpu; both executors walk the same one, and [`fmt::Display`] prints it.
+
+mod build;
+mod memory;
+mod show;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::graph::Phase;
+use crate::ops::{Io, Op};
+use crate::tensor::{DType, Shape};
+
+pub use show::Report;
+
+/// A buffer. `Constants` and `Temp` are a plan's own, the others belong to the session and all its plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BufferId {
+    /// All trainable tensors.
+    Params,
+    /// Their gradients.
+    Grads,
+    /// An optimizer's moment.
+    Moment(usize),
+    /// A column of the resident data set.
+    Data(usize),
+    /// The order in which batches take its rows.
+    Order,
+    /// What varies by step.
+    Clock,
+    /// The optimizer's scalars by step.
+    Schedule,
+    /// Sums of loss and metrics by step.
+    Log,
+    /// Predictions by row.
+    Predictions,
+    /// Written by the caller.
+    Input(usize),
+    /// Read by the caller.
+    Output(usize),
+    /// The numbers that a plan knows before it runs.
+    Constants,
+    /// Reused from step to step.
+    Temp(usize),
+}
+
+impl BufferId {
+    /// Whether the buffer belongs to one plan.
+    pub fn is_plans_own(self) -> bool {
+        matches!(self, Self::Constants | Self::Temp(_))
+    }
+}
+
+impl fmt::Display for BufferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Moment(i) => write!(f, "moment{i}"),
+            Self::Data(i) => write!(f, "data{i}"),
+            Self::Input(i) => write!(f, "input{i}"),
+            Self::Output(i) => write!(f, "output{i}"),
+            Self::Temp(i) => write!(f, "t{i}"),
+            other => write!(f, "{}", format!("{other:?}").to_lowercase()),
+        }
+    }
+}
+
+/// A stretch of a buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// The elements of it.
+    pub range: Range<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.buffer)?;
+        if matches!(self.buffer, BufferId::Params | BufferId::Grads | BufferId::Constants) {
+            write!(f, "[{}..{}]", self.range.start, self.range.end)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a buffer has to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Which one.
+    pub id: BufferId,
+    /// Element type.
+    pub dtype: DType,
+    /// Elements.
+    pub len: usize,
+    /// Elements a row, where rows of bytes are padded to whole words on a GPU.
+    pub row_len: usize,
+}
+
+impl Buffer {
+    /// Bytes on a GPU: rows of bytes take whole words.
+    pub fn len_bytes(&self) -> usize {
+        match self.dtype {
+            DType::U8 => self.len / self.row_len.max(1) * self.row_len.next_multiple_of(4),
+            other => self.len * other.size(),
+        }
+    }
+}
+
+/// An op on places.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it computes.
+    pub op: Arc<dyn Op>,
+    /// The types at those places.
+    pub io: Io,
+    /// What it reads.
+    pub inputs: Vec<Place>,
+    /// What it writes; an effect changes what is there.
+    pub outputs: Vec<Place>,
+    /// When it runs.
+    pub phase: Phase,
+    /// The layer that it belongs to.
+    pub layer: Arc<str>,
+}
+
+/// Steps in order, and the buffers they need.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it is for, as messages and `kiln plan` name it.
+    pub name: String,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Every buffer that a step touches.
+    pub buffers: Vec<Buffer>,
+    /// What `Constants` holds.
+    pub constants: Vec<f64>,
+}
+
+/// Segments of an arena start at multiples of this many elements: 256 bytes of f32, which every device can bind at.
+pub const SEGMENT_ALIGNMENT: usize = 64;
+
+/// Where each trainable tensor lies in the arenas. The padding between segments stays zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arena {
+    segments: Vec<Range<usize>>,
+}
+
+impl Arena {
+    /// Lays out tensors of these shapes one after the other.
+    pub fn new<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> Self {
+        let mut start = 0;
+        let segments = shapes.into_iter().map(|shape| {
+            let segment = start..start + shape.len();
+            start = segment.end.next_multiple_of(SEGMENT_ALIGNMENT);
+            segment
+        });
+        Self { segments: segments.collect() }
+    }
+
+    /// The elements of each tensor.
+    pub fn segments(&self) -> &[Range<usize>] {
+        &self.segments
+    }
+
+    /// Elements with padding.
+    pub fn len(&self) -> usize {
+        self.segments.last().map_or(0, |last| last.end.next_multiple_of(SEGMENT_ALIGNMENT))
+    }
+
+    /// Whether there is no tensor.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+}

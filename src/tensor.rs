@@ -1,0 +1,268 @@
+//! The host tensor: a shape, an element type and the elements in row-major order.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit float. In a graph it stands for the executor's float: f32 on GPU and CPU, f64 on the reference.
+    F32,
+    /// 64-bit float; on the host and in the reference only.
+    F64,
+    /// Unsigned 32-bit integer: labels and indices.
+    U32,
+    /// Unsigned byte: pixels at rest.
+    U8,
+}
+
+impl DType {
+    /// Bytes an element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::F64 => 8,
+            Self::U8 => 1,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::U32 => "u32",
+            Self::U8 => "u8",
+        })
+    }
+}
+
+/// The extent of a tensor along each axis; `[]` is a scalar's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// The number of elements: the product of the extents, 1 for a scalar.
+    pub fn len(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no axes.
+    pub fn is_scalar(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Rows and columns where everything before the last axis counts as rows: (a, b, c) is a*b rows of c.
+    pub fn as_rows(&self) -> (usize, usize) {
+        match self.0.split_last() {
+            Some((&columns, rest)) => (rest.iter().product(), columns),
+            None => (1, 1),
+        }
+    }
+}
+
+impl std::ops::Deref for Shape {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl<T: Into<Vec<usize>>> From<T> for Shape {
+    fn from(extents: T) -> Self {
+        Self(extents.into())
+    }
+}
+
+/// As Python writes a tuple: `(128, 784)`, `(10,)`, `()`.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => write!(f, "({one},)"),
+            all => write!(f, "({})", all.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+/// The elements of a [`Tensor`], in the type they rest in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// 64-bit floats.
+    F64(Vec<f64>),
+    /// Unsigned 32-bit integers.
+    U32(Vec<u32>),
+    /// Unsigned bytes.
+    U8(Vec<u8>),
+}
+
+impl Values {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(v) => v.len(),
+            Self::F64(v) => v.len(),
+            Self::U32(v) => v.len(),
+            Self::U8(v) => v.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements' type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::F64(_) => DType::F64,
+            Self::U32(_) => DType::U32,
+            Self::U8(_) => DType::U8,
+        }
+    }
+
+    /// The elements as doubles: exact for every type here.
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Self::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::F64(v) => v.clone(),
+            Self::U32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::U8(v) => v.iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+
+    /// The elements as 32-bit floats, rounded to nearest.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self {
+            Self::F32(v) => v.clone(),
+            Self::F64(v) => v.iter().map(|&x| x as f32).collect(),
+            Self::U32(v) => v.iter().map(|&x| x as f32).collect(),
+            Self::U8(v) => v.iter().map(|&x| f32::from(x)).collect(),
+        }
+    }
+}
+
+macro_rules! from_vec {
+    ($($t:ty => $variant:ident),*) => {$(
+        impl From<Vec<$t>> for Values {
+            fn from(values: Vec<$t>) -> Self {
+                Self::$variant(values)
+            }
+        }
+    )*};
+}
+from_vec!(f32 => F32, f64 => F64, u32 => U32, u8 => U8);
+
+/// A tensor in host memory.
+///
+/// ```
+/// use kiln::Tensor;
+/// let t = Tensor::new([2, 3], vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// assert_eq!(t.shape().to_string(), "(2, 3)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    shape: Shape,
+    values: Values,
+}
+
+impl Tensor {
+    /// A tensor of `shape` whose elements, in row-major order, are `values`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the number of values is not the shape's.
+    pub fn new(shape: impl Into<Shape>, values: impl Into<Values>) -> Result<Self> {
+        let (shape, values) = (shape.into(), values.into());
+        if shape.len() != values.len() {
+            let message = format!("shape {shape} holds {} elements, {} were given", shape.len(), values.len());
+            return Err(Error::shape("Tensor::new", message));
+        }
+        Ok(Self { shape, values })
+    }
+
+    /// The extent along each axis.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The elements' type.
+    pub fn dtype(&self) -> DType {
+        self.values.dtype()
+    }
+
+    /// The elements, in row-major order.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The elements, in row-major order.
+    pub fn into_values(self) -> Values {
+        self.values
+    }
+
+    /// The extent of the first axis: the number of samples of a batch. A scalar has one.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// The first `n` rows, all of them where there are fewer.
+    #[must_use]
+    pub fn head(&self, n: usize) -> Self {
+        let n = n.min(self.rows());
+        let row_len = self.shape.iter().skip(1).product::<usize>();
+        let mut shape = self.shape.to_vec();
+        if let Some(first) = shape.first_mut() {
+            *first = n;
+        }
+        let end = n * row_len;
+        let values = match &self.values {
+            Values::F32(v) => Values::F32(v[..end].to_vec()),
+            Values::F64(v) => Values::F64(v[..end].to_vec()),
+            Values::U32(v) => Values::U32(v[..end].to_vec()),
+            Values::U8(v) => Values::U8(v[..end].to_vec()),
+        };
+        Self { shape: shape.into(), values }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_print_as_tuples() {
+        let show = |s: &[usize]| Shape::from(s).to_string();
+        assert_eq!((show(&[]), show(&[10]), show(&[2, 3])), ("()".into(), "(10,)".into(), "(2, 3)".into()));
+        assert_eq!(Shape::from([2, 3, 4]).as_rows(), (6, 4));
+        assert_eq!(Shape::default().len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_count_names_both_numbers() {
+        let e = Tensor::new([2, 3], vec![0f32; 5]).unwrap_err().to_string();
+        assert!(e.contains("(2, 3)") && e.contains('6') && e.contains('5'), "{e}");
+    }
+
+    #[test]
+    fn head_takes_rows() {
+        let t = Tensor::new([3, 2], vec![1u8, 2, 3, 4, 5, 6]).unwrap();
+        assert_eq!(t.head(2), Tensor::new([2, 2], vec![1u8, 2, 3, 4]).unwrap());
+        assert_eq!(t.head(9), t);
+    }
+}

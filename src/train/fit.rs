@@ -1,0 +1,299 @@
+//! `fit`, `evaluate` and `predict`: the loop over epochs. What happens within one is the device's.
+
+use std::time::{Duration, Instant};
+
+use super::progress::Progress;
+use super::session::Session;
+use super::trace::{Key, Mode, Model, Source};
+use super::{History, Logs};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::plan::BufferId;
+use crate::random::shuffled;
+use crate::tensor::Tensor;
+
+/// The settings of [`Sequential::fit`](crate::nn::Sequential::fit), with Keras' names and defaults.
+pub struct Fit<'a> {
+    pub(crate) epochs: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) shuffle: bool,
+    pub(crate) validation_split: f64,
+    pub(crate) validation_data: Option<&'a Dataset>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) verbose: u8,
+    pub(crate) on_epoch_end: Option<EpochEnd<'a>>,
+}
+
+/// Called with the epoch, from 1, and its values.
+type EpochEnd<'a> = Box<dyn FnMut(usize, &Logs) + 'a>;
+
+impl Default for Fit<'_> {
+    fn default() -> Self {
+        Self {
+            epochs: 1,
+            batch_size: 32,
+            shuffle: true,
+            validation_split: 0.0,
+            validation_data: None,
+            seed: None,
+            verbose: 1,
+            on_epoch_end: None,
+        }
+    }
+}
+
+impl<'a> Fit<'a> {
+    /// One epoch in batches of 32, shuffled, without validation.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How often the whole set is gone through; default 1.
+    #[must_use]
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Samples a step; default 32. The last batch of an epoch may be smaller.
+    #[must_use]
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// Whether each epoch takes the samples in an order of its own; default true.
+    #[must_use]
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.shuffle = shuffle;
+        self
+    }
+
+    /// The share of the samples, the last ones, that is kept for validation; default 0.
+    #[must_use]
+    pub fn validation_split(mut self, share: f64) -> Self {
+        self.validation_split = share;
+        self
+    }
+
+    /// A set to validate on after each epoch; overrides [`Fit::validation_split`].
+    #[must_use]
+    pub fn validation_data(mut self, data: &'a Dataset) -> Self {
+        self.validation_data = Some(data);
+        self
+    }
+
+    /// The seed of the order of samples; default the model's.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// 0 prints nothing, 1 a bar on a terminal and a line an epoch elsewhere, 2 a line an epoch; default 1.
+    #[must_use]
+    pub fn verbose(mut self, verbose: u8) -> Self {
+        self.verbose = verbose;
+        self
+    }
+
+    /// Called after each epoch with its number, from 1, and its values.
+    #[must_use]
+    pub fn on_epoch_end(mut self, call: impl FnMut(usize, &Logs) + 'a) -> Self {
+        self.on_epoch_end = Some(Box::new(call));
+        self
+    }
+}
+
+/// The rows of a run: where they lie and how they are cut into steps.
+struct Rows {
+    source: Source,
+    count: usize,
+    batch: usize,
+}
+
+impl Rows {
+    fn steps(&self) -> usize {
+        self.count.div_ceil(self.batch)
+    }
+
+    /// The plans of a run, in order, and how often each runs: the full batches, then what is left.
+    fn plans(&self, session: &mut Session, model: &Model<'_>, mode: Mode) -> Result<Vec<(usize, usize)>> {
+        let parts = [(self.batch, self.count / self.batch), (self.count % self.batch, 1)];
+        let parts = parts.into_iter().filter(|&(batch, times)| batch > 0 && times > 0);
+        let key = |batch| Key { mode, source: self.source.clone(), batch, rows: self.count, steps: self.steps() };
+        parts.map(|(batch, times)| Ok((session.plan(model, &key(batch))?, times))).collect()
+    }
+}
+
+/// A batch of evaluation: its size changes no result beyond rounding.
+const EVALUATION_BATCH: usize = 500;
+/// At most this often a second the running values are read back.
+const PEEK_EVERY: Duration = Duration::from_millis(200);
+
+/// One run over rows: starts the plans in turn, shows how it goes, and returns the log of every step.
+async fn run(session: &mut Session, plans: &[(usize, usize)], log: usize, progress: &Watch<'_>) -> Result<Vec<f64>> {
+    let (mut done, mut last_peek) = (0, Instant::now());
+    for &(plan, times) in plans {
+        let end = done + times;
+        while done < end {
+            done += session.executor().run_some(plan, end - done)?;
+            let mut seen = None;
+            if progress.bar.wants_values() && last_peek.elapsed() > PEEK_EVERY {
+                seen = session.executor().peek(BufferId::Log, 0..log)?;
+                last_peek = if seen.is_some() { Instant::now() } else { last_peek };
+            }
+            let logs = seen.map(|log| progress.means(&log.to_f64(), done));
+            progress.bar.update(done, logs.as_ref());
+        }
+    }
+    Ok(session.executor().read(BufferId::Log, 0..log).await?.to_f64())
+}
+
+/// What a run's log means.
+struct Watch<'a> {
+    bar: &'a Progress,
+    names: Vec<String>,
+    batch: usize,
+    rows: usize,
+}
+
+impl Watch<'_> {
+    /// The means over the samples of the first `steps` steps.
+    fn means(&self, log: &[f64], steps: usize) -> Logs {
+        let (width, mut logs) = (self.names.len(), Logs::default());
+        let samples = (steps * self.batch).min(self.rows);
+        for (column, name) in self.names.iter().enumerate() {
+            let total: f64 = log.chunks(width).take(steps).map(|row| row[column]).sum();
+            logs.push(name, total / samples.max(1) as f64);
+        }
+        logs
+    }
+
+    /// The mean loss of each batch.
+    fn batch_losses<'b>(&'b self, log: &'b [f64]) -> impl Iterator<Item = f64> + 'b {
+        let samples = |step: usize| self.batch.min(self.rows - step * self.batch);
+        log.chunks(self.names.len()).enumerate().map(move |(step, row)| row[0] / samples(step) as f64)
+    }
+}
+
+/// Trains, from the step after `iteration` on; returns what was measured and the last step.
+pub(crate) async fn fit(
+    session: &mut Session,
+    model: &Model<'_>,
+    data: &Dataset,
+    mut options: Fit<'_>,
+    start: (u64, u64),
+) -> Result<(History, u64)> {
+    let (seed, mut iteration) = (options.seed.unwrap_or(start.0), start.1);
+    let (count, validation) = split(data, &options)?;
+    let source = session.set_dataset(0, data)?;
+    let validation = match (options.validation_data, validation) {
+        (Some(set), _) => Some((session.set_dataset(2, set)?, 0, set.len())),
+        (None, 0) => None,
+        (None, held_back) => Some((source.clone(), count, held_back)),
+    };
+    let rows = Rows { source, count, batch: options.batch_size };
+    let optimizer = model.optimizer.expect("checked before fitting");
+    let mut history = History::default();
+    for epoch in 1..=options.epochs {
+        let steps = rows.steps();
+        let plans = rows.plans(session, model, Mode::Train)?;
+        let order = if options.shuffle { shuffled(count as u32, seed, iteration) } else { (0..count as u32).collect() };
+        session.start(order, iteration)?;
+        session.write_schedule(optimizer, iteration, steps)?;
+        let bar = Progress::new(options.verbose, epoch, options.epochs, steps);
+        let watch = Watch { bar: &bar, names: names(model, ""), batch: rows.batch, rows: count };
+        let log = run(session, &plans, steps * watch.names.len(), &watch).await?;
+        let losses: Vec<f64> = watch.batch_losses(&log).collect();
+        if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
+            return Err(Error::NotFinite { epoch, step: step + 1, value: losses[step] });
+        }
+        let mut logs = watch.means(&log, steps);
+        if let Some((source, first, held_back)) = &validation {
+            let (first, rows) = (*first as u32, evaluation_rows(source.clone(), *held_back));
+            let values = measure(session, model, &rows, first, "val_").await?;
+            values.iter().for_each(|(name, value)| logs.push(name, value));
+        }
+        bar.finish(&logs);
+        if let Some(call) = &mut options.on_epoch_end {
+            call(epoch, &logs);
+        }
+        history.push(logs, losses);
+        iteration += steps as u64;
+    }
+    Ok((history, iteration))
+}
+
+/// How many samples train and how many are held back, with every setting checked.
+fn split(data: &Dataset, options: &Fit<'_>) -> Result<(usize, usize)> {
+    let share = options.validation_split;
+    if !(0.0..1.0).contains(&share) {
+        return Err(Error::argument(
+            "validation_split",
+            format!("{share} is no share; give 0 or more and less than 1"),
+        ));
+    }
+    // Keras takes the last part, before shuffling, and rounds the training part down.
+    let held_back = options.validation_data.is_none() && share > 0.0;
+    let count = if held_back { (data.len() as f64 * (1.0 - share)).floor() as usize } else { data.len() };
+    if options.batch_size == 0 || options.batch_size > count {
+        let message = format!("{} does not fit the {count} samples to train on; give 1 to {count}", options.batch_size);
+        return Err(Error::argument("batch_size", message));
+    }
+    Ok((count, data.len() - count))
+}
+
+/// `loss` and the metrics' names.
+fn names(model: &Model<'_>, prefix: &str) -> Vec<String> {
+    let metrics = model.metrics.iter().map(|m| m.name());
+    std::iter::once("loss").chain(metrics).map(|name| format!("{prefix}{name}")).collect()
+}
+
+fn evaluation_rows(source: Source, count: usize) -> Rows {
+    Rows { source, count, batch: EVALUATION_BATCH.min(count) }
+}
+
+/// Loss and metrics over rows from `first` on, without training.
+async fn measure(session: &mut Session, model: &Model<'_>, rows: &Rows, first: u32, prefix: &str) -> Result<Logs> {
+    let plans = rows.plans(session, model, Mode::Evaluate)?;
+    session.start((first..first + rows.count as u32).collect(), 0)?;
+    let bar = Progress::new(0, 1, 1, rows.steps());
+    let watch = Watch { bar: &bar, names: names(model, prefix), batch: rows.batch, rows: rows.count };
+    let log = run(session, &plans, rows.steps() * watch.names.len(), &watch).await?;
+    Ok(watch.means(&log, rows.steps()))
+}
+
+/// Loss and metrics of a whole set.
+pub(crate) async fn evaluate(session: &mut Session, model: &Model<'_>, data: &Dataset) -> Result<Logs> {
+    let rows = evaluation_rows(session.set_dataset(2, data)?, data.len());
+    measure(session, model, &rows, 0, "").await
+}
+
+/// Bytes of predictions that stay on the device before they are read back.
+const PREDICTION_BYTES: usize = 64 << 20;
+
+/// The model's output for every row of `x`; `output` is the shape of one row's.
+pub(crate) async fn predict(
+    session: &mut Session,
+    model: &Model<'_>,
+    (x, scale): (&Tensor, f32),
+    output: &[usize],
+) -> Result<Tensor> {
+    let source = session.set_data(2, x, None, scale)?;
+    let width: usize = output.iter().product();
+    let batch = EVALUATION_BATCH.min(x.rows());
+    let at_once = (PREDICTION_BYTES / (4 * width * batch)).max(1) * batch;
+    let mut all = Vec::with_capacity(x.rows() * width);
+    for first in (0..x.rows()).step_by(at_once) {
+        let rows = Rows { source: source.clone(), count: at_once.min(x.rows() - first), batch };
+        let rows = Rows { batch: batch.min(rows.count), ..rows };
+        let plans = rows.plans(session, model, Mode::Predict)?;
+        session.start((first as u32..(first + rows.count) as u32).collect(), 0)?;
+        for (plan, times) in plans {
+            session.executor().run(plan, times)?;
+        }
+        all.extend(session.executor().read(BufferId::Predictions, 0..rows.count * width).await?.to_f32());
+    }
+    Tensor::new([&[x.rows()], output].concat(), all)
+}

@@ -1,0 +1,51 @@
+//! What a run of `fit` measured.
+
+/// Names and values of one epoch, in the order in which they are printed: `loss`, the metrics, then the same of the
+/// validation set with `val_` before them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Logs(Vec<(String, f64)>);
+
+impl Logs {
+    /// The value of this name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(n, _)| n == name).map(|&(_, value)| value)
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    pub(crate) fn push(&mut self, name: impl Into<String>, value: f64) {
+        self.0.push((name.into(), value));
+    }
+}
+
+/// The course of a run: values by epoch, and the loss of every batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    epochs: Vec<Logs>,
+    batch_losses: Vec<f64>,
+}
+
+impl History {
+    /// The values of each epoch.
+    pub fn epochs(&self) -> &[Logs] {
+        &self.epochs
+    }
+
+    /// One name's values by epoch, as Keras' `history.history["loss"]`; empty where there is no such name.
+    pub fn get(&self, name: &str) -> Vec<f64> {
+        self.epochs.iter().filter_map(|logs| logs.get(name)).collect()
+    }
+
+    /// The mean loss of every batch in the order trained, each before its update.
+    pub fn batch_losses(&self) -> &[f64] {
+        &self.batch_losses
+    }
+
+    pub(crate) fn push(&mut self, logs: Logs, batch_losses: impl IntoIterator<Item = f64>) {
+        self.epochs.push(logs);
+        self.batch_losses.extend(batch_losses);
+    }
+}

@@ -1,0 +1,10 @@
+//! Training: the session on a device, the loop of `fit`, and what it reports.
+
+pub(crate) mod fit;
+mod history;
+mod progress;
+pub(crate) mod session;
+pub(crate) mod trace;
+
+pub use fit::Fit;
+pub use history::{History, Logs};

@@ -1,0 +1,156 @@
+//! A model's state on a device: parameters, moments, the resident data and the plans.
+
+use std::collections::HashMap;
+
+use super::trace::{self, Key, Model, Source};
+use crate::data::Dataset;
+use crate::device::{Device, Executor};
+use crate::error::{Error, Result};
+use crate::graph::Type;
+use crate::nn::Parameter;
+use crate::nn::optimizer::{Optimizer, SCALARS};
+use crate::ops::clock::WORDS;
+use crate::plan::{Arena, Buffer, BufferId, Plan};
+use crate::tensor::{DType, Tensor, Values};
+
+/// More plans than this are rarely needed; all are made anew then.
+const MOST_PLANS: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    executor: Executor,
+    parameters: Vec<Parameter>,
+    arena: Arena,
+    plans: HashMap<Key, usize>,
+}
+
+impl Session {
+    /// Parameters at their initial values, on a device.
+    pub fn new(device: &Device, parameters: &[Parameter], seed: u64) -> Result<Self> {
+        let arena = Arena::new(parameters.iter().map(|p| &p.shape));
+        let executor = Executor::new(device)?;
+        let mut session = Self { executor, parameters: parameters.to_vec(), arena, plans: HashMap::new() };
+        session.allocate_arena(BufferId::Params)?;
+        let tensors = parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
+        let tensors: Vec<Vec<f32>> = tensors.collect();
+        session.write_arena(tensors.iter().map(|t| Values::F32(t.clone())))?;
+        Ok(session)
+    }
+
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.executor
+    }
+
+    fn allocate_arena(&mut self, id: BufferId) -> Result<()> {
+        let len = self.arena.len();
+        self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })
+    }
+
+    /// Writes all parameters, in their order.
+    fn write_arena(&mut self, tensors: impl Iterator<Item = Values>) -> Result<()> {
+        let mut all = vec![0.0f64; self.arena.len()];
+        for (segment, tensor) in self.arena.segments().iter().zip(tensors) {
+            all[segment.clone()].copy_from_slice(&tensor.to_f64());
+        }
+        self.executor.write(BufferId::Params, &Values::F64(all))
+    }
+
+    /// Sets the optimizer's state to its start.
+    pub fn reset_moments(&mut self, moments: usize) -> Result<()> {
+        self.plans.clear();
+        self.executor.forget_plans()?;
+        for id in (0..moments).map(BufferId::Moment) {
+            self.allocate_arena(id)?;
+            self.executor.write(id, &Values::F32(vec![0.0; self.arena.len()]))?;
+        }
+        Ok(())
+    }
+
+    /// All parameters, in their order.
+    pub async fn weights(&mut self) -> Result<Vec<Tensor>> {
+        let all = self.executor.read(BufferId::Params, 0..self.arena.len()).await?;
+        let cut = |(p, segment): (&Parameter, &std::ops::Range<usize>)| match &all {
+            Values::F64(v) => Tensor::new(p.shape.clone(), v[segment.clone()].to_vec()),
+            all => Tensor::new(p.shape.clone(), all.to_f32()[segment.clone()].to_vec()),
+        };
+        self.parameters.iter().zip(self.arena.segments()).map(cut).collect()
+    }
+
+    /// Replaces all parameters.
+    pub fn set_weights(&mut self, tensors: &[Tensor]) -> Result<()> {
+        let described = |shapes: Vec<String>| shapes.join(", ");
+        let wanted: Vec<String> = self.parameters.iter().map(|p| format!("{} {}", p.path(), p.shape)).collect();
+        let fits = tensors.len() == self.parameters.len()
+            && tensors.iter().zip(&self.parameters).all(|(t, p)| *t.shape() == p.shape && t.dtype() != DType::U8);
+        if !fits {
+            let given = described(tensors.iter().map(|t| t.shape().to_string()).collect());
+            return Err(Error::shape("set_weights", format!("expected {}; was given {given}", described(wanted))));
+        }
+        self.write_arena(tensors.iter().map(|t| t.values().clone()))
+    }
+
+    /// Puts a data set on the device, as columns `column` (samples) and `column + 1` (targets, if any).
+    pub fn set_data(&mut self, column: usize, x: &Tensor, y: Option<&Tensor>, scale: f32) -> Result<Source> {
+        let mut upload = |id, tensor: &Tensor| -> Result<Type> {
+            let (shape, dtype) = (tensor.shape().clone(), tensor.dtype());
+            let row_len = shape.len() / tensor.rows().max(1);
+            self.executor.allocate(&Buffer { id, dtype, len: shape.len(), row_len })?;
+            self.executor.write(id, tensor.values())?;
+            Ok(Type { shape, dtype })
+        };
+        let x = upload(BufferId::Data(column), x)?;
+        let y = match y {
+            Some(y) => upload(BufferId::Data(column + 1), y)?,
+            None => Type::u32([x.shape[0]]),
+        };
+        Ok(Source { column, x, y, scale: f64::from(scale).to_bits() })
+    }
+
+    /// [`Session::set_data`] of a labelled set.
+    pub fn set_dataset(&mut self, column: usize, data: &Dataset) -> Result<Source> {
+        self.set_data(column, data.x(), Some(data.y()), data.scale())
+    }
+
+    /// The plan of a key, made at its first use.
+    pub fn plan(&mut self, model: &Model<'_>, key: &Key) -> Result<usize> {
+        if let Some(&plan) = self.plans.get(key) {
+            return Ok(plan);
+        }
+        if self.plans.len() >= MOST_PLANS {
+            self.plans.clear();
+            self.executor.forget_plans()?;
+        }
+        let plan = make_plan(model, &mut self.parameters, key)?;
+        let plan = self.executor.load(&plan)?;
+        self.plans.insert(key.clone(), plan);
+        Ok(plan)
+    }
+
+    /// Sets out on a run: the order of rows, and the clock at its start.
+    pub fn start(&mut self, order: Vec<u32>, iteration: u64) -> Result<()> {
+        self.executor.forget_peek();
+        self.executor.write(BufferId::Order, &Values::U32(order))?;
+        // The count of all steps keys random numbers only: it may wrap.
+        let clock: [u32; WORDS] = [0, 0, iteration as u32, 0];
+        self.executor.write(BufferId::Clock, &Values::U32(clock.to_vec()))
+    }
+
+    /// The optimizer's scalars of the next `steps` steps after `iteration`.
+    pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
+        let mut rows = Vec::with_capacity(steps * SCALARS);
+        (1..=steps as u64).for_each(|t| rows.extend(optimizer.scalars(iteration + t)));
+        self.executor.write(BufferId::Schedule, &Values::F64(rows))
+    }
+}
+
+/// Traces a step and plans it.
+pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Plan> {
+    let graph = trace::step(model, parameters, key)?;
+    let arena = Arena::new(parameters.iter().map(|p| &p.shape));
+    let verb = match key.mode {
+        trace::Mode::Train => "train",
+        trace::Mode::Evaluate => "evaluate",
+        trace::Mode::Predict => "predict",
+    };
+    Ok(Plan::new(format!("{verb}, batch {}", key.batch), &graph, &arena))
+}

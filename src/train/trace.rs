@@ -1,0 +1,150 @@
+//! From layers to the graph of one step: batch, layers, loss, gradients, update.
+
+use crate::error::Result;
+use crate::graph::{Graph, Id, Leaf, Phase, Type};
+use crate::nn::layers::Layer;
+use crate::nn::optimizer::{Optimizer, SCALARS};
+use crate::nn::{Loss, Metric, Parameter, Scope};
+use crate::ops::clock::{Advance, WORDS};
+use crate::ops::copy::Copy;
+use crate::ops::gather::Gather;
+use crate::ops::predictions::Keep;
+use crate::ops::record::Record;
+use crate::ops::sum::Sum;
+use crate::plan::Arena;
+
+/// What a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    Train,
+    Evaluate,
+    Predict,
+}
+
+/// A resident data set, as a plan needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Source {
+    /// The index of [`Leaf::Data`] that holds the samples; the targets are in the next.
+    pub column: usize,
+    /// The samples' type, all rows.
+    pub x: Type,
+    /// The targets' type, all rows.
+    pub y: Type,
+    /// What samples are multiplied by, in bits.
+    pub scale: u64,
+}
+
+/// Everything that one plan differs from another by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub mode: Mode,
+    pub source: Source,
+    /// Rows a step.
+    pub batch: usize,
+    /// Rows that a run of steps takes.
+    pub rows: usize,
+    /// Steps of a run.
+    pub steps: usize,
+}
+
+/// A model as a step needs it.
+pub(crate) struct Model<'a> {
+    pub layers: &'a [(String, Box<dyn Layer>)],
+    pub loss: Option<Loss>,
+    pub metrics: &'a [Metric],
+    pub optimizer: Option<&'a dyn Optimizer>,
+}
+
+/// Applies all layers to a batch; also returns the output of each.
+pub(crate) fn forward(
+    layers: &[(String, Box<dyn Layer>)],
+    graph: &mut Graph,
+    parameters: &mut Vec<Parameter>,
+    x: Id,
+) -> Result<Vec<Id>> {
+    let mut outputs = Vec::new();
+    let mut x = x;
+    for (name, layer) in layers {
+        graph.set_layer(name);
+        x = layer.call(&mut Scope { graph, parameters, layer: name }, x)?;
+        outputs.push(x);
+    }
+    graph.set_layer("");
+    Ok(outputs)
+}
+
+/// The fused graph of one step.
+pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Graph> {
+    let mut g = Graph::new();
+    let clock = g.leaf(Leaf::Clock, Type::u32([WORDS]));
+    let order = g.leaf(Leaf::Order, Type::u32([key.rows]));
+    let source = &key.source;
+    let gather = Gather { batch: key.batch, scale: f64::from_bits(source.scale) };
+    let x = g.leaf(Leaf::Data(source.column), source.x.clone());
+    let x = g.apply(gather, &[x, order, clock])?;
+    let outputs = forward(model.layers, &mut g, parameters, x)?;
+    let predicted = outputs.last().copied().unwrap_or(x);
+    if key.mode == Mode::Predict {
+        g.set_phase(Phase::Reduce);
+        let all = [&[key.rows], &g.shape(predicted)[1..]].concat();
+        let all = g.leaf(Leaf::Predictions, Type::float(all));
+        g.effect(Keep, &[predicted, clock], &[all])?;
+    } else {
+        let y = g.leaf(Leaf::Data(source.column + 1), source.y.clone());
+        let targets = g.apply(Gather { batch: key.batch, scale: 1.0 }, &[y, order, clock])?;
+        learn(model, &mut g, parameters, key, [predicted, targets, clock])?;
+    }
+    g.set_phase(Phase::Update);
+    g.effect(Advance { batch: key.batch }, &[], &[clock])?;
+    Ok(g.fused(&[]))
+}
+
+/// Loss, metrics and, to train, gradients and update.
+fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, values: [Id; 3]) -> Result<()> {
+    let [predicted, targets, clock] = values;
+    g.set_layer("loss");
+    let loss = model.loss.expect("checked before tracing");
+    let losses = loss.apply(g, predicted, targets)?;
+    g.set_layer("metrics");
+    let mut columns = vec![losses];
+    for metric in model.metrics {
+        columns.push(metric.apply(g, predicted, targets)?);
+    }
+    if key.mode == Mode::Train {
+        backward(g, params, losses)?;
+    }
+    g.set_phase(Phase::Reduce);
+    g.set_layer("metrics");
+    let log = g.leaf(Leaf::Log, Type::float([key.steps, columns.len()]));
+    for (column, &values) in columns.iter().enumerate() {
+        g.effect(Record { column }, &[values, clock], &[log])?;
+    }
+    g.set_layer("");
+    g.set_phase(Phase::Update);
+    if key.mode == Mode::Train {
+        update(g, params, model.optimizer.expect("checked before tracing"), key.steps, clock)?;
+    }
+    Ok(())
+}
+
+/// The gradients of the mean loss, each into its segment of the arena.
+fn backward(g: &mut Graph, params: &[Parameter], losses: Id) -> Result<()> {
+    let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses])?;
+    let leaves: Vec<Id> = (0..params.len()).map(|i| g.parameter(i).expect("each layer asked for its own")).collect();
+    for (i, gradient) in g.gradients(mean, &leaves)?.into_iter().enumerate() {
+        let place = g.leaf(Leaf::Grad(i), Type::float(params[i].shape.clone()));
+        g.effect(Copy, &[gradient], &[place])?;
+    }
+    Ok(())
+}
+
+fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, steps: usize, clock: Id) -> Result<()> {
+    let arena = Type::float([Arena::new(params.iter().map(|p| &p.shape)).len()]);
+    let schedule = g.leaf(Leaf::Schedule, Type::float([steps, SCALARS]));
+    let grads = g.leaf(Leaf::Grads, arena.clone());
+    let mut targets = vec![g.leaf(Leaf::Params, arena.clone())];
+    for i in 0..optimizer.moments() {
+        targets.push(g.leaf(Leaf::Moment(i), arena.clone()));
+    }
+    g.effect_dyn(optimizer.update(), &[grads, schedule, clock], &targets)
+}

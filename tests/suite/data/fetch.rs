@@ -1,0 +1,279 @@
+//! Fetching: from servers on loopback, and from what stands in for npm.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use kiln::data::{Fetcher, NpmPackage, RemoteFile};
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+/// Nothing listens there.
+const DEAD: &str = "http://127.0.0.1:1";
+const CONTENT: &[u8] = b"the content that every test fetches, long enough to be cut in two";
+
+struct Server {
+    base: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+/// A server on loopback that answers each path with the bytes that `answer` gives, then closes the connection.
+fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let Some(request) = lines.next() else { continue };
+            lines.find(String::is_empty);
+            let path = request.split(' ').nth(1).unwrap_or_default().to_string();
+            let bytes = answer(&path);
+            log.lock().unwrap().push(path);
+            // A client that has had enough may hang up.
+            let _ = stream.write_all(&bytes);
+        }
+    });
+    Server { base, asked }
+}
+
+fn head(status: &str, len: usize) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    [head("200 OK", body.len()), body.to_vec()].concat()
+}
+
+fn not_found(_path: &str) -> Vec<u8> {
+    head("404 Not Found", 0)
+}
+
+fn sum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn fetcher<'a>(folder: &Path, mirrors: &[&str]) -> Fetcher<'a> {
+    let mut fetcher = Fetcher::new("toy", folder);
+    fetcher.mirrors = mirrors.iter().map(ToString::to_string).collect();
+    fetcher
+}
+
+fn fetch(folder: &Path, mirrors: &[&str]) -> kiln::Result<()> {
+    let sha256 = sum(CONTENT);
+    fetcher(folder, mirrors).fetch(&[RemoteFile { name: "file", sha256: &sha256, len: CONTENT.len() as u64 }])
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn each_bad_mirror_leads_to_the_next() {
+    let folder = TempDir::new().unwrap();
+    let zipped = gzip(CONTENT);
+    let whole = zipped.clone();
+    let cut = serve(move |_| [head("200 OK", whole.len()), whole[..whole.len() / 2].to_vec()].concat());
+    let half = gzip(&CONTENT[..20]);
+    let short = serve(move |_| ok(&half));
+    let wrong = gzip(&vec![b'x'; CONTENT.len()]);
+    let other = serve(move |_| ok(&wrong));
+    let missing = serve(not_found);
+    let huge = gzip(&vec![0; 1 << 24]);
+    let bomb = serve(move |_| ok(&huge));
+    let long = serve(|_| ok(&vec![b'x'; 1 << 20]));
+    let bad = [DEAD, &cut.base, &short.base, &other.base, &missing.base, &bomb.base, &long.base];
+    let message = text(fetch(folder.path(), &bad));
+    let reasons =
+        ["1. http://127.0.0.1:1/file.gz: ", "ends early", "20 bytes", "SHA-256 is", "answers 404", "more than"];
+    says(&message, &reasons);
+    says(&message, &["toy: ", "7. ", folder.path().join("file").to_str().unwrap()]);
+    assert_eq!(names(folder.path()), [""; 0], "something was left behind");
+
+    let good = serve(move |_| ok(&zipped));
+    fetch(folder.path(), &[&bad[..], &[&good.base]].concat()).unwrap();
+    assert_eq!(names(folder.path()), ["file"]);
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), CONTENT);
+
+    // What is there is not asked for again.
+    fetch(folder.path(), &[&good.base]).unwrap();
+    assert_eq!(*good.asked.lock().unwrap(), ["/file.gz"]);
+}
+
+#[test]
+fn a_body_that_was_unpacked_on_the_way_will_do() {
+    let folder = TempDir::new().unwrap();
+    let raw = serve(|_| ok(CONTENT));
+    fetch(folder.path(), &[&format!("{}/", raw.base)]).unwrap();
+    assert_eq!(*raw.asked.lock().unwrap(), ["/file.gz"]);
+}
+
+#[test]
+fn a_dead_mirror_is_tried_once_and_one_that_answers_for_each_file() {
+    let folder = TempDir::new().unwrap();
+    let missing = serve(not_found);
+    let options = LoadOptions {
+        folder: Some(folder.path().into()),
+        mirrors: Some(vec![DEAD.into(), missing.base.clone()]),
+        npm: false,
+        ..LoadOptions::default()
+    };
+    let message = text(mnist_with(options));
+    assert_eq!(message.matches(DEAD).count(), 1, "{message}");
+    assert_eq!(message.matches("answers 404").count(), 4, "{message}");
+    for file in SETS[0].files {
+        says(&message, &[folder.path().join(file.name).to_str().unwrap()]);
+    }
+    assert!(!message.contains("npm"), "{message}");
+}
+
+#[test]
+fn a_mirror_that_is_not_https_is_not_asked() {
+    let folder = TempDir::new().unwrap();
+    says(&text(fetch(folder.path(), &["http://mirror.invalid/x"])), &["must be https://"]);
+    let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://mirror.invalid/\r\nContent-Length: 0\r\n\r\n";
+    let away = serve(|_| redirect.to_vec());
+    says(&text(fetch(folder.path(), &[&away.base])), &[&away.base]);
+}
+
+#[test]
+fn a_mirror_that_never_answers_costs_its_timeout() {
+    let folder = TempDir::new().unwrap();
+    // Its backlog accepts the connection, but nobody takes part in the TLS handshake.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("https://{}", silent.local_addr().unwrap());
+    let mut fetcher = fetcher(folder.path(), &[&base]);
+    fetcher.connect_timeout = Duration::from_millis(100);
+    let start = std::time::Instant::now();
+    says(&text(fetcher.fetch(&SETS[0].files)), &["timed out (", "t10k-labels-idx1-ubyte"]);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn progress_ends_at_the_files_length() {
+    let folder = TempDir::new().unwrap();
+    let zipped = gzip(CONTENT);
+    let good = serve(move |_| ok(&zipped));
+    let sha256 = sum(CONTENT);
+    let mut seen = Vec::new();
+    let mut note = |now: kiln::data::Progress<'_>| seen.push((now.file.to_string(), now.bytes, now.total));
+    let mut fetcher = fetcher(folder.path(), &[&good.base]);
+    fetcher.progress = Some(&mut note);
+    let len = CONTENT.len() as u64;
+    fetcher.fetch(&[RemoteFile { name: "file", sha256: &sha256, len }]).unwrap();
+    assert_eq!(seen.first(), Some(&("file".into(), 0, Some(len))));
+    assert_eq!(seen.last(), Some(&("file".into(), len, Some(len))));
+}
+
+#[test]
+fn two_at_once_both_succeed() {
+    let folder = TempDir::new().unwrap();
+    let zipped = gzip(CONTENT);
+    let good = serve(move |_| ok(&zipped));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| fetch(folder.path(), &[&good.base]).unwrap());
+        }
+    });
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("a file");
+    fs::write(&file, "").unwrap();
+    let inside = file.join("mnist");
+    let refusal = fetch(&inside, &[DEAD]);
+    assert!(matches!(&refusal, Err(Error::Io { path, .. }) if *path == inside), "{refusal:?}");
+    says(&text(refusal), &["KILN_DATA"]);
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_refused() {
+    let folder = TempDir::new().unwrap();
+    for name in ["../file", "a/b", "..", ""] {
+        let refusal = fetcher(folder.path(), &[]).fetch(&[RemoteFile { name, sha256: "", len: 0 }]);
+        assert!(matches!(refusal, Err(Error::Argument { .. })), "{name:?}: {refusal:?}");
+    }
+}
+
+const PACKAGE: NpmPackage<'static> = NpmPackage { package: "toy-data", version: "1.0.0", folder: "package/data" };
+
+fn with_npm(folder: &Path, command: &[&str]) -> kiln::Result<()> {
+    let sha256 = sum(CONTENT);
+    let mut fetcher = fetcher(folder, &[DEAD]);
+    fetcher.npm = Some(PACKAGE);
+    fetcher.npm_command = command.iter().map(Into::into).collect();
+    fetcher.fetch(&[RemoteFile { name: "file", sha256: &sha256, len: CONTENT.len() as u64 }])
+}
+
+#[test]
+fn npm_that_is_not_installed_is_one_more_reason() {
+    let folder = TempDir::new().unwrap();
+    let message = text(with_npm(folder.path(), &["/nowhere/npm"]));
+    says(&message, &["2. npm, toy-data@1.0.0: /nowhere/npm is not installed", "Put these files there"]);
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+/// What stands in for npm: a shell script, run by `sh` so that no file is executed that was just written.
+#[cfg(unix)]
+fn npm_script(folder: &Path, script: &str) -> String {
+    let path = folder.join("npm.sh");
+    fs::write(&path, script).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+#[cfg(unix)]
+fn archive(folder: &Path, entries: &[(&str, &[u8])]) -> String {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, *bytes).unwrap();
+    }
+    let path = folder.join("toy.tar");
+    fs::write(&path, gzip(&archive.into_inner().unwrap())).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn npm_has_what_no_mirror_has() {
+    let (tools, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let toy = archive(tools.path(), &[("package/package.json", b"{}"), ("package/data/file", CONTENT)]);
+    let check = r#"case "$*" in pack*--ignore-scripts*toy-data@1.0.0) ;; *) echo "asked for $*" >&2; exit 1;; esac"#;
+    let npm = npm_script(tools.path(), &format!("{check}\ncp {toy} toy-data-1.0.0.tgz\n"));
+    with_npm(folder.path(), &["sh", &npm]).unwrap();
+    assert_eq!(names(folder.path()), ["file"]);
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), CONTENT);
+}
+
+#[cfg(unix)]
+#[test]
+fn npm_that_does_not_help_says_why() {
+    let (tools, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let wrong = vec![b'x'; CONTENT.len()];
+    for (script, reason) in [
+        ("echo npm error code E404 >&2; exit 3".to_string(), "code E404"),
+        ("exit 0".into(), "left no .tgz file"),
+        ("echo nonsense >toy.tgz".into(), "archive is damaged"),
+        (format!("cp {} toy.tgz", archive(tools.path(), &[("package/file", CONTENT)])), "does not hold file"),
+    ] {
+        let npm = npm_script(tools.path(), &script);
+        says(&text(with_npm(folder.path(), &["sh", &npm])), &["2. npm, toy-data@1.0.0: ", reason]);
+    }
+    let npm =
+        npm_script(tools.path(), &format!("cp {} toy.tgz", archive(tools.path(), &[("package/data/file", &wrong)])));
+    says(&text(with_npm(folder.path(), &["sh", &npm])), &["file: its SHA-256 is"]);
+    assert_eq!(names(folder.path()), [""; 0], "something was left behind");
+}

@@ -1,0 +1,482 @@
+//! Every kernel as it is compiled, without a device: valid for naga and tint, translated to what each backend takes,
+//! and the same as Rust says: bindings, params, constants, limits, files.
+//!
+//! A launch is one that an op's case makes on either kind of adapter, so a kernel that no case reaches is found too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use kiln::graph::Type;
+use kiln::ops::{AdapterKind, Binding, Dispatch, Io, Module, Target, all_cases};
+use kiln::tensor::{DType, Tensor};
+use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, GlobalVariable, Handle, ResourceBinding, ScalarKind, ShaderStage, StorageAccess, TypeInner};
+
+/// What every adapter of WebGPU's default limits has: a kernel that needs more needs a smaller sibling.
+const MOST_STORAGE_BUFFERS: usize = 8;
+const MOST_WORKGROUPS: u32 = 65_535;
+const MOST_INVOCATIONS: u32 = 256;
+const MOST_WORKGROUP_BYTES: u32 = 16 << 10;
+
+/// Modules that move words whatever they hold, as u32 so that no bit of a NaN changes.
+const MOVES_WORDS: &[&str] = &["copy"];
+
+/// A launch of an op's case.
+struct Launch {
+    /// Op, case, kind of adapter and entry point.
+    label: String,
+    /// The number of the case and adapter: an op may take several launches for one.
+    node: usize,
+    dispatch: Dispatch,
+    io: Io,
+}
+
+/// A module that naga has parsed and validated.
+struct Checked {
+    module: naga::Module,
+    info: ModuleInfo,
+}
+
+/// All launches, and the distinct modules by stem.
+struct All {
+    launches: Vec<Launch>,
+    modules: BTreeMap<&'static str, Module>,
+    checked: BTreeMap<&'static str, Result<Checked, String>>,
+}
+
+static ALL: LazyLock<All> = LazyLock::new(|| {
+    let launches = launches();
+    let modules: BTreeMap<_, _> = launches.iter().map(|l| (l.dispatch.module.stem, l.dispatch.module)).collect();
+    let checked = modules.iter().map(|(&stem, module)| (stem, parse(&module.text()))).collect();
+    All { launches, modules, checked }
+});
+
+impl All {
+    /// The module of a launch. One that is not valid is `modules_are_valid`'s to report.
+    fn checked(&self, launch: &Launch) -> &Checked {
+        let stem = launch.dispatch.module.stem;
+        self.checked[stem].as_ref().unwrap_or_else(|e| panic!("{stem}.wgsl is not valid: {e}"))
+    }
+
+    /// One launch for each pipeline: module, entry point and constants.
+    fn pipelines(&self) -> impl Iterator<Item = &Launch> {
+        let mut seen = BTreeSet::new();
+        self.launches.iter().filter(move |launch| {
+            let d = &launch.dispatch;
+            seen.insert(format!("{} {} {:?}", d.module.stem, d.entry, d.constants))
+        })
+    }
+}
+
+fn launches() -> Vec<Launch> {
+    let types = |tensors: &[Tensor]| -> Vec<Type> {
+        tensors.iter().map(|t| Type { shape: t.shape().clone(), dtype: t.dtype() }).collect()
+    };
+    let (mut launches, mut node) = (Vec::new(), 0);
+    for case in all_cases().iter().filter(|case| !case.op.is_view()) {
+        let (inputs, targets) = (types(&case.inputs), types(&case.targets));
+        let outputs = if targets.is_empty() { case.op.outputs(&inputs).expect("cases are legal") } else { targets };
+        let io = Io { inputs, outputs };
+        for kind in [AdapterKind::Hardware, AdapterKind::Software] {
+            node += 1;
+            for dispatch in case.op.gpu(&io, &Target { kind }) {
+                let label = format!("{} ({}), {kind:?}, {}", case.op.name(), case.label, dispatch.entry);
+                launches.push(Launch { label, node, dispatch, io: io.clone() });
+            }
+        }
+    }
+    launches
+}
+
+fn parse(text: &str) -> Result<Checked, String> {
+    let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
+    let info = validate(&module).map_err(|e| e.emit_to_string(text))?;
+    Ok(Checked { module, info })
+}
+
+/// Validates with no capability beyond WebGPU's own: kernels run where no optional feature is.
+fn validate(module: &naga::Module) -> Result<ModuleInfo, naga::WithSpan<naga::valid::ValidationError>> {
+    Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module)
+}
+
+/// The launch's module as its pipeline has it: the entry point alone, each override a constant.
+fn resolve(checked: &Checked, dispatch: &Dispatch) -> Result<Checked, String> {
+    let constants: PipelineConstants = dispatch.constants.iter().map(|&(k, v)| (k.to_string(), v)).collect();
+    let entry = Some((ShaderStage::Compute, dispatch.entry));
+    let (module, _) =
+        process_overrides(&checked.module, &checked.info, entry, &constants).map_err(|e| format!("{e:?}"))?;
+    let info = validate(&module).map_err(|e| format!("{e:?}"))?;
+    Ok(Checked { module: module.into_owned(), info })
+}
+
+/// The entry point's place in the module, or the panic that says which there are.
+fn entry_index(module: &naga::Module, launch: &Launch) -> usize {
+    let names: Vec<&str> = module.entry_points.iter().map(|e| e.name.as_str()).collect();
+    let found = names.iter().position(|&name| name == launch.dispatch.entry);
+    found.unwrap_or_else(|| panic!("{}: the module has no such entry point, but {names:?}", launch.label))
+}
+
+/// The variables with a binding that an entry point uses. This is where an automatic layout comes from, and it is
+/// made before overrides are resolved: what a constant switches off counts as used.
+fn used<'a>(
+    checked: &'a Checked,
+    launch: &Launch,
+) -> impl Iterator<Item = (ResourceBinding, &'a GlobalVariable, GlobalUse)> + use<'a> {
+    let uses = checked.info.get_entry_point(entry_index(&checked.module, launch));
+    let globals = checked.module.global_variables.iter();
+    globals.filter_map(move |(handle, v)| Some((v.binding?, v, uses[handle]))).filter(|(_, _, u)| !u.is_empty())
+}
+
+/// Fails with every complaint, each once.
+fn report(complaints: impl IntoIterator<Item = String>) {
+    let complaints: BTreeSet<String> = complaints.into_iter().collect();
+    let mut text = String::new();
+    for complaint in complaints.iter().take(20) {
+        write!(text, "\n  {complaint}").expect("strings take all");
+    }
+    assert!(complaints.is_empty(), "{} complaints:{text}", complaints.len());
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The WGSL files of a folder, sorted.
+fn wgsl_files(folder: &str) -> Vec<PathBuf> {
+    let folder = root().join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "wgsl"));
+    files.sort();
+    assert!(!files.is_empty(), "{} holds no shaders", folder.display());
+    files
+}
+
+fn stem(path: &Path) -> &str {
+    path.file_stem().and_then(|s| s.to_str()).expect("shader files have names")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn modules_are_valid() {
+    report(ALL.checked.iter().filter_map(|(stem, c)| Some(format!("{stem}.wgsl: {}", c.as_ref().err()?))));
+    let resolved = ALL.pipelines().map(|launch| (launch, resolve(ALL.checked(launch), &launch.dispatch)));
+    report(resolved.filter_map(|(launch, r)| Some(format!("{}, constants set: {}", launch.label, r.err()?))));
+}
+
+/// naga takes barriers under control flow that varies within a workgroup; browsers, whose compiler tint is, do not.
+#[test]
+fn modules_pass_tint() {
+    let tint = std::env::var_os("TINT").unwrap_or_else(|| "tint".into());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut complaints = Vec::new();
+    for (stem, module) in &ALL.modules {
+        let file = folder.path().join(stem).with_extension("wgsl");
+        std::fs::write(&file, module.text()).expect("a writable temporary folder");
+        match Command::new(&tint).args(["--format", "wgsl"]).arg(&file).output() {
+            Ok(done) if done.status.success() => {}
+            Ok(done) => complaints.push(format!("{stem}.wgsl: {}", String::from_utf8_lossy(&done.stderr))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && std::env::var_os("TINT").is_none() => {
+                println!("skipped: tint is not installed (put it on PATH or name it in TINT)");
+                return;
+            }
+            Err(e) => panic!("{}: {e}", Path::new(&tint).display()),
+        }
+    }
+    report(complaints);
+}
+
+#[test]
+fn pipelines_translate_for_vulkan_metal_and_dx12() {
+    let mut complaints = Vec::new();
+    for launch in ALL.pipelines() {
+        // One that does not resolve is `modules_are_valid`'s to report.
+        let Ok(resolved) = resolve(ALL.checked(launch), &launch.dispatch) else { continue };
+        for (backend, result) in [
+            ("SPIR-V", to_spirv(&resolved, launch)),
+            ("MSL", to_msl(&resolved, launch)),
+            ("HLSL", to_hlsl(&resolved, launch)),
+        ] {
+            match result {
+                Ok(0) => complaints.push(format!("{} is empty in {backend}", launch.label)),
+                Ok(_) => {}
+                Err(e) => complaints.push(format!("{} to {backend}: {e}", launch.label)),
+            }
+        }
+    }
+    report(complaints);
+}
+
+/// Words of SPIR-V; bindings keep their places.
+fn to_spirv(checked: &Checked, launch: &Launch) -> Result<usize, String> {
+    let place = |(at, ..): (ResourceBinding, _, _)| {
+        (at, spv::BindingInfo { descriptor_set: at.group, binding: at.binding, binding_array_size: None })
+    };
+    let options = spv::Options {
+        binding_map: used(checked, launch).map(place).collect(),
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        ..Default::default()
+    };
+    let entry = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: launch.dispatch.entry.into() };
+    let words = spv::write_vec(&checked.module, &checked.info, &options, Some(&entry));
+    words.map(|w| w.len()).map_err(|e| e.to_string())
+}
+
+/// Bytes of Metal's language; buffers keep their places, and the runtime arrays' lengths come after them.
+fn to_msl(checked: &Checked, launch: &Launch) -> Result<usize, String> {
+    let place = |(at, v, _): (ResourceBinding, &GlobalVariable, _)| {
+        let mutable = matches!(v.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
+        (at, msl::BindTarget { buffer: Some(at.binding as u8), mutable, ..Default::default() })
+    };
+    let resources = msl::EntryPointResources {
+        resources: used(checked, launch).map(place).collect(),
+        sizes_buffer: Some(launch.dispatch.bindings.len() as u8),
+        ..Default::default()
+    };
+    let options = msl::Options {
+        // macOS 10.15, the oldest that wgpu names.
+        lang_version: (2, 2),
+        per_entry_point_map: [(launch.dispatch.entry.to_string(), resources)].into(),
+        fake_missing_bindings: false,
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let entry_point = Some((ShaderStage::Compute, launch.dispatch.entry.to_string()));
+    let pipeline = msl::PipelineOptions { entry_point, ..Default::default() };
+    let written = msl::write_string(&checked.module, &checked.info, &options, &pipeline);
+    let (text, info) = written.map_err(|e| e.to_string())?;
+    info.entry_point_names[0].as_ref().map(|_| text.len()).map_err(ToString::to_string)
+}
+
+/// Bytes of HLSL; registers are numbered by binding, each kind of register in a row of its own.
+fn to_hlsl(checked: &Checked, launch: &Launch) -> Result<usize, String> {
+    let place = |(at, ..): (ResourceBinding, _, _)| {
+        (at, hlsl::BindTarget { register: at.binding, restrict_indexing: true, ..Default::default() })
+    };
+    // The kernels' builtins: num_workgroups comes in a constant buffer that wgpu fills.
+    let special = hlsl::BindTarget { space: 1, ..Default::default() };
+    let options = hlsl::Options {
+        // Of FXC, which wgpu takes where DXC is not installed.
+        shader_model: hlsl::ShaderModel::V5_1,
+        binding_map: used(checked, launch).map(place).collect(),
+        fake_missing_bindings: false,
+        special_constants_binding: Some(special),
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let entry_point = Some((ShaderStage::Compute, launch.dispatch.entry.to_string()));
+    let (mut text, pipeline) = (String::new(), hlsl::PipelineOptions { entry_point });
+    let mut writer = hlsl::Writer::new(&mut text, &options, &pipeline);
+    let info = writer.write(&checked.module, &checked.info, None).map_err(|e| e.to_string())?;
+    info.entry_point_names[0].as_ref().map_err(ToString::to_string)?;
+    Ok(text.len())
+}
+
+#[test]
+fn bindings_are_those_of_the_launch() {
+    report(ALL.launches.iter().flat_map(|launch| {
+        let complaints = wrong_bindings(launch);
+        complaints.into_iter().map(|c| format!("{}: {c}", launch.label)).collect::<Vec<_>>()
+    }));
+}
+
+fn wrong_bindings(launch: &Launch) -> Vec<String> {
+    let (checked, bindings) = (ALL.checked(launch), &launch.dispatch.bindings);
+    let mut complaints = Vec::new();
+    let mut found: Vec<(u32, u32)> = used(checked, launch).map(|(at, ..)| (at.group, at.binding)).collect();
+    found.sort_unstable();
+    let wanted: Vec<(u32, u32)> = (0..bindings.len() as u32).map(|i| (0, i)).collect();
+    if found != wanted {
+        return vec![format!("uses the bindings {found:?}, the launch gives {wanted:?}")];
+    }
+    for (at, variable, usage) in used(checked, launch) {
+        let binding = bindings[at.binding as usize];
+        if let Err(e) = check_binding(&checked.module, variable, usage, binding, launch) {
+            let name = variable.name.as_deref().unwrap_or("?");
+            complaints.push(format!("binding {}, `{name}`, is given {binding:?}: {e}", at.binding));
+        }
+    }
+    let storage = bindings.iter().filter(|b| **b != Binding::Params).count();
+    if storage > MOST_STORAGE_BUFFERS {
+        complaints.push(format!("{storage} storage buffers, some adapters allow {MOST_STORAGE_BUFFERS}"));
+    }
+    complaints
+}
+
+fn check_binding(
+    module: &naga::Module,
+    variable: &GlobalVariable,
+    usage: GlobalUse,
+    binding: Binding,
+    launch: &Launch,
+) -> Result<(), String> {
+    let (wanted, ty) = match binding {
+        Binding::Input(i) => (AddressSpace::Storage { access: StorageAccess::LOAD }, launch.io.inputs.get(i)),
+        Binding::Output(i) => {
+            (AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE }, launch.io.outputs.get(i))
+        }
+        Binding::Params => (AddressSpace::Uniform, None),
+    };
+    if variable.space != wanted {
+        return Err(format!("declared {:?}, expected {wanted:?}", variable.space));
+    }
+    if binding == Binding::Params {
+        return Ok(());
+    }
+    let ty = ty.ok_or("the node has none of that index")?;
+    if matches!(binding, Binding::Output(_)) && !usage.contains(GlobalUse::WRITE) {
+        return Err("is never written".into());
+    }
+    let wanted = if ty.dtype == DType::F32 { ScalarKind::Float } else { ScalarKind::Uint };
+    let found = element_kind(module, variable.ty);
+    if found == Some(wanted) || MOVES_WORDS.contains(&launch.dispatch.module.stem) {
+        Ok(())
+    } else {
+        Err(format!("holds {found:?}, expected {wanted:?} for {ty}"))
+    }
+}
+
+#[test]
+fn launches_write_every_output() {
+    let bound = ALL.launches.iter().flat_map(|l| l.dispatch.bindings.iter().map(move |b| (l.node, b)));
+    let written: BTreeSet<(usize, usize)> =
+        bound.filter_map(|(node, b)| if let Binding::Output(i) = b { Some((node, *i)) } else { None }).collect();
+    report(ALL.launches.iter().flat_map(|l| {
+        let missing = (0..l.io.outputs.len()).filter(|&i| !written.contains(&(l.node, i)));
+        missing.map(|i| format!("{}: no launch of the case writes output {i}", l.label)).collect::<Vec<_>>()
+    }));
+}
+
+/// What kind of number a buffer's type is made of.
+fn element_kind(module: &naga::Module, ty: Handle<naga::Type>) -> Option<ScalarKind> {
+    match module.types[ty].inner {
+        TypeInner::Array { base, .. } => element_kind(module, base),
+        TypeInner::Scalar(s) | TypeInner::Atomic(s) => Some(s.kind),
+        TypeInner::Vector { scalar, .. } | TypeInner::Matrix { scalar, .. } => Some(scalar.kind),
+        _ => None,
+    }
+}
+
+#[test]
+fn params_are_laid_out_as_in_rust() {
+    report(ALL.launches.iter().filter_map(|l| Some(format!("{}: {}", l.label, check_params(l).err()?))));
+}
+
+fn check_params(launch: &Launch) -> Result<(), String> {
+    let (checked, params) = (ALL.checked(launch), &launch.dispatch.params);
+    let wanted: Vec<(&str, u32)> = params.fields().iter().zip(0u32..).map(|(&(name, _), i)| (name, 4 * i)).collect();
+    let Some((_, variable, _)) = used(checked, launch).find(|(_, v, _)| v.space == AddressSpace::Uniform) else {
+        return if wanted.is_empty() { Ok(()) } else { Err(format!("reads no uniform, the launch gives {wanted:?}")) };
+    };
+    let TypeInner::Struct { members, span } = &checked.module.types[variable.ty].inner else {
+        return Err("the uniform is no struct".into());
+    };
+    let found: Vec<(&str, u32)> = members.iter().map(|m| (m.name.as_deref().unwrap_or("?"), m.offset)).collect();
+    if found != wanted {
+        return Err(format!("the struct's fields and offsets are {found:?}, the launch's {wanted:?}"));
+    }
+    for (member, name) in members.iter().zip(found) {
+        let ty = &checked.module.types[member.ty].inner;
+        let word = |s: &naga::Scalar| s.width == 4 && matches!(s.kind, ScalarKind::Uint | ScalarKind::Float);
+        if !matches!(ty, TypeInner::Scalar(s) if word(s)) {
+            return Err(format!("{name:?} is {ty:?}, expected u32 or f32"));
+        }
+    }
+    let bytes = params.to_bytes().len();
+    if (*span as usize) > bytes {
+        return Err(format!("the struct takes {span} bytes, the launch gives {bytes}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn constants_are_overrides() {
+    report(ALL.pipelines().flat_map(|launch| {
+        let overrides = &ALL.checked(launch).module.overrides;
+        let names: BTreeSet<&str> = overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
+        let unknown = launch.dispatch.constants.iter().filter(|(name, _)| !names.contains(name));
+        let complaint = |(name, _): &(&str, f64)| format!("{}: no override {name}, but {names:?}", launch.label);
+        unknown.map(complaint).collect::<Vec<_>>()
+    }));
+}
+
+#[test]
+fn launches_are_within_every_adapters_limits() {
+    report(ALL.launches.iter().flat_map(|launch| {
+        let grid = launch.dispatch.workgroups;
+        let wrong = grid.iter().any(|n| !(1..=MOST_WORKGROUPS).contains(n));
+        wrong.then(|| format!("{}: {grid:?} workgroups, expected 1 to {MOST_WORKGROUPS} on each axis", launch.label))
+    }));
+    report(ALL.pipelines().flat_map(|launch| {
+        let Ok(resolved) = resolve(ALL.checked(launch), &launch.dispatch) else { return Vec::new() };
+        let (module, index) = (&resolved.module, entry_index(&resolved.module, launch));
+        let mut complaints = Vec::new();
+        let size = module.entry_points[index].workgroup_size;
+        let invocations: u32 = size.iter().product();
+        if invocations > MOST_INVOCATIONS || size[2] > 64 {
+            complaints.push(format!("{}: workgroups of {size:?} invocations", launch.label));
+        }
+        let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+        let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum();
+        if bytes > MOST_WORKGROUP_BYTES {
+            complaints.push(format!("{}: {bytes} bytes of workgroup memory", launch.label));
+        }
+        complaints
+    }));
+}
+
+#[test]
+fn shaders_pair_with_ops_and_none_is_unused() {
+    let mut complaints = Vec::new();
+    for file in wgsl_files("shaders") {
+        let stem = stem(&file);
+        match ALL.modules.get(stem) {
+            None => complaints.push(format!("shaders/{stem}.wgsl is in no launch of any case")),
+            Some(module) if module.source != read(&file) => {
+                complaints.push(format!("the module {stem} is not made of shaders/{stem}.wgsl"));
+            }
+            Some(_) => {}
+        }
+        if !root().join(format!("src/ops/{stem}.rs")).exists() {
+            complaints.push(format!("shaders/{stem}.wgsl has no src/ops/{stem}.rs"));
+        }
+    }
+    let missing = ALL.modules.keys().filter(|stem| !root().join(format!("shaders/{stem}.wgsl")).exists());
+    complaints.extend(missing.map(|stem| format!("the module {stem} has no shaders/{stem}.wgsl")));
+    for file in wgsl_files("shaders/lib") {
+        let text = read(&file);
+        if !ALL.modules.values().any(|m| m.libs.contains(&text.as_str())) {
+            complaints.push(format!("shaders/lib/{}.wgsl is in no module", stem(&file)));
+        }
+    }
+    for (&stem, checked) in &ALL.checked {
+        let launched: BTreeSet<&str> =
+            ALL.launches.iter().filter(|l| l.dispatch.module.stem == stem).map(|l| l.dispatch.entry).collect();
+        for entry in checked.iter().flat_map(|c| &c.module.entry_points) {
+            if !launched.contains(entry.name.as_str()) {
+                complaints.push(format!("{stem}.wgsl: no case launches `{}` on either kind of adapter", entry.name));
+            }
+        }
+    }
+    report(complaints);
+}
+
+#[test]
+fn shaders_open_with_their_formula() {
+    let files = [wgsl_files("shaders"), wgsl_files("shaders/lib")].concat();
+    let bare = files.iter().filter(|file| !read(file).starts_with("// "));
+    report(bare.map(|file| format!("{} does not open with a comment", file.display())));
+    let no_formula = wgsl_files("shaders").into_iter().filter(|file| {
+        let text = read(file);
+        let opening = text.lines().take_while(|line| line.starts_with("//"));
+        !opening.into_iter().any(|line| line.contains('='))
+    });
+    report(no_formula.map(|file| format!("{} opens without a formula", file.display())));
+}

@@ -1,0 +1,187 @@
+//! Training as a whole: repeatable to the bit, the same on every device up to rounding, and as Keras cuts batches.
+
+use kiln::prelude::*;
+
+/// 210 samples of 12 numbers in 3 classes that a small net can tell apart; 210 is no multiple of the batches.
+fn samples(n: usize) -> Dataset {
+    let mut state = 12345u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 16_777_216.0
+    };
+    let labels: Vec<u32> = (0..n as u32).map(|i| i * 7 % 3).collect();
+    let x: Vec<f32> = labels
+        .iter()
+        .flat_map(|&label| (0..12).map(move |j| (label, j)).collect::<Vec<_>>())
+        .map(|(label, j)| next() - 0.5 + if j % 3 == label { 0.7 } else { 0.0 })
+        .collect();
+    Dataset::new(Tensor::new([n, 12], x).unwrap(), Tensor::new([n], labels).unwrap()).unwrap()
+}
+
+fn model(device: &Device, optimizer: impl Optimizer + 'static) -> Sequential {
+    let mut model = Sequential::new()
+        .add(Dense::new(17).activation(Activation::Relu))
+        .add(Dense::new(9).activation(Activation::Sigmoid))
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .seed(3)
+        .device(device.clone());
+    model.build([12]).unwrap();
+    model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy]).unwrap();
+    model
+}
+
+fn devices() -> Vec<Device> {
+    vec![
+        Device::cpu(),
+        #[cfg(feature = "gpu")]
+        crate::common::adapter(),
+    ]
+}
+
+/// The bits of all weights and losses after three epochs.
+fn bits(device: &Device, steps_per_submit: Option<usize>) -> (Vec<u64>, Vec<u64>) {
+    let mut model = model(device, Adam::default());
+    model.set_steps_per_submit(steps_per_submit).unwrap();
+    let history = model.fit(&samples(210), Fit::new().epochs(3).batch_size(8).verbose(0)).unwrap();
+    let weights = model.weights().unwrap().iter().flat_map(|t| t.values().to_f64()).map(f64::to_bits).collect();
+    (weights, history.batch_losses().iter().map(|x| x.to_bits()).collect())
+}
+
+#[test]
+fn two_runs_on_one_device_are_the_same_to_the_bit() {
+    for device in devices() {
+        assert!(bits(&device, None) == bits(&device, None), "{device}");
+    }
+}
+
+#[test]
+fn how_steps_are_grouped_changes_no_bit() {
+    for device in devices() {
+        let one = bits(&device, Some(1));
+        for steps in [7, 64] {
+            assert!(bits(&device, Some(steps)) == one, "{device}: {steps} steps a submit");
+        }
+    }
+}
+
+#[test]
+fn every_device_trains_alike_up_to_rounding() {
+    let optimizers: [fn() -> Box<dyn Optimizer>; 4] = [
+        || Box::new(Sgd { learning_rate: 0.1, ..Sgd::default() }),
+        || Box::new(Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true }),
+        || Box::new(RmsProp::default()),
+        || Box::new(Adam::default()),
+    ];
+    for optimizer in optimizers {
+        let run = |device: &Device| {
+            let mut model = model(device, optimizer());
+            let fit = Fit::new().epochs(4).batch_size(32).validation_split(0.2).verbose(0);
+            let history = model.fit(&samples(210), fit).unwrap();
+            let losses = [history.batch_losses().to_vec(), history.get("val_loss")].concat();
+            (losses, model.predict(samples(210).x()).unwrap().values().to_f64())
+        };
+        let (losses, predictions) = run(&Device::reference());
+        for device in devices() {
+            let (l, p) = run(&device);
+            let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart(&l, &losses) < 1e-5 && l.len() == losses.len(), "{device}: losses {:e}", apart(&l, &losses));
+            assert!(apart(&p, &predictions) < 1e-5 && p.len() == predictions.len(), "{device}: predictions");
+        }
+    }
+}
+
+#[test]
+fn a_net_learns() {
+    for device in devices() {
+        let mut model = model(&device, Adam { learning_rate: 0.01, ..Adam::default() });
+        let data = samples(210);
+        let before = model.evaluate(&data).unwrap().get("accuracy").unwrap();
+        let history = model.fit(&data, Fit::new().epochs(30).batch_size(16).verbose(0)).unwrap();
+        let after = model.evaluate(&data).unwrap();
+        assert!(before < 0.7 && after.get("accuracy").unwrap() > 0.9, "{device}: {before} to {after:?}");
+        let losses = history.get("loss");
+        assert!(losses[29] < losses[0] / 2.0, "{device}: {losses:?}");
+    }
+}
+
+#[test]
+fn the_short_last_batch_counts_by_its_size() {
+    // Without training (a vanishing step), the mean over an epoch's batches is the mean over the samples.
+    for device in devices() {
+        let mut model = model(&device, Sgd { learning_rate: 1e-30, ..Sgd::default() });
+        let data = samples(101);
+        let epoch = model.fit(&data, Fit::new().batch_size(25).verbose(0)).unwrap();
+        assert_eq!(epoch.batch_losses().len(), 5);
+        let whole = model.evaluate(&data).unwrap();
+        for name in ["loss", "accuracy"] {
+            let (mean, all) = (epoch.get(name)[0], whole.get(name).unwrap());
+            assert!((mean - all).abs() < 1e-6, "{device}: {name} {mean} {all}");
+        }
+    }
+}
+
+#[test]
+fn validation_takes_the_last_samples_and_does_not_train_on_them() {
+    for device in devices() {
+        let data = samples(100);
+        let (train, held_back) = data.split_at(80);
+        let fit = || Fit::new().epochs(2).batch_size(16).verbose(0);
+        let (mut by_split, mut by_data) = (model(&device, RmsProp::default()), model(&device, RmsProp::default()));
+        let a = by_split.fit(&data, fit().validation_split(0.2)).unwrap();
+        let b = by_data.fit(&train, fit().validation_data(&held_back)).unwrap();
+        assert_eq!(a, b, "{device}");
+        assert_eq!(by_split.weights().unwrap(), by_data.weights().unwrap(), "{device}");
+        let last = by_data.evaluate(&held_back).unwrap();
+        assert_eq!(b.get("val_loss")[1], last.get("loss").unwrap(), "{device}");
+    }
+}
+
+#[test]
+fn shuffling_follows_the_seed() {
+    let device = Device::cpu();
+    let run = |fit: Fit<'_>| model(&device, Sgd::default()).fit(&samples(100), fit.batch_size(10).verbose(0)).unwrap();
+    assert_eq!(run(Fit::new().seed(5)), run(Fit::new().seed(5)));
+    assert_ne!(run(Fit::new().seed(5)), run(Fit::new().seed(6)));
+    assert_ne!(run(Fit::new().seed(5)), run(Fit::new().shuffle(false)));
+}
+
+#[test]
+fn predictions_are_probabilities_in_the_order_of_the_samples() {
+    for device in devices() {
+        let mut model = model(&device, Adam { learning_rate: 0.02, ..Adam::default() });
+        let data = samples(1203);
+        model.fit(&data, Fit::new().epochs(5).batch_size(32).verbose(0)).unwrap();
+        let y = model.predict(data.x()).unwrap();
+        assert_eq!(*y.shape().to_vec(), [1203, 3]);
+        let y = y.values().to_f32();
+        let hits = y.chunks(3).zip(data.y().values().to_f64()).filter(|(row, label)| {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{row:?}");
+            row.iter().all(|p| *p <= row[*label as usize])
+        });
+        let share = hits.count() as f64 / 1203.0;
+        let accuracy = model.evaluate(&data).unwrap().get("accuracy").unwrap();
+        assert!((share - accuracy).abs() < 1e-9, "{device}: {share} {accuracy}");
+    }
+}
+
+#[test]
+fn pixels_train_as_their_scaled_floats() {
+    let pixels: Vec<u8> = (0..60 * 9).map(|i| (i * 37 % 256) as u8).collect();
+    let floats: Vec<f32> = pixels.iter().map(|&p| f32::from(p) * (1.0 / 255.0)).collect();
+    let y = Tensor::new([60], (0..60).map(|i| i % 2).collect::<Vec<u32>>()).unwrap();
+    for device in devices() {
+        let run = |x: Tensor| {
+            let mut model = Sequential::new()
+                .add(Flatten)
+                .add(Dense::new(4).activation(Activation::Tanh))
+                .add(Dense::new(2))
+                .device(device.clone());
+            let loss = Loss::SparseCategoricalCrossentropyFromLogits;
+            model.compile(Sgd::default(), loss, []).unwrap();
+            model.fit(&Dataset::new(x, y.clone()).unwrap(), Fit::new().batch_size(7).verbose(0)).unwrap();
+            model.weights().unwrap()
+        };
+        let bytes = run(Tensor::new([60, 3, 3], pixels.clone()).unwrap());
+        assert_eq!(bytes, run(Tensor::new([60, 3, 3], floats.clone()).unwrap()), "{device}");
+    }
+}
