@@ -51,7 +51,13 @@ impl Shape {
 
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.contains(&0)
+    }
+
+    /// Whether kernels can count the elements: they do so in 32 bits.
+    pub(crate) fn is_countable(&self) -> bool {
+        let len = self.0.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
+        self.is_empty() || len.is_some_and(|n| u32::try_from(n).is_ok())
     }
 
     /// The number of axes.

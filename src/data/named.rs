@@ -128,11 +128,11 @@ impl NamedSet {
     /// The set called `name`.
     ///
     /// # Errors
-    /// [`Error::Argument`] that lists the names there are.
+    /// [`Error::Argument`] that lists the names there are, and the likeliest one.
     pub fn find(name: &str) -> Result<&'static Self> {
         SETS.iter().find(|set| set.name == name).ok_or_else(|| {
-            let known = SETS.iter().map(|set| set.name).collect::<Vec<_>>().join(", ");
-            Error::argument("data set", format!("{name:?} is not known; known: {known}"))
+            let known: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+            Error::argument("data set", crate::suggest::unknown(name, &known))
         })
     }
 
@@ -141,22 +141,35 @@ impl NamedSet {
     /// # Errors
     /// Those of [`mnist()`].
     pub fn load(&self, options: LoadOptions<'_>) -> Result<Split> {
-        let places = match &options.folder {
-            Some(folder) => Places { search: vec![absolute(folder)], target: Some(absolute(folder)) },
-            None => self.places(env::var_os(KILN_DATA), cache_folder()),
-        };
         let fetches = options.fetch && cfg!(feature = "fetch");
-        let folder = match places.search.iter().find(|folder| self.missing(folder).is_empty()) {
-            Some(found) => found.clone(),
-            None => self.obtain(places, options)?,
-        };
-        self.load_from(folder).map_err(|e| match e {
+        self.load_from(self.folder(options)?).map_err(|e| match e {
             Error::Format { path, message } => {
                 let then = if fetches { "run again to have it fetched" } else { "put a good one in its place" };
                 Error::Format { path, message: format!("{message}; delete the damaged file and {then}") }
             }
             other => other,
         })
+    }
+
+    /// Finds or fetches the set as `options` say, and returns the folder that has its files. Nothing is read.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it is not there and cannot be fetched, [`Error::Io`] where the folder cannot be written.
+    pub fn folder(&self, options: LoadOptions<'_>) -> Result<PathBuf> {
+        let places = match &options.folder {
+            Some(folder) => Places { search: vec![absolute(folder)], target: Some(absolute(folder)) },
+            None => self.places(env::var_os(KILN_DATA), cache_folder()),
+        };
+        match places.search.iter().find(|folder| self.missing(folder).is_empty()) {
+            Some(found) => Ok(found.clone()),
+            None => self.obtain(places, options),
+        }
+    }
+
+    /// The paths of the set's files in `folder`, in the order of [`NamedSet::files`]: with `.gz` after the name where
+    /// only such a file is there.
+    pub fn paths(&self, folder: &Path) -> [PathBuf; 4] {
+        self.files.map(|file| located(folder, file.name).unwrap_or_else(|| folder.join(file.name)))
     }
 
     /// Loads the set's files from `folder`, each raw or gzipped; any number of samples of any shape will do.
@@ -170,8 +183,7 @@ impl NamedSet {
             let message = format!("files are missing.\n{}", put_here(&folder, &missing));
             return Err(Error::Data { set: self.name.into(), message });
         }
-        let paths = self.files.map(|file| located(&folder, file.name).unwrap_or_else(|| folder.join(file.name)));
-        let [train_x, train_y, test_x, test_y] = &paths;
+        let [train_x, train_y, test_x, test_y] = &self.paths(&folder);
         let pair = |images: &PathBuf, labels: &PathBuf| {
             let set = read_pair(images, labels)?;
             set.check_labels(self.classes).map_err(|e| Error::format(labels, e.to_string()))?;

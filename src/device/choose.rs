@@ -175,8 +175,8 @@ fn unknown(request: &str, adapters: &[gpu::Adapter]) -> Error {
     let names: Vec<&str> = adapters.iter().map(|a| a.summary().name.as_str()).collect();
     let known: Vec<&str> = words.into_iter().chain(names.iter().copied()).collect();
     let hint = match crate::suggest::nearest(request, &known) {
-        Some(name) if name != request => format!("did you mean {name:?}? "),
-        _ => String::new(),
+        Some(name) if name != request => format!("no such device; did you mean {name:?}? "),
+        _ => "no such device. ".into(),
     };
     let adapters = match names.as_slice() {
         [] => "no adapter was found: install your GPU's Vulkan driver".to_string(),

@@ -19,12 +19,18 @@ enum Memory<T> {
 }
 
 impl<T: Real> Memory<T> {
-    fn zeros(dtype: DType, len: usize) -> Self {
-        match dtype {
+    fn zeros(buffer: &Buffer) -> Result<Self> {
+        let Buffer { id, dtype, len, .. } = *buffer;
+        // `vec!` ends the process where there is no memory, so it is asked for once before.
+        if Vec::<T>::new().try_reserve_exact(len).is_err() {
+            let message = format!("no memory for {len} elements of {id}; take fewer units, samples or smaller batches");
+            return Err(Error::Device { device: "cpu".into(), message });
+        }
+        Ok(match dtype {
             DType::F32 | DType::F64 => Self::Real(vec![T::zero(); len]),
             DType::U32 => Self::U32(vec![0; len]),
             DType::U8 => Self::U8(vec![0; len]),
-        }
+        })
     }
 
     fn empty() -> Self {
@@ -108,15 +114,20 @@ impl<T: Float> Executor<T> {
 
     /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
     /// zeros.
-    pub fn allocate(&mut self, buffer: &Buffer) {
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no memory for it.
+    pub fn allocate(&mut self, buffer: &Buffer) -> Result<()> {
         match self.session.get(&buffer.id) {
             Some(&index) if self.memory[index].fits(buffer) => {}
-            Some(&index) => self.memory[index] = Memory::zeros(buffer.dtype, buffer.len),
+            Some(&index) => self.memory[index] = Memory::zeros(buffer)?,
             None => {
+                let memory = Memory::zeros(buffer)?;
                 self.session.insert(buffer.id, self.memory.len());
-                self.memory.push(Memory::zeros(buffer.dtype, buffer.len));
+                self.memory.push(memory);
             }
         }
+        Ok(())
     }
 
     /// Writes elements from the start of a buffer on, rounded to this executor's float.
@@ -143,14 +154,18 @@ impl<T: Float> Executor<T> {
     }
 
     /// Makes a plan ready to run; its session buffers must be allocated. Returns its number.
-    pub fn load(&mut self, plan: &Plan) -> usize {
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no memory for its values.
+    pub fn load(&mut self, plan: &Plan) -> Result<usize> {
         let mut own = HashMap::new();
         for buffer in plan.buffers.iter().filter(|b| b.id.is_plans_own()) {
-            own.insert(buffer.id, self.memory.len());
-            self.memory.push(match buffer.id {
+            let memory = match buffer.id {
                 BufferId::Constants => Memory::Real(plan.constants.iter().map(|&x| T::of(x)).collect()),
-                _ => Memory::zeros(buffer.dtype, buffer.len),
-            });
+                _ => Memory::zeros(buffer)?,
+            };
+            own.insert(buffer.id, self.memory.len());
+            self.memory.push(memory);
         }
         let index = |id: &BufferId| *own.get(id).or_else(|| self.session.get(id)).expect("allocated before loading");
         let operands = |places: &[Place]| places.iter().map(|p| (index(&p.buffer), p.range.clone())).collect();
@@ -161,7 +176,7 @@ impl<T: Float> Executor<T> {
             outputs: operands(&step.outputs),
         });
         self.plans.push(steps.collect());
-        self.plans.len() - 1
+        Ok(self.plans.len() - 1)
     }
 
     /// Frees all plans; their numbers are void.

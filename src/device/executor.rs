@@ -62,7 +62,7 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room for it.
     pub fn allocate(&mut self, buffer: &Buffer) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.allocate(buffer); Ok(()) }, gpu => gpu.allocate(buffer))
+        on_cpu_or_gpu!(&mut self.0, cpu => cpu.allocate(buffer), gpu => gpu.allocate(buffer))
     }
 
     /// Writes elements from the start of a buffer on; floats are rounded to the device's.
@@ -102,7 +102,7 @@ impl Executor {
         for buffer in plan.buffers.iter().filter(|b| !b.id.is_plans_own()) {
             self.allocate(buffer)?;
         }
-        on_cpu_or_gpu!(&mut self.0, cpu => Ok(cpu.load(plan)), gpu => gpu.load(plan))
+        on_cpu_or_gpu!(&mut self.0, cpu => cpu.load(plan), gpu => gpu.load(plan))
     }
 
     /// Frees all plans; their numbers are void.

@@ -190,6 +190,10 @@ impl Graph {
     /// [`Error::Shape`] where the op does not take such inputs.
     pub fn apply_all(&mut self, op: Arc<dyn Op>, inputs: &[Id]) -> Result<Vec<Id>> {
         let types = op.outputs(&self.types(inputs)).map_err(|e| self.in_layer(e))?;
+        if let Some(ty) = types.iter().find(|ty| !ty.shape.is_countable()) {
+            let message = format!("{} has 2^32 elements or more; take smaller batches or fewer units", ty.shape);
+            return Err(self.in_layer(Error::shape(op.name(), message)));
+        }
         let outputs: Vec<Id> = types.into_iter().map(|ty| self.value(ty, None)).collect();
         self.push(op, inputs, &outputs, false);
         Ok(outputs)

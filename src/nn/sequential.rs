@@ -124,10 +124,12 @@ impl Sequential {
     /// Makes the weights for samples of a shape. [`Sequential::fit`] does it by itself, from the data.
     ///
     /// # Errors
-    /// [`Error::Shape`] that names the layer that does not take its input, or a name that two layers have.
+    /// [`Error::Shape`] that names the layer that does not take its input, or both shapes where the model was built for
+    /// another one; [`Error::Model`] that names what two layers are called, or where a layer was added since.
     pub fn build(&mut self, sample: impl Into<Shape>) -> Result<()> {
         let sample = sample.into();
-        if let Some(built) = &self.built {
+        if self.built.is_some() {
+            let built = self.built()?;
             if built.sample == sample {
                 return Ok(());
             }
@@ -155,7 +157,11 @@ impl Sequential {
     }
 
     fn built(&self) -> Result<&Built> {
-        self.built.as_ref().ok_or_else(|| self.error("not built yet: call build with the shape of a sample, or fit"))
+        match &self.built {
+            Some(built) if built.outputs.len() == self.layers.len() => Ok(built),
+            Some(_) => Err(self.error("a layer was added after the model was built; add all layers first")),
+            None => Err(self.error("not built yet: call build with the shape of a sample, or fit")),
+        }
     }
 
     /// The model's table: layers, output shapes and numbers of parameters.

@@ -21,7 +21,7 @@ pub struct Case {
     pub targets: Vec<Tensor>,
     /// The inputs whose gradients are checked against finite differences.
     pub wrt: Vec<usize>,
-    /// The largest error allowed, in units of 2^-23 of the larger of the element and [`Case::floor`].
+    /// The largest error allowed, in units of 2^-23 of the element (see [`Case::sums`]).
     pub ulps: f64,
     /// Whether an element smaller than the output's root mean square is measured against that instead:
     /// right for sums, whose terms may cancel.
@@ -56,10 +56,12 @@ impl Case {
         self
     }
 
-    /// Allows what summing `terms` numbers in any order costs: about the square root of their number in ulps.
+    /// Allows what summing `terms` numbers in any order costs. The error of such a sum, in ulps of the output's root mean
+    /// square, has a standard deviation of a fifth of the root of their number; among ten thousand outputs some had
+    /// partial sums several times the usual size, and strayed by seven (seen: 1.3 roots on the CPU's own product).
     #[must_use]
     pub fn sums(mut self, terms: usize) -> Self {
-        self.ulps += (terms as f64).sqrt();
+        self.ulps += 2.0 * (terms as f64).sqrt();
         self.sums = true;
         self
     }

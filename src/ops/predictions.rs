@@ -11,7 +11,7 @@ use crate::tensor::{DType, Tensor};
 const MODULE: Module =
     Module { stem: "predictions", source: include_str!("../../shaders/predictions.wgsl"), libs: &[LIB_GRID] };
 
-/// predictions[clock.rows + i] = y[i]; inputs y (batch, ...) and the clock
+/// `predictions[clock.rows + i] = y[i]`; inputs y (batch, ...) and the clock
 #[derive(Clone, Copy, Debug)]
 pub struct Keep;
 

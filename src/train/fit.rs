@@ -237,6 +237,10 @@ fn split(data: &Dataset, options: &Fit<'_>) -> Result<(usize, usize)> {
     // Keras takes the last part, before shuffling, and rounds the training part down.
     let held_back = options.validation_data.is_none() && share > 0.0;
     let count = if held_back { (data.len() as f64 * (1.0 - share)).floor() as usize } else { data.len() };
+    if count == 0 {
+        let message = format!("{share} of {} samples leaves none to train on; give less", data.len());
+        return Err(Error::argument("validation_split", message));
+    }
     if options.batch_size == 0 || options.batch_size > count {
         let message = format!("{} does not fit the {count} samples to train on; give 1 to {count}", options.batch_size);
         return Err(Error::argument("batch_size", message));

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -27,7 +28,7 @@ const MOVES_WORDS: &[&str] = &["copy"];
 
 /// A launch of an op's case.
 struct Launch {
-    /// Op, case, kind of adapter and entry point.
+    /// Op, case and kind of adapter.
     label: String,
     /// The number of the case and adapter: an op may take several launches for one.
     node: usize,
@@ -84,7 +85,7 @@ fn launches() -> Vec<Launch> {
         for kind in [AdapterKind::Hardware, AdapterKind::Software] {
             node += 1;
             for dispatch in case.op.gpu(&io, &Target { kind }) {
-                let label = format!("{} ({}), {kind:?}, {}", case.op.name(), case.label, dispatch.entry);
+                let label = format!("{} {} on {kind:?}", case.op.name(), case.label);
                 launches.push(Launch { label, node, dispatch, io: io.clone() });
             }
         }
@@ -94,13 +95,14 @@ fn launches() -> Vec<Launch> {
 
 fn parse(text: &str) -> Result<Checked, String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let info = validate(&module).map_err(|e| e.emit_to_string(text))?;
+    let info = validate(&module, text)?;
     Ok(Checked { module, info })
 }
 
 /// Validates with no capability beyond WebGPU's own: kernels run where no optional feature is.
-fn validate(module: &naga::Module) -> Result<ModuleInfo, naga::WithSpan<naga::valid::ValidationError>> {
-    Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module)
+fn validate(module: &naga::Module, text: &str) -> Result<ModuleInfo, String> {
+    let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module);
+    validated.map_err(|e| e.emit_to_string(text))
 }
 
 /// The launch's module as its pipeline has it: the entry point alone, each override a constant.
@@ -109,7 +111,7 @@ fn resolve(checked: &Checked, dispatch: &Dispatch) -> Result<Checked, String> {
     let entry = Some((ShaderStage::Compute, dispatch.entry));
     let (module, _) =
         process_overrides(&checked.module, &checked.info, entry, &constants).map_err(|e| format!("{e:?}"))?;
-    let info = validate(&module).map_err(|e| format!("{e:?}"))?;
+    let info = validate(&module, &dispatch.module.text())?;
     Ok(Checked { module: module.into_owned(), info })
 }
 
@@ -141,6 +143,16 @@ fn report(complaints: impl IntoIterator<Item = String>) {
     assert!(complaints.is_empty(), "{} complaints:{text}", complaints.len());
 }
 
+/// Fails with every complaint about a kernel, each with the first launch that shows it.
+fn report_launches<'a>(complaints: impl IntoIterator<Item = (&'a Launch, String)>) {
+    let mut first = BTreeMap::new();
+    for (launch, complaint) in complaints {
+        let kernel = format!("{}.wgsl, {}: {complaint}", launch.dispatch.module.stem, launch.dispatch.entry);
+        first.entry(kernel).or_insert(&launch.label);
+    }
+    report(first.into_iter().map(|(complaint, label)| format!("{complaint} (seen in {label})")));
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -168,7 +180,7 @@ fn read(path: &Path) -> String {
 fn modules_are_valid() {
     report(ALL.checked.iter().filter_map(|(stem, c)| Some(format!("{stem}.wgsl: {}", c.as_ref().err()?))));
     let resolved = ALL.pipelines().map(|launch| (launch, resolve(ALL.checked(launch), &launch.dispatch)));
-    report(resolved.filter_map(|(launch, r)| Some(format!("{}, constants set: {}", launch.label, r.err()?))));
+    report_launches(resolved.filter_map(|(launch, r)| Some((launch, format!("with its constants: {}", r.err()?)))));
 }
 
 /// naga takes barriers under control flow that varies within a workgroup; browsers, whose compiler tint is, do not.
@@ -184,8 +196,9 @@ fn modules_pass_tint() {
             Ok(done) if done.status.success() => {}
             Ok(done) => complaints.push(format!("{stem}.wgsl: {}", String::from_utf8_lossy(&done.stderr))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && std::env::var_os("TINT").is_none() => {
-                println!("skipped: tint is not installed (put it on PATH or name it in TINT)");
-                return;
+                // Not by println, which cargo hides where a test passes.
+                let line = "tint is not installed (put it on PATH or name it in TINT): its part of the test is skipped";
+                return writeln!(std::io::stderr(), "{line}").expect("stderr is open");
             }
             Err(e) => panic!("{}: {e}", Path::new(&tint).display()),
         }
@@ -205,13 +218,13 @@ fn pipelines_translate_for_vulkan_metal_and_dx12() {
             ("HLSL", to_hlsl(&resolved, launch)),
         ] {
             match result {
-                Ok(0) => complaints.push(format!("{} is empty in {backend}", launch.label)),
+                Ok(0) => complaints.push((launch, format!("is empty in {backend}"))),
                 Ok(_) => {}
-                Err(e) => complaints.push(format!("{} to {backend}: {e}", launch.label)),
+                Err(e) => complaints.push((launch, format!("to {backend}: {e}"))),
             }
         }
     }
-    report(complaints);
+    report_launches(complaints);
 }
 
 /// Words of SPIR-V; bindings keep their places.
@@ -281,10 +294,7 @@ fn to_hlsl(checked: &Checked, launch: &Launch) -> Result<usize, String> {
 
 #[test]
 fn bindings_are_those_of_the_launch() {
-    report(ALL.launches.iter().flat_map(|launch| {
-        let complaints = wrong_bindings(launch);
-        complaints.into_iter().map(|c| format!("{}: {c}", launch.label)).collect::<Vec<_>>()
-    }));
+    report_launches(ALL.launches.iter().flat_map(|l| wrong_bindings(l).into_iter().map(move |c| (l, c))));
 }
 
 fn wrong_bindings(launch: &Launch) -> Vec<String> {
@@ -339,7 +349,7 @@ fn check_binding(
     if found == Some(wanted) || MOVES_WORDS.contains(&launch.dispatch.module.stem) {
         Ok(())
     } else {
-        Err(format!("holds {found:?}, expected {wanted:?} for {ty}"))
+        Err(format!("holds {found:?}, expected {wanted:?} for {}", ty.dtype))
     }
 }
 
@@ -348,10 +358,9 @@ fn launches_write_every_output() {
     let bound = ALL.launches.iter().flat_map(|l| l.dispatch.bindings.iter().map(move |b| (l.node, b)));
     let written: BTreeSet<(usize, usize)> =
         bound.filter_map(|(node, b)| if let Binding::Output(i) = b { Some((node, *i)) } else { None }).collect();
-    report(ALL.launches.iter().flat_map(|l| {
-        let missing = (0..l.io.outputs.len()).filter(|&i| !written.contains(&(l.node, i)));
-        missing.map(|i| format!("{}: no launch of the case writes output {i}", l.label)).collect::<Vec<_>>()
-    }));
+    let outputs = ALL.launches.iter().flat_map(|l| (0..l.io.outputs.len()).map(move |i| (l, i)));
+    let missing = outputs.filter(|&(l, i)| !written.contains(&(l.node, i)));
+    report_launches(missing.map(|(l, i)| (l, format!("no launch of its op writes output {i}"))));
 }
 
 /// What kind of number a buffer's type is made of.
@@ -366,7 +375,7 @@ fn element_kind(module: &naga::Module, ty: Handle<naga::Type>) -> Option<ScalarK
 
 #[test]
 fn params_are_laid_out_as_in_rust() {
-    report(ALL.launches.iter().filter_map(|l| Some(format!("{}: {}", l.label, check_params(l).err()?))));
+    report_launches(ALL.launches.iter().filter_map(|l| Some((l, check_params(l).err()?))));
 }
 
 fn check_params(launch: &Launch) -> Result<(), String> {
@@ -398,38 +407,36 @@ fn check_params(launch: &Launch) -> Result<(), String> {
 
 #[test]
 fn constants_are_overrides() {
-    report(ALL.pipelines().flat_map(|launch| {
+    report_launches(ALL.pipelines().flat_map(|launch| {
         let overrides = &ALL.checked(launch).module.overrides;
         let names: BTreeSet<&str> = overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
         let unknown = launch.dispatch.constants.iter().filter(|(name, _)| !names.contains(name));
-        let complaint = |(name, _): &(&str, f64)| format!("{}: no override {name}, but {names:?}", launch.label);
-        unknown.map(complaint).collect::<Vec<_>>()
+        unknown.map(|(name, _)| (launch, format!("no override {name}, but {names:?}"))).collect::<Vec<_>>()
     }));
 }
 
 #[test]
 fn launches_are_within_every_adapters_limits() {
-    report(ALL.launches.iter().flat_map(|launch| {
-        let grid = launch.dispatch.workgroups;
-        let wrong = grid.iter().any(|n| !(1..=MOST_WORKGROUPS).contains(n));
-        wrong.then(|| format!("{}: {grid:?} workgroups, expected 1 to {MOST_WORKGROUPS} on each axis", launch.label))
-    }));
-    report(ALL.pipelines().flat_map(|launch| {
-        let Ok(resolved) = resolve(ALL.checked(launch), &launch.dispatch) else { return Vec::new() };
+    let grids = ALL.launches.iter().map(|l| (l, l.dispatch.workgroups));
+    let wrong = grids.filter(|(_, grid)| grid.iter().any(|n| !(1..=MOST_WORKGROUPS).contains(n)));
+    report_launches(
+        wrong.map(|(l, grid)| (l, format!("{grid:?} workgroups, expected 1 to {MOST_WORKGROUPS} an axis"))),
+    );
+    let mut complaints = Vec::new();
+    for launch in ALL.pipelines() {
+        let Ok(resolved) = resolve(ALL.checked(launch), &launch.dispatch) else { continue };
         let (module, index) = (&resolved.module, entry_index(&resolved.module, launch));
-        let mut complaints = Vec::new();
         let size = module.entry_points[index].workgroup_size;
-        let invocations: u32 = size.iter().product();
-        if invocations > MOST_INVOCATIONS || size[2] > 64 {
-            complaints.push(format!("{}: workgroups of {size:?} invocations", launch.label));
+        if size.iter().product::<u32>() > MOST_INVOCATIONS || size[2] > 64 {
+            complaints.push((launch, format!("workgroups of {size:?}, at most {MOST_INVOCATIONS} in all, 64 deep")));
         }
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum();
         if bytes > MOST_WORKGROUP_BYTES {
-            complaints.push(format!("{}: {bytes} bytes of workgroup memory", launch.label));
+            complaints.push((launch, format!("{bytes} bytes of workgroup memory, at most {MOST_WORKGROUP_BYTES}")));
         }
-        complaints
-    }));
+    }
+    report_launches(complaints);
 }
 
 #[test]

@@ -1,1 +1,77 @@
-fn main() {}
+//! The `kiln` command: a file for each subcommand.
+
+mod data;
+mod devices;
+mod model;
+mod plan;
+mod train;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  kiln train mnist               784-512-10 for 5 epochs, on a GPU if there is one, else on the CPU
+  kiln train mnist --device gpu  on the first GPU, or a software adapter where there is none
+  kiln devices                   what there is to train on";
+
+/// Train neural networks with compute shaders on any GPU, and on the CPU
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Args),
+    Devices(devices::Args),
+    Plan(plan::Args),
+    Data(data::Args),
+}
+
+fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    silence_vulkan_loader();
+    let outcome = match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Data(args) => data::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader has seen enough: `kiln devices | head -1`.
+        Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("error: {}", one_line_of_causes(&e));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The Vulkan drivers' window-system code prints "error: XDG_RUNTIME_DIR is invalid or not set" where the variable is
+/// unset, as it is in containers and over ssh, though nothing here opens a window.
+#[cfg(target_os = "linux")]
+fn silence_vulkan_loader() {
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    if std::env::var_os(VARIABLE).is_none_or(|value| !std::path::Path::new(&value).is_absolute()) {
+        // Not a real folder: in a shared one, such as /tmp, anybody could put a socket for the driver to talk to.
+        // SAFETY: this is the first statement of main; no other thread exists that could read the environment.
+        unsafe { std::env::set_var(VARIABLE, "/dev/null") };
+    }
+}
+
+/// The error and what caused it; a cause that the text before it already tells is left out.
+fn one_line_of_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text {
+        text if text.is_empty() => cause,
+        text if text.contains(&cause) => text,
+        text => format!("{text}: {cause}"),
+    })
+}

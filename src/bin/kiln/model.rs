@@ -1,0 +1,52 @@
+//! What `train` and `plan` share: the options of the model and the model itself.
+
+use clap::Args;
+use kiln::data::NamedSet;
+use kiln::device::Device;
+use kiln::nn::optimizer::{self, Optimizer};
+use kiln::prelude::*;
+
+/// A perceptron: dense layers, the last one with a unit for each class.
+#[derive(Args)]
+pub struct ModelArgs {
+    /// The data set: mnist
+    #[arg(value_name = "DATASET")]
+    pub set: String,
+
+    /// Units of the hidden layers, first to last: 512 or 512,256
+    #[arg(long, value_name = "UNITS", value_delimiter = ',', default_value = "512")]
+    hidden: Vec<usize>,
+
+    /// Of the hidden layers: linear, relu, sigmoid, tanh or softmax
+    #[arg(long, value_name = "NAME", default_value = "relu")]
+    activation: String,
+
+    /// sgd, rmsprop or adam, with Keras' defaults
+    #[arg(long, value_name = "NAME", default_value = "rmsprop")]
+    optimizer: String,
+
+    /// Samples a step; the last one of an epoch may have fewer
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub batch_size: usize,
+
+    /// auto, gpu, cpu, reference, or one of `kiln devices` by index or part of its name
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+impl ModelArgs {
+    /// The model, compiled; it is built from the data.
+    pub fn model(&self, set: &NamedSet, device: Device, learning_rate: Option<f64>) -> Result<Sequential> {
+        let activation = Activation::by_name(&self.activation)?;
+        let mut optimizer: Box<dyn Optimizer> = optimizer::by_name(&self.optimizer)?;
+        if let Some(learning_rate) = learning_rate {
+            optimizer.set_learning_rate(learning_rate);
+        }
+        let layers = self.hidden.iter().map(|&units| Dense::new(units).activation(activation));
+        let output = Dense::new(set.classes).activation(Activation::Softmax);
+        let model = layers.chain([output]).fold(Sequential::new().named(set.name).add(Flatten), Sequential::add);
+        let mut model = model.device(device);
+        model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
+        Ok(model)
+    }
+}

@@ -1,0 +1,183 @@
+//! `kiln train`.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use kiln::data::{Dataset, NamedSet, Split};
+use kiln::device::{Choice, Device};
+use kiln::nn::Sequential;
+use kiln::train::{Fit, Logs};
+use serde_json::{Value, json};
+
+use crate::data::Bar;
+use crate::model::ModelArgs;
+
+const EXAMPLES: &str = "\
+The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
+the CPU; `reference` is the CPU in f64.
+
+Examples:
+  kiln train mnist
+  kiln train mnist --hidden 512,256 --optimizer adam --epochs 10
+  kiln train mnist --device cpu --limit 6000 --validation-split 0.1
+  kiln train mnist --json > run.jsonl";
+
+/// Train a model on a data set, and measure it on the test set
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// How often to go through the training set
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    epochs: usize,
+
+    /// Step size [default: the optimizer's: 0.01 for sgd, else 0.001]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
+
+    /// Share of the training samples, the last ones, to validate on
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    validation_split: f64,
+
+    /// Of the initial weights and the order of samples
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// Train on the first N training samples only; the test set stays whole
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// Take the samples in the order of the file in every epoch
+    #[arg(long)]
+    no_shuffle: bool,
+
+    /// Print the model's table first
+    #[arg(long, conflicts_with = "json")]
+    summary: bool,
+
+    /// Print JSON lines: one an epoch, then one with the result
+    #[arg(long)]
+    json: bool,
+
+    /// Progress: 0 none, 1 a bar on a terminal, 2 a line an epoch; 1 is 2 where there is no terminal
+    #[arg(long, value_name = "LEVEL", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
+    verbose: u8,
+
+    /// Print the result only
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let set = NamedSet::find(&args.model.set)?;
+    let Choice { device, reason } = Device::choose(&args.model.device)?;
+    let place = device.to_string();
+    // Before the data: a wrong option need not wait for the fetch.
+    let mut model = args.model.model(set, device, args.learning_rate)?.seed(args.seed);
+    if !args.json && !args.quiet {
+        writeln!(io::stdout(), "Training on {place}: {reason}")?;
+    }
+    let Split { train, test } = Bar::load(set)?;
+    let train = args.limited(train)?;
+    model.build(train.sample_shape())?;
+    if args.summary {
+        write!(io::stdout(), "{}", model.summary()?)?;
+    }
+    let outcome = args.fit(&mut model, &train, &test)?;
+    if args.json { outcome.print_json(&place) } else { outcome.print() }
+}
+
+impl Args {
+    fn limited(&self, train: Dataset) -> Result<Dataset> {
+        let Some(limit) = self.limit else { return Ok(train) };
+        ensure!(limit > 0, "limit: 0 leaves no sample to train on; give 1 to {}", train.len());
+        Ok(train.head(limit))
+    }
+
+    fn fit(&self, model: &mut Sequential, train: &Dataset, test: &Dataset) -> Result<Outcome> {
+        let mut written = Ok(());
+        let verbose = if self.json || self.quiet { 0 } else { self.verbose };
+        let mut fit = Fit::new()
+            .epochs(self.epochs)
+            .batch_size(self.model.batch_size)
+            .validation_split(self.validation_split)
+            .shuffle(!self.no_shuffle)
+            .verbose(verbose);
+        if self.json {
+            fit = fit.on_epoch_end(|epoch, logs| {
+                if written.is_ok() {
+                    written = print_epoch(epoch, logs);
+                }
+            });
+        }
+        let start = Instant::now();
+        let history = model.fit(train, fit)?;
+        let duration = start.elapsed();
+        written?;
+        let samples = train.len() as f64 * (1.0 - self.validation_split) * self.epochs as f64;
+        Ok(Outcome { test: model.evaluate(test)?, duration, steps: history.batch_losses().len(), samples })
+    }
+}
+
+/// One line, at once: somebody may be following.
+fn print_line(value: &Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{value}")?;
+    out.flush()
+}
+
+fn print_epoch(epoch: usize, logs: &Logs) -> io::Result<()> {
+    let mut line = json!({ "epoch": epoch });
+    logs.iter().for_each(|(name, value)| line[name] = json!(value));
+    print_line(&line)
+}
+
+/// A run's result.
+struct Outcome {
+    test: Logs,
+    /// Of the training, with validation.
+    duration: Duration,
+    steps: usize,
+    samples: f64,
+}
+
+impl Outcome {
+    /// Per second, of the training's time.
+    fn rate(&self, count: f64) -> f64 {
+        count / self.duration.as_secs_f64().max(1e-9)
+    }
+
+    fn scores(&self) -> (f64, f64) {
+        let score = |name| self.test.get(name).unwrap_or(f64::NAN);
+        (score("accuracy"), score("loss"))
+    }
+
+    fn print(&self) -> Result<()> {
+        let (accuracy, loss) = self.scores();
+        let (seconds, steps) = (self.duration.as_secs_f64(), self.steps);
+        let (steps_rate, samples_rate) = (self.rate(steps as f64), self.rate(self.samples));
+        let mut out = io::stdout().lock();
+        writeln!(out, "Test accuracy: {accuracy:.4}, test loss: {loss:.4}")?;
+        writeln!(
+            out,
+            "Training time: {seconds:.1} s, {steps} steps ({steps_rate:.0} steps/s, {samples_rate:.0} samples/s)"
+        )?;
+        Ok(())
+    }
+
+    fn print_json(&self, device: &str) -> Result<()> {
+        let (accuracy, loss) = self.scores();
+        Ok(print_line(&json!({
+            "device": device,
+            "samples_per_second": self.rate(self.samples),
+            "seconds": self.duration.as_secs_f64(),
+            "steps": self.steps,
+            "steps_per_second": self.rate(self.steps as f64),
+            "test_accuracy": accuracy,
+            "test_loss": loss,
+        }))?)
+    }
+}
