@@ -209,3 +209,17 @@ fn run_step<T: Float>(step: &LoadedStep, memory: &mut [Memory<T>]) {
         memory[*index] = written;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_no_memory_holds_is_an_error() {
+        let mut executor = Executor::<f32>::new(1).unwrap();
+        let len = 1 << 50;
+        let buffer = Buffer { id: BufferId::Params, dtype: DType::F32, len, row_len: len };
+        let error = executor.allocate(&buffer).unwrap_err().to_string();
+        assert!(error.contains("params") && error.contains("smaller batches"), "{error}");
+    }
+}
