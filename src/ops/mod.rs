@@ -6,6 +6,7 @@ pub mod case;
 pub mod cpu;
 pub mod dispatch;
 pub mod optimizer;
+pub mod strided;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -31,8 +32,8 @@ macro_rules! ops {
 }
 
 ops! {
-    accuracy, activation, adam, binary, clock, copy, expand, gather, matmul, predictions, record, reshape, rmsprop, sgd,
-    softmax, softmax_cross_entropy, sum,
+    accuracy, activation, adam, argreduce, binary, clock, concat, copy, expand, gather, matmul, pad, predictions, record,
+    reduce, reshape, rmsprop, sgd, slice, softmax, softmax_cross_entropy, sum, transpose,
 }
 
 /// The types of a node's inputs and outputs.

@@ -1,0 +1,32 @@
+// y[o, i] = the first k < n with the largest (MIN = 1: smallest) x[o, k, i]; x: (outer, n, inner), y: (outer, inner).
+// One invocation makes one output.
+
+override MIN: u32 = 0u;
+
+struct Params {
+    outputs: u32,
+    n: u32,
+    inner: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(WIDTH)
+fn argreduce(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.outputs {
+        return;
+    }
+    let first = (i / params.inner) * params.n * params.inner + i % params.inner;
+    var best = 0u;
+    for (var k = 1u; k < params.n; k++) {
+        let candidate = x[first + k * params.inner];
+        let holder = x[first + best * params.inner];
+        if select(candidate > holder, candidate < holder, MIN == 1u) {
+            best = k;
+        }
+    }
+    y[i] = best;
+}

@@ -1,0 +1,78 @@
+//! Where the largest or smallest number stands along one axis, as u32; of equal ones the first, as in NumPy.
+
+use super::case::random;
+use super::cpu::{CpuArgs, CpuOp, Real};
+use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::sum::around;
+use super::{Case, Io, Op, expect_inputs};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::{DType, Tensor};
+
+const MODULE: Module =
+    Module { stem: "argreduce", source: include_str!("../../shaders/argreduce.wgsl"), libs: &[LIB_GRID] };
+
+/// y, the index of the extreme of x along `axis`, which y no longer has
+#[derive(Clone, Copy, Debug)]
+pub struct ArgReduce {
+    /// Whether the smallest is looked for.
+    pub min: bool,
+    /// The axis.
+    pub axis: usize,
+}
+
+impl<T: Real> CpuOp<T> for ArgReduce {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let [_, n, inner] = around(&args.io.inputs[0].shape, &(self.axis..self.axis + 1));
+        let (x, y) = (args.real(0), args.out_u32());
+        for (i, y) in y.iter_mut().enumerate() {
+            let at = |k: usize| x[i / inner * n * inner + i % inner + k * inner];
+            let better = |k: usize, best: usize| if self.min { at(k) < at(best) } else { at(k) > at(best) };
+            *y = (1..n).fold(0, |best, k| if better(k, best) { k } else { best }) as u32;
+        }
+    }
+}
+
+impl Op for ArgReduce {
+    fn name(&self) -> &'static str {
+        if self.min { "argmin" } else { "argmax" }
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs(self.name(), inputs, &[DType::F32])?;
+        let shape = &inputs[0].shape;
+        if shape.get(self.axis).is_none_or(|&n| n == 0) {
+            return Err(Error::shape(self.name(), format!("axis {} is not among those of {shape}, or empty", self.axis)));
+        }
+        Ok(vec![Type::u32([&shape[..self.axis], &shape[self.axis + 1..]].concat())])
+    }
+
+    fn grad(&self, _g: &mut Graph, _x: &[Id], _y: &[Id], _dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        Ok(vec![None])
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        let [outer, n, inner] = around(&io.inputs[0].shape, &(self.axis..self.axis + 1));
+        let params = Params::new().u32("outputs", outer * inner).u32("n", n).u32("inner", inner);
+        let launch = Dispatch::over(MODULE, "argreduce", io, params, outer * inner);
+        vec![launch.constant("MIN", u32::from(self.min))]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        io.inputs[0].shape.len() as u64
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for min in [false, true] {
+        for (label, shape, axis) in
+            [("(257,)", vec![257], 0), ("rows of (128, 10)", vec![128, 10], 1), ("the middle of (3, 5, 7)", vec![3, 5, 7], 1)]
+        {
+            cases.push(Case::new(label, ArgReduce { min, axis }, vec![random(shape, 340)]).ulps(0.0));
+        }
+        let ties = Tensor::new([2, 4], vec![1.0f32, 3.0, 3.0, 1.0, -2.0, -2.0, -2.0, -2.0]).expect("eight");
+        cases.push(Case::new("ties go to the first", ArgReduce { min, axis: 1 }, vec![ties]).ulps(0.0));
+    }
+    cases
+}
