@@ -1,4 +1,4 @@
-// clock = (step + 1, rows + batch, total + 1, free): one invocation ends a step.
+// clock = (step + 1, rows + batch, total + 1, seed): one invocation ends a step.
 
 struct Params {
     batch: u32,

@@ -12,7 +12,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> data: array<u32>;
 @group(0) @binding(0) var<storage, read> data_f32: array<f32>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
-// step, rows, total, free
+// step, rows, total, seed
 @group(0) @binding(2) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y_u32: array<u32>;

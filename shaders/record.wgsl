@@ -8,7 +8,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-// step, rows, total, free
+// step, rows, total, seed
 @group(0) @binding(1) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(2) var<storage, read_write> log_rows: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;

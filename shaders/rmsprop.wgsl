@@ -10,7 +10,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
-// step, rows, total, free
+// step, rows, total, seed
 @group(0) @binding(2) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(3) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;

@@ -22,7 +22,7 @@ pub mod prelude {
     pub use crate::data::Dataset;
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
-    pub use crate::nn::layers::{Dense, Flatten, Layer};
+    pub use crate::nn::layers::{Dense, Dropout, Flatten, Layer};
     pub use crate::nn::optimizer::{Adam, Optimizer, RmsProp, Sgd};
     pub use crate::nn::{Activation, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};

@@ -32,9 +32,23 @@ pub struct Scope<'a> {
     pub graph: &'a mut Graph,
     pub(crate) parameters: &'a mut Vec<Parameter>,
     pub(crate) layer: &'a str,
+    /// The layer's place in the model.
+    pub(crate) index: usize,
+    /// The clock, where the model is trained.
+    pub(crate) clock: Option<Id>,
 }
 
 impl Scope<'_> {
+    /// The clock that random ops read, where the model is trained; `None` where it is evaluated or predicts.
+    pub fn training(&self) -> Option<Id> {
+        self.clock
+    }
+
+    /// What tells this layer's random numbers from another's.
+    pub fn salt(&self) -> u32 {
+        self.index as u32
+    }
+
     /// The trainable tensor of this name, made at the layer's first call and the same at every later one.
     ///
     /// # Errors

@@ -146,7 +146,7 @@ impl Sequential {
         }
         let (mut graph, mut parameters) = (Graph::new(), Vec::new());
         let x = graph.leaf(Leaf::Input(0), Type::float([&[1], &sample[..]].concat()));
-        let outputs = trace::forward(&self.layers, &mut graph, &mut parameters, x)?;
+        let outputs = trace::forward(&self.layers, &mut graph, &mut parameters, x, None)?;
         let outputs = outputs.into_iter().map(|y| graph.shape(y).clone()).collect();
         self.built = Some(Built { sample, parameters, outputs });
         Ok(())

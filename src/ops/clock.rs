@@ -2,7 +2,7 @@
 //!
 //! Words: 0 the step of this run, which picks the row of [`Leaf::Schedule`](crate::graph::Leaf::Schedule) and
 //! [`Leaf::Log`](crate::graph::Leaf::Log); 1 the rows of the data set already taken; 2 the steps since the model's
-//! first; 3 is free.
+//! first, which random numbers are keyed by; 3 their seed.
 
 use super::case::clock;
 use super::cpu::{CpuArgs, CpuOp, Real};

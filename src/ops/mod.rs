@@ -6,6 +6,7 @@ pub mod case;
 pub mod cpu;
 pub mod dispatch;
 pub mod optimizer;
+pub mod philox;
 pub mod strided;
 
 use std::any::Any;
@@ -32,7 +33,7 @@ macro_rules! ops {
 }
 
 ops! {
-    accuracy, activation, adam, argreduce, binary, clock, concat, copy, expand, gather, matmul, pad, predictions, record,
+    accuracy, activation, adam, argreduce, binary, clock, concat, copy, dropout, expand, gather, matmul, pad, predictions, record,
     reduce, reshape, rmsprop, sgd, slice, softmax, softmax_cross_entropy, sum, transpose,
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rand::Rng as _;
+
 use super::trace::{self, Key, Model, Source};
 use crate::data::Dataset;
 use crate::device::{Device, Executor};
@@ -11,6 +13,7 @@ use crate::nn::Parameter;
 use crate::nn::optimizer::{Optimizer, SCALARS};
 use crate::ops::clock::WORDS;
 use crate::plan::{Arena, Buffer, BufferId, Plan};
+use crate::random::stream;
 use crate::tensor::{DType, Tensor, Values};
 
 /// More plans than this are rarely needed; all are made anew then.
@@ -22,6 +25,8 @@ pub(crate) struct Session {
     parameters: Vec<Parameter>,
     arena: Arena,
     plans: HashMap<Key, usize>,
+    /// Keys the device's random numbers.
+    random_seed: u32,
 }
 
 impl Session {
@@ -29,9 +34,10 @@ impl Session {
     pub fn new(device: &Device, parameters: &[Parameter], seed: u64) -> Result<Self> {
         let arena = Arena::new(parameters.iter().map(|p| &p.shape));
         let executor = Executor::new(device)?;
-        let mut session = Self { executor, parameters: parameters.to_vec(), arena, plans: HashMap::new() };
+        let (parameters, random_seed) = (parameters.to_vec(), stream(seed, "device", 0).next_u32());
+        let mut session = Self { executor, parameters, arena, plans: HashMap::new(), random_seed };
         session.allocate_arena(BufferId::Params)?;
-        let tensors = parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
+        let tensors = session.parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
         let tensors: Vec<Vec<f32>> = tensors.collect();
         session.write_arena(tensors.iter().map(|t| Values::F32(t.clone())))?;
         Ok(session)
@@ -131,7 +137,7 @@ impl Session {
         self.executor.forget_peek();
         self.executor.write(BufferId::Order, &Values::U32(order))?;
         // The count of all steps keys random numbers only: it may wrap.
-        let clock: [u32; WORDS] = [0, 0, iteration as u32, 0];
+        let clock: [u32; WORDS] = [0, 0, iteration as u32, self.random_seed];
         self.executor.write(BufferId::Clock, &Values::U32(clock.to_vec()))
     }
 

@@ -55,18 +55,19 @@ pub(crate) struct Model<'a> {
     pub optimizer: Option<&'a dyn Optimizer>,
 }
 
-/// Applies all layers to a batch; also returns the output of each.
+/// Applies all layers to a batch and returns the output of each; with the clock where the model is trained.
 pub(crate) fn forward(
     layers: &[(String, Box<dyn Layer>)],
     graph: &mut Graph,
     parameters: &mut Vec<Parameter>,
     x: Id,
+    clock: Option<Id>,
 ) -> Result<Vec<Id>> {
     let mut outputs = Vec::new();
     let mut x = x;
-    for (name, layer) in layers {
+    for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
-        x = layer.call(&mut Scope { graph, parameters, layer: name }, x)?;
+        x = layer.call(&mut Scope { graph, parameters, layer: name, index, clock }, x)?;
         outputs.push(x);
     }
     graph.set_layer("");
@@ -82,7 +83,8 @@ pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key
     let gather = Gather { batch: key.batch, scale: f64::from_bits(source.scale) };
     let x = g.leaf(Leaf::Data(source.column), source.x.clone());
     let x = g.apply(gather, &[x, order, clock])?;
-    let outputs = forward(model.layers, &mut g, parameters, x)?;
+    let training = (key.mode == Mode::Train).then_some(clock);
+    let outputs = forward(model.layers, &mut g, parameters, x, training)?;
     let predicted = outputs.last().copied().unwrap_or(x);
     if key.mode == Mode::Predict {
         g.set_phase(Phase::Reduce);

@@ -19,8 +19,13 @@ fn samples(n: usize) -> Dataset {
 }
 
 fn model(device: &Device, optimizer: impl Optimizer + 'static) -> Sequential {
+    model_with_dropout(device, optimizer, 0.0)
+}
+
+fn model_with_dropout(device: &Device, optimizer: impl Optimizer + 'static, rate: f64) -> Sequential {
     let mut model = Sequential::new()
         .add(Dense::new(17).activation(Activation::Relu))
+        .add(Dropout::new(rate))
         .add(Dense::new(9).activation(Activation::Sigmoid))
         .add(Dense::new(3).activation(Activation::Softmax))
         .seed(3)
@@ -40,7 +45,7 @@ fn devices() -> Vec<Device> {
 
 /// The bits of all weights and losses after three epochs.
 fn bits(device: &Device, steps_per_submit: Option<usize>) -> (Vec<u64>, Vec<u64>) {
-    let mut model = model(device, Adam::default());
+    let mut model = model_with_dropout(device, Adam::default(), 0.2);
     model.set_steps_per_submit(steps_per_submit).unwrap();
     let history = model.fit(&samples(210), Fit::new().epochs(3).batch_size(8).verbose(0)).unwrap();
     let weights = model.weights().unwrap().iter().flat_map(|t| t.values().to_f64()).map(f64::to_bits).collect();
@@ -74,7 +79,7 @@ fn every_device_trains_alike_up_to_rounding() {
     ];
     for optimizer in optimizers {
         let run = |device: &Device| {
-            let mut model = model(device, optimizer());
+            let mut model = model_with_dropout(device, optimizer(), 0.2);
             let fit = Fit::new().epochs(4).batch_size(32).validation_split(0.2).verbose(0);
             let history = model.fit(&samples(210), fit).unwrap();
             let losses = [history.batch_losses().to_vec(), history.get("val_loss")].concat();
@@ -183,5 +188,18 @@ fn pixels_train_as_their_scaled_floats() {
         };
         let bytes = run(Tensor::new([60, 3, 3], pixels.clone()).unwrap());
         assert_eq!(bytes, run(Tensor::new([60, 3, 3], floats.clone()).unwrap()), "{device}");
+    }
+}
+
+#[test]
+fn dropout_acts_in_training_only() {
+    for device in devices() {
+        let data = samples(200);
+        let still = || Sgd { learning_rate: 1e-30, ..Sgd::default() };
+        let mut dropping = model_with_dropout(&device, still(), 0.5);
+        let trained = dropping.fit(&data, Fit::new().batch_size(50).verbose(0)).unwrap().get("loss")[0];
+        let evaluated = dropping.evaluate(&data).unwrap().get("loss").unwrap();
+        assert_eq!(evaluated, model(&device, still()).evaluate(&data).unwrap().get("loss").unwrap(), "{device}");
+        assert!((trained - evaluated).abs() > 1e-4, "{device}: {trained} {evaluated}");
     }
 }

@@ -2,11 +2,13 @@
 
 mod activation;
 mod dense;
+mod dropout;
 mod flatten;
 
 use std::fmt::Debug;
 
 pub use dense::Dense;
+pub use dropout::Dropout;
 pub use flatten::Flatten;
 
 use super::Scope;

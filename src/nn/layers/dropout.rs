@@ -1,0 +1,39 @@
+//! Dropout, <https://keras.io/api/layers/regularization_layers/dropout/>.
+
+use super::Layer;
+use crate::error::{Error, Result};
+use crate::graph::Id;
+use crate::nn::Scope;
+use crate::ops;
+
+/// In training each element is zero with probability `rate`, and the others grow by 1 / (1 - rate); elsewhere y = x.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
+    rate: f64,
+}
+
+impl Dropout {
+    /// A layer that drops this share, 0 to below 1.
+    pub fn new(rate: f64) -> Self {
+        Self { rate }
+    }
+}
+
+impl Layer for Dropout {
+    fn kind(&self) -> &'static str {
+        "Dropout"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        if !(0.0..1.0).contains(&self.rate) {
+            let message = format!("the rate {} is not in 0..1: it is the share that is dropped", self.rate);
+            return Err(Error::shape(format!("layer {:?}", scope.layer), message));
+        }
+        match scope.training() {
+            Some(clock) => {
+                scope.graph.apply(ops::dropout::Dropout { rate: self.rate, salt: scope.salt() }, &[x, clock])
+            }
+            None => Ok(x),
+        }
+    }
+}
