@@ -1,7 +1,8 @@
 // w -= lr * g                                                    entry `plain`
 // v = momentum * v - lr * g; w += v, or with NESTEROV            entry `momentum`
 // w += momentum * v - lr * g
-// lr = schedule[clock.step].x. One invocation updates four parameters of the arena.
+// lr = schedule[clock.step].x.
+// One invocation updates four parameters of the arena, after their decay (`decayed`).
 
 override NESTEROV: u32 = 0u;
 
@@ -14,18 +15,18 @@ struct Params {
 @group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
 // step, rows, total, seed
 @group(0) @binding(2) var<storage, read> clock: vec4<u32>;
-@group(0) @binding(3) var<storage, read_write> w: array<vec4<f32>>;
-@group(0) @binding(4) var<uniform> plain_params: Params;
-
-@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
 
 @compute @workgroup_size(WIDTH)
 fn plain(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
-    if i < plain_params.vectors {
-        w[i] -= schedule[clock.x].x * g[i];
+    if i >= params.vectors {
+        return;
     }
+    let row = schedule[clock.x];
+    w[i] = decayed(w[i], row) - row.x * g[i];
 }
 
 @compute @workgroup_size(WIDTH)
@@ -34,8 +35,9 @@ fn momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     if i >= params.vectors {
         return;
     }
-    let step = schedule[clock.x].x * g[i];
+    let row = schedule[clock.x];
+    let step = row.x * g[i];
     let velocity = flushed(params.momentum * v[i] - step);
     v[i] = velocity;
-    w[i] += select(velocity, params.momentum * velocity - step, NESTEROV == 1u);
+    w[i] = decayed(w[i], row) + select(velocity, params.momentum * velocity - step, NESTEROV == 1u);
 }

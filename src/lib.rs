@@ -23,8 +23,8 @@ pub mod prelude {
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{Dense, Dropout, Flatten, Layer};
-    pub use crate::nn::optimizer::{Adam, Optimizer, RmsProp, Sgd};
-    pub use crate::nn::{Activation, Loss, Metric, Sequential};
+    pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
+    pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};
     pub use crate::train::{Fit, History, Logs};
 }

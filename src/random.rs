@@ -32,6 +32,19 @@ pub fn uniform(n: usize, limit: f64, seed: u64, purpose: &str, index: u64) -> Ve
     (0..n).map(|_| (f64::from(rng.next_u32() >> 8) / 8_388_608.0 - 1.0) * limit).map(|x| x as f32).collect()
 }
 
+/// Standard normal numbers by Box and Muller's method, none further out than 8.6. Logarithm, sine and cosine are
+/// libm's in Rust, not the platform's, so that the numbers are the same everywhere.
+pub fn normal(seed: u64, purpose: &str, index: u64) -> impl Iterator<Item = f64> + use<> {
+    let mut rng = stream(seed, purpose, index);
+    let pairs = std::iter::repeat_with(move || {
+        // In (0, 1] for the logarithm, multiples of 2^-53.
+        let [a, b] = std::array::from_fn(|_| ((rng.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64);
+        let (radius, (sin, cos)) = ((-2.0 * libm::log(a)).sqrt(), libm::sincos(std::f64::consts::TAU * b));
+        [radius * cos, radius * sin]
+    });
+    pairs.flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,15 @@
 //! Initialisers, <https://keras.io/api/layers/initializers/>.
 
+use crate::error::{Error, Result};
 use crate::random;
 use crate::tensor::Shape;
 
-/// What a trainable tensor starts from.
+/// What a trainable tensor starts from. Random numbers come from [`random::stream`], one of its own for each tensor of a
+/// model, so they are other numbers than Keras', of the same distribution.
+///
+/// Of a tensor (..., inputs, outputs), fan in is the inputs and fan out the outputs, each times the axes before them (a
+/// convolution's window); of a vector both are its length. A normal form is cut off at two standard deviations and
+/// widened so that its variance after the cut is the one that its name stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Initializer {
@@ -11,46 +17,304 @@ pub enum Initializer {
     Zeros,
     /// All ones.
     Ones,
+    /// All of this value.
+    Constant(f64),
+    /// Uniform in `minval..maxval`; by name -0.05..0.05.
+    RandomUniform {
+        /// The lower end.
+        minval: f64,
+        /// The upper end.
+        maxval: f64,
+    },
+    /// Normal; by name with mean 0 and standard deviation 0.05.
+    RandomNormal {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        stddev: f64,
+    },
+    /// Normal, with what lies further than two standard deviations from the mean drawn anew; by name of mean 0 and
+    /// standard deviation 0.05. The cut leaves 0.88 of the standard deviation.
+    TruncatedNormal {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation before the cut.
+        stddev: f64,
+    },
     /// Uniform in ±sqrt(6 / (fan in + fan out)): Glorot and Bengio, <https://proceedings.mlr.press/v9/glorot10a.html>.
     GlorotUniform,
+    /// Normal with variance 2 / (fan in + fan out).
+    GlorotNormal,
+    /// Uniform in ±sqrt(6 / fan in): He and others, <https://arxiv.org/abs/1502.01852>.
+    HeUniform,
+    /// Normal with variance 2 / fan in.
+    HeNormal,
+    /// Uniform in ±sqrt(3 / fan in): LeCun and others, <https://doi.org/10.1007/3-540-49430-8_2>.
+    LecunUniform,
+    /// Normal with variance 1 / fan in.
+    LecunNormal,
+    /// Orthonormal columns times this gain, or rows where those are fewer, of the tensor with all axes but the last taken
+    /// as one; every such matrix is as likely: Saxe and others, <https://arxiv.org/abs/1312.6120>. By name gain 1.
+    Orthogonal(f64),
+    /// Ones times this gain on the diagonal of a matrix, zeros elsewhere; by name gain 1.
+    Identity(f64),
 }
 
+/// Keras' names, with what they stand for.
+const NAMED: [(&str, Initializer); 14] = [
+    ("zeros", Initializer::Zeros),
+    ("ones", Initializer::Ones),
+    ("constant", Initializer::Constant(0.0)),
+    ("random_uniform", Initializer::RandomUniform { minval: -0.05, maxval: 0.05 }),
+    ("random_normal", Initializer::RandomNormal { mean: 0.0, stddev: 0.05 }),
+    ("truncated_normal", Initializer::TruncatedNormal { mean: 0.0, stddev: 0.05 }),
+    ("glorot_uniform", Initializer::GlorotUniform),
+    ("glorot_normal", Initializer::GlorotNormal),
+    ("he_uniform", Initializer::HeUniform),
+    ("he_normal", Initializer::HeNormal),
+    ("lecun_uniform", Initializer::LecunUniform),
+    ("lecun_normal", Initializer::LecunNormal),
+    ("orthogonal", Initializer::Orthogonal(1.0)),
+    ("identity", Initializer::Identity(1.0)),
+];
+
+/// The standard deviation of a standard normal distribution that is cut off at ±2.
+const CUT_STDDEV: f64 = 0.879_625_661_034_239_8;
+/// The purpose of the random streams.
+const WEIGHTS: &str = "weights";
+
 impl Initializer {
-    /// The starting values of the tensor of this shape and index under a model's seed.
-    pub fn values(self, shape: &Shape, seed: u64, index: usize) -> Vec<f32> {
-        let n = shape.len();
+    /// The initialiser of Keras' name with Keras' defaults: `glorot_uniform`, `he_normal`, `zeros` and so on.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names, and the likeliest one.
+    pub fn by_name(name: &str) -> Result<Self> {
+        let lower = name.to_lowercase();
+        let found = NAMED.iter().find(|(known, _)| *known == lower).map(|&(_, initializer)| initializer);
+        let unknown = || crate::suggest::unknown(name, &NAMED.map(|(known, _)| known));
+        found.ok_or_else(|| Error::argument("initializer", unknown()))
+    }
+
+    /// Why it makes no tensor of this shape, if so.
+    pub(crate) fn refusal(self, shape: &Shape) -> Option<String> {
         match self {
-            Self::Zeros => vec![0.0; n],
-            Self::Ones => vec![1.0; n],
-            Self::GlorotUniform => {
-                // Of (..., in, out) the axes before the last two are the receptive field of each input.
-                let (fan_in, fan_out) = match **shape {
-                    [] => (1, 1),
-                    [one] => (one, one),
-                    [ref field @ .., i, o] => {
-                        (field.iter().product::<usize>() * i, field.iter().product::<usize>() * o)
-                    }
-                };
-                random::uniform(n, (6.0 / (fan_in + fan_out) as f64).sqrt(), seed, "weights", index as u64)
+            Self::Orthogonal(_) if shape.rank() < 2 => Some("orthogonal takes two or more axes".into()),
+            Self::Identity(_) if shape.rank() != 2 => Some("identity takes two axes".into()),
+            Self::RandomUniform { minval, maxval } if minval.is_nan() || maxval.is_nan() || minval > maxval => {
+                Some(format!("random_uniform takes a range; {minval}..{maxval} is none"))
             }
+            Self::RandomNormal { stddev, .. } | Self::TruncatedNormal { stddev, .. }
+                if stddev.is_nan() || stddev < 0.0 =>
+            {
+                Some(format!("{stddev} is no standard deviation; give 0 or more"))
+            }
+            _ => None,
         }
     }
+
+    /// The starting values of the tensor of this shape and index under a model's seed, in row-major order.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the shape or a setting does not suit: an identity is a matrix.
+    pub fn values(self, shape: &Shape, seed: u64, index: usize) -> Result<Vec<f32>> {
+        if let Some(refusal) = self.refusal(shape) {
+            return Err(Error::argument("initializer", format!("{refusal}, was given {shape}")));
+        }
+        let (n, index) = (shape.len(), index as u64);
+        let (fan_in, fan_out) = fans(shape);
+        let uniform = |mean: f64, limit: f64| {
+            let centred = random::uniform(n, limit, seed, WEIGHTS, index);
+            if mean == 0.0 { centred } else { centred.iter().map(|&x| (mean + f64::from(x)) as f32).collect() }
+        };
+        let normal = || random::normal(seed, WEIGHTS, index);
+        let cut = |mean: f64, stddev: f64| {
+            normal().filter(|z| z.abs() <= 2.0).take(n).map(|z| (mean + stddev * z) as f32).collect()
+        };
+        let uniform_of = |variance: f64| uniform(0.0, (3.0 * variance).sqrt());
+        let normal_of = |variance: f64| cut(0.0, variance.sqrt() / CUT_STDDEV);
+        let glorot = 2.0 / (fan_in + fan_out).max(2) as f64;
+        let by_inputs = |scale: f64| scale / fan_in.max(1) as f64;
+        Ok(match self {
+            Self::Zeros => vec![0.0; n],
+            Self::Ones => vec![1.0; n],
+            Self::Constant(value) => vec![value as f32; n],
+            Self::RandomUniform { minval, maxval } => uniform(f64::midpoint(minval, maxval), 0.5 * (maxval - minval)),
+            Self::RandomNormal { mean, stddev } => normal().take(n).map(|z| (mean + stddev * z) as f32).collect(),
+            Self::TruncatedNormal { mean, stddev } => cut(mean, stddev),
+            Self::GlorotUniform => uniform_of(glorot),
+            Self::GlorotNormal => normal_of(glorot),
+            Self::HeUniform => uniform_of(by_inputs(2.0)),
+            Self::HeNormal => normal_of(by_inputs(2.0)),
+            Self::LecunUniform => uniform_of(by_inputs(1.0)),
+            Self::LecunNormal => normal_of(by_inputs(1.0)),
+            Self::Orthogonal(gain) => orthogonal(shape, gain, normal()),
+            Self::Identity(gain) => {
+                let on_diagonal = |i: usize| i / shape[1] == i % shape[1];
+                (0..n).map(|i| if on_diagonal(i) { gain as f32 } else { 0.0 }).collect()
+            }
+        })
+    }
+}
+
+/// Fan in and fan out: see [`Initializer`].
+fn fans(shape: &Shape) -> (usize, usize) {
+    match **shape {
+        [] => (1, 1),
+        [one] => (one, one),
+        [ref field @ .., i, o] => {
+            let field: usize = field.iter().product();
+            (field * i, field * o)
+        }
+    }
+}
+
+/// Q of the QR decomposition of a matrix of normal numbers, with R's diagonal positive: without that, Q would not be
+/// uniform among the orthogonal matrices. Gram and Schmidt's method makes it so by itself; done twice to each column, it
+/// leaves them orthogonal to rounding.
+fn orthogonal(shape: &Shape, gain: f64, mut normal: impl Iterator<Item = f64>) -> Vec<f32> {
+    let (rows, columns) = (shape[..shape.rank() - 1].iter().product::<usize>(), shape[shape.rank() - 1]);
+    let (long, short) = (rows.max(columns), rows.min(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
+    for _ in 0..short {
+        let mut column: Vec<f64> = normal.by_ref().take(long).collect();
+        for _ in 0..2 {
+            for known in &basis {
+                let along = dot(known, &column);
+                column.iter_mut().zip(known).for_each(|(x, k)| *x -= along * k);
+            }
+        }
+        let length = dot(&column, &column).sqrt();
+        column.iter_mut().for_each(|x| *x /= length);
+        basis.push(column);
+    }
+    let of = |r: usize, c: usize| if rows < columns { basis[r][c] } else { basis[c][r] };
+    (0..rows * columns).map(|i| (gain * of(i / columns, i % columns)) as f32).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn values(initializer: Initializer, shape: impl Into<Shape>) -> Vec<f64> {
+        let values = initializer.values(&shape.into(), 1, 0).unwrap();
+        values.into_iter().map(f64::from).collect()
+    }
+
+    /// The mean, the variance about it, and the smallest and largest number.
+    fn moments(values: &[f64]) -> (f64, f64, f64, f64) {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+        let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
+        (mean, variance, least, most)
+    }
+
+    /// Checks 401,408 numbers of (784, 512). `bound` is how far from the mean numbers go, and some come near.
+    fn check(name: &str, mean: f64, variance: f64, bound: f64) {
+        let w = values(Initializer::by_name(name).unwrap(), [784, 512]);
+        let (m, v, least, most) = moments(&w);
+        // Five standard deviations of the mean; the variance strays by 0.22% for the normal and by less elsewhere.
+        assert!((m - mean).abs() < 5.0 * (variance / 401_408.0).sqrt(), "{name}: mean {m}");
+        assert!((v / variance - 1.0).abs() < 0.01, "{name}: variance {v:e}, expected {variance:e}");
+        // The bound itself is rounded to f32.
+        let reach = (mean - least).max(most - mean) / bound;
+        assert!((0.99..=1.0 + 1e-7).contains(&reach), "{name}: reaches {reach} of its bound");
+    }
+
     #[test]
-    fn glorot_uniform_has_its_range_and_variance() {
-        let shape = Shape::from([784, 512]);
-        let w = Initializer::GlorotUniform.values(&shape, 1, 0);
-        let limit = (6.0f64 / 1296.0).sqrt();
-        assert!(w.iter().all(|x| f64::from(x.abs()) <= limit));
-        let variance = w.iter().map(|x| f64::from(x * x)).sum::<f64>() / w.len() as f64;
-        // The variance of a uniform is limit^2 / 3; the mean of 401,408 squares strays by 0.14%.
-        assert!((variance / (limit * limit / 3.0) - 1.0).abs() < 0.01, "{variance}");
-        assert_ne!(w, Initializer::GlorotUniform.values(&shape, 1, 1), "each tensor has numbers of its own");
-        assert_eq!(Initializer::Zeros.values(&shape, 1, 0), vec![0.0; 401_408]);
+    fn random_ones_have_their_moments_and_bounds() {
+        let cut = CUT_STDDEV * CUT_STDDEV;
+        check("random_uniform", 0.0, 0.05 * 0.05 / 3.0, 0.05);
+        check("truncated_normal", 0.0, 0.05 * 0.05 * cut, 0.1);
+        let (inputs, both) = (784.0, (784.0 + 512.0) / 2.0);
+        for (name, variance) in [("glorot", 1.0 / both), ("he", 2.0 / inputs), ("lecun", 1.0 / inputs)] {
+            check(&format!("{name}_uniform"), 0.0, variance, (3.0 * variance).sqrt());
+            check(&format!("{name}_normal"), 0.0, variance, 2.0 * (variance / cut).sqrt());
+        }
+        let (m, v, least, most) = moments(&values(Initializer::RandomNormal { mean: 3.0, stddev: 0.5 }, [784, 512]));
+        assert!((m - 3.0).abs() < 0.004 && (v / 0.25 - 1.0).abs() < 0.012, "{m} {v}");
+        // Of so many, the furthest lies some 4.7 standard deviations out.
+        assert!(least < 1.1 && most > 4.9 && least > 0.0 && most < 6.0, "{least} {most}");
+        let (m, v, least, most) = moments(&values(Initializer::RandomUniform { minval: 2.0, maxval: 3.0 }, [784, 512]));
+        assert!((m - 2.5).abs() < 0.003 && (v * 12.0 - 1.0).abs() < 0.01, "{m} {v}");
+        assert!(least >= 2.0 && most <= 3.0);
+        let (m, _, least, most) = moments(&values(Initializer::TruncatedNormal { mean: 1.0, stddev: 0.1 }, [784, 512]));
+        assert!((m - 1.0).abs() < 0.001 && least >= 0.8 - 1e-7 && most <= 1.2 + 1e-7, "{m} {least} {most}");
+    }
+
+    #[test]
+    fn a_normal_has_its_distribution() {
+        let z: Vec<f64> = random::normal(5, "test", 0).take(400_000).collect();
+        // Shares below these, from the normal distribution's table; a share strays by 0.0008.
+        for (at, share) in [(-2.0, 0.02275), (-1.0, 0.158_66), (0.0, 0.5), (0.5, 0.691_46), (1.5, 0.933_19)] {
+            let found = z.iter().filter(|&&z| z < at).count() as f64 / z.len() as f64;
+            assert!((found - share).abs() < 0.004, "{found} below {at}, expected {share}");
+        }
+        let neighbours = z.windows(2).map(|p| p[0] * p[1]).sum::<f64>() / z.len() as f64;
+        assert!(neighbours.abs() < 0.008, "neighbours are correlated by {neighbours}");
+    }
+
+    #[test]
+    fn each_tensor_and_seed_has_numbers_of_its_own() {
+        let shape = Shape::from([3, 4]);
+        for (name, initializer) in &NAMED[3..13] {
+            let of = |seed, index| initializer.values(&shape, seed, index).unwrap();
+            assert_eq!(of(1, 0), of(1, 0), "{name}");
+            assert!(of(1, 0) != of(1, 1) && of(1, 0) != of(2, 0), "{name}");
+        }
+    }
+
+    #[test]
+    fn plain_ones_are_what_they_say() {
+        assert_eq!(values(Initializer::Zeros, [2, 3]), [0.0; 6]);
+        assert_eq!(values(Initializer::Ones, [3]), [1.0; 3]);
+        assert_eq!(values(Initializer::Constant(-2.5), [2]), [-2.5; 2]);
+        assert_eq!(values(Initializer::Identity(2.0), [2, 3]), [2.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
+        assert_eq!(values(Initializer::Identity(1.0), [3, 2]), [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn orthogonal_ones_are_orthogonal() {
+        for shape in [vec![40, 40], vec![70, 30], vec![30, 70], vec![3, 3, 4, 20], vec![1, 5], vec![5, 1]] {
+            let columns = shape[shape.len() - 1];
+            let w = values(Initializer::Orthogonal(1.5), shape.clone());
+            let rows = w.len() / columns;
+            let vector = |i: usize| -> Vec<f64> {
+                if rows < columns {
+                    w[i * columns..(i + 1) * columns].to_vec()
+                } else {
+                    w.iter().skip(i).step_by(columns).copied().collect()
+                }
+            };
+            for (i, j) in (0..rows.min(columns)).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+                let (found, wanted) = (dot(&vector(i), &vector(j)), if i == j { 2.25 } else { 0.0 });
+                assert!((found - wanted).abs() < 1e-6, "{shape:?}: vectors {i} and {j} have {found}");
+            }
+        }
+        // The sign fix: without it the first entry would be of one sign more often than of the other.
+        let positive =
+            (0..400).filter(|&i| Initializer::Orthogonal(1.0).values(&[2, 2].into(), 3, i).unwrap()[0] > 0.0);
+        let positive = positive.count();
+        assert!((150..250).contains(&positive), "{positive} of 400");
+    }
+
+    #[test]
+    fn fans_are_keras() {
+        let of = |shape: &[usize]| fans(&Shape::from(shape.to_vec()));
+        assert_eq!([of(&[]), of(&[7]), of(&[3, 5]), of(&[2, 4, 3, 5])], [(1, 1), (7, 7), (3, 5), (24, 40)]);
+    }
+
+    #[test]
+    fn what_does_not_suit_is_refused() {
+        assert!(Initializer::Identity(1.0).values(&[2, 2, 2].into(), 0, 0).is_err());
+        assert!(Initializer::Orthogonal(1.0).values(&[4].into(), 0, 0).is_err());
+        assert!(Initializer::RandomNormal { mean: 0.0, stddev: -1.0 }.values(&[4].into(), 0, 0).is_err());
+        assert!(Initializer::RandomUniform { minval: 1.0, maxval: 0.0 }.values(&[4].into(), 0, 0).is_err());
+        let unknown = Initializer::by_name("he_norm").unwrap_err().to_string();
+        assert!(unknown.contains("he_normal"), "{unknown}");
     }
 }

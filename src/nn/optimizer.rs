@@ -2,14 +2,20 @@
 
 use crate::error::{Error, Result};
 
+pub use crate::ops::adadelta::Adadelta;
+pub use crate::ops::adagrad::Adagrad;
 pub use crate::ops::adam::Adam;
+pub use crate::ops::adamax::Adamax;
+pub use crate::ops::lion::Lion;
+pub use crate::ops::nadam::Nadam;
 pub use crate::ops::optimizer::{Optimizer, SCALARS};
 pub use crate::ops::rmsprop::RmsProp;
 pub use crate::ops::sgd::Sgd;
 
-const NAMES: [&str; 3] = ["sgd", "rmsprop", "adam"];
+/// The names that [`by_name`] knows.
+pub const NAMES: [&str; 9] = ["sgd", "rmsprop", "adam", "adamw", "adagrad", "adadelta", "adamax", "nadam", "lion"];
 
-/// The optimizer of Keras' name with Keras' defaults: `sgd`, `rmsprop` or `adam`.
+/// The optimizer of Keras' name with Keras' defaults: one of [`NAMES`].
 ///
 /// # Errors
 /// [`Error::Argument`] that lists the names, and the likeliest one.
@@ -18,6 +24,12 @@ pub fn by_name(name: &str) -> Result<Box<dyn Optimizer>> {
         "sgd" => Ok(Box::new(Sgd::default())),
         "rmsprop" => Ok(Box::new(RmsProp::default())),
         "adam" => Ok(Box::new(Adam::default())),
+        "adamw" => Ok(Box::new(Adam::adamw())),
+        "adagrad" => Ok(Box::new(Adagrad::default())),
+        "adadelta" => Ok(Box::new(Adadelta::default())),
+        "adamax" => Ok(Box::new(Adamax::default())),
+        "nadam" => Ok(Box::new(Nadam::default())),
+        "lion" => Ok(Box::new(Lion::default())),
         _ => Err(Error::argument("optimizer", crate::suggest::unknown(name, &NAMES))),
     }
 }

@@ -52,8 +52,8 @@ impl Scope<'_> {
     /// The trainable tensor of this name, made at the layer's first call and the same at every later one.
     ///
     /// # Errors
-    /// [`Error::Shape`] where an extent is zero, there are 2^32 elements or more, or it was made with another shape: the
-    /// layer's input has changed.
+    /// [`Error::Shape`] where an extent is zero, there are 2^32 elements or more, the initialiser does not suit, or it was
+    /// made with another shape: the layer's input has changed.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
         let shape = shape.into();
         let op = || format!("layer {:?}", self.layer);
@@ -63,6 +63,9 @@ impl Scope<'_> {
         if !shape.is_countable() {
             let message = format!("{name} of {shape} has 2^32 elements or more; give the layer fewer units");
             return Err(Error::shape(op(), message));
+        }
+        if let Some(refusal) = initializer.refusal(&shape) {
+            return Err(Error::shape(op(), format!("{name} is of {shape}; its initializer {refusal}")));
         }
         let known = self.parameters.iter().position(|p| p.layer == self.layer && p.name == name);
         let index = known.unwrap_or(self.parameters.len());

@@ -193,7 +193,7 @@ impl Sequential {
         self.compiled = Some(Compiled { optimizer: Box::new(optimizer), loss, metrics });
         self.iteration = 0;
         match (&mut self.session, &self.compiled) {
-            (Some(session), Some(compiled)) => session.reset_moments(compiled.optimizer.moments()),
+            (Some(session), Some(compiled)) => session.reset_moments(&*compiled.optimizer),
             _ => Ok(()),
         }
     }
@@ -343,7 +343,7 @@ impl Sequential {
             };
             let mut session = Session::new(&device, &self.built()?.parameters, self.seed)?;
             if let Some(compiled) = &self.compiled {
-                session.reset_moments(compiled.optimizer.moments())?;
+                session.reset_moments(&*compiled.optimizer)?;
             }
             self.session = Some(session);
         }

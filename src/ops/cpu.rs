@@ -176,11 +176,12 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
     y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
 }
 
-/// Calls `update(g, state)` for pieces of a gradient and of the N arenas that an optimizer changes with it.
+/// Calls `update(g, [w, ...])` for each element of a gradient and of the N arenas that an optimizer changes with it,
+/// and keeps the numbers that it returns.
 pub fn for_each_update<T: Real, const N: usize>(
     g: &[T],
     state: [&mut [T]; N],
-    update: impl Fn(&[T], [&mut [T]; N]) + Sync,
+    update: impl Fn(T, [T; N]) -> [T; N] + Sync,
 ) {
     let piece = g.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_FROM);
     let mut rest = state;
@@ -192,7 +193,19 @@ pub fn for_each_update<T: Real, const N: usize>(
                 (*head, *rest) = (first, tail);
             }
             let update = &update;
-            scope.spawn(move |_| vectorised(|| update(g, heads)));
+            scope.spawn(move |_| vectorised(|| update_piece(g, heads, update)));
         }
     });
+}
+
+#[inline(always)]
+fn update_piece<T: Real, const N: usize>(g: &[T], state: [&mut [T]; N], update: impl Fn(T, [T; N]) -> [T; N]) {
+    // Of one length for the compiler to see: no bounds are checked in the loop.
+    let state = state.map(|s| &mut s[..g.len()]);
+    for (i, &g) in g.iter().enumerate() {
+        let new = update(g, std::array::from_fn(|k| state[k][i]));
+        for k in 0..N {
+            state[k][i] = new[k];
+        }
+    }
 }

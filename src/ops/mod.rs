@@ -33,8 +33,9 @@ macro_rules! ops {
 }
 
 ops! {
-    accuracy, activation, adam, argreduce, binary, clock, concat, copy, dropout, expand, gather, matmul, pad, predictions, record,
-    reduce, reshape, rmsprop, sgd, slice, softmax, softmax_cross_entropy, sum, transpose,
+    accuracy, activation, adadelta, adagrad, adam, adamax, argreduce, binary, clock, concat, copy, dropout, expand, gather,
+    lion, matmul, nadam, pad, predictions, record, reduce, reshape, rmsprop, sgd, slice, softmax, softmax_cross_entropy,
+    sum, transpose,
 }
 
 /// The types of a node's inputs and outputs.

@@ -1,11 +1,12 @@
-//! What the optimizers' ops share: the trait, the scalars that vary by step, the check of arenas and the launch.
+//! What the optimizers' ops share: the traits, the scalars that vary by step, weight decay, the check of arenas and the
+//! launch.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::case::{clock, random};
-use super::cpu::{CpuArgs, Real};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_update};
+use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::Type;
@@ -15,7 +16,7 @@ use crate::tensor::{DType, Tensor};
 pub const SCALARS: usize = 4;
 
 /// The shared functions that optimizers' shaders call.
-pub(crate) const LIBS: &[&str] = &[LIB_GRID, include_str!("../../shaders/lib/flush.wgsl")];
+pub(crate) const LIBS: &[&str] = &[LIB_GRID, include_str!("../../shaders/lib/update.wgsl")];
 
 /// A rule that moves parameters along their gradients.
 ///
@@ -28,10 +29,17 @@ pub trait Optimizer: Debug + Send + Sync {
     /// Changes the step size, from the next epoch on.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
-    /// How many arenas of state it keeps; they start at zero.
+    /// How many arenas of state it keeps.
     fn moments(&self) -> usize;
 
-    /// What varies by step, computed in f64: `step` counts from 1 over the model's life.
+    /// What every element of the moment of this index starts from. Where parameters end, in the arenas' padding, the
+    /// gradient is 0, and the update by this must be 0 too.
+    fn initial(&self, _moment: usize) -> f64 {
+        0.0
+    }
+
+    /// What varies by step, computed in f64: `step` counts from 1 over the model's life, and decides alone. It is
+    /// called once for each step of each epoch.
     fn scalars(&self, step: u64) -> [f64; SCALARS];
 
     /// That every setting but the learning rate is in its range.
@@ -58,6 +66,10 @@ impl Optimizer for Box<dyn Optimizer> {
         (**self).moments()
     }
 
+    fn initial(&self, moment: usize) -> f64 {
+        (**self).initial(moment)
+    }
+
     fn scalars(&self, step: u64) -> [f64; SCALARS] {
         (**self).scalars(step)
     }
@@ -71,17 +83,117 @@ impl Optimizer for Box<dyn Optimizer> {
     }
 }
 
-/// That a setting is in `from..below`.
-pub(crate) fn at_least(name: &str, value: f64, from: f64, below: f64) -> Result<()> {
-    if (from..below).contains(&value) {
-        return Ok(());
+/// The methods of [`Optimizer`] that are the same for each of this crate's.
+macro_rules! settings {
+    () => {
+        fn learning_rate(&self) -> f64 {
+            self.learning_rate
+        }
+
+        fn set_learning_rate(&mut self, learning_rate: f64) {
+            self.learning_rate = learning_rate;
+        }
+
+        fn update(&self) -> std::sync::Arc<dyn $crate::ops::Op> {
+            std::sync::Arc::new(*self)
+        }
+    };
+}
+pub(crate) use settings;
+
+/// An optimizer of this crate: from its kernel and its loop follows its [`Op`], which one launch computes.
+///
+/// The schedule's last scalar is `learning_rate * weight_decay`: by it parameters shrink before each update, as Keras
+/// has it, whatever the optimizer.
+pub trait Rule: Optimizer + Copy + 'static {
+    /// The kernel's file.
+    const MODULE: Module;
+
+    /// The entry point for these settings.
+    fn entry(&self) -> &'static str {
+        Self::MODULE.stem
     }
-    Err(Error::argument(name, format!("{value} is not in {from}..{below}")))
+
+    /// The fields of the kernel's `Params` after `vectors`.
+    fn params(&self) -> Params;
+
+    /// Values of the kernel's `override` constants.
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// Floating-point operations a parameter.
+    fn operations(&self) -> u64;
+
+    /// The loop: one call of [`Arenas::each`], given the step's row of the schedule.
+    fn run<T: Real>(&self, row: [T; SCALARS], arenas: Arenas<'_, T>);
 }
 
-/// The scalar of this index in the row of the clock's step.
-pub(crate) fn scalar<T: Real>(args: &CpuArgs<'_, T>, index: usize) -> T {
-    args.real(1)[args.u32(2)[0] as usize * SCALARS + index]
+/// Gradients, parameters and moments, as a [`Rule`] goes through them.
+#[derive(Debug)]
+pub struct Arenas<'a, T>(CpuArgs<'a, T>);
+
+impl<T: Real> Arenas<'_, T> {
+    /// Replaces each parameter w, decayed already, and its moments by what `update(g, [w, moments...])` returns.
+    pub fn each<const N: usize>(mut self, update: impl Fn(T, [T; N]) -> [T; N] + Sync) {
+        let (g, decay) = (self.0.real(0), row(&self.0)[SCALARS - 1]);
+        for_each_update(g, self.0.out(), |g, mut state| {
+            state[0] -= decay * state[0];
+            update(g, state)
+        });
+    }
+}
+
+/// The schedule's row of the clock's step.
+fn row<T: Real>(args: &CpuArgs<'_, T>) -> [T; SCALARS] {
+    let step = args.u32(2)[0] as usize;
+    std::array::from_fn(|i| args.real(1)[step * SCALARS + i])
+}
+
+impl<T: Real, R: Rule> CpuOp<T> for R {
+    fn cpu(&self, args: CpuArgs<'_, T>) {
+        self.run(row(&args), Arenas(args));
+    }
+}
+
+impl<R: Rule> Op for R {
+    fn name(&self) -> &'static str {
+        R::MODULE.stem
+    }
+
+    fn outputs(&self, _inputs: &[Type]) -> Result<Vec<Type>> {
+        Ok(Vec::new())
+    }
+
+    fn check_targets(&self, inputs: &[Type], targets: &[Type]) -> Result<()> {
+        check_arenas(R::MODULE.stem, inputs, targets, self.moments())
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        // Four parameters an invocation.
+        let vectors = io.inputs[0].shape.len() / 4;
+        let params = Params::new().u32("vectors", vectors).and(&self.params());
+        let mut launch = Dispatch::over(R::MODULE, self.entry(), io, params, vectors);
+        // The uniform before the arenas: entry points that keep fewer moments have it at the same place.
+        let uniform = launch.bindings.pop().expect("the last binding is the uniform");
+        launch.bindings.insert(io.inputs.len(), uniform);
+        launch.constants = self.constants();
+        vec![launch]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        self.operations() * io.inputs[0].shape.len() as u64
+    }
+}
+
+/// That each setting (name, value, bound) is from 0 to below its bound, and the weight decay 0 or more.
+pub(crate) fn check_settings(weight_decay: f64, settings: &[(&str, f64, f64)]) -> Result<()> {
+    for &(name, value, below) in settings.iter().chain(&[("weight_decay", weight_decay, f64::INFINITY)]) {
+        if !(0.0..below).contains(&value) {
+            return Err(Error::argument(name, format!("{value} is not in 0..{below}")));
+        }
+    }
+    Ok(())
 }
 
 /// That gradients, schedule, clock, parameters and moments fit each other.
@@ -102,23 +214,19 @@ pub(crate) fn check_arenas(op: &str, inputs: &[Type], targets: &[Type], moments:
     Ok(())
 }
 
-/// One launch over an arena, four parameters an invocation.
-pub(crate) fn launch(module: Module, entry: &'static str, io: &Io, settings: Params) -> Dispatch {
-    let vectors = io.inputs[0].shape.len() / 4;
-    Dispatch::over(module, entry, io, Params::new().u32("vectors", vectors).and(&settings), vectors)
-}
-
 /// The cases of an optimizer's op, each at a later step.
-pub(crate) fn cases<O: Optimizer + Op + Copy>(label: &str, optimizer: O) -> Vec<Case> {
+pub(crate) fn cases<R: Rule>(label: &str, optimizer: R) -> Vec<Case> {
     let case = |n: usize, step: u32| {
         let rows: Vec<f32> = (1..=6).flat_map(|t| optimizer.scalars(t)).map(|s| s as f32).collect();
         let schedule = Tensor::new([6, SCALARS], rows).expect("six rows");
         let inputs = vec![random([n], 170 + n as u64), schedule, clock(step, 0)];
-        let squares =
-            |seed| Tensor::new([n], random([n], seed).values().to_f32().iter().map(|m| m * m).collect::<Vec<_>>());
-        // First moments may be negative, mean squares never are: squares serve for both.
-        let moments = (0..optimizer.moments()).map(|i| squares(180 + i as u64).expect("one an element"));
-        let targets = [random([n], 190)].into_iter().chain(moments).collect();
+        let uniform = |seed| random([n], seed).values().to_f32();
+        // Means of gradients may be negative, those of squares never are: squares serve for both. Each moment but the
+        // first is a share of the first, so that the square of a mean is no more than the mean of squares.
+        let squares: Vec<f32> = uniform(180).iter().map(|x| x * x).collect();
+        let shares = |i| squares.iter().zip(uniform(180 + i)).map(move |(s, x)| if i == 0 { *s } else { s * x * x });
+        let moments = (0..optimizer.moments()).map(|i| Tensor::new([n], shares(i as u64).collect::<Vec<_>>()));
+        let targets = [random([n], 190)].into_iter().chain(moments.map(|m| m.expect("one an element"))).collect();
         Case::new(format!("{label}, {n} parameters, step {step}"), optimizer, inputs).changes(targets).ulps(8.0).sums(1)
     };
     vec![case(4, 0), case(64, 1), case(260, 5)]

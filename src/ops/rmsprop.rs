@@ -1,101 +1,126 @@
 //! RMSprop, <https://keras.io/api/optimizers/rmsprop/>.
 //!
-//! `v = rho * v + (1 - rho) * g^2`, then `w -= lr * g / sqrt(v + epsilon)`; Keras puts epsilon inside the root.
+//! `v = rho * v + (1 - rho) * g^2`, then `w -= step` with `step = lr * g / sqrt(v + epsilon)`; Keras puts epsilon inside
+//! the root. Centred, `a = rho * a + (1 - rho) * g` is kept too, and v less a^2 stands under the root; rounding may make
+//! that negative, where Keras is left without a number: here it is cut off at 0. With momentum,
+//! `m = momentum * m + step`, then `w -= m`.
 
-use std::sync::Arc;
-
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_update};
-use super::optimizer::{self, Optimizer, SCALARS, at_least};
-use super::dispatch::{Dispatch, Module, Params, Target};
-use super::{Case, Io, Op};
+use super::Case;
+use super::cpu::Real;
+use super::dispatch::{Module, Params};
+use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
-use crate::graph::Type;
-
-
-const MODULE: Module =
-    Module { stem: "rmsprop", source: include_str!("../../shaders/rmsprop.wgsl"), libs: optimizer::LIBS };
 
 /// Steps divided by the root of a running mean of squared gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsProp {
     /// Step size, Keras' default 0.001.
     pub learning_rate: f64,
-    /// How much of the running mean is kept, 0 to 1, default 0.9.
+    /// How much of the running means is kept, 0 to 1, default 0.9.
     pub rho: f64,
+    /// How much of the last step is kept, 0 to 1, default 0.
+    pub momentum: f64,
     /// Added under the root, default 1e-7.
     pub epsilon: f64,
+    /// Whether the variance of the gradients stands under the root, not the mean of their squares.
+    pub centered: bool,
+    /// What share of each parameter, times the learning rate, is taken off it before each update; default 0.
+    pub weight_decay: f64,
 }
 
 impl Default for RmsProp {
     fn default() -> Self {
-        Self { learning_rate: 0.001, rho: 0.9, epsilon: 1e-7 }
+        Self { learning_rate: 0.001, rho: 0.9, momentum: 0.0, epsilon: 1e-7, centered: false, weight_decay: 0.0 }
     }
 }
 
 impl Optimizer for RmsProp {
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
-    }
+    optimizer::settings!();
 
     fn moments(&self) -> usize {
-        1
+        1 + usize::from(self.centered) + usize::from(self.momentum > 0.0)
     }
 
     fn scalars(&self, _step: u64) -> [f64; SCALARS] {
-        [self.learning_rate, 0.0, 0.0, 0.0]
+        [self.learning_rate, 0.0, 0.0, self.learning_rate * self.weight_decay]
     }
 
     fn check(&self) -> Result<()> {
-        at_least("rho", self.rho, 0.0, 1.0)?;
-        at_least("epsilon", self.epsilon, 0.0, f64::INFINITY)
-    }
-
-    fn update(&self) -> Arc<dyn Op> {
-        Arc::new(*self)
+        check_settings(
+            self.weight_decay,
+            &[("rho", self.rho, 1.0), ("momentum", self.momentum, 1.0), ("epsilon", self.epsilon, f64::INFINITY)],
+        )
     }
 }
 
-impl<T: Real> CpuOp<T> for RmsProp {
-    fn cpu(&self, mut args: CpuArgs<'_, T>) {
-        let (g, lr) = (args.real(0), optimizer::scalar(&args, 0));
+impl Rule for RmsProp {
+    const MODULE: Module =
+        Module { stem: "rmsprop", source: include_str!("../../shaders/rmsprop.wgsl"), libs: optimizer::LIBS };
+
+    fn entry(&self) -> &'static str {
+        match (self.centered, self.momentum > 0.0) {
+            (false, false) => "rmsprop",
+            (false, true) => "momentum",
+            (true, false) => "centered",
+            (true, true) => "centered_momentum",
+        }
+    }
+
+    fn params(&self) -> Params {
+        Params::new()
+            .f32("rho", self.rho)
+            .f32("rest", 1.0 - self.rho)
+            .f32("epsilon", self.epsilon)
+            .f32("momentum", self.momentum)
+    }
+
+    fn operations(&self) -> u64 {
+        7 + 4 * self.moments() as u64
+    }
+
+    fn run<T: Real>(&self, [lr, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let (rho, rest, epsilon) = (T::of(self.rho), T::of(1.0 - self.rho), T::of(self.epsilon));
-        for_each_update(g, args.out(), |g, [w, v]| {
-            for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
-                *v = (rho * *v + rest * (g * g)).flushed();
-                *w -= lr * g / (*v + epsilon).sqrt();
-            }
-        });
-    }
-}
-
-impl Op for RmsProp {
-    fn name(&self) -> &'static str {
-        "rmsprop"
-    }
-
-    fn outputs(&self, _inputs: &[Type]) -> Result<Vec<Type>> {
-        Ok(Vec::new())
-    }
-
-    fn check_targets(&self, inputs: &[Type], targets: &[Type]) -> Result<()> {
-        optimizer::check_arenas("rmsprop", inputs, targets, 1)
-    }
-
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let params = Params::new().f32("rho", self.rho).f32("rest", 1.0 - self.rho).f32("epsilon", self.epsilon);
-        vec![optimizer::launch(MODULE, "rmsprop", io, params)]
-    }
-
-    fn flops(&self, io: &Io) -> u64 {
-        9 * io.inputs[0].shape.len() as u64
+        let momentum = T::of(self.momentum);
+        let square = |g: T, v: T| (rho * v + rest * (g * g)).flushed();
+        let mean = |g: T, a: T| (rho * a + rest * g).flushed();
+        let variance = |v: T, a: T| (v - a * a).max(T::zero());
+        let step = |g: T, square: T| lr * g / (square + epsilon).sqrt();
+        let velocity = |m: T, step: T| (momentum * m + step).flushed();
+        match (self.centered, self.momentum > 0.0) {
+            (false, false) => arenas.each(|g, [w, v]| {
+                let v = square(g, v);
+                [w - step(g, v), v]
+            }),
+            (false, true) => arenas.each(|g, [w, v, m]| {
+                let v = square(g, v);
+                let m = velocity(m, step(g, v));
+                [w - m, v, m]
+            }),
+            (true, false) => arenas.each(|g, [w, v, a]| {
+                let (v, a) = (square(g, v), mean(g, a));
+                [w - step(g, variance(v, a)), v, a]
+            }),
+            (true, true) => arenas.each(|g, [w, v, a, m]| {
+                let (v, a) = (square(g, v), mean(g, a));
+                let m = velocity(m, step(g, variance(v, a)));
+                [w - m, v, a, m]
+            }),
+        }
     }
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let wide = RmsProp { learning_rate: 0.1, rho: 0.5, epsilon: 1e-3 };
-    [optimizer::cases("defaults", RmsProp::default()), optimizer::cases("rho 0.5, epsilon 1e-3", wide)].concat()
+    let wide = |centered, momentum| RmsProp {
+        learning_rate: 0.1,
+        rho: 0.5,
+        momentum,
+        epsilon: 1e-3,
+        centered,
+        weight_decay: 2.0,
+    };
+    [("plain", false, 0.0), ("momentum", false, 0.8), ("centred", true, 0.0), ("centred, momentum", true, 0.8)]
+        .into_iter()
+        .flat_map(|(label, centered, momentum)| optimizer::cases(label, wide(centered, momentum)))
+        .chain(optimizer::cases("defaults", RmsProp::default()))
+        .collect()
 }

@@ -3,17 +3,11 @@
 //! Without momentum `w -= lr * g`. With it `v = momentum * v - lr * g`, then `w += v`, or in Nesterov's form
 //! `w += momentum * v - lr * g`.
 
-use std::sync::Arc;
-
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_update};
-use super::optimizer::{self, Optimizer, SCALARS, at_least};
-use super::dispatch::{Dispatch, Module, Params, Target};
-use super::{Case, Io, Op};
+use super::Case;
+use super::cpu::Real;
+use super::dispatch::{Module, Params};
+use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
-use crate::graph::Type;
-
-
-const MODULE: Module = Module { stem: "sgd", source: include_str!("../../shaders/sgd.wgsl"), libs: optimizer::LIBS };
 
 /// Gradient descent with momentum and Nesterov's form.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,85 +18,67 @@ pub struct Sgd {
     pub momentum: f64,
     /// Whether momentum looks ahead.
     pub nesterov: bool,
+    /// What share of each parameter, times the learning rate, is taken off it before each update; default 0.
+    pub weight_decay: f64,
 }
 
 impl Default for Sgd {
     fn default() -> Self {
-        Self { learning_rate: 0.01, momentum: 0.0, nesterov: false }
+        Self { learning_rate: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
     }
 }
 
 impl Optimizer for Sgd {
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
-    }
+    optimizer::settings!();
 
     fn moments(&self) -> usize {
         usize::from(self.momentum > 0.0)
     }
 
     fn scalars(&self, _step: u64) -> [f64; SCALARS] {
-        [self.learning_rate, 0.0, 0.0, 0.0]
+        [self.learning_rate, 0.0, 0.0, self.learning_rate * self.weight_decay]
     }
 
     fn check(&self) -> Result<()> {
-        at_least("momentum", self.momentum, 0.0, 1.0)
-    }
-
-    fn update(&self) -> Arc<dyn Op> {
-        Arc::new(*self)
+        check_settings(self.weight_decay, &[("momentum", self.momentum, 1.0)])
     }
 }
 
-impl<T: Real> CpuOp<T> for Sgd {
-    fn cpu(&self, mut args: CpuArgs<'_, T>) {
-        let (g, lr, momentum) = (args.real(0), optimizer::scalar(&args, 0), T::of(self.momentum));
+impl Rule for Sgd {
+    const MODULE: Module =
+        Module { stem: "sgd", source: include_str!("../../shaders/sgd.wgsl"), libs: optimizer::LIBS };
+
+    fn entry(&self) -> &'static str {
+        if self.moments() == 0 { "plain" } else { "momentum" }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("NESTEROV", f64::from(u8::from(self.nesterov)))]
+    }
+
+    fn params(&self) -> Params {
+        Params::new().f32("momentum", self.momentum)
+    }
+
+    fn operations(&self) -> u64 {
+        4 + 4 * self.moments() as u64
+    }
+
+    fn run<T: Real>(&self, [lr, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
+        let momentum = T::of(self.momentum);
         if self.moments() == 0 {
-            return for_each_update(g, args.out(), |g, [w]| {
-                w.iter_mut().zip(g).for_each(|(w, &g)| *w -= lr * g);
-            });
+            return arenas.each(|g, [w]| [w - lr * g]);
         }
-        for_each_update(g, args.out(), |g, [w, v]| {
-            for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
-                *v = (momentum * *v - lr * g).flushed();
-                *w += if self.nesterov { momentum * *v - lr * g } else { *v };
-            }
+        arenas.each(|g, [w, v]| {
+            let v = (momentum * v - lr * g).flushed();
+            [w + if self.nesterov { momentum * v - lr * g } else { v }, v]
         });
     }
 }
 
-impl Op for Sgd {
-    fn name(&self) -> &'static str {
-        "sgd"
-    }
-
-    fn outputs(&self, _inputs: &[Type]) -> Result<Vec<Type>> {
-        Ok(Vec::new())
-    }
-
-    fn check_targets(&self, inputs: &[Type], targets: &[Type]) -> Result<()> {
-        optimizer::check_arenas("sgd", inputs, targets, self.moments())
-    }
-
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let entry = if self.moments() == 0 { "plain" } else { "momentum" };
-        let params = Params::new().f32("momentum", self.momentum);
-        vec![optimizer::launch(MODULE, entry, io, params).constant("NESTEROV", u32::from(self.nesterov))]
-    }
-
-    fn flops(&self, io: &Io) -> u64 {
-        (2 + 4 * self.moments() as u64) * io.inputs[0].shape.len() as u64
-    }
-}
-
 pub(super) fn cases() -> Vec<Case> {
-    let with = |momentum, nesterov| Sgd { momentum, nesterov, ..Sgd::default() };
-    [("plain", with(0.0, false)), ("momentum", with(0.9, false)), ("Nesterov", with(0.9, true))]
-        .into_iter()
-        .flat_map(|(label, op)| optimizer::cases(label, op))
-        .collect()
+    let with = |momentum, nesterov, weight_decay| Sgd { momentum, nesterov, weight_decay, ..Sgd::default() };
+    let plain = [("plain", with(0.0, false, 0.0)), ("weight decay", with(0.0, false, 20.0))];
+    let moving = [("momentum", with(0.9, false, 0.0)), ("Nesterov, weight decay", with(0.9, true, 20.0))];
+    plain.into_iter().chain(moving).flat_map(|(label, op)| optimizer::cases(label, op)).collect()
 }

@@ -38,8 +38,8 @@ impl Session {
         let mut session = Self { executor, parameters, arena, plans: HashMap::new(), random_seed };
         session.allocate_arena(BufferId::Params)?;
         let tensors = session.parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
-        let tensors: Vec<Vec<f32>> = tensors.collect();
-        session.write_arena(tensors.iter().map(|t| Values::F32(t.clone())))?;
+        let tensors = tensors.collect::<Result<Vec<_>>>()?;
+        session.write_arena(tensors.into_iter().map(Values::F32))?;
         Ok(session)
     }
 
@@ -62,12 +62,13 @@ impl Session {
     }
 
     /// Sets the optimizer's state to its start.
-    pub fn reset_moments(&mut self, moments: usize) -> Result<()> {
+    pub fn reset_moments(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         self.plans.clear();
         self.executor.forget_plans()?;
-        for id in (0..moments).map(BufferId::Moment) {
+        for moment in 0..optimizer.moments() {
+            let id = BufferId::Moment(moment);
             self.allocate_arena(id)?;
-            self.executor.write(id, &Values::F32(vec![0.0; self.arena.len()]))?;
+            self.executor.write(id, &Values::F64(vec![optimizer.initial(moment); self.arena.len()]))?;
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
 use kiln::prelude::*;
 use serde_json::Value;
 
+use crate::common::{distance, fixture, numbers};
+
 fn hash(index: u32, stream: u32) -> u32 {
     let mut h = index.wrapping_mul(0x9E37_79B1).wrapping_add(stream.wrapping_mul(0x85EB_CA77));
     h = (h ^ (h >> 16)).wrapping_mul(0x85EB_CA6B);
@@ -41,16 +43,6 @@ fn pixel(row: u32, draw: u32, j: u32) -> u8 {
     let chance = if hash(class(row) * 784 + j, 6) % 100 < 30 { 60 } else { 22 };
     let h = hash((draw * 6400 + row) * 784 + j, 5);
     if h % 100 < chance { (1 + (h >> 16) % 255) as u8 } else { 0 }
-}
-
-fn fixture(name: &str) -> Value {
-    let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    let list = value.as_array().unwrap_or_else(|| panic!("expected a list: {value}"));
-    list.iter().map(|x| x.as_f64().expect("a number")).collect()
 }
 
 /// Pixels as bytes, or as the f32 numbers that the float64 replay starts from.
@@ -110,16 +102,6 @@ fn follow(device: Device, kind: &str) -> Distance {
     let right: f64 = numbers(&golden["right_of_128_before_the_update"]).iter().sum();
     assert!((hits - right).abs() < 0.5, "{hits} right answers, Keras has {right}");
     Distance { loss, weights }
-}
-
-fn norm(values: impl Iterator<Item = f64>) -> f64 {
-    values.map(|x| x * x).sum::<f64>().sqrt()
-}
-
-fn distance(found: &[f64], wanted: &[f64], start: &[f64]) -> f64 {
-    assert_eq!(found.len(), wanted.len());
-    let moved = norm(wanted.iter().zip(start).map(|(w, s)| w - s));
-    norm(found.iter().zip(wanted).map(|(f, w)| f - w)) / moved
 }
 
 fn assert_near(found: &Distance, limits: (f64, f64), who: &str) {

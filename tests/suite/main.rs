@@ -8,6 +8,7 @@ mod data;
 mod fusion;
 mod golden;
 mod ops;
+mod optimizers;
 mod shaders;
 mod tidy;
 mod training;

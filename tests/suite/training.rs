@@ -1,5 +1,6 @@
 //! Training as a whole: repeatable to the bit, the same on every device up to rounding, and as Keras cuts batches.
 
+use kiln::nn::optimizer::{NAMES, by_name};
 use kiln::prelude::*;
 
 /// 210 samples of 12 numbers in 3 classes that a small net can tell apart; 210 is no multiple of the batches.
@@ -71,12 +72,15 @@ fn how_steps_are_grouped_changes_no_bit() {
 
 #[test]
 fn every_device_trains_alike_up_to_rounding() {
-    let optimizers: [fn() -> Box<dyn Optimizer>; 4] = [
-        || Box::new(Sgd { learning_rate: 0.1, ..Sgd::default() }),
-        || Box::new(Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true }),
-        || Box::new(RmsProp::default()),
-        || Box::new(Adam::default()),
+    let mut optimizers: Vec<Box<dyn Fn() -> Box<dyn Optimizer>>> = vec![
+        Box::new(|| Box::new(Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true, ..Sgd::default() })),
+        Box::new(|| Box::new(RmsProp { momentum: 0.5, centered: true, epsilon: 1e-3, ..RmsProp::default() })),
+        Box::new(|| Box::new(Adam { amsgrad: true, weight_decay: 0.5, ..Adam::default() })),
     ];
+    // Lion goes by the sign of a sum: where rounding turns it, two right runs part.
+    for name in NAMES.into_iter().filter(|name| *name != "lion") {
+        optimizers.push(Box::new(move || by_name(name).unwrap()));
+    }
     for optimizer in optimizers {
         let run = |device: &Device| {
             let mut model = model_with_dropout(device, optimizer(), 0.2);
@@ -92,6 +96,85 @@ fn every_device_trains_alike_up_to_rounding() {
             assert!(apart(&l, &losses) < 1e-5 && l.len() == losses.len(), "{device}: losses {:e}", apart(&l, &losses));
             assert!(apart(&p, &predictions) < 1e-5 && p.len() == predictions.len(), "{device}: predictions");
         }
+    }
+}
+
+#[test]
+fn every_optimizer_trains_at_a_learning_rate_of_its_own() {
+    let rate = |name| match name {
+        "sgd" | "adagrad" => 0.1,
+        // In the paper's units.
+        "adadelta" => 3.0,
+        "lion" => 0.003,
+        _ => 0.01,
+    };
+    for (device, name) in devices().iter().flat_map(|device| NAMES.map(|name| (device, name))) {
+        let mut optimizer = by_name(name).unwrap();
+        optimizer.set_learning_rate(rate(name));
+        let mut model = model(device, optimizer);
+        model.fit(&samples(210), Fit::new().epochs(30).batch_size(16).verbose(0)).unwrap();
+        let accuracy = model.evaluate(&samples(210)).unwrap().get("accuracy").unwrap();
+        assert!(accuracy > 0.85, "{device}: {name} reaches {accuracy}");
+    }
+}
+
+#[test]
+fn moments_start_where_the_optimizer_says() {
+    // From 0 the first step of Adagrad is the learning rate for any gradient; from a large sum next to nothing.
+    for (initial_accumulator_value, range) in [(0.0, 0.009..0.0101), (1e6, 1e-9..1e-4)] {
+        for device in devices() {
+            let adagrad = Adagrad { learning_rate: 0.01, initial_accumulator_value, ..Adagrad::default() };
+            let mut model = model(&device, adagrad);
+            let before = model.weights().unwrap();
+            model.fit(&samples(32), Fit::new().batch_size(32).verbose(0)).unwrap();
+            let moved = model.weights().unwrap().into_iter().zip(before).flat_map(|(after, before)| {
+                let pairs = after.values().to_f64().into_iter().zip(before.values().to_f64());
+                pairs.map(|(a, b)| (a - b).abs()).collect::<Vec<_>>()
+            });
+            let most = moved.fold(0.0, f64::max);
+            assert!(range.contains(&most), "{device}: from {initial_accumulator_value} it moves by {most}");
+        }
+    }
+}
+
+#[test]
+fn a_dense_layer_starts_as_told() {
+    let x = Tensor::new([2, 3], vec![1.0f32, 2.0, 3.0, -1.0, 0.0, 5.0]).unwrap();
+    for device in devices() {
+        let predict = |layer: Dense| {
+            let mut model = Sequential::new().add(layer).device(device.clone());
+            let y = model.predict(&x)?.values().to_f32();
+            Ok::<_, Error>((y, model.weights()?.len()))
+        };
+        let ones = Dense::new(2).kernel_initializer(Initializer::Ones);
+        let biased = ones.bias_initializer(Initializer::Constant(-7.0));
+        assert_eq!(predict(biased).unwrap(), (vec![-1.0, -1.0, -3.0, -3.0], 2), "{device}");
+        assert_eq!(predict(biased.use_bias(false)).unwrap(), (vec![6.0, 6.0, 4.0, 4.0], 1), "{device}");
+        let bent = biased.use_bias(false).activation(Activation::Relu);
+        let negative = bent.kernel_initializer(Initializer::Constant(-1.0));
+        assert_eq!(predict(negative).unwrap().0, [0.0; 4], "{device}");
+        let refused = predict(ones.bias_initializer(Initializer::Orthogonal(1.0))).unwrap_err().to_string();
+        assert!(refused.contains("\"dense\"") && refused.contains("bias") && refused.contains("axes"), "{refused}");
+    }
+}
+
+#[test]
+fn layers_without_bias_train_alike_on_every_device() {
+    let run = |device: &Device| {
+        let hidden = Dense::new(8).use_bias(false).activation(Activation::Tanh);
+        let mut model = Sequential::new()
+            .add(hidden.kernel_initializer(Initializer::Orthogonal(1.0)))
+            .add(Dense::new(3).use_bias(false).kernel_initializer(Initializer::HeNormal))
+            .device(device.clone());
+        model.compile(Sgd::default(), Loss::SparseCategoricalCrossentropyFromLogits, []).unwrap();
+        let history = model.fit(&samples(210), Fit::new().epochs(2).verbose(0)).unwrap();
+        history.batch_losses().to_vec()
+    };
+    let wanted = run(&Device::reference());
+    for device in devices() {
+        let found = run(&device);
+        let apart = found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 1e-5 && found.len() == wanted.len(), "{device}: {apart:e} apart");
     }
 }
 

@@ -21,7 +21,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME", default_value = "relu")]
     activation: String,
 
-    /// sgd, rmsprop or adam, with Keras' defaults
+    /// With Keras' defaults: sgd, rmsprop, adam, adamw, adagrad, adadelta, adamax, nadam or lion
     #[arg(long, value_name = "NAME", default_value = "rmsprop")]
     optimizer: String,
 

@@ -9,23 +9,53 @@ use crate::ops::matmul::MatMul;
 
 /// y = activation(x kernel + bias): from (batch, ..., inputs) to (batch, ..., units).
 ///
-/// The kernel (inputs, units) starts Glorot-uniform, the bias (units,) at zero.
+/// The kernel (inputs, units) starts Glorot-uniform, the bias (units,) at zero, unless told otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense {
     units: usize,
     activation: Activation,
+    kernel_initializer: Initializer,
+    bias_initializer: Initializer,
+    use_bias: bool,
 }
 
 impl Dense {
     /// A layer of this many units, without an activation.
     pub fn new(units: usize) -> Self {
-        Self { units, activation: Activation::Linear }
+        Self {
+            units,
+            activation: Activation::Linear,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+            use_bias: true,
+        }
     }
 
     /// Sets the activation.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
+        self
+    }
+
+    /// Sets what the kernel starts from; default [`Initializer::GlorotUniform`].
+    #[must_use]
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Sets what the bias starts from; default [`Initializer::Zeros`].
+    #[must_use]
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
+        self
+    }
+
+    /// Whether a bias is added; default true.
+    #[must_use]
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
         self
     }
 }
@@ -46,10 +76,12 @@ impl Layer for Dense {
             return Err(Error::shape(layer(), message));
         }
         let inputs = shape[shape.rank() - 1];
-        let kernel = scope.parameter("kernel", [inputs, self.units], Initializer::GlorotUniform)?;
-        let bias = scope.parameter("bias", [self.units], Initializer::Zeros)?;
-        let product = scope.graph.apply(MatMul::new(false, false), &[x, kernel])?;
-        let sum = scope.graph.apply(Binary::Add, &[product, bias])?;
-        self.activation.apply(scope.graph, sum)
+        let kernel = scope.parameter("kernel", [inputs, self.units], self.kernel_initializer)?;
+        let mut y = scope.graph.apply(MatMul::new(false, false), &[x, kernel])?;
+        if self.use_bias {
+            let bias = scope.parameter("bias", [self.units], self.bias_initializer)?;
+            y = scope.graph.apply(Binary::Add, &[y, bias])?;
+        }
+        self.activation.apply(scope.graph, y)
     }
 }

@@ -1,0 +1,28 @@
+// a += g^2; w -= lr * g / sqrt(a + epsilon); lr = schedule[clock.step].x.
+// One invocation updates four parameters of the arena, after their decay (`decayed`).
+
+struct Params {
+    vectors: u32,
+    epsilon: f32,
+}
+
+@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
+// step, rows, total, free
+@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> a: array<vec4<f32>>;
+
+@compute @workgroup_size(WIDTH)
+fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.vectors {
+        return;
+    }
+    let row = schedule[clock.x];
+    let gradient = g[i];
+    let total = flushed(a[i] + gradient * gradient);
+    a[i] = total;
+    w[i] = decayed(w[i], row) - row.x * gradient / sqrt(total + params.epsilon);
+}

@@ -1,0 +1,31 @@
+// w -= lr * sign(beta_1 * m + (1 - beta_1) * g); m = beta_2 * m + (1 - beta_2) * g; the sign of 0 is 0.
+// lr = schedule[clock.step].x, rest_n = 1 - beta_n.
+// One invocation updates four parameters of the arena, after their decay (`decayed`).
+
+struct Params {
+    vectors: u32,
+    beta_1: f32,
+    rest_1: f32,
+    beta_2: f32,
+    rest_2: f32,
+}
+
+@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
+// step, rows, total, free
+@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
+
+@compute @workgroup_size(WIDTH)
+fn lion(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.vectors {
+        return;
+    }
+    let row = schedule[clock.x];
+    let gradient = g[i];
+    w[i] = decayed(w[i], row) - row.x * sign(params.beta_1 * m[i] + params.rest_1 * gradient);
+    m[i] = flushed(params.beta_2 * m[i] + params.rest_2 * gradient);
+}
