@@ -1,18 +1,29 @@
-// y[i] = a[i] OP b[i mod width]; a, y: n elements, b: width elements, repeated n / width times.
+// y[i] = a[j] OP b[k]; y: n elements; j and k: where lib/broadcast.wgsl finds the operands of element i.
 // One invocation makes one element.
 
-// 0 add, 1 sub, 2 mul, 3 div
+// 0 add, 1 sub, 2 mul, 3 div, 4 pow, 5 max, 6 min, 7 ==, 8 !=, 9 <, 10 <=, 11 >, 12 >=
 override OPERATION: u32 = 0u;
-
-struct Params {
-    n: u32,
-    width: u32,
-}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
+
+// WGSL's pow knows no base below zero, and leaves 0 to the power of 0 open: 1, as in NumPy. A negative base to a power
+// that is not whole has no value: it is left to pow.
+fn power(base: f32, exponent: f32) -> f32 {
+    if exponent == 0.0 {
+        return 1.0;
+    }
+    let whole = exponent == trunc(exponent);
+    let size = pow(select(base, abs(base), whole), exponent);
+    let half = 0.5 * exponent;
+    return select(size, -size, base < 0.0 && whole && half != trunc(half));
+}
+
+fn holds(condition: bool) -> f32 {
+    return select(0.0, 1.0, condition);
+}
 
 @compute @workgroup_size(WIDTH)
 fn binary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
@@ -20,12 +31,23 @@ fn binary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     if i >= params.n {
         return;
     }
-    let left = a[i];
-    let right = b[i % params.width];
+    let at = places(i);
+    let left = a[at.x];
+    let right = b[at.y];
     switch OPERATION {
         case 0u: { y[i] = left + right; }
         case 1u: { y[i] = left - right; }
         case 2u: { y[i] = left * right; }
-        default: { y[i] = left / right; }
+        case 3u: { y[i] = left / right; }
+        case 4u: { y[i] = power(left, right); }
+        // Comparisons, not max() and min(), which may drop a NaN.
+        case 5u: { y[i] = select(right, left, left >= right || left != left); }
+        case 6u: { y[i] = select(right, left, left <= right || left != left); }
+        case 7u: { y[i] = holds(left == right); }
+        case 8u: { y[i] = holds(left != right); }
+        case 9u: { y[i] = holds(left < right); }
+        case 10u: { y[i] = holds(left <= right); }
+        case 11u: { y[i] = holds(left > right); }
+        default: { y[i] = holds(left >= right); }
     }
 }

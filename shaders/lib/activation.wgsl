@@ -5,6 +5,12 @@
 //   1     relu      max(x, 0)                         y > 0 ? 1 : 0
 //   2     sigmoid   1 / (1 + exp(-x))                 y (1 - y)
 //   3     tanh      (1 - exp(-2x)) / (1 + exp(-2x))   1 - y^2 = (1 - y) (1 + y), exact as y nears 1
+//   4     leaky     x >= 0 ? x : 0.2 x                y < 0 ? 0.2 : 1
+//   5     relu6     min(max(x, 0), 6)                 0 < y < 6 ? 1 : 0
+//   6     elu       x >= 0 ? x : exp(x) - 1           y < 0 ? 1 + y : 1
+//   7     selu      s (x >= 0 ? x : a (exp(x) - 1))   y < 0 ? s a + y : s;  s = 1.0507, a = 1.6733
+//   8     exp       exp(x)                            y
+//   9     hard      min(max(x + 3, 0), 6) / 6         0 < y < 1 ? 1 / 6 : 0
 //
 // `kind` comes from an override constant at every call, so the switch is gone once the pipeline is compiled.
 
@@ -31,11 +37,36 @@ fn tanh_stable(x: f32) -> f32 {
     return select(far, near, s < 0.0625);
 }
 
+const SELU_SCALE: f32 = 1.050701;
+// Of the scale and alpha = 1.6732632.
+const SELU_LEAST: f32 = 1.7580993;
+
+// exp(x) - 1 for x < 0, where the difference of the two would cancel: 2t / (1 - t) with t = tanh(x / 2).
+fn exp_minus_one(x: f32) -> f32 {
+    let t = tanh_stable(0.5 * min(x, 0.0));
+    return 2.0 * t / (1.0 - t);
+}
+
+// min(max(x, 0), most), by comparisons as in relu.
+fn within(x: f32, most: f32) -> f32 {
+    return select(relu(x), most, x > most);
+}
+
+fn inside(y: f32, most: f32) -> f32 {
+    return select(0.0, 1.0, y > 0.0 && y < most);
+}
+
 fn activate(kind: u32, x: f32) -> f32 {
     switch kind {
         case 1u: { return relu(x); }
         case 2u: { return sigmoid(x); }
         case 3u: { return tanh_stable(x); }
+        case 4u: { return select(x, 0.2 * x, x < 0.0); }
+        case 5u: { return within(x, 6.0); }
+        case 6u: { return select(x, exp_minus_one(x), x < 0.0); }
+        case 7u: { return select(SELU_SCALE * x, SELU_LEAST * exp_minus_one(x), x < 0.0); }
+        case 8u: { return exp(x); }
+        case 9u: { return within(x + 3.0, 6.0) / 6.0; }
         default: { return x; }
     }
 }
@@ -45,6 +76,12 @@ fn activate_grad(kind: u32, y: f32) -> f32 {
         case 1u: { return select(0.0, 1.0, y > 0.0); }
         case 2u: { return y * (1.0 - y); }
         case 3u: { return (1.0 - y) * (1.0 + y); }
+        case 4u: { return select(1.0, 0.2, y < 0.0); }
+        case 5u: { return inside(y, 6.0); }
+        case 6u: { return select(1.0, 1.0 + y, y < 0.0); }
+        case 7u: { return select(SELU_SCALE, SELU_LEAST + y, y < 0.0); }
+        case 8u: { return y; }
+        case 9u: { return inside(y, 1.0) / 6.0; }
         default: { return 1.0; }
     }
 }

@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::activation::{Activate, Function};
+use crate::ops::curve::{Bend, Curve};
+use crate::ops::log_softmax::LogSoftmax;
 use crate::ops::softmax::Softmax;
 
 /// What a layer does to its sum.
@@ -20,14 +22,59 @@ pub enum Activation {
     Tanh,
     /// exp(x) / sum exp(x) over the last axis.
     Softmax,
+    /// The logarithm of softmax, exact where softmax itself is 0.
+    LogSoftmax,
+    /// x where x >= 0, else 0.2 x.
+    LeakyRelu,
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x where x >= 0, else exp(x) - 1.
+    Elu,
+    /// elu with two numbers that keep mean and variance: Klambauer et al., 2017.
+    Selu,
+    /// exp(x)
+    Exponential,
+    /// min(max(x + 3, 0), 6) / 6
+    HardSigmoid,
+    /// x times the normal distribution's Phi(x), exact: `approximate=False`, as Keras' name gives it.
+    Gelu,
+    /// gelu with tanh for erf: Keras' `approximate=True`.
+    GeluTanh,
+    /// x / (1 + exp(-x)), also called swish.
+    Silu,
+    /// x tanh(log(1 + exp(x)))
+    Mish,
+    /// log(1 + exp(x))
+    Softplus,
+    /// x / (1 + |x|)
+    Softsign,
+    /// x min(max(x + 3, 0), 6) / 6, also called hard swish.
+    HardSilu,
 }
 
-const NAMES: [(&str, Activation); 5] = [
+/// Keras' names and its aliases; `gelu_tanh`, which Keras has as an argument, is ours.
+const NAMES: [(&str, Activation); 21] = [
     ("linear", Activation::Linear),
     ("relu", Activation::Relu),
     ("sigmoid", Activation::Sigmoid),
     ("tanh", Activation::Tanh),
     ("softmax", Activation::Softmax),
+    ("log_softmax", Activation::LogSoftmax),
+    ("leaky_relu", Activation::LeakyRelu),
+    ("relu6", Activation::Relu6),
+    ("elu", Activation::Elu),
+    ("selu", Activation::Selu),
+    ("exponential", Activation::Exponential),
+    ("hard_sigmoid", Activation::HardSigmoid),
+    ("gelu", Activation::Gelu),
+    ("gelu_tanh", Activation::GeluTanh),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+    ("mish", Activation::Mish),
+    ("softplus", Activation::Softplus),
+    ("softsign", Activation::Softsign),
+    ("hard_silu", Activation::HardSilu),
+    ("hard_swish", Activation::HardSilu),
 ];
 
 impl Activation {
@@ -41,14 +88,32 @@ impl Activation {
         found.map(|&(_, activation)| activation).ok_or_else(unknown)
     }
 
-    /// Applies it to a value.
-    pub(crate) fn apply(self, graph: &mut Graph, x: Id) -> Result<Id> {
-        match self {
-            Self::Linear => Ok(x),
-            Self::Relu => graph.apply(Activate(Function::Relu), &[x]),
-            Self::Sigmoid => graph.apply(Activate(Function::Sigmoid), &[x]),
-            Self::Tanh => graph.apply(Activate(Function::Tanh), &[x]),
-            Self::Softmax => graph.apply(Softmax, &[x]),
-        }
+    /// Appends it to a graph, applied to the value `x`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for softmax and its logarithm of a scalar.
+    pub fn append(self, graph: &mut Graph, x: Id) -> Result<Id> {
+        let function = match self {
+            Self::Linear => return Ok(x),
+            Self::Softmax => return graph.apply(Softmax, &[x]),
+            Self::LogSoftmax => return graph.apply(LogSoftmax, &[x]),
+            Self::Gelu => return graph.apply(Bend(Curve::Gelu), &[x]),
+            Self::GeluTanh => return graph.apply(Bend(Curve::GeluTanh), &[x]),
+            Self::Silu => return graph.apply(Bend(Curve::Silu), &[x]),
+            Self::Mish => return graph.apply(Bend(Curve::Mish), &[x]),
+            Self::Softplus => return graph.apply(Bend(Curve::Softplus), &[x]),
+            Self::Softsign => return graph.apply(Bend(Curve::Softsign), &[x]),
+            Self::HardSilu => return graph.apply(Bend(Curve::HardSilu), &[x]),
+            Self::Relu => Function::Relu,
+            Self::Sigmoid => Function::Sigmoid,
+            Self::Tanh => Function::Tanh,
+            Self::LeakyRelu => Function::LeakyRelu,
+            Self::Relu6 => Function::Relu6,
+            Self::Elu => Function::Elu,
+            Self::Selu => Function::Selu,
+            Self::Exponential => Function::Exponential,
+            Self::HardSigmoid => Function::HardSigmoid,
+        };
+        graph.apply(Activate(function), &[x])
     }
 }

@@ -1,15 +1,15 @@
 //! Element-wise activations: `y = f(x)`, and their gradient `dx = dy * f'(y)`, taken from the output y.
 //!
 //! All of them are one op with a switch, because products apply them too, in their epilogue: an activation is named
-//! here and in `shaders/lib/activation.wgsl`, nowhere else.
+//! here and in `shaders/lib/activation.wgsl`, nowhere else. Those whose gradient needs x are in `curve.rs`.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece};
+use super::cpu::{CpuArgs, CpuOp, Real, map, map_pairs};
 use super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
-use super::{Case, Io, Op, expect_inputs, only};
-use crate::error::{Error, Result};
+use super::{Case, Io, Op, one_shape, only};
+use crate::error::Result;
 use crate::graph::{Graph, Id, Type};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::Tensor;
 
 const MODULE: Module = Module {
     stem: "activation",
@@ -26,11 +26,39 @@ pub enum Function {
     Sigmoid = 2,
     /// (exp(x) - exp(-x)) / (exp(x) + exp(-x))
     Tanh = 3,
+    /// x where x >= 0, else 0.2 x: the slope that Keras' function of the name has unless told.
+    LeakyRelu = 4,
+    /// min(max(x, 0), 6)
+    Relu6 = 5,
+    /// x where x >= 0, else exp(x) - 1
+    Elu = 6,
+    /// 1.0507 times (x where x >= 0, else 1.6733 (exp(x) - 1)): Klambauer et al., 2017.
+    Selu = 7,
+    /// exp(x)
+    Exponential = 8,
+    /// min(max(x + 3, 0), 6) / 6
+    HardSigmoid = 9,
 }
+
+const LEAKY_SLOPE: f64 = 0.2;
+/// Klambauer et al.'s two numbers, and their product.
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+const SELU_LEAST: f64 = SELU_SCALE * SELU_ALPHA;
 
 impl Function {
     /// Every function.
-    pub const ALL: [Self; 3] = [Self::Relu, Self::Sigmoid, Self::Tanh];
+    pub const ALL: [Self; 9] = [
+        Self::Relu,
+        Self::Sigmoid,
+        Self::Tanh,
+        Self::LeakyRelu,
+        Self::Relu6,
+        Self::Elu,
+        Self::Selu,
+        Self::Exponential,
+        Self::HardSigmoid,
+    ];
 
     /// Keras' name.
     pub fn name(self) -> &'static str {
@@ -38,6 +66,12 @@ impl Function {
             Self::Relu => "relu",
             Self::Sigmoid => "sigmoid",
             Self::Tanh => "tanh",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Relu6 => "relu6",
+            Self::Elu => "elu",
+            Self::Selu => "selu",
+            Self::Exponential => "exponential",
+            Self::HardSigmoid => "hard_sigmoid",
         }
     }
 
@@ -50,10 +84,19 @@ impl Function {
             Self::Relu => x,
             Self::Sigmoid => T::one() / (T::one() + (-x).exp()),
             Self::Tanh => x.tanh(),
+            Self::LeakyRelu if x < T::zero() => T::of(LEAKY_SLOPE) * x,
+            Self::Elu if x < T::zero() => x.exp_m1(),
+            Self::Selu if x < T::zero() => T::of(SELU_LEAST) * x.exp_m1(),
+            Self::Selu => T::of(SELU_SCALE) * x,
+            Self::LeakyRelu | Self::Elu => x,
+            Self::Relu6 => within(x, 6.0),
+            Self::Exponential => x.exp(),
+            Self::HardSigmoid => within(x + T::of(3.0), 6.0) / T::of(6.0),
         }
     }
 
-    /// f'(x), from y = f(x)
+    /// f'(x), from y = f(x). At a corner it is what JAX has for leaky_relu, elu and selu, the slope of the right side, and
+    /// 0 for the others, where JAX halves: a unit on a corner of a clamp is as good as off.
     #[inline]
     pub fn gradient<T: Real>(self, y: T) -> T {
         match self {
@@ -62,8 +105,32 @@ impl Function {
             Self::Sigmoid => y * (T::one() - y),
             // Not 1 - y * y, which loses its digits as y nears 1.
             Self::Tanh => (T::one() - y) * (T::one() + y),
+            Self::LeakyRelu if y < T::zero() => T::of(LEAKY_SLOPE),
+            Self::Elu if y < T::zero() => T::one() + y,
+            Self::Selu if y < T::zero() => T::of(SELU_LEAST) + y,
+            Self::Selu => T::of(SELU_SCALE),
+            Self::LeakyRelu | Self::Elu => T::one(),
+            Self::Relu6 => inside(y, 6.0),
+            Self::Exponential => y,
+            Self::HardSigmoid => inside(y, 1.0) / T::of(6.0),
         }
     }
+}
+
+/// min(max(x, 0), most), by which a NaN passes through.
+fn within<T: Real>(x: T, most: f64) -> T {
+    if x < T::zero() {
+        T::zero()
+    } else if x > T::of(most) {
+        T::of(most)
+    } else {
+        x
+    }
+}
+
+/// 1 where 0 < y < most, else 0
+fn inside<T: Real>(y: T, most: f64) -> T {
+    if y > T::zero() && y < T::of(most) { T::one() } else { T::zero() }
 }
 
 /// y = f(x)
@@ -77,11 +144,7 @@ pub struct ActivateGrad(pub Function);
 impl<T: Real> CpuOp<T> for Activate {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, [y]) = (args.real(0), args.out());
-        for_each_piece(y, |start, y| {
-            for (y, &x) in y.iter_mut().zip(&x[start..]) {
-                *y = self.0.of(x);
-            }
-        });
+        map(x, y, |x| self.0.of(x));
     }
 }
 
@@ -91,8 +154,7 @@ impl Op for Activate {
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        expect_inputs(self.name(), inputs, &[DType::F32])?;
-        Ok(vec![inputs[0].clone()])
+        one_shape(self.name(), inputs, 1)
     }
 
     fn grad(&self, g: &mut Graph, _x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
@@ -107,11 +169,7 @@ impl Op for Activate {
 impl<T: Real> CpuOp<T> for ActivateGrad {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (y, dy, [dx]) = (args.real(0), args.real(1), args.out());
-        for_each_piece(dx, |start, dx| {
-            for ((dx, &y), &dy) in dx.iter_mut().zip(&y[start..]).zip(&dy[start..]) {
-                *dx = dy * self.0.gradient(y);
-            }
-        });
+        map_pairs(y, dy, dx, |y, dy| dy * self.0.gradient(y));
     }
 }
 
@@ -121,16 +179,17 @@ impl Op for ActivateGrad {
             Function::Relu => "relu_grad",
             Function::Sigmoid => "sigmoid_grad",
             Function::Tanh => "tanh_grad",
+            Function::LeakyRelu => "leaky_relu_grad",
+            Function::Relu6 => "relu6_grad",
+            Function::Elu => "elu_grad",
+            Function::Selu => "selu_grad",
+            Function::Exponential => "exponential_grad",
+            Function::HardSigmoid => "hard_sigmoid_grad",
         }
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        expect_inputs(self.name(), inputs, &[DType::F32; 2])?;
-        if inputs[0].shape != inputs[1].shape {
-            let message = format!("y {} and dy {} differ in shape", inputs[0], inputs[1]);
-            return Err(Error::shape(self.name(), message));
-        }
-        Ok(vec![inputs[0].clone()])
+        one_shape(self.name(), inputs, 2)
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
@@ -156,7 +215,7 @@ pub(super) fn cases() -> Vec<Case> {
         let inputs = vec![y.expect("one value an element"), random([7, 37], 21)];
         cases.push(Case::new("(7, 37)", ActivateGrad(f), inputs).ulps(4.0).sums(1));
     }
-    let wide = Tensor::new([8], vec![-1e30f32, -100.0, -20.0, -0.0, 0.0, 20.0, 100.0, 1e30]).expect("eight");
+    let wide = Tensor::new([8], vec![-1e30f32, -100.0, -20.0, -0.0, 0.0, 20.0, 80.0, 1e30]).expect("eight");
     cases.extend(Function::ALL.map(|f| Case::new("far from zero", Activate(f), vec![wide.clone()]).ulps(64.0)));
     cases
 }

@@ -176,6 +176,18 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
     y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
 }
 
+/// y = f(x) for each element, in parallel where it pays.
+pub fn map<T: Real>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
+    for_each_piece(y, |start, y| y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = f(x)));
+}
+
+/// y = f(a, b) for each element, in parallel where it pays.
+pub fn map_pairs<T: Real>(a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T) -> T + Sync) {
+    for_each_piece(y, |start, y| {
+        y.iter_mut().zip(&a[start..]).zip(&b[start..]).for_each(|((y, &a), &b)| *y = f(a, b));
+    });
+}
+
 /// Calls `update(g, [w, ...])` for each element of a gradient and of the N arenas that an optimizer changes with it,
 /// and keeps the numbers that it returns.
 pub fn for_each_update<T: Real, const N: usize>(

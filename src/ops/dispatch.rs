@@ -21,6 +21,12 @@ impl Module {
 
 /// `shaders/lib/activation.wgsl`: the activations and their gradients.
 pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
+/// `shaders/lib/logarithm.wgsl`: logarithms that keep their digits near 1.
+pub const LIB_LOGARITHM: &str = include_str!("../../shaders/lib/logarithm.wgsl");
+/// `shaders/lib/broadcast.wgsl`: the places of operands that are broadcast together.
+pub const LIB_BROADCAST: &str = include_str!("../../shaders/lib/broadcast.wgsl");
+/// `shaders/lib/normal.wgsl`: the normal distribution.
+pub const LIB_NORMAL: &str = include_str!("../../shaders/lib/normal.wgsl");
 /// `shaders/lib/grid.wgsl`: the index of an invocation in a grid that was folded to two dimensions.
 pub const LIB_GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
 
@@ -53,6 +59,12 @@ impl Params {
     pub fn u32(mut self, name: &'static str, value: usize) -> Self {
         self.0.push((name, u32::try_from(value).unwrap_or_else(|_| panic!("{name} = {value} passes 32 bits"))));
         self
+    }
+
+    /// Appends an unsigned array: a word each, all of this name.
+    #[must_use]
+    pub fn u32s(self, name: &'static str, values: &[usize]) -> Self {
+        values.iter().fold(self, |params, &value| params.u32(name, value))
     }
 
     /// Appends a float field, rounded to f32.

@@ -302,13 +302,16 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(case_of(MatMul::new(false, false), [1028, 1032, 5], 204));
     cases.push(case_of(MatMul::new(true, false), [2052, 2048, 4], 205));
     for (i, epilogue) in epilogues().into_iter().enumerate() {
-        for (trans_a, trans_b, extents) in [
+        let shapes = [
             (false, false, [5, 7, 3]),
             (false, false, [128, 64, 48]),
             (false, true, [33, 12, 10]),
             (true, false, [36, 20, 97]),
             (false, false, [97, 10, 31]),
-        ] {
+        ];
+        // All of the first function, two of each other in turn: an epilogue is a pipeline of its own in every kernel.
+        let some = shapes.into_iter().enumerate().filter(|(j, _)| i < 4 || (i + j) % shapes.len() < 2);
+        for (_, (trans_a, trans_b, extents)) in some {
             cases.push(case_of(MatMul { trans_a, trans_b, epilogue }, extents, 210 + i as u64));
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! An op of one's own implements [`Op`] and [`CpuOp`] and is applied with [`Graph::apply`].
 
+mod broadcast;
 pub mod case;
 pub mod cpu;
 pub mod dispatch;
@@ -33,9 +34,9 @@ macro_rules! ops {
 }
 
 ops! {
-    accuracy, activation, adadelta, adagrad, adam, adamax, argreduce, binary, clock, concat, copy, dropout, expand, gather,
-    lion, matmul, nadam, pad, predictions, record, reduce, reshape, rmsprop, sgd, slice, softmax, softmax_cross_entropy,
-    sum, transpose,
+    accuracy, activation, adadelta, adagrad, adam, adamax, argreduce, binary, clock, concat, copy, curve, dropout, expand,
+    gather, lion, log_softmax, matmul, nadam, pad, predictions, record, reduce, reshape, rmsprop, select, sgd, slice,
+    softmax, softmax_cross_entropy, sum, transpose, unary,
 }
 
 /// The types of a node's inputs and outputs.
@@ -107,6 +108,15 @@ pub(crate) fn expect_inputs(op: &str, inputs: &[Type], dtypes: &[crate::tensor::
         }
     }
     Ok(())
+}
+
+/// Checks that there are `count` inputs, all floats of one shape; the output has that type too.
+pub(crate) fn one_shape(op: &str, inputs: &[Type], count: usize) -> Result<Vec<Type>> {
+    expect_inputs(op, inputs, &[crate::tensor::DType::F32; 2][..count])?;
+    match inputs.iter().find(|t| t.shape != inputs[0].shape) {
+        Some(other) => Err(Error::shape(op, format!("the inputs {} and {other} differ in shape", inputs[0]))),
+        None => Ok(vec![inputs[0].clone()]),
+    }
 }
 
 /// The one gradient of an op with one output, or `None` where the loss does not depend on it.

@@ -1,5 +1,6 @@
 //! All integration tests in one binary: linking wgpu once is quicker than ten times.
 
+mod activations;
 mod bad_input;
 #[cfg(feature = "cli")]
 mod cli;

@@ -387,22 +387,32 @@ fn check_params(launch: &Launch) -> Result<(), String> {
     let TypeInner::Struct { members, span } = &checked.module.types[variable.ty].inner else {
         return Err("the uniform is no struct".into());
     };
-    let found: Vec<(&str, u32)> = members.iter().map(|m| (m.name.as_deref().unwrap_or("?"), m.offset)).collect();
+    let types = &checked.module.types;
+    let mut found = Vec::new();
+    for member in members {
+        let name = member.name.as_deref().unwrap_or("?");
+        let wrong = || format!("{name:?} is {:?}, expected u32, f32 or an array of vec4", types[member.ty].inner);
+        let words = words_of(types, member.ty).ok_or_else(wrong)?;
+        found.extend((0..words).map(|i| (name, member.offset + 4 * i)));
+    }
     if found != wanted {
         return Err(format!("the struct's fields and offsets are {found:?}, the launch's {wanted:?}"));
-    }
-    for (member, name) in members.iter().zip(found) {
-        let ty = &checked.module.types[member.ty].inner;
-        let word = |s: &naga::Scalar| s.width == 4 && matches!(s.kind, ScalarKind::Uint | ScalarKind::Float);
-        if !matches!(ty, TypeInner::Scalar(s) if word(s)) {
-            return Err(format!("{name:?} is {ty:?}, expected u32 or f32"));
-        }
     }
     let bytes = params.to_bytes().len();
     if (*span as usize) > bytes {
         return Err(format!("the struct takes {span} bytes, the launch gives {bytes}"));
     }
     Ok(())
+}
+
+/// The 32-bit words of a field of a uniform. Uniforms pad the elements of arrays, but those of vec4 have no padding.
+fn words_of(types: &naga::UniqueArena<naga::Type>, ty: Handle<naga::Type>) -> Option<u32> {
+    match types[ty].inner {
+        TypeInner::Scalar(naga::Scalar { kind: ScalarKind::Uint | ScalarKind::Float, width: 4 }) => Some(1),
+        TypeInner::Vector { size: naga::VectorSize::Quad, .. } => Some(4),
+        TypeInner::Array { base, size: naga::ArraySize::Constant(n), .. } => Some(words_of(types, base)? * n.get()),
+        _ => None,
+    }
 }
 
 #[test]

@@ -12,6 +12,6 @@ impl Layer for Activation {
     }
 
     fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
-        self.apply(scope.graph, x)
+        self.append(scope.graph, x)
     }
 }

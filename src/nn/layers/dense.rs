@@ -82,6 +82,6 @@ impl Layer for Dense {
             let bias = scope.parameter("bias", [self.units], self.bias_initializer)?;
             y = scope.graph.apply(Binary::Add, &[y, bias])?;
         }
-        self.activation.apply(scope.graph, y)
+        self.activation.append(scope.graph, y)
     }
 }

@@ -1,0 +1,174 @@
+//! NumPy's broadcasting, for ops of several operands: shapes are aligned at the last axis, and an axis that an operand
+//! lacks or has once is repeated.
+//!
+//! Neighbouring axes that every operand either has or repeats are walked as one: a pair of one shape is a single axis,
+//! a bias on rows two, whatever their ranks.
+
+use super::cpu::for_each_piece;
+use super::dispatch::{Dispatch, Module, Params};
+use super::reshape::Reshape;
+use super::sum::Sum;
+use super::{Io, expect_inputs};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::{DType, Shape};
+
+/// Operands that one op may have: a vector of `shaders/lib/broadcast.wgsl` holds an extent and as many strides.
+const OPERANDS: usize = 3;
+/// Axes left after neighbours were joined.
+const MOST_AXES: usize = 6;
+
+/// An axis of the output, and how far each operand moves along it: not at all where it is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Axis {
+    extent: usize,
+    strides: [usize; OPERANDS],
+}
+
+/// An operand of a run along the innermost axis.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Run<'a, T> {
+    /// An element for each of the output.
+    Each(&'a [T]),
+    /// One for all.
+    Same(T),
+}
+
+impl<T: Copy> Run<'_, T> {
+    /// The element for the output's element k of the run.
+    #[inline]
+    pub(super) fn at(&self, k: usize) -> T {
+        match self {
+            Self::Each(x) => x[k],
+            Self::Same(x) => *x,
+        }
+    }
+}
+
+/// The shape that float operands have together.
+pub(super) fn output(op: &str, inputs: &[Type], operands: usize) -> Result<Vec<Type>> {
+    expect_inputs(op, inputs, &[DType::F32; OPERANDS][..operands])?;
+    let rank = inputs.iter().map(|t| t.shape.rank()).max().unwrap_or(0);
+    let mut extents = vec![1; rank];
+    for shape in inputs.iter().map(|t| &t.shape) {
+        for (extent, &found) in extents.iter_mut().rev().zip(shape.iter().rev()).filter(|(_, found)| **found != 1) {
+            if *extent != 1 && *extent != found {
+                let shapes: Vec<String> = inputs.iter().map(|t| t.shape.to_string()).collect();
+                let message = format!(
+                    "the shapes {}, aligned at the last axis, differ in an axis that neither repeats: {extent}, {found}",
+                    shapes.join(" and ")
+                );
+                return Err(Error::shape(op, message));
+            }
+            *extent = found;
+        }
+    }
+    let output = Type::float(extents);
+    let count = axes(&output.shape, inputs).len();
+    if count > MOST_AXES {
+        let message = format!("repeats axes of {} in {count} alternations, at most {MOST_AXES}", output.shape);
+        return Err(Error::shape(op, message));
+    }
+    Ok(vec![output])
+}
+
+/// The output's axes from the innermost, joined where every operand allows it; at least one.
+fn axes(output: &Shape, inputs: &[Type]) -> Vec<Axis> {
+    let mut axes: Vec<Axis> = Vec::new();
+    let mut sizes = [1; OPERANDS];
+    for (back, &extent) in output.iter().rev().enumerate().filter(|(_, extent)| **extent != 1) {
+        let mut axis = Axis { extent, strides: [0; OPERANDS] };
+        for ((stride, size), input) in axis.strides.iter_mut().zip(&mut sizes).zip(inputs) {
+            if input.shape.iter().rev().nth(back).is_some_and(|&found| found != 1) {
+                (*stride, *size) = (*size, *size * extent);
+            }
+        }
+        match axes.last_mut().filter(|last| last.strides.map(|s| s == 0) == axis.strides.map(|s| s == 0)) {
+            Some(last) => last.extent *= extent,
+            None => axes.push(axis),
+        }
+    }
+    if axes.is_empty() {
+        axes.push(Axis { extent: 1, strides: [0; OPERANDS] });
+    }
+    axes
+}
+
+/// Calls `f(operands, y_run)` for pieces of `y` that lie along the innermost axis, in parallel where it pays.
+pub(super) fn for_each_run<T: Copy + Send + Sync, const N: usize>(
+    io: &Io,
+    inputs: [&[T]; N],
+    y: &mut [T],
+    f: impl Fn([Run<'_, T>; N], &mut [T]) + Sync,
+) {
+    let axes = axes(&io.outputs[0].shape, &io.inputs);
+    let inner = axes[0];
+    for_each_piece(y, |start, mut y| {
+        let mut start = start;
+        while !y.is_empty() {
+            let (mut rest, column) = (start / inner.extent, start % inner.extent);
+            let mut first = inner.strides.map(|stride| column * stride);
+            for axis in &axes[1..] {
+                first.iter_mut().zip(axis.strides).for_each(|(at, stride)| *at += rest % axis.extent * stride);
+                rest /= axis.extent;
+            }
+            let len = (inner.extent - column).min(y.len());
+            let (run, after) = std::mem::take(&mut y).split_at_mut(len);
+            let operands = std::array::from_fn(|k| match inner.strides[k] {
+                0 => Run::Same(inputs[k][first[k]]),
+                _ => Run::Each(&inputs[k][first[k]..][..len]),
+            });
+            start += len;
+            f(operands, run);
+            y = after;
+        }
+    });
+}
+
+/// The launch of a kernel that takes its operands' places from `shaders/lib/broadcast.wgsl`.
+pub(super) fn launch(module: Module, entry: &'static str, io: &Io) -> Dispatch {
+    let (n, axes) = (io.outputs[0].shape.len(), axes(&io.outputs[0].shape, &io.inputs));
+    let mut words: Vec<usize> = axes.iter().flat_map(|a| std::iter::once(a.extent).chain(a.strides)).collect();
+    words.resize(MOST_AXES * (1 + OPERANDS), 0);
+    let params = Params::new().u32s("axes", &words).u32("n", n);
+    Dispatch::over(module, entry, io, params, n).constant("AXES", axes.len() as u32)
+}
+
+/// The gradient of an operand of this shape from that of the output: the sum over the axes that were repeated.
+pub(super) fn reduce(g: &mut Graph, dy: Id, shape: &Shape) -> Result<Id> {
+    let from = g.shape(dy).clone();
+    let lacking = from.rank() - shape.rank();
+    let repeated = |axis: usize| axis < lacking || (shape[axis - lacking] == 1 && from[axis] != 1);
+    let (mut dx, mut end) = (dy, from.rank());
+    // From the back, so that the axes before keep their numbers.
+    while end > 0 {
+        let start = (0..end).rev().find(|&axis| !repeated(axis)).map_or(0, |axis| axis + 1);
+        if start < end {
+            dx = g.apply(Sum::new(start..end), &[dx])?;
+        }
+        end = start.saturating_sub(1);
+    }
+    if g.shape(dx) == shape { Ok(dx) } else { g.apply(Reshape(shape.clone()), &[dx]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(shapes: [&[usize]; 2]) -> Vec<(usize, usize, usize)> {
+        let inputs = shapes.map(|s| Type::float(s.to_vec()));
+        let output = output("test", &inputs, 2).expect("shapes that fit").remove(0);
+        axes(&output.shape, &inputs).iter().map(|a| (a.extent, a.strides[0], a.strides[1])).collect()
+    }
+
+    #[test]
+    fn neighbouring_axes_are_walked_as_one() {
+        assert_eq!(joined([&[2, 3, 4], &[2, 3, 4]]), [(24, 1, 1)]);
+        assert_eq!(joined([&[2, 3, 4], &[4]]), [(4, 1, 1), (6, 4, 0)]);
+        assert_eq!(joined([&[2, 3, 4], &[1, 3, 4]]), [(12, 1, 1), (2, 12, 0)]);
+        assert_eq!(joined([&[2, 3, 4], &[2, 1, 1]]), [(12, 1, 0), (2, 12, 1)]);
+        assert_eq!(joined([&[2, 1, 4], &[2, 1, 4]]), [(8, 1, 1)]);
+        assert_eq!(joined([&[5, 1, 3], &[4, 1]]), [(3, 1, 0), (4, 0, 1), (5, 3, 0)]);
+        assert_eq!(joined([&[], &[]]), [(1, 0, 0)]);
+    }
+}
