@@ -109,6 +109,24 @@ impl Device {
         }
     }
 
+    /// The driver's name and version; `None` for the CPU, which has none.
+    pub fn driver(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Cpu | Kind::Reference => None,
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(context, _) => Some(&context.summary().driver),
+        }
+    }
+
+    /// Bytes that a buffer can have; `None` for the CPU, which has no limit but its memory.
+    pub fn largest_buffer(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Cpu | Kind::Reference => None,
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(context, _) => Some(context.largest_buffer()),
+        }
+    }
+
     /// Whether it is a GPU or a software adapter.
     pub fn is_gpu(&self) -> bool {
         !matches!(self.0, Kind::Cpu | Kind::Reference)
@@ -179,7 +197,8 @@ fn unknown(request: &str, adapters: &[gpu::Adapter]) -> Error {
         _ => "no such device. ".into(),
     };
     let adapters = match names.as_slice() {
-        [] => "no adapter was found: install your GPU's Vulkan driver".to_string(),
+        [] => "no adapter was found: install your GPU's Vulkan driver, or a software one such as Mesa's lavapipe"
+            .to_string(),
         names => names.iter().enumerate().map(|(i, n)| format!("{i} = {n}")).collect::<Vec<_>>().join(", "),
     };
     let message = format!("{hint}There are auto, cpu, gpu, reference, and by index or part of the name: {adapters}");

@@ -284,6 +284,31 @@ impl Sequential {
         self.open()?.weights().await
     }
 
+    /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
+    /// [`Sequential::weights`]; zeros before the first step.
+    ///
+    /// # Errors
+    /// As [`Sequential::weights`].
+    pub fn gradients(&mut self) -> Result<Vec<Tensor>> {
+        pollster::block_on(self.gradients_async())
+    }
+
+    /// [`Sequential::gradients`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::weights`].
+    pub async fn gradients_async(&mut self) -> Result<Vec<Tensor>> {
+        self.open()?.gradients().await
+    }
+
+    /// The weights' names in the order of [`Sequential::weights`]: `dense/kernel`, `dense/bias`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn parameter_paths(&self) -> Result<Vec<String>> {
+        Ok(self.built()?.parameters.iter().map(Parameter::path).collect())
+    }
+
     /// Replaces all weights; in the order of [`Sequential::weights`].
     ///
     /// # Errors

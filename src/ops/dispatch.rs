@@ -15,8 +15,20 @@ pub struct Module {
 impl Module {
     /// The module as it is compiled.
     pub fn text(&self) -> String {
-        self.libs.iter().chain([&self.source]).copied().collect::<Vec<_>>().join("\n")
+        let text = self.libs.iter().chain([&self.source]).copied().collect::<Vec<_>>().join("\n");
+        #[cfg(feature = "mutate")]
+        let text = mutated(&text);
+        text
     }
+}
+
+/// The text with a fault in it: what the file `original` in $KILN_MUTANT holds becomes what `mutant` holds.
+#[cfg(feature = "mutate")]
+fn mutated(text: &str) -> String {
+    let Some(folder) = std::env::var_os("KILN_MUTANT") else { return text.into() };
+    let part =
+        |name| std::fs::read_to_string(std::path::Path::new(&folder).join(name)).expect("written by scripts/mutate");
+    text.replace(&part("original"), &part("mutant"))
 }
 
 /// `shaders/lib/activation.wgsl`: the activations and their gradients.

@@ -75,7 +75,17 @@ impl Session {
 
     /// All parameters, in their order.
     pub async fn weights(&mut self) -> Result<Vec<Tensor>> {
-        let all = self.executor.read(BufferId::Params, 0..self.arena.len()).await?;
+        self.read_arena(BufferId::Params).await
+    }
+
+    /// The gradients of the last training step, in the parameters' order; zeros before the first.
+    pub async fn gradients(&mut self) -> Result<Vec<Tensor>> {
+        self.allocate_arena(BufferId::Grads)?;
+        self.read_arena(BufferId::Grads).await
+    }
+
+    async fn read_arena(&mut self, id: BufferId) -> Result<Vec<Tensor>> {
+        let all = self.executor.read(id, 0..self.arena.len()).await?;
         let cut = |(p, segment): (&Parameter, &std::ops::Range<usize>)| match &all {
             Values::F64(v) => Tensor::new(p.shape.clone(), v[segment.clone()].to_vec()),
             all => Tensor::new(p.shape.clone(), all.to_f32()[segment.clone()].to_vec()),

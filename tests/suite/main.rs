@@ -2,8 +2,11 @@
 
 mod activations;
 mod bad_input;
+mod check;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "cli")]
+mod cli_check;
 mod common;
 mod data;
 mod fusion;

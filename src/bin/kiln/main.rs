@@ -1,5 +1,7 @@
 //! The `kiln` command: a file for each subcommand.
 
+mod check;
+mod compare;
 mod data;
 mod devices;
 mod model;
@@ -15,6 +17,8 @@ const EXAMPLES: &str = "\
 Examples:
   kiln train mnist               784-512-10 for 5 epochs, on a GPU if there is one, else on the CPU
   kiln train mnist --device gpu  on the first GPU, or a software adapter where there is none
+  kiln check                     prove every kernel on this machine's adapter
+  kiln compare mnist             the same training on GPU and CPU, step by step
   kiln devices                   what there is to train on";
 
 /// Train neural networks with compute shaders on any GPU, and on the CPU
@@ -28,6 +32,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Args),
+    Check(check::Args),
+    Compare(compare::Args),
     Devices(devices::Args),
     Plan(plan::Args),
     Data(data::Args),
@@ -38,6 +44,8 @@ fn main() -> ExitCode {
     silence_vulkan_loader();
     let outcome = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Data(args) => data::run(&args),

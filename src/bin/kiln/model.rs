@@ -1,4 +1,4 @@
-//! What `train` and `plan` share: the options of the model and the model itself.
+//! What `train`, `plan` and `compare` share: the options of the model and the model itself.
 
 use clap::Args;
 use kiln::data::NamedSet;
@@ -28,7 +28,11 @@ pub struct ModelArgs {
     /// Samples a step; the last one of an epoch may have fewer
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
+}
 
+/// Where to run.
+#[derive(Args)]
+pub struct DeviceArgs {
     /// auto, gpu, cpu, reference, or one of `kiln devices` by index or part of its name
     #[arg(long, default_value = "auto")]
     pub device: String,

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use kiln::data::NamedSet;
 use kiln::device::{Choice, Device};
 
-use crate::model::ModelArgs;
+use crate::model::{DeviceArgs, ModelArgs};
 
 const EXAMPLES: &str = "\
 Nothing is fetched or trained. The device decides which kernels are printed; for the CPU they are those of a software
@@ -22,6 +22,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    place: DeviceArgs,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -33,7 +36,7 @@ pub fn run(args: &Args) -> Result<()> {
         "batch_size: {batch} does not fit the {samples} samples of {}; give 1 to {samples}",
         set.name
     );
-    let Choice { device, .. } = Device::choose(&args.model.device)?;
+    let Choice { device, .. } = Device::choose(&args.place.device)?;
     let target = device.target();
     let mut model = args.model.model(set, device, None)?;
     model.build([sample_len])?;

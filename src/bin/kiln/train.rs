@@ -11,7 +11,7 @@ use kiln::train::{Fit, Logs};
 use serde_json::{Value, json};
 
 use crate::data::Bar;
-use crate::model::ModelArgs;
+use crate::model::{DeviceArgs, ModelArgs};
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
@@ -29,6 +29,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    place: DeviceArgs,
 
     /// How often to go through the training set
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -73,7 +76,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let set = NamedSet::find(&args.model.set)?;
-    let Choice { device, reason } = Device::choose(&args.model.device)?;
+    let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
     let mut model = args.model.model(set, device, args.learning_rate)?.seed(args.seed);

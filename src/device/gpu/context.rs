@@ -90,13 +90,18 @@ impl Context {
         })
     }
 
+    /// Bytes that a buffer can have and still be bound as a whole.
+    pub(crate) fn largest_buffer(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
     /// A buffer that kernels read and write and the host copies to and from.
     ///
     /// # Errors
     /// [`Error::Limit`] where the device allows no buffer or binding of that size.
     pub(super) fn buffer(&self, buffer: &Buffer) -> Result<wgpu::Buffer> {
         let needed = (buffer.len_bytes() as u64).max(4).next_multiple_of(super::ALIGNMENT);
-        let limit = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        let limit = self.largest_buffer();
         if needed > limit {
             return Err(Error::Limit {
                 device: self.summary.name.clone(),
