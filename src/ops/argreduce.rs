@@ -42,7 +42,10 @@ impl Op for ArgReduce {
         expect_inputs(self.name(), inputs, &[DType::F32])?;
         let shape = &inputs[0].shape;
         if shape.get(self.axis).is_none_or(|&n| n == 0) {
-            return Err(Error::shape(self.name(), format!("axis {} is not among those of {shape}, or empty", self.axis)));
+            return Err(Error::shape(
+                self.name(),
+                format!("axis {} is not among those of {shape}, or empty", self.axis),
+            ));
         }
         Ok(vec![Type::u32([&shape[..self.axis], &shape[self.axis + 1..]].concat())])
     }
@@ -66,9 +69,11 @@ impl Op for ArgReduce {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for min in [false, true] {
-        for (label, shape, axis) in
-            [("(257,)", vec![257], 0), ("rows of (128, 10)", vec![128, 10], 1), ("the middle of (3, 5, 7)", vec![3, 5, 7], 1)]
-        {
+        for (label, shape, axis) in [
+            ("(257,)", vec![257], 0),
+            ("rows of (128, 10)", vec![128, 10], 1),
+            ("the middle of (3, 5, 7)", vec![3, 5, 7], 1),
+        ] {
             cases.push(Case::new(label, ArgReduce { min, axis }, vec![random(shape, 340)]).ulps(0.0));
         }
         let ties = Tensor::new([2, 4], vec![1.0f32, 3.0, 3.0, 1.0, -2.0, -2.0, -2.0, -2.0]).expect("eight");

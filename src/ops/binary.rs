@@ -218,8 +218,13 @@ pub(super) fn cases() -> Vec<Case> {
     }
     cases.extend(Binary::ALL.map(|op| {
         let [a, b]: [Vec<f32>; 2] = match op {
-            Binary::Pow => [vec![-2.0, -2.0, -1.5, 0.0, 0.0, -0.0, 1e30, 1e30, 1e-30], vec![2., 3., -3., 2., 0., 1., 1., -1., 2.]],
-            _ => [vec![0.0, -0.0, -0.0, 1e30, -1e30, 1e30, 1e30, -7.0], vec![1.0, 2.0, -3.0, 1e8, 1.0, 1e30, -1e30, 1e30]],
+            Binary::Pow => {
+                [vec![-2.0, -2.0, -1.5, 0.0, 0.0, -0.0, 1e30, 1e30, 1e-30], vec![2., 3., -3., 2., 0., 1., 1., -1., 2.]]
+            }
+            _ => [
+                vec![0.0, -0.0, -0.0, 1e30, -1e30, 1e30, 1e30, -7.0],
+                vec![1.0, 2.0, -3.0, 1e8, 1.0, 1e30, -1e30, 1e30],
+            ],
         };
         let [a, b] = [a, b].map(|x| Tensor::new([x.len()], x).expect("one extent"));
         Case::new("zeros and far from zero", op, vec![a, b]).ulps(64.0)

@@ -10,11 +10,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
-const MODULE: Module = Module {
-    stem: "dropout",
-    source: include_str!("../../shaders/dropout.wgsl"),
-    libs: &[LIB_GRID, LIB_PHILOX],
-};
+const MODULE: Module =
+    Module { stem: "dropout", source: include_str!("../../shaders/dropout.wgsl"), libs: &[LIB_GRID, LIB_PHILOX] };
 
 /// y of x and the clock; the gradient is the same op on dy
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +62,8 @@ impl Op for Dropout {
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
         let n = io.outputs[0].shape.len();
-        let params = Params::new().u32("n", n).u32("salt", self.salt as usize).u32("threshold", self.threshold() as usize);
+        let params =
+            Params::new().u32("n", n).u32("salt", self.salt as usize).u32("threshold", self.threshold() as usize);
         vec![Dispatch::over(MODULE, "dropout", io, params.f32("scale", 1.0 / (1.0 - self.rate)), n)]
     }
 }

@@ -9,8 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
-const MODULE: Module =
-    Module { stem: "expand", source: include_str!("../../shaders/expand.wgsl"), libs: &[LIB_GRID] };
+const MODULE: Module = Module { stem: "expand", source: include_str!("../../shaders/expand.wgsl"), libs: &[LIB_GRID] };
 
 /// y = scale * x, repeated along new axes of `extents`, the first of which is axis `axis` of y
 #[derive(Clone, Debug)]

@@ -9,8 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::tensor::{DType, Tensor};
 
-const MODULE: Module =
-    Module { stem: "gather", source: include_str!("../../shaders/gather.wgsl"), libs: &[LIB_GRID] };
+const MODULE: Module = Module { stem: "gather", source: include_str!("../../shaders/gather.wgsl"), libs: &[LIB_GRID] };
 
 /// A batch of rows; inputs: the data (N, ...), u32 row numbers, the clock. Floats and bytes are scaled to floats.
 #[derive(Clone, Copy, Debug)]

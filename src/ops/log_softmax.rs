@@ -113,9 +113,8 @@ pub(super) fn cases() -> Vec<Case> {
         let inputs = vec![Tensor::new(shape, logs).expect("as many"), random(shape, seed + 1)];
         cases.push(Case::new(label, LogSoftmaxGrad, inputs).ulps(8.0).sums(shape[1]));
     }
-    let row = |label, x: [f32; 4]| {
-        Case::new(label, LogSoftmax, vec![Tensor::new([4], x.to_vec()).expect("four")]).ulps(8.0)
-    };
+    let row =
+        |label, x: [f32; 4]| Case::new(label, LogSoftmax, vec![Tensor::new([4], x.to_vec()).expect("four")]).ulps(8.0);
     cases.push(row("[1, 2, 788, 789]", [1.0, 2.0, 788.0, 789.0]));
     cases.push(row("zeros and far from zero", [-0.0, 0.0, -1e30, 1e30]));
     cases.push(row("nearly certain", [0.0, -12.0, -13.0, -1e30]));

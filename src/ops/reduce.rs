@@ -76,7 +76,10 @@ impl Op for Reduce {
         expect_inputs(self.name(), inputs, &[DType::F32])?;
         let (shape, axes) = (&inputs[0].shape, &self.axes);
         if axes.end > shape.rank() || axes.start > axes.end || shape[axes.clone()].contains(&0) {
-            return Err(Error::shape(self.name(), format!("axes {axes:?} are not among those of {shape}, or are empty")));
+            return Err(Error::shape(
+                self.name(),
+                format!("axes {axes:?} are not among those of {shape}, or are empty"),
+            ));
         }
         Ok(vec![Type::float([&shape[..axes.start], &shape[axes.end..]].concat())])
     }

@@ -10,11 +10,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
-const MODULE: Module = Module {
-    stem: "slice",
-    source: include_str!("../../shaders/slice.wgsl"),
-    libs: &[LIB_GRID, LIB_STRIDED],
-};
+const MODULE: Module =
+    Module { stem: "slice", source: include_str!("../../shaders/slice.wgsl"), libs: &[LIB_GRID, LIB_STRIDED] };
 
 /// The elements `first`, `first + step`, ... before `end` along one axis
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +69,8 @@ impl Op for Slice {
         check_axes("slice", shape)?;
         let inside = |(cut, &extent): (&Cut, &usize)| cut.step > 0 && cut.first < cut.end && cut.end <= extent;
         if self.0.len() != shape.rank() || !self.0.iter().zip(shape.iter()).all(inside) {
-            let message = format!("{:?} is no part of {shape}: one cut an axis, inside it, of one element or more", self.0);
+            let message =
+                format!("{:?} is no part of {shape}: one cut an axis, inside it, of one element or more", self.0);
             return Err(Error::shape("slice", message));
         }
         Ok(vec![Type::float(self.walk(shape).extents)])
@@ -80,7 +78,8 @@ impl Op for Slice {
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         let before = self.0.iter().map(|cut| cut.first).collect();
-        let spread = Pad { before, step: self.0.iter().map(|cut| cut.step).collect(), shape: g.shape(x[0]).clone(), value: 0.0 };
+        let spread =
+            Pad { before, step: self.0.iter().map(|cut| cut.step).collect(), shape: g.shape(x[0]).clone(), value: 0.0 };
         Ok(vec![Some(g.apply(spread, &[only(dy)])?)])
     }
 

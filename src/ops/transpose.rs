@@ -9,11 +9,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
-const MODULE: Module = Module {
-    stem: "transpose",
-    source: include_str!("../../shaders/transpose.wgsl"),
-    libs: &[LIB_GRID, LIB_STRIDED],
-};
+const MODULE: Module =
+    Module { stem: "transpose", source: include_str!("../../shaders/transpose.wgsl"), libs: &[LIB_GRID, LIB_STRIDED] };
 
 /// y with the axes of x in the order given
 #[derive(Clone, Debug)]

@@ -129,9 +129,7 @@ impl Op for Unary {
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
         let n = io.outputs[0].shape.len();
-        vec![
-            Dispatch::over(MODULE, "unary", io, Params::new().u32("n", n), n).constant("OPERATION", *self as u32),
-        ]
+        vec![Dispatch::over(MODULE, "unary", io, Params::new().u32("n", n), n).constant("OPERATION", *self as u32)]
     }
 }
 

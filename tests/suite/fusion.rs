@@ -79,7 +79,10 @@ fn fused_and_unfused_agree() {
                 let pairs = a.iter().flatten().zip(wanted.iter().flatten());
                 pairs.map(|(a, b)| (a - b).abs() / largest).fold(0.0, f64::max)
             };
-            assert!(far(&plain) < 2e-6 && far(&found) < 2e-6, "{device} {function:?} {shape:?}: {}", far(&found));
+            // An exponential of exponentials loses as many ulps as its exponent is large.
+            let most = if function == Function::Exponential { 1e-4 } else { 2e-6 };
+            let both = [far(&plain), far(&found)];
+            assert!(both.iter().all(|&far| far < most), "{device} {function:?} {shape:?}: {both:?}");
         }
     }
 }
