@@ -14,8 +14,8 @@ fn log_one_plus(e: f32) -> f32 {
     return twice_atanh(e / (2.0 + e));
 }
 
-// log(x) as k log 2 + log m, x = 2^k m, m in [3/4, 3/2). Zeros, subnormals, infinities, NaN and what is below zero are
-// log's own.
+// log(x) as k log 2 + log m, x = 2^k m, m in [3/4, 3/2). Infinities, NaN, subnormals and what is below zero are log's
+// own; zero is not, since SwiftShader takes it for the smallest number and answers -88.
 fn logarithm(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
     // The exponent field steps at 3/4 where half of a binade is taken off first.
@@ -23,5 +23,6 @@ fn logarithm(x: f32) -> f32 {
     let m = bitcast<f32>(bits - (u32(k) << 23u));
     // log 2 in two parts: k times the first is exact.
     let near = f32(k) * 0.693359375 + (f32(k) * -2.1219444e-4 + twice_atanh((m - 1.0) / (m + 1.0)));
-    return select(log(x), near, bits >= 0x00800000u && bits < 0x7f800000u);
+    let rest = select(log(x), -1.0 / abs(x), x == 0.0);
+    return select(rest, near, bits >= 0x00800000u && bits < 0x7f800000u);
 }
