@@ -4,14 +4,13 @@ use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::slice::{Cut, Slice};
-use super::strided::{LIB_STRIDED, Walk, check_axes, strides_of};
+use super::strided::{Walk, check_axes, strides_of};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
-const MODULE: Module =
-    Module { stem: "pad", source: include_str!("../../shaders/pad.wgsl"), libs: &[LIB_GRID, LIB_STRIDED] };
+const MODULE: Module = Module { stem: "pad", source: include_str!("../../shaders/pad.wgsl"), libs: &[LIB_GRID] };
 
 /// y of the shape given, `value` but for the elements of x
 #[derive(Clone, Debug)]
@@ -78,13 +77,11 @@ impl Op for Pad {
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let (x, n) = (io.inputs[0].shape.len(), self.shape.len());
+        let n = self.shape.len();
         let fill = Dispatch::over(MODULE, "fill", io, Params::new().u32("n", n).f32("value", self.value), n);
         // The first kernel only writes: an output alone.
         let bindings = fill.bindings[1..].to_vec();
-        let walk = self.walk(&io.inputs[0].shape);
-        let params = walk.params(Params::new().u32("n", x).u32("first", walk.first));
-        vec![Dispatch { bindings, ..fill }, Dispatch::over(MODULE, "place", io, params, x)]
+        vec![Dispatch { bindings, ..fill }, self.walk(&io.inputs[0].shape).launch("place", io)]
     }
 
     fn flops(&self, _io: &Io) -> u64 {

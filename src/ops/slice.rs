@@ -2,16 +2,13 @@
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, Target};
 use super::pad::Pad;
-use super::strided::{LIB_STRIDED, Walk, check_axes, strides_of};
+use super::strided::{Walk, check_axes, strides_of};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
-
-const MODULE: Module =
-    Module { stem: "slice", source: include_str!("../../shaders/slice.wgsl"), libs: &[LIB_GRID, LIB_STRIDED] };
 
 /// The elements `first`, `first + step`, ... before `end` along one axis
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +81,7 @@ impl Op for Slice {
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let (walk, n) = (self.walk(&io.inputs[0].shape), io.outputs[0].shape.len());
-        let params = walk.params(Params::new().u32("n", n).u32("first", walk.first));
-        vec![Dispatch::over(MODULE, "slice", io, params, n)]
+        vec![self.walk(&io.inputs[0].shape).launch("take", io)]
     }
 
     fn flops(&self, _io: &Io) -> u64 {

@@ -1,14 +1,15 @@
-//! Walks over tensors by extents and strides: what transposing, slicing and padding share.
+//! Walks over tensors by extents and strides: what transposing, slicing and padding share, their kernels too.
 
-use super::dispatch::Params;
+use super::Io;
+use super::dispatch::{Dispatch, LIB_GRID, Module, Params};
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 
 /// The most axes that a walk has.
 pub const MOST_AXES: usize = 6;
 
-/// The shared functions, `shaders/lib/strided.wgsl`.
-pub(super) const LIB_STRIDED: &str = include_str!("../../shaders/lib/strided.wgsl");
+const MODULE: Module =
+    Module { stem: "strided", source: include_str!("../../shaders/strided.wgsl"), libs: &[LIB_GRID] };
 
 /// Which elements of a buffer make a tensor: element (i0, i1, ...) lies at first + i0 * strides[0] + ...
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,13 +52,15 @@ impl Walk {
         }
     }
 
-    /// Appends extents and strides for the kernels, axes of one element before the first.
-    pub fn params(&self, params: Params) -> Params {
+    /// The launch of an entry of `shaders/strided.wgsl` over the walk, axes of one element before its first.
+    pub fn launch(&self, entry: &'static str, io: &Io) -> Dispatch {
         const EXTENTS: [&str; MOST_AXES] = ["e0", "e1", "e2", "e3", "e4", "e5"];
         const STRIDES: [&str; MOST_AXES] = ["s0", "s1", "s2", "s3", "s4", "s5"];
-        let missing = MOST_AXES - self.extents.len();
+        let (missing, n) = (MOST_AXES - self.extents.len(), self.extents.iter().product());
         let padded = |values: &[usize], axis: usize, none| if axis < missing { none } else { values[axis - missing] };
-        let with_extents = (0..MOST_AXES).fold(params, |p, i| p.u32(EXTENTS[i], padded(&self.extents, i, 1)));
-        (0..MOST_AXES).fold(with_extents, |p, i| p.u32(STRIDES[i], padded(&self.strides, i, 0)))
+        let params = Params::new().u32("n", n).u32("first", self.first);
+        let params = (0..MOST_AXES).fold(params, |p, i| p.u32(EXTENTS[i], padded(&self.extents, i, 1)));
+        let params = (0..MOST_AXES).fold(params, |p, i| p.u32(STRIDES[i], padded(&self.strides, i, 0)));
+        Dispatch::over(MODULE, entry, io, params, n)
     }
 }

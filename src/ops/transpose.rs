@@ -2,15 +2,12 @@
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
-use super::strided::{LIB_STRIDED, Walk, check_axes, strides_of};
+use super::dispatch::{Dispatch, Target};
+use super::strided::{Walk, check_axes, strides_of};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
-
-const MODULE: Module =
-    Module { stem: "transpose", source: include_str!("../../shaders/transpose.wgsl"), libs: &[LIB_GRID, LIB_STRIDED] };
 
 /// y with the axes of x in the order given
 #[derive(Clone, Debug)]
@@ -61,9 +58,7 @@ impl Op for Transpose {
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let (walk, n) = (self.walk(&io.inputs[0].shape), io.outputs[0].shape.len());
-        let params = walk.params(Params::new().u32("n", n));
-        vec![Dispatch::over(MODULE, "transpose_axes", io, params, n)]
+        vec![self.walk(&io.inputs[0].shape).launch("take", io)]
     }
 
     fn flops(&self, _io: &Io) -> u64 {
