@@ -6,10 +6,12 @@ mod fetch;
 mod idx;
 mod named;
 mod remote;
+mod sets;
 
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;
 pub use idx::{parse_idx, read_idx, read_pair};
-pub use named::{LoadOptions, NamedSet, SETS, Split, mnist, mnist_from, mnist_with};
-pub use remote::{NpmPackage, Progress, RemoteFile};
+pub use named::{LoadOptions, NamedSet, Split};
+pub use remote::{Manager, Package, Progress, RemoteFile};
+pub use sets::{SETS, fashion_mnist, mnist, mnist_from, mnist_with};

