@@ -14,5 +14,6 @@ mod golden;
 mod ops;
 mod optimizers;
 mod shaders;
+mod tensor;
 mod tidy;
 mod training;

@@ -1,8 +1,43 @@
-//! The host tensor: a shape, an element type and the elements in row-major order.
+//! The host tensor: a shape, an element type and the elements in row-major order, with the small part of NumPy that
+//! preparing data and looking at results takes: arithmetic with broadcasting, [`Tensor::dot`], [`Tensor::reshape`],
+//! [`Tensor::slice`], sums and extremes. Whatever can fail returns an error, so there are methods and no operators.
+
+mod display;
+mod element;
+mod layout;
+mod reduce;
+mod slice;
 
 use std::fmt;
 
 use crate::error::{Error, Result};
+use element::Element;
+pub use reduce::Over;
+
+/// `$body` with `$T` the Rust type of the elements of a [`DType`].
+macro_rules! per_dtype {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::tensor::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::tensor::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            $crate::tensor::DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::tensor::DType::U8 => {
+                type $T = u8;
+                $body
+            }
+        }
+    };
+}
+use per_dtype;
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -174,12 +209,44 @@ macro_rules! from_vec {
 }
 from_vec!(f32 => F32, f64 => F64, u32 => U32, u8 => U8);
 
-/// A tensor in host memory.
+/// From a number, a row, rows, and rows of rows, as they are written.
+macro_rules! from_nested {
+    ($($t:ty),*) => {$(
+        impl From<$t> for Tensor {
+            fn from(value: $t) -> Self {
+                Self { shape: Shape::default(), values: vec![value].into() }
+            }
+        }
+
+        impl<const A: usize> From<[$t; A]> for Tensor {
+            fn from(values: [$t; A]) -> Self {
+                Self { shape: [A].into(), values: values.to_vec().into() }
+            }
+        }
+
+        impl<const A: usize, const B: usize> From<[[$t; B]; A]> for Tensor {
+            fn from(values: [[$t; B]; A]) -> Self {
+                Self { shape: [A, B].into(), values: values.concat().into() }
+            }
+        }
+
+        impl<const A: usize, const B: usize, const C: usize> From<[[[$t; C]; B]; A]> for Tensor {
+            fn from(values: [[[$t; C]; B]; A]) -> Self {
+                Self { shape: [A, B, C].into(), values: values.concat().concat().into() }
+            }
+        }
+    )*};
+}
+from_nested!(f32, f64, u32, u8);
+
+/// A tensor in host memory. It prints as NumPy prints arrays.
 ///
 /// ```
 /// use kiln::Tensor;
 /// let t = Tensor::new([2, 3], vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
 /// assert_eq!(t.shape().to_string(), "(2, 3)");
+/// assert_eq!(t, Tensor::from([[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]]));
+/// assert_eq!(t.to_string(), "[[1. 2. 3.]\n [4. 5. 6.]]");
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -205,6 +272,11 @@ impl Tensor {
     /// The extent along each axis.
     pub fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        self.shape.rank()
     }
 
     /// The elements' type.
