@@ -1,12 +1,14 @@
 //! The HTTPS mirrors.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use ureq::Agent;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
 
 use super::super::{Progress, RemoteFile, idx};
+use super::partial::Partial;
 use super::place::{self, Refused};
 use crate::error::Result;
 
@@ -23,7 +25,10 @@ pub(super) struct Mirrors<'a> {
 
 struct Miss {
     why: String,
+    /// Not worth trying for another file.
     dead: bool,
+    /// What came, and what was kept before it, is of no use.
+    spoilt: bool,
 }
 
 impl<'a> Mirrors<'a> {
@@ -68,30 +73,88 @@ impl<'a> Mirrors<'a> {
         folder: &Path,
         report: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Option<Miss>> {
-        let local = is_local(url);
-        if !local && !url.starts_with("https://") {
-            return Ok(Some(Miss { why: "not tried: a mirror must be https://".into(), dead: true }));
+        if !is_local(url) && !url.starts_with("https://") {
+            let why = "not tried: a mirror must be https://".into();
+            return Ok(Some(Miss { why, dead: true, spoilt: false }));
         }
-        let request = self.agent.get(url).config().https_only(!local);
+        // Deflate never makes a file much longer: a body beyond this is not the file's.
+        let limit = file.len + file.len / 100 + (1 << 16);
+        let mut partial = Partial::open(folder, file, url, limit);
+        loop {
+            let goes_on = partial.len() > 0;
+            let Some(mut miss) =
+                self.attempt(url, limit, &mut partial, &mut |body| place::install(body, file, folder, report))?
+            else {
+                return Ok(None);
+            };
+            if !miss.spoilt {
+                let kept = partial.settle();
+                if kept > 0 {
+                    miss.why = format!("{}; the first {kept} bytes are kept, to go on from", miss.why);
+                }
+                return Ok(Some(miss));
+            }
+            partial.discard();
+            // The file may have changed since it was cut, or the server be unable to go on: once more, whole.
+            if !goes_on {
+                return Ok(Some(miss));
+            }
+        }
+    }
+
+    /// Asks for what is missing of the body, and has the decompressed whole installed. `None` where it was.
+    fn attempt(
+        &self,
+        url: &str,
+        limit: u64,
+        partial: &mut Partial,
+        install: &mut dyn FnMut(&mut dyn Read) -> Result<(), Refused>,
+    ) -> Result<Option<Miss>> {
+        let local = is_local(url);
+        let mut request = self.agent.get(url);
+        if partial.len() > 0 {
+            request = request.header("Range", format!("bytes={}-", partial.len()));
+        }
+        let request = request.config().https_only(!local);
         let request = if local { request.proxy(None) } else { request };
         let response = match request.build().call() {
             Ok(response) => response,
             Err(e) => return Ok(Some(Miss::of(&e))),
         };
-        // Deflate never makes a file much longer: a body beyond this is not the file's.
-        let limit = file.len + file.len / 100 + (1 << 16);
+        let begins_at = beginning(&response);
         let body = response.into_body().into_with_config().limit(limit).reader();
+        let body = match begins_at {
+            Some(0) => partial.anew(body),
+            Some(at) if at == partial.len() => partial.continued(body),
+            _ => {
+                let why = "the server sends another part than it was asked for".into();
+                return Ok(Some(Miss { why, dead: false, spoilt: true }));
+            }
+        };
         let installed = match idx::gunzipped(body) {
-            Ok((mut bytes, _)) => place::install(&mut bytes, file, folder, report),
+            Ok((mut bytes, _)) => install(&mut bytes),
             Err(e) => Err(Refused::Read(e)),
         };
         match installed {
             Ok(()) => Ok(None),
-            Err(Refused::Read(e)) => Ok(Some(Miss::while_reading(e))),
-            Err(Refused::Content(why)) => Ok(Some(Miss { why, dead: false })),
+            Err(Refused::Read(e)) => {
+                let miss = Miss::while_reading(e);
+                Ok(Some(Miss { spoilt: miss.spoilt || partial.ended(), ..miss }))
+            }
+            Err(Refused::Content(why)) => Ok(Some(Miss { why, dead: false, spoilt: true })),
             Err(Refused::Write(e)) => Err(e),
         }
     }
+}
+
+/// The place in the file of the answer's first byte: a server may pass over the range that it was asked for. `None` where
+/// it does not say.
+fn beginning(response: &Response<Body>) -> Option<u64> {
+    if response.status() != StatusCode::PARTIAL_CONTENT {
+        return Some(0);
+    }
+    let range = response.headers().get("Content-Range")?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
 }
 
 impl Miss {
@@ -109,19 +172,20 @@ impl Miss {
             ureq::Error::Io(e) => e.to_string(),
             other => other.to_string(),
         };
-        Self { why, dead: !answered }
+        let spoilt = matches!(e, ureq::Error::StatusCode(416));
+        Self { why, dead: !answered, spoilt }
     }
 
     /// An I/O error here comes from the connection or from the gzip decoder.
     fn while_reading(e: io::Error) -> Self {
         match e.kind() {
-            io::ErrorKind::UnexpectedEof => Self { why: "the body ends early".into(), dead: false },
+            io::ErrorKind::UnexpectedEof => Self { why: "the body ends early".into(), dead: false, spoilt: false },
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-                Self { why: format!("damaged gzip: {e}"), dead: false }
+                Self { why: format!("damaged gzip: {e}"), dead: false, spoilt: true }
             }
             _ => match ureq::Error::from(e) {
                 ureq::Error::BodyExceedsLimit(limit) => {
-                    Self { why: format!("the body is longer than {limit} bytes"), dead: false }
+                    Self { why: format!("the body is longer than {limit} bytes"), dead: false, spoilt: true }
                 }
                 other => Self::of(&other),
             },

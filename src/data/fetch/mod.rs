@@ -2,6 +2,7 @@
 
 mod mirror;
 mod package;
+mod partial;
 mod place;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use mirror::Mirrors;
 pub(super) use place::fault;
 
 /// Fetches files into a folder. Every file is checked against its SHA-256 and appears in the folder whole or not at
-/// all, also where two processes fetch at once.
+/// all, also where two processes fetch at once. What came of a file whose download was cut is kept in the folder under a
+/// name of its own (`.kiln-part-...`), and the next fetch from that mirror goes on from there.
 ///
 /// ```no_run
 /// use kiln::data::{Fetcher, SETS};

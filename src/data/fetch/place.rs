@@ -10,11 +10,14 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Progress, RemoteFile, idx};
 use super::Failure;
+use super::partial::{self, PARTIAL};
 use crate::error::{Error, Result};
 
 const TEMPORARY: &str = ".kiln-fetch-";
 /// What a killed process left behind is older than this; what another one still writes is not.
 const STALE: Duration = Duration::from_secs(3600);
+/// Nobody comes back to a download that was cut so long ago.
+const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 const UNWRITABLE: &str = "write to this folder (KILN_DATA can name another one)";
 
 /// Makes the folder, and removes what earlier processes were killed over.
@@ -22,9 +25,11 @@ pub(super) fn prepare(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io(folder, "make this folder (KILN_DATA can name another one)"))?;
     // A folder that may be written but not listed serves all the same.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+        let name = entry.file_name();
+        let begins = |prefix: &str| name.to_string_lossy().starts_with(prefix);
+        let kept_for = [(TEMPORARY, STALE), (PARTIAL, FORGOTTEN)].into_iter().find(|(prefix, _)| begins(prefix));
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
-        if ours && age.is_some_and(|age| age > STALE) {
+        if kept_for.zip(age).is_some_and(|((_, limit), age)| age > limit) {
             let _ = remove(&entry.path());
         }
     }
@@ -129,6 +134,7 @@ pub(super) fn install(
         Ok(()) => {
             // The name is free again, and perhaps another process's by now: it must not be removed.
             temporary.path = PathBuf::new();
+            partial::discard_all(folder, file);
             Ok(())
         }
         // Windows refuses to replace a file that another process, which was faster, has open.
@@ -166,9 +172,18 @@ fn copy_checked(
     if written < file.len {
         return Err(Refused::Content(format!("holds {written} bytes, {} were expected", file.len)));
     }
-    let found: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = digits(sum);
     if !found.eq_ignore_ascii_case(file.sha256) {
         return Err(Refused::Content(format!("its SHA-256 is {found}, {} was expected", file.sha256)));
     }
     Ok(())
+}
+
+fn digits(sum: Sha256) -> String {
+    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of `bytes`, in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    digits(Sha256::new_with_prefix(bytes))
 }

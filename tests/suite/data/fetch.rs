@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -20,8 +21,13 @@ struct Server {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// A server on loopback that answers each path with the bytes that `answer` gives, then closes the connection.
 fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Server {
+    serve_ranges(move |path, _start| answer(path))
+}
+
+/// A server on loopback that answers each path, and where a range is asked for its start, with the bytes that `answer`
+/// gives, then closes the connection. It notes the path, with ` START` after it where a range is asked for.
+fn serve_ranges(answer: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -31,10 +37,11 @@ fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Server {
             let mut stream = stream.unwrap();
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
             let Some(request) = lines.next() else { continue };
-            lines.find(String::is_empty);
-            let path = request.split(' ').nth(1).unwrap_or_default().to_string();
-            let bytes = answer(&path);
-            log.lock().unwrap().push(path);
+            let headers: Vec<_> = lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
+            let range = headers.iter().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let bytes = answer(path, range.map(|start| start.parse().unwrap()));
+            log.lock().unwrap().push(range.map_or(path.into(), |start| format!("{path} {start}")));
             // A client that has had enough may hang up.
             let _ = stream.write_all(&bytes);
         }
@@ -96,7 +103,8 @@ fn each_bad_mirror_leads_to_the_next() {
         ["1. http://127.0.0.1:1/file.gz: ", "ends early", "20 bytes", "SHA-256 is", "answers 404", "more than"];
     says(&message, &reasons);
     says(&message, &["toy: ", "7. ", folder.path().join("file").to_str().unwrap()]);
-    assert_eq!(names(folder.path()), [""; 0], "something was left behind");
+    let left = names(folder.path());
+    assert!(matches!(&left[..], [only] if only.starts_with(".kiln-part-file-")), "of the cut one alone: {left:?}");
 
     let good = serve(move |_| ok(&zipped));
     fetch(folder.path(), &[&bad[..], &[&good.base]].concat()).unwrap();
@@ -106,6 +114,60 @@ fn each_bad_mirror_leads_to_the_next() {
     // What is there is not asked for again.
     fetch(folder.path(), &[&good.base]).unwrap();
     assert_eq!(*good.asked.lock().unwrap(), ["/file.gz"]);
+}
+
+/// Of a body, the bytes from `start` on, as an answer to a request for a range.
+fn partial(body: &[u8], start: usize) -> Vec<u8> {
+    let (rest, len) = (&body[start..], body.len());
+    let range = format!("206 Partial Content\r\nContent-Range: bytes {start}-{}/{len}", len - 1);
+    [head(&range, rest.len()), rest.to_vec()].concat()
+}
+
+/// Fetches from a server that cuts `body` after `half` bytes, then again from the same one, which then answers as `then`
+/// says. What was asked for.
+fn cut_then(body: Vec<u8>, half: usize, then: impl Fn(Option<usize>) -> Vec<u8> + Send + 'static) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    let first = AtomicBool::new(true);
+    let server = serve_ranges(move |_, start| match first.swap(false, Ordering::Relaxed) {
+        true => [head("200 OK", body.len()), body[..half].to_vec()].concat(),
+        false => then(start),
+    });
+    says(&text(fetch(folder.path(), &[&server.base])), &[&format!("the first {half} bytes are kept")]);
+    let left = names(folder.path());
+    assert!(matches!(&left[..], [only] if only.starts_with(".kiln-part-file-")), "{left:?}");
+    fetch(folder.path(), &[&server.base]).unwrap();
+    assert_eq!(names(folder.path()), ["file"]);
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), CONTENT);
+    server.asked.lock().unwrap().clone()
+}
+
+#[test]
+fn a_fetch_that_was_cut_goes_on() {
+    let zipped = gzip(CONTENT);
+    for (body, half) in [(CONTENT.to_vec(), 20), (zipped.clone(), zipped.len() / 2), (zipped.clone(), 1)] {
+        let rest = body.clone();
+        let asked = cut_then(body, half, move |start| partial(&rest, start.expect("a range")));
+        assert_eq!(asked, ["/file.gz".into(), format!("/file.gz {half}")]);
+    }
+}
+
+#[test]
+fn a_fetch_that_cannot_go_on_starts_again() {
+    let whole = || ok(&gzip(CONTENT));
+    let asked = cut_then(gzip(CONTENT), 20, move |_| whole());
+    assert_eq!(asked, ["/file.gz", "/file.gz 20"], "a server that knows no ranges");
+
+    let all = ["/file.gz", "/file.gz 20", "/file.gz"];
+    let refused = head("416 Range Not Satisfiable", 0);
+    assert_eq!(cut_then(gzip(CONTENT), 20, move |start| start.map_or_else(whole, |_| refused.clone())), all);
+    let other_part = move |start: Option<usize>| start.map_or_else(whole, |_| partial(&gzip(CONTENT), 21));
+    assert_eq!(cut_then(gzip(CONTENT), 20, other_part), all);
+    // The file changed between the two: the halves do not belong together.
+    let before = vec![b'x'; CONTENT.len()];
+    let changed = |start: Option<usize>| start.map_or_else(|| ok(CONTENT), |start| partial(CONTENT, start));
+    assert_eq!(cut_then(before, 20, changed), all, "caught by its checksum");
+    let rezipped = move |start: Option<usize>| start.map_or_else(whole, |_| partial(&[0xff; 90], 20));
+    assert_eq!(cut_then(gzip(CONTENT), 20, rezipped), all, "caught by gzip");
 }
 
 #[test]
