@@ -48,22 +48,8 @@ impl<T: Copy> Run<'_, T> {
 /// The shape that float operands have together.
 pub(super) fn output(op: &str, inputs: &[Type], operands: usize) -> Result<Vec<Type>> {
     expect_inputs(op, inputs, &[DType::F32; OPERANDS][..operands])?;
-    let rank = inputs.iter().map(|t| t.shape.rank()).max().unwrap_or(0);
-    let mut extents = vec![1; rank];
-    for shape in inputs.iter().map(|t| &t.shape) {
-        for (extent, &found) in extents.iter_mut().rev().zip(shape.iter().rev()).filter(|(_, found)| **found != 1) {
-            if *extent != 1 && *extent != found {
-                let shapes: Vec<String> = inputs.iter().map(|t| t.shape.to_string()).collect();
-                let message = format!(
-                    "the shapes {}, aligned at the last axis, differ in an axis that neither repeats: {extent}, {found}",
-                    shapes.join(" and ")
-                );
-                return Err(Error::shape(op, message));
-            }
-            *extent = found;
-        }
-    }
-    let output = Type::float(extents);
+    let shapes: Vec<&Shape> = inputs.iter().map(|t| &t.shape).collect();
+    let output = Type::float(Shape::broadcast(op, &shapes)?);
     let count = axes(&output.shape, inputs).len();
     if count > MOST_AXES {
         let message = format!("repeats axes of {} in {count} alternations, at most {MOST_AXES}", output.shape);

@@ -19,13 +19,18 @@ pub(super) trait Element: Copy + PartialOrd + Into<f64> {
         self.into().is_nan()
     }
 
-    /// Whether it goes before another in the search of a largest element: NaN is found first, as in NumPy.
-    fn beats(self, other: Self) -> bool {
+    /// Whether it is found before another in the search of a largest element: NaN comes first, as in NumPy.
+    fn above(self, other: Self) -> bool {
         !other.is_nan() && (self.is_nan() || self > other)
     }
 
+    /// The same for a smallest element.
+    fn below(self, other: Self) -> bool {
+        !other.is_nan() && (self.is_nan() || self < other)
+    }
+
     fn maximum(self, other: Self) -> Self {
-        if other.beats(self) { other } else { self }
+        if other.above(self) { other } else { self }
     }
 }
 
@@ -68,9 +73,8 @@ macro_rules! float {
             <$t as std::ops::Add>::add,
             <$t as std::ops::Sub>::sub,
             <$t as std::ops::Mul>::mul,
-            |a: &[$t], b: &[$t]| {
-                a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).fold(0.0, |sum: f64, x| sum + x) as $t
-            }
+            // From 0: the empty sum of std is -0.
+            |a: &[$t], b: &[$t]| a.iter().zip(b).fold(0.0, |sum, (&a, &b)| sum + f64::from(a) * f64::from(b)) as $t
         );
     };
 }
@@ -119,14 +123,16 @@ impl DType {
 }
 
 impl Shape {
-    /// The shape that two have together under NumPy's rule: aligned at the last axis, an extent of 1 is repeated.
-    fn broadcast(&self, other: &Self, op: &str) -> Result<Self> {
-        let mut extents = vec![1; self.rank().max(other.rank())];
-        for shape in [self, other] {
+    /// The shape that several have together under NumPy's rule: aligned at the last axis, an extent of 1 is repeated.
+    pub(crate) fn broadcast(op: &str, shapes: &[&Self]) -> Result<Self> {
+        let mut extents = vec![1; shapes.iter().map(|shape| shape.rank()).max().unwrap_or(0)];
+        for shape in shapes {
             for (extent, &found) in extents.iter_mut().rev().zip(shape.iter().rev()).filter(|(_, found)| **found != 1) {
                 if *extent != 1 && *extent != found {
+                    let shapes: Vec<String> = shapes.iter().map(|shape| shape.to_string()).collect();
                     let message = format!(
-                        "the shapes {self} and {other} do not broadcast: aligned at the last axis, {extent} meets {found}"
+                        "the shapes {}, aligned at the last axis, differ in an axis that neither repeats: {extent}, {found}",
+                        shapes.join(" and ")
                     );
                     return Err(Error::shape(op, message));
                 }
@@ -164,8 +170,21 @@ fn zip<T: Element>(a: &Tensor, b: &Tensor, shape: &Shape, f: impl Fn(T, T) -> T)
 }
 
 impl Tensor {
+    /// The elements in another type: to integers floats lose their fraction, and what is beyond the type becomes its
+    /// nearest end, NaN 0.
+    ///
+    /// ```
+    /// use kiln::{DType, Tensor};
+    /// assert_eq!(Tensor::from([2.75f32, -1.0, 300.0]).astype(DType::U8), Tensor::from([2u8, 0, 255]));
+    /// ```
+    #[must_use]
+    pub fn astype(&self, dtype: DType) -> Self {
+        let values = per_dtype!(dtype, T => T::into_values(T::from_values(&self.values)));
+        Self { shape: self.shape.clone(), values }
+    }
+
     fn pair(&self, other: &Self, op: &str, pair: Pair) -> Result<Self> {
-        let shape = self.shape.broadcast(&other.shape, op)?;
+        let shape = Shape::broadcast(op, &[&self.shape, &other.shape])?;
         let values =
             per_dtype!(self.dtype().promote(other.dtype()), T => zip::<T>(self, other, &shape, pair.of::<T>()));
         Ok(Self { shape, values })
@@ -224,7 +243,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shape`] where the shapes do not broadcast.
     pub fn div(&self, other: &Self) -> Result<Self> {
-        let shape = self.shape.broadcast(&other.shape, "Tensor::div")?;
+        let shape = Shape::broadcast("Tensor::div", &[&self.shape, &other.shape])?;
         let values = match self.dtype().promote(other.dtype()) {
             DType::F32 => zip::<f32>(self, other, &shape, |a, b| a / b),
             _ => zip::<f64>(self, other, &shape, |a, b| a / b),

@@ -101,7 +101,7 @@ impl Rows {
     }
 
     fn extreme(&self, largest: bool) -> Vec<usize> {
-        per_dtype!(self.tensor.dtype(), T => self.best::<T>(if largest { T::beats } else { |a, b| !b.is_nan() && (a.is_nan() || a < b) }))
+        per_dtype!(self.tensor.dtype(), T => self.best(if largest { T::above } else { T::below }))
     }
 
     fn take<T: Element>(&self, places: &[usize]) -> Values {
@@ -123,7 +123,7 @@ impl Tensor {
             return self.floats(rows.shape, sums);
         }
         if let Some(sum) = sums.iter().find(|&&sum| sum > f64::from(u32::MAX)) {
-            let message = format!("{sum} is more than the {} that u32 holds; sum as f64 instead", u32::MAX);
+            let message = format!("{sum} is more than the {} that u32 holds: sum astype(DType::F64) instead", u32::MAX);
             return Err(Error::argument(OP, message));
         }
         Self::new(rows.shape, sums.iter().map(|&sum| sum as u32).collect::<Vec<_>>())
