@@ -1,15 +1,29 @@
 //! Metrics by Keras' names.
 
-use crate::error::Result;
+use super::Loss;
+use super::loss::as_predicted;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::accuracy::SparseCategoricalAccuracy;
+use crate::ops::argreduce::ArgReduce;
+use crate::ops::binary::Binary;
+use crate::ops::sum::Sum;
+use crate::tensor::DType;
 
 /// What is measured beside the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Metric {
-    /// The share of samples whose largest score stands at their label.
+    /// The share of samples that are right, which depends on the targets as it does for Keras' `"accuracy"`. Of integer
+    /// labels, and of one-hot targets: the largest score stands at the class. Of targets of one value: the prediction is
+    /// above 0.5 where the target is 1; of logits too, so end the model with a sigmoid to mean a probability by it.
     Accuracy,
+    /// The mean of |p - t|.
+    MeanAbsoluteError,
+    /// The mean of (p - t)^2.
+    MeanSquaredError,
+    /// The root of the mean of (p - t)^2 over the whole epoch.
+    RootMeanSquaredError,
 }
 
 impl Metric {
@@ -17,17 +31,46 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
+            Self::MeanAbsoluteError => "mean_absolute_error",
+            Self::MeanSquaredError => "mean_squared_error",
+            Self::RootMeanSquaredError => "root_mean_squared_error",
         }
     }
 
-    /// The metric of each sample (batch,), given predictions and targets.
-    pub(crate) fn apply(self, graph: &mut Graph, predicted: Id, labels: Id) -> Result<Id> {
-        match self {
-            Self::Accuracy => {
-                // Softmax keeps the order of scores: without it one pass less.
-                let scores = super::loss::logits_of(graph, predicted).unwrap_or(predicted);
-                graph.apply(SparseCategoricalAccuracy, &[scores, labels])
-            }
+    /// What the device sums up of each sample (batch,), given predictions and targets.
+    pub(crate) fn apply(self, graph: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
+        let loss = match self {
+            Self::Accuracy => return accuracy(graph, predicted, targets),
+            Self::MeanAbsoluteError => Loss::MeanAbsoluteError,
+            Self::MeanSquaredError | Self::RootMeanSquaredError => Loss::MeanSquaredError,
+        };
+        if graph.ty(targets).dtype == DType::U32 {
+            return Err(Error::shape(self.name(), "compares values, the targets are labels; measure accuracy instead"));
         }
+        loss.append(graph, predicted, targets)
     }
+
+    /// The metric, from the mean over all samples of what [`Metric::apply`] gives.
+    pub(crate) fn of_mean(self, mean: f64) -> f64 {
+        if self == Self::RootMeanSquaredError { mean.sqrt() } else { mean }
+    }
+}
+
+fn accuracy(graph: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
+    let last = graph.shape(predicted).rank() - 1;
+    if graph.ty(targets).dtype == DType::F32 && graph.shape(predicted)[last] == 1 {
+        let t = as_predicted(graph, predicted, targets)?;
+        let half = graph.fill(0.5, []);
+        let said = graph.apply(Binary::Greater, &[predicted, half])?;
+        let right = graph.apply(Binary::Equal, &[said, t])?;
+        let terms = graph.shape(right)[1..].iter().product::<usize>();
+        return graph.apply(Sum::scaled(1..last + 1, 1.0 / terms as f64), &[right]);
+    }
+    // Softmax keeps the order of scores: without it one pass less.
+    let scores = super::loss::logits_of(graph, predicted).unwrap_or(predicted);
+    let labels = match graph.ty(targets).dtype {
+        DType::F32 => graph.apply(ArgReduce { min: false, axis: last }, &[targets])?,
+        _ => targets,
+    };
+    graph.apply(SparseCategoricalAccuracy, &[scores, labels])
 }

@@ -181,7 +181,7 @@ impl Sequential {
     /// Sets how to train: again, to change it; weights stay, the optimizer starts anew.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a setting of the optimizer is out of its range.
+    /// [`Error::Argument`] where a setting of the optimizer or the loss is out of its range.
     pub fn compile(
         &mut self,
         optimizer: impl Optimizer + 'static,
@@ -189,6 +189,7 @@ impl Sequential {
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<()> {
         optimizer::check(&optimizer)?;
+        loss.check()?;
         let metrics = metrics.into_iter().collect();
         self.compiled = Some(Compiled { optimizer: Box::new(optimizer), loss, metrics });
         self.iteration = 0;
@@ -333,26 +334,24 @@ impl Sequential {
     pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
         let built = self.built()?;
         let model = model(&self.layers, self.compiled.as_ref());
-        if model.loss.is_none() {
-            return Err(self.not_compiled());
-        }
+        let loss = model.loss.ok_or_else(|| self.not_compiled())?;
         let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
-        let source = Source { column: 0, x, y: Type::u32([rows]), scale: (1.0f64 / 255.0).to_bits() };
+        let output = built.outputs.last().map_or(&[][..], |shape| &shape[1..]);
+        let y = loss.targets(rows, output);
+        let source = Source { column: 0, x, y, scale: (1.0f64 / 255.0).to_bits() };
         let key = Key { mode: Mode::Train, source, batch, rows, steps: rows.div_ceil(batch.max(1)) };
         make_plan(&model, &mut built.parameters.clone(), &key)
     }
 
     /// That the model is compiled and takes these samples and targets.
     fn check_data(&mut self, data: &Dataset) -> Result<()> {
-        if self.compiled.is_none() {
-            return Err(self.not_compiled());
-        }
+        let loss = self.compiled.as_ref().ok_or_else(|| self.not_compiled())?.loss;
         if data.is_empty() {
             return Err(self.error("the data set has no samples"));
         }
         self.build(data.sample_shape())?;
-        let classes = self.built()?.outputs.last().and_then(|shape| shape.last().copied()).unwrap_or(1);
-        data.check_labels(classes)
+        let output = self.built()?.outputs.last().map_or(&[][..], |shape| &shape[1..]);
+        loss.check_targets(data, output)
     }
 
     fn not_compiled(&self) -> Error {

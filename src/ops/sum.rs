@@ -30,12 +30,17 @@ pub(super) fn around(shape: &Shape, axes: &Range<usize>) -> [usize; 3] {
 impl Sum {
     /// The sum over neighbouring axes, which the output no longer has.
     pub fn new(axes: Range<usize>) -> Self {
-        Self { axes, scale: 1.0 }
+        Self::scaled(axes, 1.0)
+    }
+
+    /// [`Sum::new`] times a constant.
+    pub fn scaled(axes: Range<usize>, scale: f64) -> Self {
+        Self { axes, scale }
     }
 
     /// The mean over all of `shape`.
     pub fn mean(shape: &Shape) -> Self {
-        Self { axes: 0..shape.rank(), scale: 1.0 / shape.len() as f64 }
+        Self::scaled(0..shape.rank(), 1.0 / shape.len() as f64)
     }
 }
 
@@ -101,7 +106,7 @@ pub(super) fn cases() -> Vec<Case> {
     .flat_map(|(label, shape, axes)| {
         let terms = shape[axes.clone()].iter().product();
         let x = random(shape, 50);
-        let mean = Sum { axes: axes.clone(), scale: 1.0 / terms as f64 };
+        let mean = Sum::scaled(axes.clone(), 1.0 / terms as f64);
         [
             Case::new(label, Sum::new(axes), vec![x.clone()]).wrt(&[0]).sums(terms),
             Case::new(format!("mean, {label}"), mean, vec![x]).wrt(&[0]).sums(terms),

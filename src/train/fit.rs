@@ -8,6 +8,7 @@ use super::trace::{Key, Mode, Model, Source};
 use super::{History, Logs};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::nn::Metric;
 use crate::plan::BufferId;
 use crate::random::shuffled;
 use crate::tensor::Tensor;
@@ -150,22 +151,26 @@ async fn run(session: &mut Session, plans: &[(usize, usize)], log: usize, progre
     Ok(session.executor().read(BufferId::Log, 0..log).await?.to_f64())
 }
 
+/// A column of the log: its name, and the metric where it is not the loss.
+type Column = (String, Option<Metric>);
+
 /// What a run's log means.
 struct Watch<'a> {
     bar: &'a Progress,
-    names: Vec<String>,
+    columns: Vec<Column>,
     batch: usize,
     rows: usize,
 }
 
 impl Watch<'_> {
-    /// The means over the samples of the first `steps` steps.
+    /// Loss and metrics over the samples of the first `steps` steps.
     fn means(&self, log: &[f64], steps: usize) -> Logs {
-        let (width, mut logs) = (self.names.len(), Logs::default());
+        let (width, mut logs) = (self.columns.len(), Logs::default());
         let samples = (steps * self.batch).min(self.rows);
-        for (column, name) in self.names.iter().enumerate() {
+        for (column, (name, metric)) in self.columns.iter().enumerate() {
             let total: f64 = log.chunks(width).take(steps).map(|row| row[column]).sum();
-            logs.push(name, total / samples.max(1) as f64);
+            let mean = total / samples.max(1) as f64;
+            logs.push(name, metric.map_or(mean, |metric| metric.of_mean(mean)));
         }
         logs
     }
@@ -173,7 +178,7 @@ impl Watch<'_> {
     /// The mean loss of each batch.
     fn batch_losses<'b>(&'b self, log: &'b [f64]) -> impl Iterator<Item = f64> + 'b {
         let samples = |step: usize| self.batch.min(self.rows - step * self.batch);
-        log.chunks(self.names.len()).enumerate().map(move |(step, row)| row[0] / samples(step) as f64)
+        log.chunks(self.columns.len()).enumerate().map(move |(step, row)| row[0] / samples(step) as f64)
     }
 }
 
@@ -203,8 +208,8 @@ pub(crate) async fn fit(
         session.start(order, iteration)?;
         session.write_schedule(optimizer, iteration, steps)?;
         let bar = Progress::new(options.verbose, epoch, options.epochs, steps);
-        let watch = Watch { bar: &bar, names: names(model, ""), batch: rows.batch, rows: count };
-        let log = run(session, &plans, steps * watch.names.len(), &watch).await?;
+        let watch = Watch { bar: &bar, columns: columns(model, ""), batch: rows.batch, rows: count };
+        let log = run(session, &plans, steps * watch.columns.len(), &watch).await?;
         let losses: Vec<f64> = watch.batch_losses(&log).collect();
         if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
             return Err(Error::NotFinite { epoch, step: step + 1, value: losses[step] });
@@ -248,10 +253,10 @@ fn split(data: &Dataset, options: &Fit<'_>) -> Result<(usize, usize)> {
     Ok((count, data.len() - count))
 }
 
-/// `loss` and the metrics' names.
-fn names(model: &Model<'_>, prefix: &str) -> Vec<String> {
-    let metrics = model.metrics.iter().map(|m| m.name());
-    std::iter::once("loss").chain(metrics).map(|name| format!("{prefix}{name}")).collect()
+/// `loss`, then the metrics.
+fn columns(model: &Model<'_>, prefix: &str) -> Vec<Column> {
+    let metrics = model.metrics.iter().map(|m| (m.name(), Some(*m)));
+    std::iter::once(("loss", None)).chain(metrics).map(|(name, m)| (format!("{prefix}{name}"), m)).collect()
 }
 
 fn evaluation_rows(source: Source, count: usize) -> Rows {
@@ -263,8 +268,8 @@ async fn measure(session: &mut Session, model: &Model<'_>, rows: &Rows, first: u
     let plans = rows.plans(session, model, Mode::Evaluate)?;
     session.start((first..first + rows.count as u32).collect(), 0)?;
     let bar = Progress::new(0, 1, 1, rows.steps());
-    let watch = Watch { bar: &bar, names: names(model, prefix), batch: rows.batch, rows: rows.count };
-    let log = run(session, &plans, rows.steps() * watch.names.len(), &watch).await?;
+    let watch = Watch { bar: &bar, columns: columns(model, prefix), batch: rows.batch, rows: rows.count };
+    let log = run(session, &plans, rows.steps() * watch.columns.len(), &watch).await?;
     Ok(watch.means(&log, rows.steps()))
 }
 

@@ -106,7 +106,7 @@ fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, valu
     let [predicted, targets, clock] = values;
     g.set_layer("loss");
     let loss = model.loss.expect("checked before tracing");
-    let losses = loss.apply(g, predicted, targets)?;
+    let losses = loss.append(g, predicted, targets)?;
     g.set_layer("metrics");
     let mut columns = vec![losses];
     for metric in model.metrics {

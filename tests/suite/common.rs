@@ -38,3 +38,42 @@ pub fn distance(found: &[f64], wanted: &[f64], start: &[f64]) -> f64 {
     let moved = norm(wanted.iter().zip(start).map(|(w, s)| w - s));
     norm(found.iter().zip(wanted).map(|(f, w)| f - w)) / moved
 }
+
+const PARITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/keras-parity.md");
+
+/// Under `KILN_WRITE_DOCS=1`, writes one section of the parity document anew and leaves the others as they are.
+#[cfg(feature = "gpu")]
+pub fn write_parity(heading: &str, text: impl FnOnce() -> String) {
+    // Tests run at once, and each rewrites the whole file.
+    static FILE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    if std::env::var_os("KILN_WRITE_DOCS").is_none() {
+        return;
+    }
+    let section = format!("{heading}\n\n{}", text());
+    let _file = FILE.lock().unwrap();
+    let old = std::fs::read_to_string(PARITY).unwrap_or_default();
+    let others = old.split("\n## ").skip(1).filter(|s| s.lines().next() != Some(heading));
+    let mut sections: Vec<String> = others.map(|s| s.trim_end().to_string() + "\n").chain([section]).collect();
+    sections.sort();
+    let head = format!(
+        "# How far Kiln is from Keras\n\nWritten by `KILN_WRITE_DOCS=1 cargo test --all-features the_table`; do not edit. \
+         The adapter was {}.\n",
+        adapter()
+    );
+    let sections = sections.iter().map(|s| format!("\n## {s}")).collect::<String>();
+    std::fs::write(PARITY, head + &sections).expect(PARITY);
+}
+
+/// That the parity document has a row for each name.
+pub fn assert_parity_lists(names: &[&str]) {
+    // A packaged crate has no docs.
+    let Ok(docs) = std::fs::read_to_string(PARITY) else { return };
+    let missing: Vec<_> = names.iter().filter(|name| !docs.contains(&format!("| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "{PARITY} lacks {missing:?}; write it anew with KILN_WRITE_DOCS=1");
+}
+
+/// An error as the tables of the parity document have it.
+#[cfg(feature = "gpu")]
+pub fn shown(error: f64) -> String {
+    if error == 0.0 { "0".to_string() } else { format!("{error:.1e}") }
+}

@@ -11,6 +11,7 @@ mod common;
 mod data;
 mod fusion;
 mod golden;
+mod losses;
 mod ops;
 mod optimizers;
 mod shaders;

@@ -19,7 +19,6 @@ use crate::common::{distance, fixture, numbers};
 const KEPT_STEPS: [&str; 4] = ["1", "2", "5", "20"];
 /// Apart, because the last four parameters are 2^-12 of the others in size and would drown in their norm.
 const HALVES: [(&str, std::ops::Range<usize>); 2] = [("0_to_11", 0..12), ("12_to_15", 12..16)];
-const DOCS: &str = "docs/keras-parity.md";
 
 /// Numbers that the fixture keeps in the shortest decimals that give their f32 back.
 fn exact(value: &Value) -> Vec<f64> {
@@ -168,30 +167,17 @@ fn the_table_names_every_optimizer() {
     let names: Vec<&str> = entries.iter().map(|e| e["name"].as_str().unwrap()).collect();
     let missing: Vec<_> = NAMES.iter().filter(|name| !names.contains(name)).collect();
     assert!(missing.is_empty(), "tests/fixtures/keras-optimizers.json lacks {missing:?}");
-    let path = format!("{}/{DOCS}", env!("CARGO_MANIFEST_DIR"));
     #[cfg(feature = "gpu")]
-    if std::env::var_os("KILN_WRITE_DOCS").is_some() {
-        std::fs::write(&path, table(entries)).expect(&path);
-    }
-    // A packaged crate has no docs.
-    let Ok(docs) = std::fs::read_to_string(&path) else { return };
-    let missing: Vec<_> = names.iter().filter(|name| !docs.contains(&format!("| `{name}` |"))).collect();
-    assert!(missing.is_empty(), "{DOCS} lacks {missing:?}; write it anew with KILN_WRITE_DOCS=1");
+    crate::common::write_parity("Optimizers", || table(entries));
+    crate::common::assert_parity_lists(&names);
 }
 
 #[cfg(feature = "gpu")]
 fn table(entries: &[Value]) -> String {
-    let adapter = crate::common::adapter();
-    let columns = [(Device::cpu(), "f32"), (adapter.clone(), "f32"), (Device::reference(), "f64")];
+    let columns = [(Device::cpu(), "f32"), (crate::common::adapter(), "f32"), (Device::reference(), "f64")];
     let columns = columns.map(|(device, kind)| all(&device, kind));
-    let mut text = format!(
+    let mut text = String::from(
         "\
-# How far Kiln is from Keras
-
-Written by `KILN_WRITE_DOCS=1 cargo test --all-features optimizers`; do not edit. The adapter was {adapter}.
-
-## Optimizers
-
 20 steps from the same 16 parameters over the same gradients. An error is |w - w_keras| / |w_keras - w_0|, the worst of
 steps 1, 2, 5 and 20; four of the parameters and their gradients are 2^-12 of the others in size and have a norm of their
 own. In f32 the judge is Keras 3.15.1 on JAX, in f64 a replay of its update in NumPy (`scripts/golden-optimizers`).
@@ -200,15 +186,14 @@ optimizer of the crate must be within ten times of that column, within 2e-5 and,
 
 | optimizer | settings | f32 CPU | adapter | f64 reference | Keras' own drift |
 |---|---|---|---|---|---|
-"
+",
     );
     for (i, entry) in entries.iter().enumerate() {
         let drift = HALVES.iter().flat_map(|(half, _)| {
             KEPT_STEPS.map(|step| entry["drift"]["keras_f32_from_f64"][half][step].as_f64().unwrap())
         });
         let [cpu, gpu, reference] = [0, 1, 2].map(|c: usize| columns[c][i]);
-        let shown = |error: f64| if error == 0.0 { "0".to_string() } else { format!("{error:.1e}") };
-        let (cpu, gpu, reference) = (shown(cpu), shown(gpu), shown(reference));
+        let [cpu, gpu, reference] = [cpu, gpu, reference].map(crate::common::shown);
         let (name, settings) = (entry["name"].as_str().unwrap(), settings(&entry["config"]));
         let drift = drift.fold(0.0, f64::max);
         writeln!(text, "| `{name}` | {settings} | {cpu} | {gpu} | {reference} | {drift:.1e} |").unwrap();
