@@ -58,7 +58,7 @@ impl Rule for Adadelta {
 
     fn run<T: Real>(&self, [lr, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let (rho, rest, epsilon) = (T::of(self.rho), T::of(1.0 - self.rho), T::of(self.epsilon));
-        arenas.each(|g, [w, a, d]| {
+        arenas.each(move |g, [w, a, d]| {
             let a = (rho * a + rest * (g * g)).flushed();
             let delta = (d + epsilon).sqrt() * g / (a + epsilon).sqrt();
             [w - lr * delta, a, (rho * d + rest * (delta * delta)).flushed()]

@@ -68,7 +68,7 @@ impl Rule for Adagrad {
 
     fn run<T: Real>(&self, [lr, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let epsilon = T::of(self.epsilon);
-        arenas.each(|g, [w, a]| {
+        arenas.each(move |g, [w, a]| {
             let a = (a + g * g).flushed();
             [w - lr * g / (a + epsilon).sqrt(), a]
         });

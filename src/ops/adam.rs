@@ -88,15 +88,15 @@ impl Rule for Adam {
     fn run<T: Real>(&self, [alpha, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let (rest_1, rest_2) = (T::of(1.0 - self.beta_1), T::of(1.0 - self.beta_2));
         let epsilon = T::of(self.epsilon);
-        let moved = |g: T, m: T, v: T| ((m + rest_1 * (g - m)).flushed(), (v + rest_2 * (g * g - v)).flushed());
+        let moved = move |g: T, m: T, v: T| ((m + rest_1 * (g - m)).flushed(), (v + rest_2 * (g * g - v)).flushed());
         if self.amsgrad {
-            return arenas.each(|g, [w, m, v, largest]| {
+            return arenas.each(move |g, [w, m, v, largest]| {
                 let (m, v) = moved(g, m, v);
                 let largest = largest.max(v);
                 [w - alpha * m / (largest.sqrt() + epsilon), m, v, largest]
             });
         }
-        arenas.each(|g, [w, m, v]| {
+        arenas.each(move |g, [w, m, v]| {
             let (m, v) = moved(g, m, v);
             [w - alpha * m / (v.sqrt() + epsilon), m, v]
         });

@@ -65,7 +65,7 @@ impl Rule for Adamax {
 
     fn run<T: Real>(&self, [alpha, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let (rest_1, beta_2, epsilon) = (T::of(1.0 - self.beta_1), T::of(self.beta_2), T::of(self.epsilon));
-        arenas.each(|g, [w, m, u]| {
+        arenas.each(move |g, [w, m, u]| {
             let (m, u) = ((m + rest_1 * (g - m)).flushed(), (beta_2 * u).max(g.abs()).flushed());
             [w - alpha * m / (u + epsilon), m, u]
         });

@@ -193,8 +193,10 @@ pub fn map_pairs<T: Real>(a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T) -> T +
 pub fn for_each_update<T: Real, const N: usize>(
     g: &[T],
     state: [&mut [T]; N],
-    update: impl Fn(T, [T; N]) -> [T; N] + Sync,
-) {
+    update: impl Fn(T, [T; N]) -> [T; N] + Copy + Send + Sync,
+) where
+    Arity: ArityLoop<T, N>,
+{
     let piece = g.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_FROM);
     let mut rest = state;
     rayon::scope(|scope| {
@@ -204,20 +206,60 @@ pub fn for_each_update<T: Real, const N: usize>(
                 let (first, tail) = std::mem::take(rest).split_at_mut(g.len());
                 (*head, *rest) = (first, tail);
             }
-            let update = &update;
-            scope.spawn(move |_| vectorised(|| update_piece(g, heads, update)));
+            scope.spawn(move |_| pulp::Arch::new().dispatch(Update { g, state: heads, update }));
         }
     });
 }
 
-#[inline(always)]
-fn update_piece<T: Real, const N: usize>(g: &[T], state: [&mut [T]; N], update: impl Fn(T, [T; N]) -> [T; N]) {
-    // Of one length for the compiler to see: no bounds are checked in the loop.
-    let state = state.map(|s| &mut s[..g.len()]);
-    for (i, &g) in g.iter().enumerate() {
-        let new = update(g, std::array::from_fn(|k| state[k][i]));
-        for k in 0..N {
-            state[k][i] = new[k];
-        }
+/// An optimizer's loop over a piece of the arenas. A type and no closure, because only a method can be told to become
+/// part of the function that is compiled for wide vectors. The update is copied, numbers and all: what is reached through
+/// a reference could change with every number written, and would be read anew each time.
+struct Update<'a, T, F, const N: usize> {
+    g: &'a [T],
+    state: [&'a mut [T]; N],
+    update: F,
+}
+
+impl<T: Real, F: Fn(T, [T; N]) -> [T; N] + Copy, const N: usize> pulp::WithSimd for Update<'_, T, F, N>
+where
+    Arity: ArityLoop<T, N>,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        Arity::each(self.g, self.state, self.update);
     }
 }
+
+/// The number of arenas that an optimizer changes.
+#[derive(Debug)]
+pub struct Arity;
+
+/// An optimizer's loop for N arenas. Each number has one of its own: of slices in an array the compiler reads the
+/// addresses anew for every element, and makes no vectors of the loop.
+pub trait ArityLoop<T, const N: usize> {
+    /// Calls `update` for each element and keeps what it returns.
+    fn each(g: &[T], state: [&mut [T]; N], update: impl Fn(T, [T; N]) -> [T; N] + Copy);
+}
+
+macro_rules! arity {
+    ($n:literal: $($s:ident),+) => {
+        impl<T: Real> ArityLoop<T, $n> for Arity {
+            #[inline(always)]
+            fn each(g: &[T], state: [&mut [T]; $n], update: impl Fn(T, [T; $n]) -> [T; $n] + Copy) {
+                let [$($s),+] = state;
+                // Of one length for the compiler to see: no bounds are checked in the loop.
+                let n = g.len();
+                $(let $s = &mut $s[..n];)+
+                for i in 0..n {
+                    [$($s[i]),+] = update(g[i], [$($s[i]),+]);
+                }
+            }
+        }
+    };
+}
+arity!(1: a);
+arity!(2: a, b);
+arity!(3: a, b, c);
+arity!(4: a, b, c, d);

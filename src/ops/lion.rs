@@ -62,7 +62,7 @@ impl Rule for Lion {
     fn run<T: Real>(&self, [lr, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let (beta_1, rest_1) = (T::of(self.beta_1), T::of(1.0 - self.beta_1));
         let (beta_2, rest_2) = (T::of(self.beta_2), T::of(1.0 - self.beta_2));
-        arenas.each(|g, [w, m]| {
+        arenas.each(move |g, [w, m]| {
             let direction = beta_1 * m + rest_1 * g;
             // Rust's signum of 0 is 1.
             let sign = if direction == T::zero() { T::zero() } else { direction.signum() };

@@ -124,21 +124,31 @@ impl MatMul {
                 let bias = args.real(2);
                 for_each_row(y, n, |_, y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y += b));
             }
-            Epilogue::Activate { bias: true, activation } => {
-                let bias = args.real(2);
-                for_each_row(y, n, |_, y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y = activation.of(*y + b)));
+            // Relu, which most products end with, is named apart: known to the compiler it is one instruction of a
+            // vector, while a choice of function made for each element is made alone.
+            Epilogue::Activate { bias, activation: Function::Relu } => {
+                activate(y, n, bias.then(|| args.real(2)), |x| Function::Relu.of(x));
             }
-            Epilogue::Activate { bias: false, activation } => {
-                for_each_row(y, n, |_, y| y.iter_mut().for_each(|y| *y = activation.of(*y)));
+            Epilogue::Activate { bias, activation } => {
+                activate(y, n, bias.then(|| args.real(2)), |x| activation.of(x));
             }
-            Epilogue::ActivateGrad(activation) => {
-                let h = args.real(2);
-                for_each_row(y, n, |row, y| {
-                    y.iter_mut().zip(&h[row * n..]).for_each(|(y, &h)| *y *= activation.gradient(h));
-                });
-            }
+            Epilogue::ActivateGrad(Function::Relu) => weigh(y, n, args.real(2), |h| Function::Relu.gradient(h)),
+            Epilogue::ActivateGrad(activation) => weigh(y, n, args.real(2), |h| activation.gradient(h)),
         }
     }
+}
+
+/// y = f(y + bias), row by row
+fn activate<T: Real>(y: &mut [T], n: usize, bias: Option<&[T]>, f: impl Fn(T) -> T + Sync) {
+    match bias {
+        Some(bias) => for_each_row(y, n, |_, y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y = f(*y + b))),
+        None => for_each_row(y, n, |_, y| y.iter_mut().for_each(|y| *y = f(*y))),
+    }
+}
+
+/// y = y * f(h), row by row
+fn weigh<T: Real>(y: &mut [T], n: usize, h: &[T], f: impl Fn(T) -> T + Sync) {
+    for_each_row(y, n, |row, y| y.iter_mut().zip(&h[row * n..]).for_each(|(y, &h)| *y *= f(h)));
 }
 
 impl Op for MatMul {

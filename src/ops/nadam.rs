@@ -97,7 +97,7 @@ impl Rule for Nadam {
     fn run<T: Real>(&self, [of_mean, of_gradient, of_square, _]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let (rest_1, rest_2) = (T::of(1.0 - self.beta_1), T::of(1.0 - self.beta_2));
         let epsilon = T::of(self.epsilon);
-        arenas.each(|g, [w, m, v]| {
+        arenas.each(move |g, [w, m, v]| {
             let (m, v) = ((m + rest_1 * (g - m)).flushed(), (v + rest_2 * (g * g - v)).flushed());
             [w - (of_mean * m + of_gradient * g) / ((of_square * v).sqrt() + epsilon), m, v]
         });

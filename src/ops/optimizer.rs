@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::case::{clock, random};
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_update};
+use super::cpu::{Arity, ArityLoop, CpuArgs, CpuOp, Real, for_each_update};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs};
 use crate::error::{Error, Result};
@@ -135,9 +135,12 @@ pub struct Arenas<'a, T>(CpuArgs<'a, T>);
 
 impl<T: Real> Arenas<'_, T> {
     /// Replaces each parameter w, decayed already, and its moments by what `update(g, [w, moments...])` returns.
-    pub fn each<const N: usize>(mut self, update: impl Fn(T, [T; N]) -> [T; N] + Sync) {
+    pub fn each<const N: usize>(mut self, update: impl Fn(T, [T; N]) -> [T; N] + Copy + Send + Sync)
+    where
+        Arity: ArityLoop<T, N>,
+    {
         let (g, decay) = (self.0.real(0), row(&self.0)[SCALARS - 1]);
-        for_each_update(g, self.0.out(), |g, mut state| {
+        for_each_update(g, self.0.out(), move |g, mut state| {
             state[0] -= decay * state[0];
             update(g, state)
         });

@@ -81,26 +81,26 @@ impl Rule for RmsProp {
     fn run<T: Real>(&self, [lr, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let (rho, rest, epsilon) = (T::of(self.rho), T::of(1.0 - self.rho), T::of(self.epsilon));
         let momentum = T::of(self.momentum);
-        let square = |g: T, v: T| (rho * v + rest * (g * g)).flushed();
-        let mean = |g: T, a: T| (rho * a + rest * g).flushed();
-        let variance = |v: T, a: T| (v - a * a).max(T::zero());
-        let step = |g: T, square: T| lr * g / (square + epsilon).sqrt();
-        let velocity = |m: T, step: T| (momentum * m + step).flushed();
+        let square = move |g: T, v: T| (rho * v + rest * (g * g)).flushed();
+        let mean = move |g: T, a: T| (rho * a + rest * g).flushed();
+        let variance = move |v: T, a: T| (v - a * a).max(T::zero());
+        let step = move |g: T, square: T| lr * g / (square + epsilon).sqrt();
+        let velocity = move |m: T, step: T| (momentum * m + step).flushed();
         match (self.centered, self.momentum > 0.0) {
-            (false, false) => arenas.each(|g, [w, v]| {
+            (false, false) => arenas.each(move |g, [w, v]| {
                 let v = square(g, v);
                 [w - step(g, v), v]
             }),
-            (false, true) => arenas.each(|g, [w, v, m]| {
+            (false, true) => arenas.each(move |g, [w, v, m]| {
                 let v = square(g, v);
                 let m = velocity(m, step(g, v));
                 [w - m, v, m]
             }),
-            (true, false) => arenas.each(|g, [w, v, a]| {
+            (true, false) => arenas.each(move |g, [w, v, a]| {
                 let (v, a) = (square(g, v), mean(g, a));
                 [w - step(g, variance(v, a)), v, a]
             }),
-            (true, true) => arenas.each(|g, [w, v, a, m]| {
+            (true, true) => arenas.each(move |g, [w, v, a, m]| {
                 let (v, a) = (square(g, v), mean(g, a));
                 let m = velocity(m, step(g, variance(v, a)));
                 [w - m, v, a, m]

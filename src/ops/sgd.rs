@@ -67,9 +67,9 @@ impl Rule for Sgd {
     fn run<T: Real>(&self, [lr, ..]: [T; SCALARS], arenas: Arenas<'_, T>) {
         let momentum = T::of(self.momentum);
         if self.moments() == 0 {
-            return arenas.each(|g, [w]| [w - lr * g]);
+            return arenas.each(move |g, [w]| [w - lr * g]);
         }
-        arenas.each(|g, [w, v]| {
+        arenas.each(move |g, [w, v]| {
             let v = (momentum * v - lr * g).flushed();
             [w + if self.nesterov { momentum * v - lr * g } else { v }, v]
         });
