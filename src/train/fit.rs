@@ -140,12 +140,14 @@ async fn run(session: &mut Session, plans: &[(usize, usize)], log: usize, progre
         while done < end {
             done += session.executor().run_some(plan, end - done)?;
             let mut seen = None;
-            if progress.bar.wants_values() && last_peek.elapsed() > PEEK_EVERY {
+            if progress.bar.is_some_and(Progress::wants_values) && last_peek.elapsed() > PEEK_EVERY {
                 seen = session.executor().peek(BufferId::Log, 0..log)?;
                 last_peek = if seen.is_some() { Instant::now() } else { last_peek };
             }
             let logs = seen.map(|log| progress.means(&log.to_f64(), done));
-            progress.bar.update(done, logs.as_ref());
+            if let Some(bar) = progress.bar {
+                bar.update(done, logs.as_ref());
+            }
         }
     }
     Ok(session.executor().read(BufferId::Log, 0..log).await?.to_f64())
@@ -156,7 +158,8 @@ type Column = (String, Option<Metric>);
 
 /// What a run's log means.
 struct Watch<'a> {
-    bar: &'a Progress,
+    /// What shows how it goes, where anything does.
+    bar: Option<&'a Progress>,
     columns: Vec<Column>,
     batch: usize,
     rows: usize,
@@ -208,7 +211,7 @@ pub(crate) async fn fit(
         session.start(order, iteration)?;
         session.write_schedule(optimizer, iteration, steps)?;
         let bar = Progress::new(options.verbose, epoch, options.epochs, steps);
-        let watch = Watch { bar: &bar, columns: columns(model, ""), batch: rows.batch, rows: count };
+        let watch = Watch { bar: Some(&bar), columns: columns(model, ""), batch: rows.batch, rows: count };
         let log = run(session, &plans, steps * watch.columns.len(), &watch).await?;
         let losses: Vec<f64> = watch.batch_losses(&log).collect();
         if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
@@ -267,8 +270,7 @@ fn evaluation_rows(source: Source, count: usize) -> Rows {
 async fn measure(session: &mut Session, model: &Model<'_>, rows: &Rows, first: u32, prefix: &str) -> Result<Logs> {
     let plans = rows.plans(session, model, Mode::Evaluate)?;
     session.start((first..first + rows.count as u32).collect(), 0)?;
-    let bar = Progress::new(0, 1, 1, rows.steps());
-    let watch = Watch { bar: &bar, columns: columns(model, prefix), batch: rows.batch, rows: rows.count };
+    let watch = Watch { bar: None, columns: columns(model, prefix), batch: rows.batch, rows: rows.count };
     let log = run(session, &plans, rows.steps() * watch.columns.len(), &watch).await?;
     Ok(watch.means(&log, rows.steps()))
 }
@@ -295,8 +297,8 @@ pub(crate) async fn predict(
     let at_once = (PREDICTION_BYTES / (4 * width * batch)).max(1) * batch;
     let mut all = Vec::with_capacity(x.rows() * width);
     for first in (0..x.rows()).step_by(at_once) {
-        let rows = Rows { source: source.clone(), count: at_once.min(x.rows() - first), batch };
-        let rows = Rows { batch: batch.min(rows.count), ..rows };
+        let count = at_once.min(x.rows() - first);
+        let rows = Rows { source: source.clone(), count, batch: batch.min(count) };
         let plans = rows.plans(session, model, Mode::Predict)?;
         session.start((first as u32..(first + rows.count) as u32).collect(), 0)?;
         for (plan, times) in plans {
