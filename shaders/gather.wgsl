@@ -1,54 +1,87 @@
 // y[i, j] = scale * data[order[clock.rows + i], j] for i < batch, j < width.
-// Entries by the data's type: `bytes` (u8, four to a word, rows padded to whole words), `floats`, and `integers`
-// (u32, not scaled). One invocation makes what one word of data holds; a row has `words` of them.
+// Entry `one` makes the batch of one column of the data set, `two` that of two. KIND_0 and KIND_1 are the columns' types:
+// 0 u8, four to a word and rows padded to whole words, 1 u32, which is not scaled, 2 f32.
+// One invocation makes what one word of data holds; a row has `words` of them, and the first column's come first.
 
 struct Params {
     batch: u32,
-    width: u32,
-    words: u32,
-    scale: f32,
+    width_0: u32,
+    words_0: u32,
+    scale_0: f32,
+    width_1: u32,
+    words_1: u32,
+    scale_1: f32,
 }
 
-@group(0) @binding(0) var<storage, read> data: array<u32>;
-@group(0) @binding(0) var<storage, read> data_f32: array<f32>;
+override KIND_0: u32 = 0;
+override KIND_1: u32 = 0;
+
+@group(0) @binding(0) var<storage, read> data_0: array<u32>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 // step, rows, total, seed
 @group(0) @binding(2) var<storage, read> clock: vec4<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y_u32: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y_0: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> data_1: array<u32>;
+@group(0) @binding(6) var<storage, read_write> y_1: array<u32>;
 
-// Where invocation i reads: the word's index in the data.
-fn source(i: u32) -> u32 {
-    return order[clock.y + i / params.words] * params.words + i % params.words;
+// Where word i of the batch lies in the data.
+fn source(i: u32, words: u32) -> u32 {
+    return order[clock.y + i / words] * words + i % words;
+}
+
+// The first element that word i makes, and how many it makes.
+fn elements(kind: u32, i: u32, width: u32, words: u32) -> vec2<u32> {
+    let column = 4u * (i % words);
+    return select(vec2(i, 1u), vec2((i / words) * width + column, min(4u, width - column)), kind == 0u);
+}
+
+// The bits of element k of a word.
+fn element(kind: u32, word: u32, k: u32, scale: f32) -> u32 {
+    switch kind {
+        case 0u: {
+            return bitcast<u32>(f32((word >> (8u * k)) & 0xffu) * scale);
+        }
+        case 1u: {
+            return word;
+        }
+        default: {
+            return bitcast<u32>(bitcast<f32>(word) * scale);
+        }
+    }
+}
+
+fn column_0(i: u32) {
+    let word = data_0[source(i, params.words_0)];
+    let made = elements(KIND_0, i, params.width_0, params.words_0);
+    for (var k = 0u; k < made.y; k++) {
+        y_0[made.x + k] = element(KIND_0, word, k, params.scale_0);
+    }
+}
+
+fn column_1(i: u32) {
+    let word = data_1[source(i, params.words_1)];
+    let made = elements(KIND_1, i, params.width_1, params.words_1);
+    for (var k = 0u; k < made.y; k++) {
+        y_1[made.x + k] = element(KIND_1, word, k, params.scale_1);
+    }
 }
 
 @compute @workgroup_size(WIDTH)
-fn bytes(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+fn one(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
-    if i >= params.batch * params.words {
-        return;
-    }
-    let word = data[source(i)];
-    let column = 4u * (i % params.words);
-    let first = (i / params.words) * params.width + column;
-    for (var k = 0u; k < min(4u, params.width - column); k++) {
-        y[first + k] = f32((word >> (8u * k)) & 0xffu) * params.scale;
+    if i < params.batch * params.words_0 {
+        column_0(i);
     }
 }
 
 @compute @workgroup_size(WIDTH)
-fn floats(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+fn two(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
-    if i < params.batch * params.words {
-        y[i] = data_f32[source(i)] * params.scale;
-    }
-}
-
-@compute @workgroup_size(WIDTH)
-fn integers(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
-    let i = grid_index(id, workgroups);
-    if i < params.batch * params.words {
-        y_u32[i] = data[source(i)];
+    let first = params.batch * params.words_0;
+    if i < first {
+        column_0(i);
+    } else if i < first + params.batch * params.words_1 {
+        column_1(i - first);
     }
 }

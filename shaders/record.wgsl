@@ -1,32 +1,65 @@
-// log[clock.step, column] = sum over i < n of x[i]; log: rows of `width` columns.
-// One workgroup: each invocation sums every 64th element, the first adds the 64 sums in order.
+// log[clock.step, column + c] = sum over i < n of x_c[i] for each of `columns` columns; log: rows of `width` columns.
+// Then the step ends: clock = (step + steps, rows + batch, total + steps, seed), where steps is 1, or 0 where more columns
+// follow in another dispatch.
+// One workgroup: 64 invocations a column each sum every 64th element, the first of them adds the 64 sums in order.
 
 struct Params {
     n: u32,
     width: u32,
     column: u32,
+    columns: u32,
+    steps: u32,
+    batch: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x_0: array<f32>;
+@group(0) @binding(1) var<storage, read> x_1: array<f32>;
+@group(0) @binding(2) var<storage, read> x_2: array<f32>;
+@group(0) @binding(3) var<storage, read> x_3: array<f32>;
+@group(0) @binding(4) var<storage, read_write> log_rows: array<f32>;
 // step, rows, total, seed
-@group(0) @binding(1) var<storage, read> clock: vec4<u32>;
-@group(0) @binding(2) var<storage, read_write> log_rows: array<f32>;
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read_write> clock: array<u32, 4>;
+@group(0) @binding(6) var<uniform> params: Params;
 
-var<workgroup> sums: array<f32, 64>;
+var<workgroup> sums: array<f32, 256>;
 
-@compute @workgroup_size(64)
-fn record(@builtin(local_invocation_index) lane: u32) {
-    var total = 0.0;
-    for (var i = lane; i < params.n; i += 64u) {
-        total += x[i];
-    }
-    sums[lane] = total;
-    workgroupBarrier();
-    if lane == 0u {
-        for (var i = 1u; i < 64u; i++) {
-            total += sums[i];
+fn element(column: u32, i: u32) -> f32 {
+    switch column {
+        case 0u: {
+            return x_0[i];
         }
-        log_rows[clock.x * params.width + params.column] = total;
+        case 1u: {
+            return x_1[i];
+        }
+        case 2u: {
+            return x_2[i];
+        }
+        default: {
+            return x_3[i];
+        }
+    }
+}
+
+@compute @workgroup_size(256)
+fn record(@builtin(local_invocation_index) index: u32) {
+    let column = index / 64u;
+    var total = 0.0;
+    for (var i = index % 64u; i < params.n; i += 64u) {
+        total += element(column, i);
+    }
+    sums[index] = total;
+    workgroupBarrier();
+    if index % 64u == 0u && column < params.columns {
+        for (var i = 1u; i < 64u; i++) {
+            total += sums[index + i];
+        }
+        log_rows[clock[0] * params.width + params.column + column] = total;
+    }
+    // Every column has read the step by then.
+    storageBarrier();
+    if index == 0u {
+        clock[0] += params.steps;
+        clock[1] += params.batch;
+        clock[2] += params.steps;
     }
 }

@@ -1,5 +1,6 @@
 // loss[r] = log(sum over c of exp(x[r, c] - m)) + m - x[r, labels[r]], m = max x[r]              entry `forward`
 // dx[r, c] = dloss[r] * (exp(x[r, c] - m) / sum of the same - (1 if c = labels[r], else 0))      entry `gradient`
+// both, and hits[r] = 1 if labels[r] is the first c with the largest x[r, c], else 0             entry `step`
 // One invocation makes one row.
 
 struct Params {
@@ -12,17 +13,35 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-// The maximum of x[first..end], and the sum of exp(x - maximum).
-fn exponentials(first: u32, end: u32) -> vec2<f32> {
-    var most = x[first];
-    for (var i = first + 1u; i < end; i++) {
-        most = max(most, x[i]);
+struct Row {
+    // Where the maximum stands, the first of several.
+    best: u32,
+    most: f32,
+    // The sum of exp(x - most).
+    total: f32,
+}
+
+fn row_of(first: u32, columns: u32) -> Row {
+    var best = 0u;
+    for (var c = 1u; c < columns; c++) {
+        if x[first + c] > x[first + best] {
+            best = c;
+        }
     }
+    let most = x[first + best];
     var total = 0.0;
-    for (var i = first; i < end; i++) {
-        total += exp(x[i] - most);
+    for (var c = 0u; c < columns; c++) {
+        total += exp(x[first + c] - most);
     }
-    return vec2(most, total);
+    return Row(best, most, total);
+}
+
+fn loss_of(row: Row, first: u32, label: u32) -> f32 {
+    return log(row.total) + (row.most - x[first + label]);
+}
+
+fn gradient_of(row: Row, first: u32, c: u32, label: u32) -> f32 {
+    return exp(x[first + c] - row.most) / row.total - select(0.0, 1.0, c == label);
 }
 
 @compute @workgroup_size(WIDTH)
@@ -32,8 +51,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         return;
     }
     let first = row * params.columns;
-    let e = exponentials(first, first + params.columns);
-    loss[row] = log(e.y) + (e.x - x[first + labels[row]]);
+    loss[row] = loss_of(row_of(first, params.columns), first, labels[row]);
 }
 
 @group(0) @binding(2) var<storage, read> gradient_dloss: array<f32>;
@@ -48,9 +66,30 @@ fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     }
     let columns = gradient_params.columns;
     let first = row * columns;
-    let e = exponentials(first, first + columns);
+    let e = row_of(first, columns);
     for (var c = 0u; c < columns; c++) {
-        let hit = select(0.0, 1.0, c == labels[row]);
-        gradient_dx[first + c] = gradient_dloss[row] * (exp(x[first + c] - e.x) / e.y - hit);
+        gradient_dx[first + c] = gradient_dloss[row] * gradient_of(e, first, c, labels[row]);
     }
+}
+
+@group(0) @binding(3) var<storage, read_write> step_loss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> step_dx: array<f32>;
+@group(0) @binding(5) var<storage, read_write> step_hits: array<f32>;
+@group(0) @binding(6) var<uniform> step_params: Params;
+
+@compute @workgroup_size(WIDTH)
+fn step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let row = grid_index(id, workgroups);
+    if row >= step_params.rows {
+        return;
+    }
+    let columns = step_params.columns;
+    let first = row * columns;
+    let label = labels[row];
+    let e = row_of(first, columns);
+    step_loss[row] = loss_of(e, first, label);
+    for (var c = 0u; c < columns; c++) {
+        step_dx[first + c] = gradient_dloss[row] * gradient_of(e, first, c, label);
+    }
+    step_hits[row] = select(0.0, 1.0, e.best == label);
 }

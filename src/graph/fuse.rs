@@ -4,14 +4,21 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::{Graph, Id, Node};
+use crate::ops::accuracy::SparseCategoricalAccuracy;
 use crate::ops::activation::{Activate, ActivateGrad};
 use crate::ops::binary::Binary;
 use crate::ops::matmul::{Epilogue, MatMul};
+use crate::ops::softmax_cross_entropy::{SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, SoftmaxCrossEntropyStep};
 
 impl Graph {
     /// The same computation in fewer passes. Values in `keep` stay available; others may disappear.
     #[must_use]
-    pub fn fused(mut self, keep: &[Id]) -> Self {
+    pub fn fused(self, keep: &[Id]) -> Self {
+        self.with_epilogues(keep).with_classifiers()
+    }
+
+    /// Moves what follows a product alone into its epilogue.
+    fn with_epilogues(mut self, keep: &[Id]) -> Self {
         let mut uses = vec![0usize; self.value_count()];
         keep.iter().for_each(|id| uses[id.index()] += 1);
         self.nodes.iter().flat_map(|n| &n.inputs).for_each(|id| uses[id.index()] += 1);
@@ -33,7 +40,41 @@ impl Graph {
                 self.nodes[n].outputs.iter().for_each(|y| made_by[y.index()] = Some(n));
             }
         }
-        let mut dead = dead.into_iter();
+        self.without(&dead)
+    }
+
+    /// Makes one pass of cross-entropy, its gradient and the accuracy of the same logits and labels.
+    fn with_classifiers(mut self) -> Self {
+        let mut dead = vec![false; self.nodes.len()];
+        for n in 0..self.nodes.len() {
+            if downcast::<SoftmaxCrossEntropy>(&self.nodes[n]).is_none() {
+                continue;
+            }
+            let inputs = self.nodes[n].inputs.clone();
+            let of_the_same =
+                |op: fn(&Node) -> bool| self.nodes.iter().position(|node| op(node) && node.inputs.starts_with(&inputs));
+            let grad = of_the_same(|node| downcast::<SoftmaxCrossEntropyGrad>(node).is_some());
+            let hits = of_the_same(|node| downcast::<SparseCategoricalAccuracy>(node).is_some());
+            // What the loss is weighed by has to be known where it is made.
+            let Some(grad) = grad.filter(|&g| self.leaf_of(self.nodes[g].inputs[2]).is_some()) else { continue };
+            let hit_values = match hits {
+                Some(hits) => self.nodes[hits].outputs[0],
+                None => self.value(self.ty(self.nodes[n].outputs[0]).clone(), None),
+            };
+            let (dloss, dx) = (self.nodes[grad].inputs[2], self.nodes[grad].outputs[0]);
+            let node = &mut self.nodes[n];
+            node.op = Arc::new(SoftmaxCrossEntropyStep);
+            node.inputs.push(dloss);
+            node.outputs.extend([dx, hit_values]);
+            dead[grad] = true;
+            hits.into_iter().for_each(|hits| dead[hits] = true);
+        }
+        self.without(&dead)
+    }
+
+    /// Without the nodes that are flagged.
+    fn without(mut self, dead: &[bool]) -> Self {
+        let mut dead = dead.iter();
         self.nodes.retain(|_| !dead.next().expect("one flag a node"));
         self
     }

@@ -87,10 +87,10 @@ pub enum Phase {
     Forward,
     /// Gradients.
     Backward,
-    /// Loss and metric sums.
-    Reduce,
-    /// Parameters, moments and the clock.
+    /// Parameters and moments.
     Update,
+    /// What the host will read, and the clock.
+    Record,
 }
 
 impl fmt::Display for Phase {
@@ -98,8 +98,8 @@ impl fmt::Display for Phase {
         f.pad(match self {
             Self::Forward => "forward",
             Self::Backward => "backward",
-            Self::Reduce => "reduce",
             Self::Update => "update",
+            Self::Record => "record",
         })
     }
 }

@@ -17,19 +17,25 @@ pub const WORDS: usize = 4;
 
 const MODULE: Module = Module { stem: "clock", source: include_str!("../../shaders/clock.wgsl"), libs: &[] };
 
-/// Ends a step that took `batch` rows.
+/// Ends a step that took `batch` rows and records nothing; see [`super::record`] for one that does.
 #[derive(Clone, Copy, Debug)]
 pub struct Advance {
     /// Rows that the step took.
     pub batch: usize,
 }
 
-impl<T: Real> CpuOp<T> for Advance {
-    fn cpu(&self, mut args: CpuArgs<'_, T>) {
-        let clock = args.out_u32();
+impl Advance {
+    /// The same on the host.
+    pub(super) fn advance(self, clock: &mut [u32]) {
         clock[0] += 1;
         clock[1] += self.batch as u32;
         clock[2] = clock[2].wrapping_add(1);
+    }
+}
+
+impl<T: Real> CpuOp<T> for Advance {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        self.advance(args.out_u32());
     }
 }
 

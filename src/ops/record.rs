@@ -1,11 +1,13 @@
-//! Writes the sum of a batch's losses or hits into the log, in the row of the clock's step.
+//! Ends a step: writes the sums of a batch's losses and metrics into the log, in the row of the clock's step, and
+//! advances the clock.
 //!
 //! The log keeps every step apart and the host adds the rows in f64: a running f32 sum on the device would lose digits
 //! as the epoch grows, and the course of a run would not be known step by step.
 
 use super::case::{clock, random};
-use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, Module, Params, Target};
+use super::clock::Advance;
+use super::cpu::{CpuArgs, CpuOp, Real, SliceMut};
+use super::dispatch::{Binding, Dispatch, Module, Params, Target};
 use super::{Case, Io, Op, clock as clock_op};
 use crate::error::{Error, Result};
 use crate::graph::Type;
@@ -13,18 +15,25 @@ use crate::tensor::{DType, Tensor};
 
 const MODULE: Module = Module { stem: "record", source: include_str!("../../shaders/record.wgsl"), libs: &[] };
 
-/// log[clock.step, column] = sum of x; inputs x (batch,) and the clock
+/// Columns that a dispatch can write: as many as fit the bindings beside log and clock.
+const COLUMNS: usize = 4;
+
+/// log[clock.step, c] = sum of the input of index c, (batch,); changes the log and the clock
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
-    /// The column of the log.
-    pub column: usize,
+    /// Rows that the step took.
+    pub batch: usize,
 }
 
 impl<T: Real> CpuOp<T> for Record {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
-        let (x, step, width) = (args.real(0), args.u32(1)[0] as usize, args.io.outputs[0].shape[1]);
-        let [log] = args.out();
-        log[step * width + self.column] = x.iter().copied().sum();
+        let width = args.io.outputs[0].shape[1];
+        let sums: Vec<T> = (0..args.inputs.len()).map(|c| args.real(c).iter().copied().sum()).collect();
+        let [SliceMut::Real(log), SliceMut::U32(clock)] = &mut args.outputs[..] else {
+            unreachable!("the shape rule asks for a log and a clock")
+        };
+        log[clock[0] as usize * width..][..sums.len()].copy_from_slice(&sums);
+        Advance { batch: self.batch }.advance(clock);
     }
 }
 
@@ -38,32 +47,52 @@ impl Op for Record {
     }
 
     fn check_targets(&self, inputs: &[Type], targets: &[Type]) -> Result<()> {
-        clock_op::check(inputs, 1)?;
-        let (x, log) = (&inputs[0], &targets[0]);
-        if x.dtype != DType::F32 || log.dtype != DType::F32 || log.shape.rank() != 2 || self.column >= log.shape[1] {
-            let message = format!("{x} does not go to column {} of the log, {log}", self.column);
-            return Err(Error::shape("record", message));
+        clock_op::check(targets, 1)?;
+        let log = &targets[0];
+        let fits = |x: &Type| x.dtype == DType::F32 && x.shape.rank() == 1 && x.shape == inputs[0].shape;
+        if inputs.is_empty()
+            || !inputs.iter().all(fits)
+            || log.dtype != DType::F32
+            || log.shape.get(1..) != Some(&[inputs.len()])
+        {
+            let found = inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Error::shape("record", format!("{found} are not the columns of the log, {log}")));
         }
         Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let (n, width) = (io.inputs[0].shape.len(), io.outputs[0].shape[1]);
-        let params = Params::new().u32("n", n).u32("width", width).u32("column", self.column);
-        vec![Dispatch { workgroups: [1, 1, 1], ..Dispatch::over(MODULE, "record", io, params, 1) }]
+        let (n, width) = (io.inputs[0].shape.len(), io.inputs.len());
+        let launch = |first: usize| {
+            let columns = (width - first).min(COLUMNS);
+            // Only the last one ends the step. A binding must hold something: the first column where there is no more.
+            let last = first + columns == width;
+            let params = Params::new()
+                .u32("n", n)
+                .u32("width", width)
+                .u32("column", first)
+                .u32("columns", columns)
+                .u32("steps", usize::from(last))
+                .u32("batch", if last { self.batch } else { 0 });
+            let column = |c: usize| Binding::Input(if c < columns { first + c } else { first });
+            let bindings = (0..COLUMNS).map(column).chain([Binding::Output(0), Binding::Output(1), Binding::Params]);
+            let bindings = bindings.collect();
+            Dispatch { module: MODULE, entry: "record", constants: vec![], bindings, params, workgroups: [1, 1, 1] }
+        };
+        (0..width).step_by(COLUMNS).map(launch).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        io.inputs[0].shape.len() as u64
+        io.inputs.iter().map(|x| x.shape.len() as u64).sum()
     }
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let log = || vec![Tensor::new([3, 2], vec![9.0f32; 6]).expect("six")];
-    [1, 2, 63, 64, 65, 128, 1000]
-        .map(|n| {
-            let inputs = vec![random([n], 100 + n as u64), clock(n as u32 % 3, 5)];
-            Case::new(format!("({n},)"), Record { column: n % 2 }, inputs).changes(log()).sums(n)
-        })
-        .into()
+    let case = |n: usize, columns: usize| {
+        let inputs = (0..columns).map(|c| random([n], (100 + n + c) as u64)).collect();
+        let log = Tensor::new([3, columns], vec![9.0f32; 3 * columns]).expect("three rows");
+        let targets = vec![log, clock(n as u32 % 3, 5)];
+        Case::new(format!("{columns} of ({n},)"), Record { batch: n + 1 }, inputs).changes(targets).sums(n)
+    };
+    [(1, 1), (2, 2), (63, 3), (64, 4), (65, 5), (128, 2), (1000, 9)].map(|(n, columns)| case(n, columns)).into()
 }

@@ -1,5 +1,6 @@
 //! Softmax and cross-entropy in one, on logits and integer labels: `loss = log sum exp(x - m) + m - x[label]` with
 //! `m = max x`, and its gradient `dx = dloss * (softmax(x) - onehot(label))`. No logarithm of a rounded probability.
+//! Fusion makes one pass of both, and of the accuracy, which looks for the same maximum.
 
 use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
@@ -23,10 +24,37 @@ pub struct SoftmaxCrossEntropy;
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxCrossEntropyGrad;
 
-/// The maximum of a row, and the sum of its exponentials less that maximum.
-fn exponentials<T: Real>(x: &[T]) -> (T, T) {
-    let most = x.iter().copied().fold(T::neg_infinity(), T::max);
-    (most, x.iter().map(|&x| (x - most).exp()).sum())
+/// loss (B,), dx (B, C) and hits (B,), as [`super::accuracy`] has them, of logits x (B, C), labels (B,) and dloss (B,)
+#[derive(Clone, Copy, Debug)]
+pub struct SoftmaxCrossEntropyStep;
+
+/// What loss, gradient and accuracy of a row are made of.
+struct Row<T> {
+    /// Where the maximum stands, the first of several.
+    best: usize,
+    /// The maximum.
+    most: T,
+    /// The sum of the exponentials less the maximum.
+    total: T,
+}
+
+impl<T: Real> Row<T> {
+    fn new(x: &[T]) -> Self {
+        let best = (1..x.len()).fold(0, |best, c| if x[c] > x[best] { c } else { best });
+        let most = x[best];
+        Self { best, most, total: x.iter().map(|&x| (x - most).exp()).sum() }
+    }
+
+    fn loss(&self, x: &[T], label: u32) -> T {
+        self.total.ln() + (self.most - x[label as usize])
+    }
+
+    fn gradient(&self, x: &[T], label: u32, dloss: T, dx: &mut [T]) {
+        for (c, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
+            let hit = if c == label as usize { T::one() } else { T::zero() };
+            *dx = dloss * ((x - self.most).exp() / self.total - hit);
+        }
+    }
 }
 
 impl<T: Real> CpuOp<T> for SoftmaxCrossEntropy {
@@ -34,8 +62,7 @@ impl<T: Real> CpuOp<T> for SoftmaxCrossEntropy {
         let columns = args.io.inputs[0].shape[1];
         let (x, labels, [loss]) = (args.real(0), args.u32(1), args.out());
         for ((x, &label), loss) in x.chunks(columns).zip(labels).zip(loss) {
-            let (most, total) = exponentials(x);
-            *loss = total.ln() + (most - x[label as usize]);
+            *loss = Row::new(x).loss(x, label);
         }
     }
 }
@@ -70,11 +97,7 @@ impl<T: Real> CpuOp<T> for SoftmaxCrossEntropyGrad {
         let (x, labels, dloss, [dx]) = (args.real(0), args.u32(1), args.real(2), args.out());
         for_each_row(dx, columns, |row, dx| {
             let x = &x[row * columns..][..columns];
-            let (most, total) = exponentials(x);
-            for (c, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
-                let hit = if c == labels[row] as usize { T::one() } else { T::zero() };
-                *dx = dloss[row] * ((x - most).exp() / total - hit);
-            }
+            Row::new(x).gradient(x, labels[row], dloss[row], dx);
         });
     }
 }
@@ -96,6 +119,39 @@ impl Op for SoftmaxCrossEntropyGrad {
 
     fn flops(&self, io: &Io) -> u64 {
         6 * io.inputs[0].shape.len() as u64
+    }
+}
+
+impl<T: Real> CpuOp<T> for SoftmaxCrossEntropyStep {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let columns = args.io.inputs[0].shape[1];
+        let (x, labels, dloss, [loss, dx, hits]) = (args.real(0), args.u32(1), args.real(2), args.out());
+        for (r, (x, dx)) in x.chunks(columns).zip(dx.chunks_mut(columns)).enumerate() {
+            let row = Row::new(x);
+            loss[r] = row.loss(x, labels[r]);
+            row.gradient(x, labels[r], dloss[r], dx);
+            hits[r] = if row.best == labels[r] as usize { T::one() } else { T::zero() };
+        }
+    }
+}
+
+impl Op for SoftmaxCrossEntropyStep {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy_step"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        let dx = SoftmaxCrossEntropyGrad.outputs(inputs)?;
+        let row = Type::float([inputs[0].shape[0]]);
+        Ok([vec![row.clone()], dx, vec![row]].concat())
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        launch("step", io)
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        7 * io.inputs[0].shape.len() as u64
     }
 }
 
@@ -124,8 +180,12 @@ pub(super) fn cases() -> Vec<Case> {
         let dloss = random([rows], seed + 2);
         cases.push(Case::new(&label, SoftmaxCrossEntropy, inputs.clone()).wrt(&[0]).ulps(8.0).sums(columns));
         let inputs = [inputs, vec![dloss]].concat();
-        cases.push(Case::new(label, SoftmaxCrossEntropyGrad, inputs).ulps(8.0).sums(columns));
+        cases.push(Case::new(&label, SoftmaxCrossEntropyGrad, inputs.clone()).ulps(8.0).sums(columns));
+        cases.push(Case::new(label, SoftmaxCrossEntropyStep, inputs).ulps(8.0).sums(columns));
     }
+    let x = Tensor::new([3, 3], vec![1.0f32, 1.0, 0.0, 0.0, 2.0, 2.0, 5.0, 5.0, 5.0]).expect("nine");
+    let inputs = vec![x, Tensor::new([3], vec![0u32, 2, 0]).expect("three"), random([3], 170)];
+    cases.push(Case::new("ties go to the first", SoftmaxCrossEntropyStep, inputs).ulps(8.0).sums(3));
     let x = Tensor::new([2, 3], vec![1e30f32, -1e30, 0.0, 200.0, 0.0, -200.0]).expect("six");
     let inputs = vec![x, Tensor::new([2], vec![0u32, 2]).expect("two")];
     cases.push(Case::new("certain, right and wrong", SoftmaxCrossEntropy, inputs).ulps(8.0));

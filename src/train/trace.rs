@@ -1,5 +1,7 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
@@ -80,24 +82,28 @@ pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key
     let clock = g.leaf(Leaf::Clock, Type::u32([WORDS]));
     let order = g.leaf(Leaf::Order, Type::u32([key.rows]));
     let source = &key.source;
-    let gather = Gather { batch: key.batch, scale: f64::from_bits(source.scale) };
-    let x = g.leaf(Leaf::Data(source.column), source.x.clone());
-    let x = g.apply(gather, &[x, order, clock])?;
+    let mut columns = vec![g.leaf(Leaf::Data(source.column), source.x.clone())];
+    let mut scales = vec![f64::from_bits(source.scale)];
+    if key.mode != Mode::Predict {
+        columns.push(g.leaf(Leaf::Data(source.column + 1), source.y.clone()));
+        scales.push(1.0);
+    }
+    let gather = Gather { batch: key.batch, scales };
+    let batch = g.apply_all(Arc::new(gather), &[&columns[..], &[order, clock]].concat())?;
+    let x = batch[0];
     let training = (key.mode == Mode::Train).then_some(clock);
     let outputs = forward(model.layers, &mut g, parameters, x, training)?;
     let predicted = outputs.last().copied().unwrap_or(x);
-    if key.mode == Mode::Predict {
-        g.set_phase(Phase::Reduce);
-        let all = [&[key.rows], &g.shape(predicted)[1..]].concat();
-        let all = g.leaf(Leaf::Predictions, Type::float(all));
-        g.effect(Keep, &[predicted, clock], &[all])?;
-    } else {
-        let y = g.leaf(Leaf::Data(source.column + 1), source.y.clone());
-        let targets = g.apply(Gather { batch: key.batch, scale: 1.0 }, &[y, order, clock])?;
-        learn(model, &mut g, parameters, key, [predicted, targets, clock])?;
+    match batch[..] {
+        [_, targets] => learn(model, &mut g, parameters, key, [predicted, targets, clock])?,
+        _ => {
+            g.set_phase(Phase::Record);
+            let all = [&[key.rows], &g.shape(predicted)[1..]].concat();
+            let all = g.leaf(Leaf::Predictions, Type::float(all));
+            g.effect(Keep, &[predicted, clock], &[all])?;
+            g.effect(Advance { batch: key.batch }, &[], &[clock])?;
+        }
     }
-    g.set_phase(Phase::Update);
-    g.effect(Advance { batch: key.batch }, &[], &[clock])?;
     Ok(g.fused(&[]))
 }
 
@@ -112,21 +118,17 @@ fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, valu
     for metric in model.metrics {
         columns.push(metric.apply(g, predicted, targets)?);
     }
+    g.set_layer("");
     if key.mode == Mode::Train {
         backward(g, params, losses)?;
-    }
-    g.set_phase(Phase::Reduce);
-    g.set_layer("metrics");
-    let log = g.leaf(Leaf::Log, Type::float([key.steps, columns.len()]));
-    for (column, &values) in columns.iter().enumerate() {
-        g.effect(Record { column }, &[values, clock], &[log])?;
-    }
-    g.set_layer("");
-    g.set_phase(Phase::Update);
-    if key.mode == Mode::Train {
+        g.set_phase(Phase::Update);
         update(g, params, model.optimizer.expect("checked before tracing"), key.steps, clock)?;
     }
-    Ok(())
+    // Last, because it advances the clock.
+    g.set_phase(Phase::Record);
+    g.set_layer("metrics");
+    let log = g.leaf(Leaf::Log, Type::float([key.steps, columns.len()]));
+    g.effect(Record { batch: key.batch }, &columns, &[log, clock])
 }
 
 /// The gradients of the mean loss, each into its segment of the arena.

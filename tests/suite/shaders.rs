@@ -23,8 +23,8 @@ const MOST_WORKGROUPS: u32 = 65_535;
 const MOST_INVOCATIONS: u32 = 256;
 const MOST_WORKGROUP_BYTES: u32 = 16 << 10;
 
-/// Modules that move words whatever they hold, as u32 so that no bit of a NaN changes.
-const MOVES_WORDS: &[&str] = &["copy"];
+/// Modules whose buffers are u32 whatever they hold: words that are moved keep every bit of a NaN.
+const MOVES_WORDS: &[&str] = &["copy", "gather"];
 
 /// A launch of an op's case.
 struct Launch {
