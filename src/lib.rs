@@ -1,6 +1,7 @@
 //! Kiln trains neural networks with compute shaders.
 #![warn(missing_docs)]
 
+pub mod bench;
 pub mod check;
 pub mod data;
 pub mod device;

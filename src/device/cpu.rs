@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::Span;
 use crate::error::{Error, Result};
 use crate::ops::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut};
 use crate::ops::{Io, Op};
@@ -53,10 +55,10 @@ impl<T: Real> Memory<T> {
         }
     }
 
-    fn slice_mut(&mut self, range: &Range<usize>) -> SliceMut<'_, T> {
+    fn all_mut(&mut self) -> SliceMut<'_, T> {
         match self {
-            Self::Real(v) => SliceMut::Real(&mut v[range.clone()]),
-            Self::U32(v) => SliceMut::U32(&mut v[range.clone()]),
+            Self::Real(v) => SliceMut::Real(v),
+            Self::U32(v) => SliceMut::U32(v),
             Self::U8(_) => unreachable!("bytes are data at rest, which no op writes"),
         }
     }
@@ -196,17 +198,47 @@ impl<T: Float> Executor<T> {
             }
         });
     }
+
+    /// Runs a plan `runs` times and times each step.
+    pub fn profile(&mut self, plan: usize, runs: usize) -> Vec<Span> {
+        let (pool, steps, memory) = (self.pool.clone(), &self.plans[plan], &mut self.memory);
+        let begin = Instant::now();
+        let timed = |(index, step): (usize, &LoadedStep)| {
+            let start = begin.elapsed();
+            run_step(step, memory);
+            Span { step: index, start, duration: begin.elapsed() - start }
+        };
+        pool.install(|| {
+            std::iter::repeat_n(steps, runs).flat_map(|steps| steps.iter().enumerate()).map(timed).collect()
+        })
+    }
 }
 
 /// Runs one step. The buffers written are moved out of the list for as long, so that the rest can be read.
 fn run_step<T: Float>(step: &LoadedStep, memory: &mut [Memory<T>]) {
-    let mut written: Vec<Memory<T>> =
-        step.outputs.iter().map(|(index, _)| std::mem::replace(&mut memory[*index], Memory::empty())).collect();
+    let mut written: Vec<(usize, Memory<T>)> = Vec::with_capacity(step.outputs.len());
+    for (index, _) in &step.outputs {
+        if !written.iter().any(|(taken, _)| taken == index) {
+            written.push((*index, std::mem::replace(&mut memory[*index], Memory::empty())));
+        }
+    }
     let inputs: Vec<Slice<'_, T>> = step.inputs.iter().map(|(index, range)| memory[*index].slice(range)).collect();
-    let outputs = written.iter_mut().zip(&step.outputs).map(|(w, (_, range))| w.slice_mut(range)).collect();
+    let mut outputs: Vec<Option<SliceMut<'_, T>>> = step.outputs.iter().map(|_| None).collect();
+    for (buffer, memory) in &mut written {
+        // Several outputs may lie in one buffer, such as gradients in their arena: cut off one after the other.
+        let mut within: Vec<usize> = (0..outputs.len()).filter(|&o| step.outputs[o].0 == *buffer).collect();
+        within.sort_unstable_by_key(|&o| step.outputs[o].1.start);
+        let (mut rest, mut end) = (memory.all_mut(), 0);
+        for o in within {
+            let range = &step.outputs[o].1;
+            let (output, tail) = rest.cut(range.start - end..range.end - end);
+            (outputs[o], rest, end) = (Some(output), tail, range.end);
+        }
+    }
+    let outputs = outputs.into_iter().map(|o| o.expect("each lies in a buffer that is written")).collect();
     T::call(&*step.op, CpuArgs { io: &step.io, inputs: &inputs, outputs });
-    for ((index, _), written) in step.outputs.iter().zip(written) {
-        memory[*index] = written;
+    for (index, written) in written {
+        memory[index] = written;
     }
 }
 

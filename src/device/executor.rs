@@ -1,6 +1,7 @@
 //! One face for all executors.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::choose::{Device, Kind};
 use super::cpu;
@@ -20,6 +21,17 @@ enum Inner {
     Reference(cpu::Executor<f64>),
     #[cfg(feature = "gpu")]
     Gpu(Box<gpu::Executor>),
+}
+
+/// When a step, or one of its launches where it has several, ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The index of the plan's step.
+    pub step: usize,
+    /// Since the first one began.
+    pub start: Duration,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// Runs of a plan between two looks at the clock on the wall.
@@ -132,5 +144,21 @@ impl Executor {
             done += self.run_some(plan, times - done)?;
         }
         Ok(())
+    }
+
+    /// Waits until everything started has run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost.
+    pub fn finish(&mut self) -> Result<()> {
+        on_cpu_or_gpu!(&mut self.0, _cpu => Ok(()), gpu => gpu.finish())
+    }
+
+    /// Runs a plan `runs` times and times each launch, or each step on the CPU, by the device's own clock.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the adapter times no kernels, refuses or is lost.
+    pub fn profile(&mut self, plan: usize, runs: usize) -> Result<Vec<Span>> {
+        on_cpu_or_gpu!(&mut self.0, cpu => Ok(cpu.profile(plan, runs)), gpu => gpu.profile(plan, runs))
     }
 }

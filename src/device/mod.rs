@@ -7,4 +7,4 @@ mod executor;
 pub mod gpu;
 
 pub use choose::{Choice, Device};
-pub use executor::Executor;
+pub use executor::{Executor, Span};

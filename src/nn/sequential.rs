@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::tensor::{DType, Shape, Tensor};
 use crate::train::session::{Session, make_plan};
 use crate::train::trace::{self, Key, Mode, Model, Source};
-use crate::train::{Fit, History, Logs, fit};
+use crate::train::{Fit, History, Logs, Profile, fit, profile};
 
 /// Layers one after the other, trained by [`Sequential::fit`].
 ///
@@ -343,6 +343,18 @@ impl Sequential {
         make_plan(&model, &mut built.parameters.clone(), &key)
     }
 
+    /// Trains for some steps, in the order of the data, and times each op of each on the device: see `kiln profile`.
+    ///
+    /// # Errors
+    /// As [`Sequential::fit`]; [`Error::Device`] where the adapter times no kernels.
+    pub fn profile(&mut self, data: &Dataset, batch_size: usize, steps: usize) -> Result<Profile> {
+        self.check_data(data)?;
+        self.open()?;
+        let target = self.device.as_ref().filter(|device| device.is_gpu()).map(Device::target);
+        let (session, model) = self.parts();
+        profile(session, &model, data, (batch_size, steps), target)
+    }
+
     /// That the model is compiled and takes these samples and targets.
     fn check_data(&mut self, data: &Dataset) -> Result<()> {
         let loss = self.compiled.as_ref().ok_or_else(|| self.not_compiled())?.loss;
@@ -363,7 +375,7 @@ impl Sequential {
         if self.session.is_none() {
             let device = match &self.device {
                 Some(device) => device.clone(),
-                None => Device::auto()?,
+                None => self.device.insert(Device::auto()?).clone(),
             };
             let mut session = Session::new(&device, &self.built()?.parameters, self.seed)?;
             if let Some(compiled) = &self.compiled {

@@ -78,6 +78,22 @@ pub enum SliceMut<'a, T> {
     U32(&'a mut [u32]),
 }
 
+impl<T> SliceMut<'_, T> {
+    /// The elements of a range, and those behind it.
+    pub(crate) fn cut(self, range: std::ops::Range<usize>) -> (Self, Self) {
+        match self {
+            Self::Real(all) => {
+                let (one, rest) = all[range.start..].split_at_mut(range.len());
+                (Self::Real(one), Self::Real(rest))
+            }
+            Self::U32(all) => {
+                let (one, rest) = all[range.start..].split_at_mut(range.len());
+                (Self::U32(one), Self::U32(rest))
+            }
+        }
+    }
+}
+
 /// What a CPU op works on.
 #[derive(Debug)]
 pub struct CpuArgs<'a, T> {

@@ -35,7 +35,7 @@ macro_rules! ops {
 
 ops! {
     accuracy, activation, adadelta, adagrad, adam, adamax, argreduce, binary, clock, concat, copy, curve, dropout, expand,
-    gather, lion, log_softmax, matmul, nadam, pad, predictions, record, reduce, reshape, rmsprop, select, sgd, slice,
+    gather, lion, log_softmax, matmul, nadam, pad, peak, predictions, record, reduce, reshape, rmsprop, select, sgd, slice,
     softmax, softmax_cross_entropy, sum, transpose, unary,
 }
 

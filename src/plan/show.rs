@@ -24,7 +24,7 @@ impl Plan {
 
 impl Step {
     /// Bytes that the step reads and writes, each operand counted once. A gather reads only its batch of the data.
-    fn bytes_moved(&self) -> u64 {
+    pub fn bytes_moved(&self) -> u64 {
         let outputs: usize = self.outputs.iter().map(|p| p.range.len()).sum();
         let inputs = self.inputs.iter().zip(&self.io.inputs).map(|(place, ty)| match place.buffer {
             BufferId::Data(_) => outputs * ty.dtype.size() / 4,

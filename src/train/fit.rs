@@ -233,6 +233,23 @@ pub(crate) async fn fit(
     Ok((history, iteration))
 }
 
+/// Makes everything ready for `steps` training steps in the order of the data; returns their plan and its key.
+pub(crate) fn start_training(
+    session: &mut Session,
+    model: &Model<'_>,
+    data: &Dataset,
+    batch: usize,
+    steps: usize,
+) -> Result<(usize, Key)> {
+    let source = session.set_dataset(0, data)?;
+    let rows = steps * batch;
+    let key = Key { mode: Mode::Train, source, batch, rows, steps };
+    let plan = session.plan(model, &key)?;
+    session.start((0..rows as u32).collect(), 0)?;
+    session.write_schedule(model.optimizer.expect("checked before training"), 0, steps)?;
+    Ok((plan, key))
+}
+
 /// How many samples train and how many are held back, with every setting checked.
 fn split(data: &Dataset, options: &Fit<'_>) -> Result<(usize, usize)> {
     let share = options.validation_split;

@@ -2,9 +2,12 @@
 
 pub(crate) mod fit;
 mod history;
+mod profile;
 mod progress;
 pub(crate) mod session;
 pub(crate) mod trace;
 
 pub use fit::Fit;
 pub use history::{History, Logs};
+pub(crate) use profile::profile;
+pub use profile::{KernelTime, Profile};

@@ -47,6 +47,10 @@ impl Session {
         &mut self.executor
     }
 
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
     fn allocate_arena(&mut self, id: BufferId) -> Result<()> {
         let len = self.arena.len();
         self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })

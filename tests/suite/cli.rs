@@ -64,9 +64,15 @@ pub fn run(data: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
+/// What a run printed as JSON.
+#[track_caller]
+pub fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect(text)
+}
+
 /// The standard output of a run that must succeed and say nothing on standard error.
 #[track_caller]
-fn output(data: &Path, args: &[&str]) -> String {
+pub fn output(data: &Path, args: &[&str]) -> String {
     let (code, stdout, stderr) = run(data, args);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "kiln {args:?}\n{stdout}");
     stdout

@@ -1,24 +1,9 @@
 //! `kiln check` and `kiln compare` end to end.
 
-use std::path::Path;
-
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{fixture, run, says};
-
-/// The standard output of a run that must succeed and say nothing on standard error.
-#[track_caller]
-fn output(data: &Path, args: &[&str]) -> String {
-    let (code, stdout, stderr) = run(data, args);
-    assert_eq!((code, stderr.as_str()), (Some(0), ""), "kiln {args:?}\n{stdout}");
-    stdout
-}
-
-#[track_caller]
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).expect(text)
-}
+use crate::cli::{fixture, json, output, run, says};
 
 #[cfg(feature = "gpu")]
 fn adapter() -> String {

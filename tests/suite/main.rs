@@ -6,6 +6,8 @@ mod check;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
+mod cli_bench;
+#[cfg(feature = "cli")]
 mod cli_check;
 mod common;
 mod data;

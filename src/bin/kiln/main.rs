@@ -1,11 +1,13 @@
 //! The `kiln` command: a file for each subcommand.
 
+mod bench;
 mod check;
 mod compare;
 mod data;
 mod devices;
 mod model;
 mod plan;
+mod profile;
 mod train;
 
 use std::io;
@@ -36,6 +38,8 @@ enum Command {
     Compare(compare::Args),
     Devices(devices::Args),
     Plan(plan::Args),
+    Bench(bench::Args),
+    Profile(profile::Args),
     Data(data::Args),
 }
 
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Data(args) => data::run(&args),
     };
     match outcome {

@@ -111,6 +111,8 @@ impl Adapter {
     pub async fn open(&self) -> Result<Arc<Context>> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kiln"),
+            // For `kiln profile`; nothing else is asked for.
+            required_features: self.adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             required_limits: self.adapter.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()

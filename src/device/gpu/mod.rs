@@ -2,6 +2,7 @@
 
 mod adapter;
 mod context;
+mod profile;
 mod readback;
 mod replay;
 
@@ -29,9 +30,20 @@ struct DeviceBuffer {
 /// One launch of a loaded plan.
 #[derive(Debug)]
 struct Launch {
+    /// The index of the plan's step that it belongs to.
+    step: usize,
     pipeline: wgpu::ComputePipeline,
     bindings: Vec<Bound>,
     workgroups: [u32; 3],
+}
+
+impl Launch {
+    fn encode(&self, bind_group: &wgpu::BindGroup, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// What a launch binds.
@@ -139,7 +151,7 @@ impl Executor {
             own.insert(layout.id, DeviceBuffer { layout: layout.clone(), buffer });
         }
         let (mut uniforms, mut launches): (Vec<u8>, Vec<Launch>) = Default::default();
-        for step in &plan.steps {
+        for (index, step) in plan.steps.iter().enumerate() {
             for dispatch in step.op.gpu(&step.io, &self.target) {
                 let start = uniforms.len() as u64;
                 uniforms.extend(dispatch.params.to_bytes());
@@ -150,7 +162,7 @@ impl Executor {
                 };
                 let bindings = dispatch.bindings.iter().map(bind).collect();
                 let pipeline = self.context.pipeline(&dispatch);
-                launches.push(Launch { pipeline, bindings, workgroups: dispatch.workgroups });
+                launches.push(Launch { step: index, pipeline, bindings, workgroups: dispatch.workgroups });
                 uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize), 0);
             }
         }

@@ -57,10 +57,7 @@ impl Executor {
         let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (launch, bind_group) in (0..runs).flat_map(|_| loaded.launches.iter().zip(&loaded.bind_groups)) {
-            let [x, y, z] = launch.workgroups;
-            pass.set_pipeline(&launch.pipeline);
-            pass.set_bind_group(0, bind_group, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            launch.encode(bind_group, &mut pass);
         }
         drop(pass);
         let index = self.context.queue.submit([encoder.finish()]);
@@ -70,6 +67,14 @@ impl Executor {
         let most = if self.plans[plan].pace.run.is_none() { 0 } else { 1 };
         self.land(most)?;
         Ok(runs)
+    }
+
+    /// Waits until everything submitted has run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost.
+    pub fn finish(&mut self) -> Result<()> {
+        self.land(0)
     }
 
     /// Waits until at most `most` submits are under way.

@@ -1,0 +1,189 @@
+//! How fast a device is: its peaks, products, the kernels of a training step, whole models. `kiln bench` prints it.
+//!
+//! Every time is the median of several rounds, each long enough that the clock and the start of a submit do not show.
+
+mod models;
+
+use std::time::{Duration, Instant};
+
+pub use models::{Model, ModelTime, STANDARD, synthetic};
+
+use crate::device::{Device, Executor};
+use crate::error::Result;
+use crate::graph::{Graph, Id, Leaf, Type};
+use crate::ops::copy::Copy;
+use crate::ops::matmul::MatMul;
+use crate::ops::peak::Peak;
+use crate::ops::{Op, case};
+use crate::plan::{Arena, BufferId, Plan};
+
+/// Rounds that a median is taken of.
+const ROUNDS: usize = 5;
+
+/// What was run, how much it is, and how long it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    /// The median time of one run.
+    pub duration: Duration,
+    /// Floating-point operations of one run.
+    pub flops: u64,
+    /// Bytes that one run reads and writes, each operand counted once.
+    pub bytes: u64,
+}
+
+impl Timing {
+    /// Operations a second.
+    pub fn flops_per_second(&self) -> f64 {
+        self.flops as f64 / self.duration.as_secs_f64()
+    }
+
+    /// Bytes a second.
+    pub fn bytes_per_second(&self) -> f64 {
+        self.bytes as f64 / self.duration.as_secs_f64()
+    }
+
+    /// The time that the device's peaks allow, over the time it took: 1 where either arithmetic or memory is at its bound.
+    pub fn share_of_bound(&self, peaks: &Peaks) -> f64 {
+        let bound = (self.flops as f64 / peaks.flops_per_second).max(self.bytes as f64 / peaks.bytes_per_second);
+        bound / self.duration.as_secs_f64()
+    }
+}
+
+/// What a device can do at most, as measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peaks {
+    /// Floating-point operations a second, by chains of fused multiply-adds.
+    pub flops_per_second: f64,
+    /// Bytes read and written a second, by a copy of a buffer that no cache holds.
+    pub bytes_per_second: f64,
+}
+
+/// A matrix product of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// What it is in a network: a square, or the product of a layer's forward pass or of one of its gradients.
+    pub what: &'static str,
+    /// Rows, columns, and the extent that is summed over.
+    pub extents: [usize; 3],
+    /// Whether each operand is stored transposed.
+    pub transposed: [bool; 2],
+}
+
+/// The products that are timed: squares, and the three of a layer of 784 inputs and 512 units at several batches.
+pub fn products() -> Vec<Product> {
+    let square = |n| Product { what: "square", extents: [n; 3], transposed: [false; 2] };
+    let layer = |batch| {
+        [
+            Product { what: "forward", extents: [batch, 512, 784], transposed: [false, false] },
+            Product { what: "dW", extents: [784, 512, batch], transposed: [true, false] },
+            Product { what: "dX", extents: [batch, 784, 512], transposed: [false, true] },
+        ]
+    };
+    [256, 512, 1024, 2048, 4096].map(square).into_iter().chain([32, 128, 1024].into_iter().flat_map(layer)).collect()
+}
+
+/// Runs and times plans on a device.
+#[derive(Debug)]
+pub struct Meter {
+    executor: Executor,
+    round: Duration,
+}
+
+impl Meter {
+    /// A meter whose rounds take at least `round` each.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the system gives no threads.
+    pub fn new(device: &Device, round: Duration) -> Result<Self> {
+        Ok(Self { executor: Executor::new(device)?, round })
+    }
+
+    /// The device's peaks.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn peaks(&mut self) -> Result<Peaks> {
+        // As many chains as fill the device, and so long that starting them does not show.
+        let chains = self.op(Peak { rounds: 2048 }, &[Type::float([1 << 17])])?;
+        let copy = self.copy(1 << 23)?;
+        Ok(Peaks { flops_per_second: chains.flops_per_second(), bytes_per_second: copy.bytes_per_second() })
+    }
+
+    /// What a launch costs that has nothing to do.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn launch(&mut self) -> Result<Duration> {
+        Ok(self.copy(1)?.duration)
+    }
+
+    /// A product.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn product(&mut self, product: Product) -> Result<Timing> {
+        let ([m, n, k], [trans_a, trans_b]) = (product.extents, product.transposed);
+        let a = Type::float(if trans_a { [k, m] } else { [m, k] });
+        let b = Type::float(if trans_b { [n, k] } else { [k, n] });
+        self.op(MatMul::new(trans_a, trans_b), &[a, b])
+    }
+
+    /// An op that makes one value, of random inputs.
+    ///
+    /// # Errors
+    /// What the device reports, or [`crate::Error::Shape`] where the op does not take such inputs.
+    pub fn op(&mut self, op: impl Op, inputs: &[Type]) -> Result<Timing> {
+        let mut g = Graph::new();
+        let leaves: Vec<Id> = inputs.iter().enumerate().map(|(i, ty)| g.leaf(Leaf::Input(i), ty.clone())).collect();
+        let y = g.apply(op, &leaves)?;
+        let place = g.leaf(Leaf::Output(0), g.ty(y).clone());
+        g.effect(Copy, &[y], &[place])?;
+        self.time(&g, inputs)
+    }
+
+    fn copy(&mut self, len: usize) -> Result<Timing> {
+        let ty = Type::float([len]);
+        let mut g = Graph::new();
+        let (x, y) = (g.leaf(Leaf::Input(0), ty.clone()), g.leaf(Leaf::Output(0), ty.clone()));
+        g.effect(Copy, &[x], &[y])?;
+        self.time(&g, &[ty])
+    }
+
+    fn time(&mut self, graph: &Graph, inputs: &[Type]) -> Result<Timing> {
+        let plan = Plan::new("bench", graph, &Arena::default());
+        self.executor.forget_plans()?;
+        let loaded = self.executor.load(&plan)?;
+        for (i, ty) in inputs.iter().enumerate() {
+            self.executor.write(BufferId::Input(i), case::random(ty.shape.clone(), i as u64).values())?;
+        }
+        let duration = median(self.round, |runs| {
+            self.executor.run(loaded, runs)?;
+            self.executor.finish()
+        })?;
+        Ok(Timing { duration, flops: plan.flops(), bytes: plan.bytes_moved() })
+    }
+}
+
+/// The median time of one run over several rounds of at least `round`, after a first one that is not counted.
+fn median(round: Duration, mut run: impl FnMut(usize) -> Result<()>) -> Result<Duration> {
+    let mut timed = |runs: usize| -> Result<Duration> {
+        let start = Instant::now();
+        run(runs)?;
+        Ok(start.elapsed())
+    };
+    timed(1)?;
+    let mut runs = 1;
+    let mut elapsed = timed(runs)?;
+    while elapsed < round {
+        // What is known so far says how many fit; not more than ten times as many, since it was a short look.
+        let fit = round.as_secs_f64() / elapsed.as_secs_f64().max(1e-9) * runs as f64 * 1.1;
+        runs = (fit.ceil() as usize).clamp(runs + 1, 10 * runs);
+        elapsed = timed(runs)?;
+    }
+    let mut rounds = vec![elapsed];
+    for _ in 1..ROUNDS {
+        rounds.push(timed(runs)?);
+    }
+    rounds.sort_unstable();
+    Ok(rounds[ROUNDS / 2] / runs as u32)
+}

@@ -1,0 +1,201 @@
+//! `kiln bench`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use kiln::bench::{Meter, Model, ModelTime, Peaks, Product, STANDARD, Timing, products};
+use kiln::device::{Choice, Device};
+use kiln::train::KernelTime;
+use serde_json::{Value, json};
+
+use crate::model::DeviceArgs;
+
+const EXAMPLES: &str = "\
+`of bound` is the time that the device's own peaks allow, arithmetic or memory, over the time it took. Data that a cache
+holds may pass the peak of memory. Run it where nothing else runs: on a busy machine it measures the others.
+
+Examples:
+  kiln bench
+  kiln bench --device gpu --json > bench.json
+  kiln bench --only products --round-ms 20";
+
+/// Measure this device: its peaks, matrix products, the kernels of a training step, whole models
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    place: DeviceArgs,
+
+    /// Only this part
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
+
+    /// Milliseconds that each of five rounds takes at least
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    round_ms: u64,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Products,
+    Kernels,
+    Models,
+}
+
+/// Steps that kernels are timed over.
+const STEPS: usize = 20;
+
+pub fn run(args: &Args) -> Result<()> {
+    ensure!(args.round_ms > 0, "round_ms: 0 times nothing; give 1 or more");
+    let Choice { device, .. } = Device::choose(&args.place.device)?;
+    let mut meter = Meter::new(&device, Duration::from_millis(args.round_ms))?;
+    let (peaks, launch) = (meter.peaks()?, meter.launch()?);
+    let mut out = Printer { out: io::stdout().lock(), json: args.json, peaks, parts: serde_json::Map::new() };
+    out.head(&device, launch)?;
+    let wanted = |part| args.only.is_none_or(|only| only == part);
+    if wanted(Part::Products) {
+        out.title("products", &["transposed", "ms", "GFLOP/s", "of peak"])?;
+        for product in products() {
+            out.product(product, &meter.product(product)?)?;
+        }
+    }
+    if wanted(Part::Kernels) {
+        out.title("kernels", &["ms", "GFLOP/s", "GB/s", "of bound"])?;
+        for kernel in STANDARD[0].profile(&device, STEPS)?.kernels {
+            out.kernel(&kernel)?;
+        }
+    }
+    if wanted(Part::Models) {
+        out.title("models", &["batch", "us a step", "steps/s", "samples/s", "GFLOP/s", "first step"])?;
+        for model in STANDARD {
+            out.model(model, &model.time(&device)?)?;
+        }
+    }
+    out.finish()
+}
+
+/// Milliseconds.
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// Prints a line as soon as it is measured, or gathers all for JSON.
+struct Printer<W> {
+    out: W,
+    json: bool,
+    peaks: Peaks,
+    parts: serde_json::Map<String, Value>,
+}
+
+impl<W: Write> Printer<W> {
+    fn head(&mut self, device: &Device, launch: Duration) -> Result<()> {
+        let Peaks { flops_per_second, bytes_per_second } = self.peaks;
+        if !self.json {
+            writeln!(self.out, "Device:  {device}")?;
+            if let Some(driver) = device.driver() {
+                writeln!(self.out, "Driver:  {driver}")?;
+            }
+            let (gflops, gbytes) = (flops_per_second / 1e9, bytes_per_second / 1e9);
+            writeln!(self.out, "Peaks:   {gflops:.1} GFLOP/s of f32 multiply-adds, {gbytes:.1} GB/s of copies")?;
+            writeln!(self.out, "Launch:  {:.1} us a step that does nothing", ms(launch) * 1e3)?;
+        }
+        let head = json!({
+            "device": device.to_string(), "driver": device.driver(), "kiln": env!("CARGO_PKG_VERSION"),
+            "peak_flops_per_second": flops_per_second, "peak_bytes_per_second": bytes_per_second,
+            "launch_seconds": launch.as_secs_f64(),
+        });
+        let Value::Object(head) = head else { unreachable!("an object was written") };
+        self.parts.extend(head);
+        Ok(())
+    }
+
+    fn title(&mut self, part: &str, columns: &[&str]) -> Result<()> {
+        self.parts.insert(part.into(), Value::Array(Vec::new()));
+        if !self.json {
+            let columns: String = columns.iter().map(|column| format!(" {column:>10}")).collect();
+            writeln!(self.out, "\n{part:<34}{columns}")?;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, part: &str, name: &str, columns: &[String], value: Value) -> Result<()> {
+        if self.json {
+            self.parts[part].as_array_mut().expect("made by its title").push(value);
+            return Ok(());
+        }
+        let columns: String = columns.iter().map(|column| format!(" {column:>10}")).collect();
+        writeln!(self.out, "{name:<34}{columns}")?;
+        Ok(self.out.flush()?)
+    }
+
+    fn product(&mut self, product: Product, timing: &Timing) -> Result<()> {
+        let ([m, n, k], [a, b]) = (product.extents, product.transposed);
+        let transposed = if a {
+            "a"
+        } else if b {
+            "b"
+        } else {
+            ""
+        };
+        let rate = timing.flops_per_second();
+        let share = rate / self.peaks.flops_per_second;
+        let columns = [
+            transposed.to_string(),
+            format!("{:.3}", ms(timing.duration)),
+            format!("{:.1}", rate / 1e9),
+            format!("{:.0}%", 100.0 * share),
+        ];
+        let value = json!({
+            "what": product.what, "m": m, "n": n, "k": k, "transposed_a": a, "transposed_b": b,
+            "seconds": timing.duration.as_secs_f64(), "flops_per_second": rate, "share_of_peak": share,
+        });
+        self.row("products", &format!("{} {m}x{n}x{k}", product.what), &columns, value)
+    }
+
+    fn kernel(&mut self, kernel: &KernelTime) -> Result<()> {
+        let KernelTime { op, layer, timing, .. } = kernel;
+        let share = timing.share_of_bound(&self.peaks);
+        let columns = [
+            format!("{:.3}", ms(timing.duration)),
+            format!("{:.1}", timing.flops_per_second() / 1e9),
+            format!("{:.1}", timing.bytes_per_second() / 1e9),
+            format!("{:.0}%", 100.0 * share),
+        ];
+        let value = json!({
+            "op": op, "layer": layer, "kernel": kernel.kernel, "seconds": timing.duration.as_secs_f64(),
+            "flops_per_second": timing.flops_per_second(), "bytes_per_second": timing.bytes_per_second(),
+            "share_of_bound": share,
+        });
+        self.row("kernels", format!("{layer} {op}").trim(), &columns, value)
+    }
+
+    fn model(&mut self, model: Model, time: &ModelTime) -> Result<()> {
+        let step = time.step.as_secs_f64();
+        let columns = [
+            model.batch.to_string(),
+            format!("{:.1}", step * 1e6),
+            format!("{:.0}", 1.0 / step),
+            format!("{:.0}", model.batch as f64 / step),
+            format!("{:.1}", time.flops as f64 / step / 1e9),
+            format!("{:.0} ms", ms(time.first_step)),
+        ];
+        let value = json!({
+            "model": model.name, "batch": model.batch, "optimizer": "rmsprop", "step_seconds": step,
+            "flops_per_second": time.flops as f64 / step, "first_step_seconds": time.first_step.as_secs_f64(),
+        });
+        self.row("models", model.name, &columns, value)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if self.json {
+            writeln!(self.out, "{}", serde_json::to_string_pretty(&Value::Object(self.parts))?)?;
+        }
+        Ok(self.out.flush()?)
+    }
+}

@@ -1,0 +1,79 @@
+//! `kiln bench` and `kiln profile` end to end: that they measure, not what.
+
+use serde_json::Value;
+
+use crate::cli::{fixture, json, output, run, says};
+
+fn devices() -> Vec<String> {
+    vec![
+        "cpu".into(),
+        #[cfg(feature = "gpu")]
+        std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into()),
+    ]
+}
+
+#[test]
+fn bench_measures_peaks_kernels_and_models() {
+    let positive = |value: &Value| value.as_f64().is_some_and(|x| x > 0.0 && x.is_finite());
+    let data = fixture();
+    for device in devices() {
+        let all = json(&output(
+            data.path(),
+            &["bench", "--device", &device, "--only", "kernels", "--round-ms", "1", "--json"],
+        ));
+        for field in ["peak_flops_per_second", "peak_bytes_per_second", "launch_seconds"] {
+            assert!(positive(&all[field]), "{field}: {all}");
+        }
+        let kernels = all["kernels"].as_array().unwrap();
+        let of = |op: &str| kernels.iter().find(|k| k["op"] == op).unwrap_or_else(|| panic!("no {op}: {all}"));
+        for op in ["gather", "matmul+activation", "softmax_cross_entropy_step", "rmsprop", "record"] {
+            assert!(positive(&of(op)["seconds"]), "{op}: {all}");
+        }
+        assert!(positive(&of("rmsprop")["share_of_bound"]), "{all}");
+        assert!(all["models"].is_null() && all["products"].is_null(), "{all}");
+    }
+    let text = output(data.path(), &["bench", "--device", "cpu", "--only", "models", "--round-ms", "1"]);
+    says(&text, &["Device:  cpu (", "Peaks:   ", "GFLOP/s", "models", "first step", "\n784-512-10 ", "\n784-100-10 "]);
+}
+
+#[test]
+fn profile_accounts_for_a_step_and_writes_a_trace() {
+    let data = fixture();
+    let trace = data.path().join("trace.json");
+    for device in devices() {
+        let args = ["profile", "mnist", "--device", &device, "--batch-size", "4", "--hidden", "8", "--steps", "5"];
+        let text = output(data.path(), &[&args[..], &["--trace", trace.to_str().unwrap()]].concat());
+        says(&text, &["share", "of bound", "rmsprop", "us a step, the mean of 5 steps"]);
+        let all = json(&output(data.path(), &[&args[..], &["--json"]].concat()));
+        let kernels = all["kernels"].as_array().unwrap();
+        let shares: f64 = kernels.iter().map(|k| k["share"].as_f64().unwrap()).sum();
+        assert!((shares - 1.0).abs() < 1e-9, "{all}");
+        let events = json(&std::fs::read_to_string(&trace).unwrap());
+        let events = events["traceEvents"].as_array().unwrap();
+        // Every op of the step has a launch, in each of the steps, one after the other.
+        assert_eq!(events.len(), 5 * kernels.len(), "{all}");
+        let starts: Vec<f64> = events.iter().map(|e| e["ts"].as_f64().unwrap()).collect();
+        assert!(starts.is_sorted(), "{starts:?}");
+    }
+}
+
+#[test]
+fn bench_and_profile_say_what_is_wrong_with_their_options() {
+    let data = fixture();
+    let nowhere = data.path().join("missing").join("trace.json");
+    for (args, parts) in [
+        (vec!["bench", "--device", "cpu", "--round-ms", "0"], ["round_ms", "give 1 or more"]),
+        (
+            vec!["profile", "mnist", "--device", "cpu", "--batch-size", "4", "--steps", "9000"],
+            ["steps: 9000", "give 1 to"],
+        ),
+        (
+            vec!["profile", "mnist", "--device", "cpu", "--batch-size", "4", "--trace", nowhere.to_str().unwrap()],
+            ["trace", "missing"],
+        ),
+    ] {
+        let (code, _, stderr) = run(data.path(), &args);
+        assert_eq!(code, Some(1), "{args:?}: {stderr}");
+        says(&stderr, &parts);
+    }
+}
