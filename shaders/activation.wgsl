@@ -18,7 +18,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if i >= params.n {
         return;
     }
-    y[i] = activate(ACTIVATION, x[i]);
+    y[i] = activate(ACTIVATION, vec4(x[i])).x;
 }
 
 @group(0) @binding(0) var<storage, read> gradient_y: array<f32>;
@@ -32,5 +32,5 @@ fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     if i >= gradient_params.n {
         return;
     }
-    gradient_dx[i] = gradient_dy[i] * activate_grad(ACTIVATION, gradient_y[i]);
+    gradient_dx[i] = gradient_dy[i] * activate_grad(ACTIVATION, vec4(gradient_y[i])).x;
 }

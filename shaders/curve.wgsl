@@ -22,6 +22,10 @@ struct Params {
 const GELU_SLOPE: f32 = 1.5957692;
 const GELU_CUBE: f32 = 0.044715;
 
+fn s(x: f32) -> f32 {
+    return sigmoid(vec4(x)).x;
+}
+
 // Past 20 the sigmoid of u is 0 or 1, and the cube may overflow.
 fn gelu_argument(x: f32) -> f32 {
     return GELU_SLOPE * (x + GELU_CUBE * x * x * x);
@@ -31,7 +35,7 @@ fn gelu_tanh_slope(x: f32) -> f32 {
     let near = clamp(x, -20.0, 20.0);
     let u = gelu_argument(near);
     let du = GELU_SLOPE * (1.0 + 3.0 * GELU_CUBE * near * near);
-    return sigmoid(u) * (1.0 + near * du * sigmoid(-u));
+    return s(u) * (1.0 + near * du * s(-u));
 }
 
 // t and t'. With e = exp(-|x|) both are quotients of sums of positive terms: tanh(log(1 + z)) = z (z + 2) / (z (z + 2) + 2).
@@ -48,12 +52,12 @@ fn mish_factors(x: f32) -> vec2<f32> {
 fn curve(x: f32) -> f32 {
     switch CURVE {
         case 0u: { return x * normal(x); }
-        case 1u: { return x * sigmoid(gelu_argument(clamp(x, -20.0, 20.0))); }
-        case 2u: { return x * sigmoid(x); }
+        case 1u: { return x * s(gelu_argument(clamp(x, -20.0, 20.0))); }
+        case 2u: { return x * s(x); }
         case 3u: { return x * mish_factors(x).x; }
-        case 4u: { return relu(x) + log_one_plus(exp(-abs(x))); }
+        case 4u: { return relu(vec4(x)).x + log_one_plus(exp(-abs(x))); }
         case 5u: { return x / (1.0 + abs(x)); }
-        default: { return x * activate(9u, x); }
+        default: { return x * activate(9u, vec4(x)).x; }
     }
 }
 
@@ -61,12 +65,12 @@ fn curve_slope(x: f32) -> f32 {
     switch CURVE {
         case 0u: { return normal(x) + x * normal_density(x); }
         case 1u: { return gelu_tanh_slope(x); }
-        case 2u: { return sigmoid(x) * (1.0 + x * sigmoid(-x)); }
+        case 2u: { return s(x) * (1.0 + x * s(-x)); }
         case 3u: {
             let t = mish_factors(x);
             return t.x + x * t.y;
         }
-        case 4u: { return sigmoid(x); }
+        case 4u: { return s(x); }
         case 5u: {
             let size = 1.0 / (1.0 + abs(x));
             return size * size;

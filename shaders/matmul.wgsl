@@ -50,77 +50,86 @@ override BK: u32 = 16;
 
 // ---- epilogue ------------------------------------------------------------------------------------------------------
 
-fn store(at: u32, n: u32, v: f32) {
+// Four columns of y from four sums v; bias and h are zeros where they are not used. Drivers put a function into every
+// place that calls it before they know what ACTIVATION is: one call an element, not four, took lavapipe six times as long.
+fn epilogue(v: vec4<f32>, bias: vec4<f32>, h: vec4<f32>) -> vec4<f32> {
     var r = v;
     if (BIAS == 1u) {
-        r += extra[n];
+        r += bias;
     }
     r = activate(ACTIVATION, r);
     if (ACTIVATION_GRAD != 0u) {
-        r *= activate_grad(ACTIVATION_GRAD, extra[at]);
+        r *= activate_grad(ACTIVATION_GRAD, h);
     }
-    y[at] = r;
+    return r;
 }
 
-fn activate4(v: vec4<f32>) -> vec4<f32> {
-    return vec4(activate(ACTIVATION, v.x), activate(ACTIVATION, v.y), activate(ACTIVATION, v.z), activate(ACTIVATION, v.w));
-}
-
-fn activate_grad4(h: vec4<f32>) -> vec4<f32> {
-    return vec4(
-        activate_grad(ACTIVATION_GRAD, h.x), activate_grad(ACTIVATION_GRAD, h.y),
-        activate_grad(ACTIVATION_GRAD, h.z), activate_grad(ACTIVATION_GRAD, h.w),
-    );
-}
-
-fn store4(m: u32, n: u32, v: vec4<f32>) {
+fn store4(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     if (m >= params.m || n >= params.n) {
         return;
     }
     let at = (m * params.n + n) / 4u;
-    var r = v;
-    if (BIAS == 1u) {
-        r += extra4[n / 4u];
-    }
-    r = activate4(r);
+    var h = vec4<f32>();
     if (ACTIVATION_GRAD != 0u) {
-        r *= activate_grad4(extra4[at]);
+        h = extra4[at];
     }
-    y4[at] = r;
+    y4[at] = epilogue(v, bias, h);
 }
 
 fn store_rows(m: u32, n: u32, c: mat4x4<f32>) {
-    store4(m, n, c[0]);
-    store4(m + 1u, n, c[1]);
-    store4(m + 2u, n, c[2]);
-    store4(m + 3u, n, c[3]);
+    var bias = vec4<f32>();
+    if (BIAS == 1u) {
+        bias = extra4[min(n, params.n - 1u) / 4u];
+    }
+    store4(m, n, c[0], bias);
+    store4(m + 1u, n, c[1], bias);
+    store4(m + 2u, n, c[2], bias);
+    store4(m + 3u, n, c[3], bias);
+}
+
+// Columns n .. n+3; past the edge the last one repeats.
+fn columns(n: u32) -> vec4<u32> {
+    return min(vec4(n, n + 1u, n + 2u, n + 3u), vec4(params.n - 1u));
+}
+
+fn load_extra(at: vec4<u32>) -> vec4<f32> {
+    return vec4(extra[at.x], extra[at.y], extra[at.z], extra[at.w]);
 }
 
 // Element by element, in straight lines: indexing c[i][j] in loops would send the matrix through memory.
-fn store_row_guarded(m: u32, n: u32, v: vec4<f32>) {
+fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     if (m >= params.m) {
         return;
     }
+    var h = vec4<f32>();
+    if (ACTIVATION_GRAD != 0u) {
+        h = load_extra(m * params.n + columns(n));
+    }
+    let r = epilogue(v, bias, h);
     let at = m * params.n + n;
     if (n < params.n) {
-        store(at, n, v.x);
+        y[at] = r.x;
     }
     if (n + 1u < params.n) {
-        store(at + 1u, n + 1u, v.y);
+        y[at + 1u] = r.y;
     }
     if (n + 2u < params.n) {
-        store(at + 2u, n + 2u, v.z);
+        y[at + 2u] = r.z;
     }
     if (n + 3u < params.n) {
-        store(at + 3u, n + 3u, v.w);
+        y[at + 3u] = r.w;
     }
 }
 
 fn store_rows_guarded(m: u32, n: u32, c: mat4x4<f32>) {
-    store_row_guarded(m, n, c[0]);
-    store_row_guarded(m + 1u, n, c[1]);
-    store_row_guarded(m + 2u, n, c[2]);
-    store_row_guarded(m + 3u, n, c[3]);
+    var bias = vec4<f32>();
+    if (BIAS == 1u) {
+        bias = load_extra(columns(n));
+    }
+    store_row_guarded(m, n, c[0], bias);
+    store_row_guarded(m + 1u, n, c[1], bias);
+    store_row_guarded(m + 2u, n, c[2], bias);
+    store_row_guarded(m + 3u, n, c[3], bias);
 }
 
 // ---- direct --------------------------------------------------------------------------------------------------------
@@ -317,7 +326,7 @@ fn four_rows(m: u32) -> vec4<u32> {
 }
 
 fn four_columns(n: u32) -> vec4<u32> {
-    return min(vec4(n, n + 1u, n + 2u, n + 3u), vec4(params.n - 1u)) * b_step_n();
+    return columns(n) * b_step_n();
 }
 
 fn load_a(at: vec4<u32>) -> vec4<f32> {

@@ -12,29 +12,31 @@
 //   8     exp       exp(x)                            y
 //   9     hard      min(max(x + 3, 0), 6) / 6         0 < y < 1 ? 1 / 6 : 0
 //
+// All of them take four values at a time, as the product's epilogue has them; one value is a vec4's x.
+//
 // `kind` comes from an override constant at every call, so the switch is gone once the pipeline is compiled.
 
 // relu(x) = max(x, 0). A comparison, not max(): max may return either operand of a NaN pair; this one keeps a NaN
 // where the device keeps NaNs at all, so that a diverged run shows in the loss.
-fn relu(x: f32) -> f32 {
-    return select(x, 0.0, x < 0.0);
+fn relu(x: vec4<f32>) -> vec4<f32> {
+    return select(x, vec4(0.0), x < vec4(0.0));
 }
 
 // sigmoid(x) = 1 / (1 + exp(-x)), by e = exp(-|x|) <= 1: no overflow, no inf / inf, full relative accuracy in both tails.
-fn sigmoid(x: f32) -> f32 {
+fn sigmoid(x: vec4<f32>) -> vec4<f32> {
     let e = exp(-abs(x));
-    return select(1.0, e, x < 0.0) / (1.0 + e);
+    return select(vec4(1.0), e, x < vec4(0.0)) / (1.0 + e);
 }
 
 // tanh(x). Devices may compute it as sinh / cosh or by exp(2x): clamped, because those overflow past |x| = 44, while
 // tanh is 1 to the last bit from |x| = 9.02 on. Near zero the quotient of exponentials cancels: the odd Taylor
 // polynomial takes over (its next term is under 1e-8 relative at |x| = 0.25).
-fn tanh_stable(x: f32) -> f32 {
-    let e = exp(-2.0 * min(abs(x), 10.0));
+fn tanh_stable(x: vec4<f32>) -> vec4<f32> {
+    let e = exp(-2.0 * min(abs(x), vec4(10.0)));
     let far = sign(x) * (1.0 - e) / (1.0 + e);
     let s = x * x;
     let near = x + x * s * (-0.33333334 + s * (0.13333334 + s * (-0.053968254 + s * 0.021869488)));
-    return select(far, near, s < 0.0625);
+    return select(far, near, s < vec4(0.0625));
 }
 
 const SELU_SCALE: f32 = 1.050701;
@@ -42,46 +44,46 @@ const SELU_SCALE: f32 = 1.050701;
 const SELU_LEAST: f32 = 1.7580993;
 
 // exp(x) - 1 for x < 0, where the difference of the two would cancel: 2t / (1 - t) with t = tanh(x / 2).
-fn exp_minus_one(x: f32) -> f32 {
-    let t = tanh_stable(0.5 * min(x, 0.0));
+fn exp_minus_one(x: vec4<f32>) -> vec4<f32> {
+    let t = tanh_stable(0.5 * min(x, vec4(0.0)));
     return 2.0 * t / (1.0 - t);
 }
 
 // min(max(x, 0), most), by comparisons as in relu.
-fn within(x: f32, most: f32) -> f32 {
-    return select(relu(x), most, x > most);
+fn within(x: vec4<f32>, most: f32) -> vec4<f32> {
+    return select(relu(x), vec4(most), x > vec4(most));
 }
 
-fn inside(y: f32, most: f32) -> f32 {
-    return select(0.0, 1.0, y > 0.0 && y < most);
+fn inside(y: vec4<f32>, most: f32) -> vec4<f32> {
+    return select(vec4(0.0), vec4(1.0), (y > vec4(0.0)) & (y < vec4(most)));
 }
 
-fn activate(kind: u32, x: f32) -> f32 {
+fn activate(kind: u32, x: vec4<f32>) -> vec4<f32> {
     switch kind {
         case 1u: { return relu(x); }
         case 2u: { return sigmoid(x); }
         case 3u: { return tanh_stable(x); }
-        case 4u: { return select(x, 0.2 * x, x < 0.0); }
+        case 4u: { return select(x, 0.2 * x, x < vec4(0.0)); }
         case 5u: { return within(x, 6.0); }
-        case 6u: { return select(x, exp_minus_one(x), x < 0.0); }
-        case 7u: { return select(SELU_SCALE * x, SELU_LEAST * exp_minus_one(x), x < 0.0); }
+        case 6u: { return select(x, exp_minus_one(x), x < vec4(0.0)); }
+        case 7u: { return select(SELU_SCALE * x, SELU_LEAST * exp_minus_one(x), x < vec4(0.0)); }
         case 8u: { return exp(x); }
         case 9u: { return within(x + 3.0, 6.0) / 6.0; }
         default: { return x; }
     }
 }
 
-fn activate_grad(kind: u32, y: f32) -> f32 {
+fn activate_grad(kind: u32, y: vec4<f32>) -> vec4<f32> {
     switch kind {
-        case 1u: { return select(0.0, 1.0, y > 0.0); }
+        case 1u: { return select(vec4(0.0), vec4(1.0), y > vec4(0.0)); }
         case 2u: { return y * (1.0 - y); }
         case 3u: { return (1.0 - y) * (1.0 + y); }
-        case 4u: { return select(1.0, 0.2, y < 0.0); }
+        case 4u: { return select(vec4(1.0), vec4(0.2), y < vec4(0.0)); }
         case 5u: { return inside(y, 6.0); }
-        case 6u: { return select(1.0, 1.0 + y, y < 0.0); }
-        case 7u: { return select(SELU_SCALE, SELU_LEAST + y, y < 0.0); }
+        case 6u: { return select(vec4(1.0), 1.0 + y, y < vec4(0.0)); }
+        case 7u: { return select(vec4(SELU_SCALE), SELU_LEAST + y, y < vec4(0.0)); }
         case 8u: { return y; }
         case 9u: { return inside(y, 1.0) / 6.0; }
-        default: { return 1.0; }
+        default: { return vec4(1.0); }
     }
 }

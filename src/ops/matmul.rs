@@ -313,22 +313,37 @@ pub(super) fn cases() -> Vec<Case> {
     // Enough tiles for the larger workgroup tiles.
     cases.push(case_of(MatMul::new(false, false), [1028, 1032, 5], 204));
     cases.push(case_of(MatMul::new(true, false), [2052, 2048, 4], 205));
-    for (i, epilogue) in epilogues().into_iter().enumerate() {
-        let shapes = [
-            (false, false, [5, 7, 3]),
-            (false, false, [128, 64, 48]),
-            (false, true, [33, 12, 10]),
-            (true, false, [36, 20, 97]),
-            (false, false, [97, 10, 31]),
-        ];
-        // All of the first function, two of each other in turn: an epilogue is a pipeline of its own in every kernel.
-        let some = shapes.into_iter().enumerate().filter(|(j, _)| i < 4 || (i + j) % shapes.len() < 2);
-        for (_, (trans_a, trans_b, extents)) in some {
-            cases.push(case_of(MatMul { trans_a, trans_b, epilogue }, extents, 210 + i as u64));
-        }
-    }
+    cases.extend(epilogue_cases());
     let sequences = vec![random([2, 3, 5], 220), random([5, 4], 221)];
     cases.push(Case::new("rows of (2, 3, 5)", MatMul::new(false, false), sequences).wrt(&[0, 1]).sums(5));
+    cases
+}
+
+/// An epilogue is a pipeline of its own in every kernel, which a software adapter compiles for up to a second. So bias and
+/// one function run in every kernel, the others, which are no more to a kernel than another number, in one each.
+fn epilogue_cases() -> Vec<Case> {
+    let shapes = [
+        (false, false, [5, 7, 3]),
+        (false, true, [33, 12, 10]),
+        (false, false, [97, 10, 31]),
+        (false, false, [3, 6, 5]),
+        (false, false, [2, 8, 12]),
+        (false, true, [12, 20, 8]),
+    ];
+    // One takes long to compile; the other has enough tiles for the larger workgroup tiles.
+    let larger = [(true, false, [36, 20, 97]), (false, false, [1028, 1032, 5])];
+    let mut cases = Vec::new();
+    for (i, epilogue) in epilogues().into_iter().enumerate() {
+        let everywhere = match epilogue {
+            Epilogue::Activate { activation: f, .. } | Epilogue::ActivateGrad(f) => f == Function::Tanh,
+            Epilogue::None | Epilogue::Bias => true,
+        };
+        let one = i % shapes.len();
+        let chosen = if everywhere { [&shapes[..], &larger].concat() } else { vec![shapes[one]] };
+        cases.extend(chosen.into_iter().map(|(trans_a, trans_b, extents)| {
+            case_of(MatMul { trans_a, trans_b, epilogue }, extents, 210 + i as u64)
+        }));
+    }
     cases
 }
 
@@ -366,4 +381,35 @@ pub fn case_of(op: MatMul, [m, n, k]: [usize; 3], seed: u64) -> Case {
         _ => 16.0,
     };
     Case::new(label, op, [a, b].into_iter().chain(extra).collect()).ulps(own).sums(k)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::Any;
+    use std::mem::discriminant;
+
+    use super::*;
+
+    #[test]
+    fn cases_have_every_epilogue_and_each_kind_of_it_in_every_kernel() {
+        let mut launched: Vec<(&str, Epilogue)> = Vec::new();
+        for case in cases() {
+            let inputs: Vec<Type> = case.inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
+            let op = (&*case.op as &dyn Any).downcast_ref::<MatMul>().expect("a product's cases are products");
+            let io = Io { outputs: op.outputs(&inputs).expect("cases are legal"), inputs };
+            for kind in [AdapterKind::Hardware, AdapterKind::Software] {
+                launched.push((op.launch(&io, &Target { kind }).entry, op.epilogue));
+            }
+        }
+        for epilogue in epilogues() {
+            assert!(launched.iter().any(|&(_, e)| e == epilogue), "{epilogue:?} has no case");
+            for (kernel, _) in &launched {
+                let same = |e| discriminant(&e) == discriminant(&epilogue);
+                assert!(
+                    launched.iter().any(|&(k, e)| k == *kernel && same(e)),
+                    "{kernel} has no case like {epilogue:?}"
+                );
+            }
+        }
+    }
 }
