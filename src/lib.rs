@@ -23,7 +23,7 @@ pub mod prelude {
     pub use crate::data::Dataset;
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
-    pub use crate::nn::layers::{Dense, Dropout, Flatten, Layer};
+    pub use crate::nn::layers::{Dense, Dropout, Flatten, Input, Layer, Permute, Reshape};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};

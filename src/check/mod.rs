@@ -97,6 +97,12 @@ pub struct Item {
     cases: Vec<Case>,
 }
 
+/// The head of the table whose lines are [`Item::line`].
+pub fn heading() -> String {
+    let [worst, allowed, relative] = ["worst ulps", "allowed", "relative"];
+    format!("{:<9} {:<28} {:>5} {worst:>10} {allowed:>8} {relative:>9} {:>8}", "part", "op", "cases", "time")
+}
+
 /// What an [`Item`] came to.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -161,7 +167,7 @@ pub fn items(device: &Device, filter: Option<&str>, all_kernels: bool) -> Result
     Ok(all.iter().filter(|item| names(item).into_iter().any(fits)).cloned().collect())
 }
 
-/// The items of given cases: an op of one's own is checked by its cases, as Kiln's are.
+/// The items of given cases: an op of one's own is checked by its cases, as Kiln's are (`examples/custom_op.rs`).
 ///
 /// # Errors
 /// [`Error::Shape`] where an op does not take its case.
@@ -223,6 +229,26 @@ impl Item {
             }
         }
         item.cases.push(case.clone());
+    }
+
+    /// What it came to, as a line of the table that [`heading`] opens.
+    pub fn line(&self, row: &Row) -> String {
+        let verdict = if row.failures.is_empty() { "" } else { "  FAILS" };
+        let (part, op, cases, time) = (self.part, self.op, row.cases, row.duration.as_secs_f64());
+        let text = format!(
+            "{part:<9} {op:<28} {cases:>5} {:>10.2} {:>8.1} {:>9.1e} {time:>6.2} s{verdict}",
+            row.ulps, row.allowed, row.relative
+        );
+        format!("{text}  {}", self.kernels_in_words()).trim_end().to_string()
+    }
+
+    /// Which kernels it runs, in words; nothing where they are the adapter's own.
+    pub fn kernels_in_words(&self) -> &'static str {
+        match self.kernels {
+            None => "",
+            Some(AdapterKind::Hardware) => "GPU kernels",
+            Some(AdapterKind::Software) => "software kernels",
+        }
     }
 
     /// How many cases it has, as far as that is known before it runs.

@@ -44,6 +44,11 @@ impl Scope<'_> {
         self.clock
     }
 
+    /// An [`Error::Shape`] of this layer: what it was given and what it takes.
+    pub fn error(&self, message: impl Into<String>) -> Error {
+        Error::shape(format!("layer {:?}", self.layer), message)
+    }
+
     /// What tells this layer's random numbers from another's.
     pub fn salt(&self) -> u32 {
         self.index as u32
@@ -56,16 +61,15 @@ impl Scope<'_> {
     /// made with another shape: the layer's input has changed.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
         let shape = shape.into();
-        let op = || format!("layer {:?}", self.layer);
         if shape.is_empty() {
-            return Err(Error::shape(op(), format!("{name} of {shape} has no elements")));
+            return Err(self.error(format!("{name} of {shape} has no elements")));
         }
         if !shape.is_countable() {
             let message = format!("{name} of {shape} has 2^32 elements or more; give the layer fewer units");
-            return Err(Error::shape(op(), message));
+            return Err(self.error(message));
         }
         if let Some(refusal) = initializer.refusal(&shape) {
-            return Err(Error::shape(op(), format!("{name} is of {shape}; its initializer {refusal}")));
+            return Err(self.error(format!("{name} is of {shape}; its initializer {refusal}")));
         }
         let known = self.parameters.iter().position(|p| p.layer == self.layer && p.name == name);
         let index = known.unwrap_or(self.parameters.len());
@@ -73,7 +77,7 @@ impl Scope<'_> {
             Some(index) if self.parameters[index].shape != shape => {
                 let built = &self.parameters[index].shape;
                 let message = format!("{name} was built as {built}; this input would need {shape}");
-                return Err(Error::shape(op(), message));
+                return Err(self.error(message));
             }
             Some(_) => {}
             None => {

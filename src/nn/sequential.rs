@@ -1,5 +1,7 @@
 //! A model of layers one after the other, <https://keras.io/api/models/sequential/>.
 
+use std::sync::OnceLock;
+
 use super::layers::Layer;
 use super::optimizer::{self, Optimizer};
 use super::summary::Row;
@@ -38,8 +40,9 @@ pub struct Sequential {
     seed: u64,
     layers: Vec<(String, Box<dyn Layer>)>,
     device: Option<Device>,
-    /// The shape of one sample, and what it gives rise to; set by [`Sequential::build`].
-    built: Option<Built>,
+    /// The shape of one sample, and what it gives rise to; made by [`Sequential::build`] or, from the shape that the
+    /// first layer gives, where it is asked for.
+    built: OnceLock<Built>,
     compiled: Option<Compiled>,
     session: Option<Session>,
     /// Optimizer steps since [`Sequential::compile`].
@@ -68,7 +71,7 @@ impl Default for Sequential {
             seed: 0,
             layers: Vec::new(),
             device: None,
-            built: None,
+            built: OnceLock::new(),
             compiled: None,
             session: None,
             iteration: 0,
@@ -121,14 +124,15 @@ impl Sequential {
         self
     }
 
-    /// Makes the weights for samples of a shape. [`Sequential::fit`] does it by itself, from the data.
+    /// Makes the weights for samples of a shape. [`Sequential::fit`] does it by itself, from the data; a model that begins
+    /// with [`super::layers::Input`] needs neither.
     ///
     /// # Errors
     /// [`Error::Shape`] that names the layer that does not take its input, or both shapes where the model was built for
     /// another one; [`Error::Model`] that names what two layers are called, or where a layer was added since.
     pub fn build(&mut self, sample: impl Into<Shape>) -> Result<()> {
         let sample = sample.into();
-        if self.built.is_some() {
+        if self.built.get().is_some() || self.input().is_some() {
             let built = self.built()?;
             if built.sample == sample {
                 return Ok(());
@@ -136,6 +140,17 @@ impl Sequential {
             let message = format!("the model was built for samples of {}, these are {sample}", built.sample);
             return Err(Error::shape(format!("model {:?}", self.name), message));
         }
+        self.built = self.traced(sample)?.into();
+        Ok(())
+    }
+
+    /// The shape of a sample, where the first layer gives it.
+    fn input(&self) -> Option<&Shape> {
+        self.layers.first()?.1.sample_shape()
+    }
+
+    /// What samples of a shape give rise to.
+    fn traced(&self, sample: Shape) -> Result<Built> {
         for (i, (name, _)) in self.layers.iter().enumerate() {
             if self.layers[..i].iter().any(|(other, _)| other == name) {
                 return Err(self.error(format!("two layers are named {name:?}; give each a name of its own")));
@@ -148,8 +163,7 @@ impl Sequential {
         let x = graph.leaf(Leaf::Input(0), Type::float([&[1], &sample[..]].concat()));
         let outputs = trace::forward(&self.layers, &mut graph, &mut parameters, x, None)?;
         let outputs = outputs.into_iter().map(|y| graph.shape(y).clone()).collect();
-        self.built = Some(Built { sample, parameters, outputs });
-        Ok(())
+        Ok(Built { sample, parameters, outputs })
     }
 
     fn error(&self, message: impl Into<String>) -> Error {
@@ -157,10 +171,16 @@ impl Sequential {
     }
 
     fn built(&self) -> Result<&Built> {
-        match &self.built {
+        if let (None, Some(sample)) = (self.built.get(), self.input()) {
+            let built = self.traced(sample.clone())?;
+            self.built.get_or_init(|| built);
+        }
+        match self.built.get() {
             Some(built) if built.outputs.len() == self.layers.len() => Ok(built),
             Some(_) => Err(self.error("a layer was added after the model was built; add all layers first")),
-            None => Err(self.error("not built yet: call build with the shape of a sample, or fit")),
+            None => {
+                Err(self.error("not built yet: begin with an Input, call build with the shape of a sample, or fit"))
+            }
         }
     }
 
@@ -170,7 +190,8 @@ impl Sequential {
     /// [`Error::Model`] where the model was not built.
     pub fn summary(&self) -> Result<Summary> {
         let built = self.built()?;
-        let rows = self.layers.iter().zip(&built.outputs).map(|((name, layer), output)| {
+        let layers = self.layers.iter().zip(&built.outputs).filter(|((_, layer), _)| layer.sample_shape().is_none());
+        let rows = layers.map(|((name, layer), output)| {
             let own = built.parameters.iter().filter(|p| p.layer == *name);
             let parameters = own.map(|p| p.shape.len()).sum();
             Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters }

@@ -4,7 +4,7 @@
 /// A WGSL file and the shared functions it needs, which are put before it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Module {
-    /// The file's stem under `shaders/`.
+    /// The file's stem, under `shaders/` where it is one of Kiln's.
     pub stem: &'static str,
     /// The file's text.
     pub source: &'static str,

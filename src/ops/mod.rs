@@ -1,6 +1,6 @@
 //! The ops: one a file, with its shape rule, gradient rule, CPU loop, GPU dispatch and test cases.
 //!
-//! An op of one's own implements [`Op`] and [`CpuOp`] and is applied with [`Graph::apply`].
+//! An op of one's own implements [`Op`] and [`CpuOp`] and is applied with [`Graph::apply`]: `examples/custom_op.rs`.
 
 mod broadcast;
 pub mod case;
@@ -19,6 +19,7 @@ pub use dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
+use crate::tensor::DType;
 
 macro_rules! ops {
     ($($name:ident),* $(,)?) => {
@@ -97,8 +98,11 @@ pub trait Op: CpuOp<f32> + CpuOp<f64> + Debug + Any + Send + Sync {
     }
 }
 
-/// Checks the number of inputs, and that those listed are floats.
-pub(crate) fn expect_inputs(op: &str, inputs: &[Type], dtypes: &[crate::tensor::DType]) -> Result<()> {
+/// Checks that there are as many inputs as types of elements, and that they have those.
+///
+/// # Errors
+/// [`Error::Shape`] of `op` that says which input is of another type, or how many there are.
+pub fn expect_inputs(op: &str, inputs: &[Type], dtypes: &[DType]) -> Result<()> {
     if inputs.len() != dtypes.len() {
         return Err(Error::shape(op, format!("takes {} inputs, was given {}", dtypes.len(), inputs.len())));
     }
@@ -111,15 +115,21 @@ pub(crate) fn expect_inputs(op: &str, inputs: &[Type], dtypes: &[crate::tensor::
 }
 
 /// Checks that there are `count` inputs, all floats of one shape; the output has that type too.
-pub(crate) fn one_shape(op: &str, inputs: &[Type], count: usize) -> Result<Vec<Type>> {
-    expect_inputs(op, inputs, &[crate::tensor::DType::F32; 2][..count])?;
+///
+/// # Errors
+/// [`Error::Shape`] of `op` that says what else was given.
+pub fn one_shape(op: &str, inputs: &[Type], count: usize) -> Result<Vec<Type>> {
+    expect_inputs(op, inputs, &vec![DType::F32; count])?;
     match inputs.iter().find(|t| t.shape != inputs[0].shape) {
         Some(other) => Err(Error::shape(op, format!("the inputs {} and {other} differ in shape", inputs[0]))),
         None => Ok(vec![inputs[0].clone()]),
     }
 }
 
-/// The one gradient of an op with one output, or `None` where the loss does not depend on it.
-pub(crate) fn only(dy: &[Option<Id>]) -> Id {
+/// The gradient of the loss with respect to the output, for the [`Op::grad`] of an op that has one.
+///
+/// # Panics
+/// Where there is none: autodiff does not call [`Op::grad`] then.
+pub fn only(dy: &[Option<Id>]) -> Id {
     dy[0].expect("autodiff calls grad only where a dy exists")
 }

@@ -72,6 +72,23 @@ pub(super) fn axis_of(op: &str, axis: isize, shape: &Shape) -> Result<usize> {
     })
 }
 
+/// The shape that a tensor of another takes, where one extent may be -1; or why it does not.
+pub(crate) fn reshaped(from: &Shape, extents: &[isize]) -> Result<Shape, String> {
+    let refused = |why: String| Err(format!("{from} cannot become {extents:?}: {why}"));
+    if let Some(extent) = extents.iter().find(|&&extent| extent < -1) {
+        return refused(format!("{extent} is no extent, only -1 stands for what is left"));
+    }
+    let (len, known) = (from.len(), extents.iter().filter(|&&extent| extent != -1));
+    let product = known.clone().try_fold(1usize, |product, &extent| product.checked_mul(extent as usize));
+    let open = match (extents.len() - known.count(), product) {
+        (0, Some(product)) if product == len => 1,
+        (1, Some(product)) if product > 0 && len % product == 0 => len / product,
+        (0 | 1, _) => return refused(format!("there are {len} elements")),
+        _ => return refused("only one extent can be -1".into()),
+    };
+    Ok(extents.iter().map(|&extent| usize::try_from(extent).unwrap_or(open)).collect::<Vec<_>>().into())
+}
+
 impl Tensor {
     /// The same elements in another shape. One extent may be -1: what is left for it.
     ///
@@ -84,23 +101,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shape`] where the elements do not fill the shape, or more than one extent is left open.
     pub fn reshape(&self, extents: &[isize]) -> Result<Self> {
-        let (len, from) = (self.values.len(), &self.shape);
-        let refused = |why: String| Error::shape("Tensor::reshape", format!("{from} cannot become {extents:?}: {why}"));
-        if let Some(extent) = extents.iter().find(|&&extent| extent < -1) {
-            return Err(refused(format!("{extent} is no extent, only -1 stands for what is left")));
-        }
-        let known = extents.iter().filter(|&&extent| extent != -1);
-        let product = known.clone().try_fold(1usize, |product, &extent| product.checked_mul(extent as usize));
-        let filled = match (extents.len() - known.count(), product) {
-            (0, Some(product)) if product == len => Some(1),
-            (1, Some(product)) if product > 0 && len % product == 0 => Some(len / product),
-            (0 | 1, _) => None,
-            _ => return Err(refused("only one extent can be -1".into())),
-        };
-        let Some(open) = filled else {
-            return Err(refused(format!("there are {len} elements")));
-        };
-        let shape: Vec<usize> = extents.iter().map(|&extent| usize::try_from(extent).unwrap_or(open)).collect();
+        let shape = reshaped(&self.shape, extents).map_err(|why| Error::shape("Tensor::reshape", why))?;
         Tensor::new(shape, self.values.clone())
     }
 

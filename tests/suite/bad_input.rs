@@ -131,7 +131,7 @@ fn a_model_is_compiled_built_and_not_empty() {
     refused(layers().fit(&samples(), fit()), &["model \"sequential\"", "not compiled yet", "call compile"]);
     refused(layers().evaluate(&samples()), &["not compiled yet", "call compile"]);
     for built_first in [layers().weights().err(), layers().summary().err(), layers().training_plan(4, 8).err()] {
-        refused(built_first.map_or(Ok(()), Err), &["not built yet", "call build", "or fit"]);
+        refused(built_first.map_or(Ok(()), Err), &["not built yet", "begin with an Input", "call build", "or fit"]);
     }
     let empty = || Sequential::new().named("empty").device(Device::cpu());
     refused(empty().build([4]), &["model \"empty\"", "no layers", "add one"]);
@@ -179,12 +179,7 @@ fn an_unknown_device_is_answered_with_those_there_are() {
 
 #[test]
 fn a_lost_loss_stops_the_run() {
-    let devices = vec![
-        Device::cpu(),
-        #[cfg(feature = "gpu")]
-        crate::common::adapter(),
-    ];
-    for device in devices {
+    for device in crate::common::devices() {
         let far = Sgd { learning_rate: 1e30, ..Sgd::default() };
         let lost = compiled(layers().device(device), far).fit(&samples(), fit().epochs(3));
         assert!(matches!(lost, Err(Error::NotFinite { epoch: 1, step: 2, .. })), "{lost:?}");

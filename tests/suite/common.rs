@@ -1,6 +1,5 @@
 //! What several tests need.
 
-#[cfg(feature = "gpu")]
 use kiln::device::Device;
 use serde_json::Value;
 
@@ -14,6 +13,15 @@ pub fn adapter() -> Device {
     let device = Device::choose(&request).expect("no adapter; run scripts/test, which installs one").device;
     assert!(device.is_gpu(), "{device} has no kernels to test");
     device
+}
+
+/// What models train on: the processor and the adapter under test.
+pub fn devices() -> Vec<Device> {
+    vec![
+        Device::cpu(),
+        #[cfg(feature = "gpu")]
+        adapter(),
+    ]
 }
 
 /// A fixture, parsed.

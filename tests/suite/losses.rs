@@ -14,7 +14,7 @@ use kiln::plan::{Arena, BufferId, Plan};
 use kiln::prelude::*;
 use serde_json::Value;
 
-use crate::common::{fixture, numbers};
+use crate::common::{devices, fixture, numbers};
 
 const SAMPLES: usize = 6;
 const OUTPUTS: usize = 3;
@@ -135,14 +135,6 @@ probability to 1e-7 from 0 and 1 there, so a model that is certain and wrong has
         writeln!(text, "| `{name}` | {cpu} | {gpu} | {reference} | {} |", shown([drift[0], drift[1]])).unwrap();
     }
     text
-}
-
-fn devices() -> Vec<Device> {
-    vec![
-        Device::cpu(),
-        #[cfg(feature = "gpu")]
-        crate::common::adapter(),
-    ]
 }
 
 #[track_caller]

@@ -10,9 +10,11 @@ mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;
 mod common;
+mod custom_op;
 mod data;
 mod fusion;
 mod golden;
+mod layers;
 mod losses;
 mod ops;
 mod optimizers;

@@ -3,6 +3,8 @@
 use kiln::nn::optimizer::{NAMES, by_name};
 use kiln::prelude::*;
 
+use crate::common::devices;
+
 /// 210 samples of 12 numbers in 3 classes that a small net can tell apart; 210 is no multiple of the batches.
 fn samples(n: usize) -> Dataset {
     let mut state = 12345u32;
@@ -34,14 +36,6 @@ fn model_with_dropout(device: &Device, optimizer: impl Optimizer + 'static, rate
     model.build([12]).unwrap();
     model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy]).unwrap();
     model
-}
-
-fn devices() -> Vec<Device> {
-    vec![
-        Device::cpu(),
-        #[cfg(feature = "gpu")]
-        crate::common::adapter(),
-    ]
 }
 
 /// The bits of all weights and losses after three epochs.

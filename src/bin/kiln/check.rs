@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use kiln::check::{self, Bench, Finding, Item, Row};
 use kiln::device::{Choice, Device};
-use kiln::ops::AdapterKind;
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = "\
@@ -60,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     for item in &items {
         let row = item.run(&mut bench)?;
         if !args.json {
-            writeln!(out, "{}", line(item, &row))?;
+            writeln!(out, "{}", item.line(&row))?;
             out.flush()?;
         }
         rows.push((item, row));
@@ -78,21 +77,12 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Which kernels an item runs, where they are not the adapter's own.
-fn kernels(item: &Item) -> &'static str {
-    match item.kernels {
-        None => "",
-        Some(AdapterKind::Hardware) => "GPU kernels",
-        Some(AdapterKind::Software) => "software kernels",
-    }
-}
-
 fn list(items: &[Item], as_json: bool) -> Result<()> {
     let mut out = io::stdout().lock();
     if as_json {
         let one = |item: &Item| {
             json!({
-                "part": item.part.to_string(), "op": item.op, "kernels": kernels(item), "shaders": item.shaders,
+                "part": item.part.to_string(), "op": item.op, "kernels": item.kernels_in_words(), "shaders": item.shaders,
                 "cases": item.case_count(),
             })
         };
@@ -102,7 +92,7 @@ fn list(items: &[Item], as_json: bool) -> Result<()> {
     }
     for item in items {
         let shaders: Vec<String> = item.shaders.iter().map(|stem| format!("{stem}.wgsl")).collect();
-        let line = format!("{:<9} {:<28} {} {}", item.part, item.op, shaders.join(" "), kernels(item));
+        let line = format!("{:<9} {:<28} {} {}", item.part, item.op, shaders.join(" "), item.kernels_in_words());
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -113,19 +103,7 @@ fn driver(device: &Device) -> &str {
 }
 
 fn head(out: &mut impl Write, device: &Device) -> io::Result<()> {
-    writeln!(out, "Adapter: {device}\nDriver:  {}\n", driver(device))?;
-    let [worst, allowed, relative] = ["worst ulps", "allowed", "relative"];
-    writeln!(out, "{:<9} {:<28} {:>5} {worst:>10} {allowed:>8} {relative:>9} {:>8}", "part", "op", "cases", "time")
-}
-
-fn line(item: &Item, row: &Row) -> String {
-    let (time, verdict) = (seconds(row.duration), if row.failures.is_empty() { "" } else { "  FAILS" });
-    let (part, op, cases) = (item.part, item.op, row.cases);
-    let text = format!(
-        "{part:<9} {op:<28} {cases:>5} {:>10.2} {:>8.1} {:>9.1e} {time:>8}{verdict}",
-        row.ulps, row.allowed, row.relative
-    );
-    format!("{text}  {}", kernels(item)).trim_end().to_string()
+    writeln!(out, "Adapter: {device}\nDriver:  {}\n\n{}", driver(device), check::heading())
 }
 
 fn seconds(duration: Duration) -> String {
@@ -175,7 +153,7 @@ impl Outcome<'_> {
         let all_kernels = if item.kernels.is_some() { " --all-kernels" } else { "" };
         let fields = [
             ("op", format!("{} ({})", finding.op, item.part)),
-            ("kernels", [shaders.join(" "), kernels(item).into()].join(" ").trim().to_string()),
+            ("kernels", [shaders.join(" "), item.kernels_in_words().into()].join(" ").trim().to_string()),
             ("case", finding.case.clone()),
             ("inputs", finding.inputs.clone()),
             ("found", finding.result.clone().err().unwrap_or_default()),
@@ -196,7 +174,7 @@ impl Outcome<'_> {
         };
         let row = |(item, row): &(&Item, Row)| {
             json!({
-                "part": item.part.to_string(), "op": item.op, "kernels": kernels(item), "shaders": item.shaders,
+                "part": item.part.to_string(), "op": item.op, "kernels": item.kernels_in_words(), "shaders": item.shaders,
                 "cases": row.cases, "worst_ulps": row.ulps, "allowed_ulps": row.allowed,
                 "worst_relative": row.relative, "seconds": row.duration.as_secs_f64(),
                 "failures": row.failures.iter().map(failure).collect::<Vec<_>>(),

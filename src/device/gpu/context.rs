@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::adapter::AdapterSummary;
 use crate::error::{Error, Result};
-use crate::ops::Dispatch;
+use crate::ops::{Dispatch, Module};
 use crate::plan::Buffer;
 
 /// The first failure that the device reported and nobody has asked for yet, in words for the user.
@@ -23,7 +23,7 @@ pub(super) fn note(failure: &Failure, error: &wgpu::Error) {
 }
 
 /// What makes a pipeline: module, entry point and constants.
-type PipelineKey = (&'static str, &'static str, Vec<(&'static str, u64)>);
+type PipelineKey = (Module, &'static str, Vec<(&'static str, u64)>);
 
 /// An open device that plans can run on.
 pub struct Context {
@@ -32,7 +32,7 @@ pub struct Context {
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
     pub(super) failure: Failure,
-    pub(super) modules: Mutex<HashMap<&'static str, wgpu::ShaderModule>>,
+    pub(super) modules: Mutex<HashMap<Module, wgpu::ShaderModule>>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
 }
 
@@ -63,14 +63,14 @@ impl Context {
     /// The pipeline of a launch, compiled at its first use.
     pub(super) fn pipeline(&self, launch: &Dispatch) -> wgpu::ComputePipeline {
         let constants = launch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        let key = (launch.module.stem, launch.entry, constants);
+        let key = (launch.module, launch.entry, constants);
         let mut pipelines = self.pipelines.lock().expect("never poisoned");
         pipelines.entry(key).or_insert_with(|| self.compile(launch)).clone()
     }
 
     fn compile(&self, launch: &Dispatch) -> wgpu::ComputePipeline {
         let mut modules = self.modules.lock().expect("never poisoned");
-        let module = modules.entry(launch.module.stem).or_insert_with(|| {
+        let module = modules.entry(launch.module).or_insert_with(|| {
             self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(launch.module.stem),
                 source: wgpu::ShaderSource::Wgsl(launch.module.text().into()),

@@ -1,7 +1,7 @@
 //! A densely connected layer, <https://keras.io/api/layers/core_layers/dense/>.
 
 use super::Layer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{Activation, Initializer, Scope};
 use crate::ops::binary::Binary;
@@ -67,13 +67,11 @@ impl Layer for Dense {
 
     fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
         let shape = scope.graph.shape(x).clone();
-        let layer = || format!("layer {:?}", scope.layer);
         if self.units == 0 {
-            return Err(Error::shape(layer(), "0 units make nothing; give 1 or more"));
+            return Err(scope.error("0 units make nothing; give 1 or more"));
         }
         if shape.rank() < 2 {
-            let message = "expected samples of one or more axes, was given single numbers";
-            return Err(Error::shape(layer(), message));
+            return Err(scope.error("expected samples of one or more axes, was given single numbers"));
         }
         let inputs = shape[shape.rank() - 1];
         let kernel = scope.parameter("kernel", [inputs, self.units], self.kernel_initializer)?;

@@ -1,7 +1,7 @@
 //! Dropout, <https://keras.io/api/layers/regularization_layers/dropout/>.
 
 use super::Layer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::Scope;
 use crate::ops;
@@ -27,7 +27,7 @@ impl Layer for Dropout {
     fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
         if !(0.0..1.0).contains(&self.rate) {
             let message = format!("the rate {} is not in 0..1: it is the share that is dropped", self.rate);
-            return Err(Error::shape(format!("layer {:?}", scope.layer), message));
+            return Err(scope.error(message));
         }
         match scope.training() {
             Some(clock) => {

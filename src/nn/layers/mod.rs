@@ -1,19 +1,26 @@
-//! Layers, one a file. A layer of one's own implements [`Layer`].
+//! Layers, one a file. A layer of one's own implements [`Layer`]: `examples/custom_op.rs`.
 
 mod activation;
 mod dense;
 mod dropout;
 mod flatten;
+mod input;
+mod permute;
+mod reshape;
 
 use std::fmt::Debug;
 
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use input::Input;
+pub use permute::Permute;
+pub use reshape::Reshape;
 
 use super::Scope;
 use crate::error::Result;
 use crate::graph::Id;
+use crate::tensor::Shape;
 
 /// A part of a model: from a batch of inputs to a batch of outputs.
 pub trait Layer: Debug + Send + Sync {
@@ -28,6 +35,11 @@ pub trait Layer: Debug + Send + Sync {
 
     /// The name that its maker gave it; without one the model makes one from the type, as Keras does: `dense_1`.
     fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// The shape of a sample, where the layer is there to give it: [`Input`].
+    fn sample_shape(&self) -> Option<&Shape> {
         None
     }
 
@@ -58,5 +70,9 @@ impl<L: Layer> Layer for Named<L> {
 
     fn name(&self) -> Option<&str> {
         Some(&self.name)
+    }
+
+    fn sample_shape(&self) -> Option<&Shape> {
+        self.layer.sample_shape()
     }
 }

@@ -1,0 +1,34 @@
+//! Samples of another shape, <https://keras.io/api/layers/reshaping_layers/reshape/>.
+
+use super::Layer;
+use crate::error::Result;
+use crate::graph::Id;
+use crate::nn::Scope;
+use crate::ops::reshape;
+use crate::tensor::{Shape, reshaped};
+
+/// From (batch, ...) to (batch, target shape): the same numbers in the same order. Nothing is moved.
+#[derive(Clone, Debug)]
+pub struct Reshape {
+    target_shape: Vec<isize>,
+}
+
+impl Reshape {
+    /// To samples of this shape, one extent of which may be -1, what is left for it: `Reshape::new([7, -1])`.
+    pub fn new(target_shape: impl Into<Vec<isize>>) -> Self {
+        Self { target_shape: target_shape.into() }
+    }
+}
+
+impl Layer for Reshape {
+    fn kind(&self) -> &'static str {
+        "Reshape"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        let shape = scope.graph.shape(x);
+        let sample = reshaped(&Shape::from(&shape[1..]), &self.target_shape).map_err(|why| scope.error(why))?;
+        let all = [&shape[..1], &sample].concat();
+        scope.graph.apply(reshape::Reshape(all.into()), &[x])
+    }
+}

@@ -1,0 +1,37 @@
+//! `examples/custom_op.rs`: an op, a kernel and a layer of a user's own need nothing that only Kiln can reach.
+
+#[path = "../../examples/custom_op.rs"]
+#[expect(dead_code, reason = "its main, which a program of its own runs")]
+mod example;
+
+use kiln::prelude::*;
+
+use crate::common::devices;
+
+#[test]
+fn an_op_of_ones_own_passes_the_checks_of_kilns() {
+    for device in devices() {
+        assert_eq!(example::check_op(&device).unwrap(), [], "{device}");
+    }
+}
+
+#[test]
+fn a_layer_of_ones_own_trains_alike_on_every_device() {
+    let snake = example::SnakeLayer { start: 3.0 };
+    let wanted = example::train(&Device::reference(), snake, 40).unwrap();
+    assert!(wanted[0] < 0.01, "snake learns a sine: {wanted:?}");
+    for device in devices() {
+        let found = example::train(&device, snake, 40).unwrap();
+        // 160 steps of Adam: rounding has grown to 1e-5 of the error that is left.
+        println!("{device}: {found:?} {wanted:?}");
+        let near = found.iter().zip(&wanted).all(|(f, w)| (f - w).abs() < 1e-3 * w);
+        assert!(near, "{device}: {found:?}, not {wanted:?}");
+    }
+}
+
+#[test]
+fn a_layer_of_ones_own_is_named_in_errors() {
+    let mut model = Sequential::new().add(example::SnakeLayer { start: 1.0 });
+    let text = model.build([]).unwrap_err().to_string();
+    assert!(text.contains("layer \"snake\": expected samples of one or more axes"), "{text}");
+}

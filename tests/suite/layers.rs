@@ -1,0 +1,118 @@
+//! Layers that give samples their shape: what they compute, how the summary shows them, and what they refuse.
+
+use kiln::prelude::*;
+
+use crate::common::devices;
+
+fn pixels() -> Tensor {
+    Tensor::new([2, 28, 28], (0..2 * 784).map(|i| i as f32).collect::<Vec<_>>()).unwrap()
+}
+
+/// As Keras 3.15.1 prints the same model: the input stands in no row.
+const SUMMARY: &str = "\
+Model: \"sequential\"
+┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━┓
+┃ Layer (type)                    ┃ Output Shape           ┃       Param # ┃
+┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━┩
+│ reshape (Reshape)               │ (None, 4, 4, 49)       │             0 │
+├─────────────────────────────────┼────────────────────────┼───────────────┤
+│ permute (Permute)               │ (None, 49, 4, 4)       │             0 │
+├─────────────────────────────────┼────────────────────────┼───────────────┤
+│ flatten (Flatten)               │ (None, 784)            │             0 │
+├─────────────────────────────────┼────────────────────────┼───────────────┤
+│ dense (Dense)                   │ (None, 10)             │         7,850 │
+└─────────────────────────────────┴────────────────────────┴───────────────┘
+ Total params: 7,850 (30.66 KB)
+ Trainable params: 7,850 (30.66 KB)
+ Non-trainable params: 0 (0.00 B)
+";
+
+#[test]
+fn a_model_that_begins_with_its_input_is_built() {
+    let input = Sequential::new().add(Input::new([28, 28]));
+    let model = input.add(Reshape::new([4, -1, 49])).add(Permute::new([3, 1, 2])).add(Flatten).add(Dense::new(10));
+    assert_eq!(model.summary().unwrap().to_string(), SUMMARY);
+    let mut named = Sequential::new().add(Input::new([3]).named("pixels")).add(Dense::new(2)).device(Device::cpu());
+    assert_eq!(named.parameter_paths().unwrap(), ["dense/kernel", "dense/bias"]);
+    assert_eq!(named.weights().unwrap()[0].shape().to_string(), "(3, 2)");
+    named.build([3]).unwrap();
+    assert_eq!(named.summary().unwrap().rows.len(), 1);
+}
+
+#[test]
+fn the_input_changes_nothing_else() {
+    let data = Dataset::new(pixels(), Tensor::new([2], vec![0u32, 1]).unwrap()).unwrap();
+    let run = |model: Sequential| {
+        let mut model = model.add(Flatten).add(Dropout::new(0.5)).add(Dense::new(2)).device(Device::cpu());
+        model.compile(Sgd::default(), Loss::SparseCategoricalCrossentropyFromLogits, []).unwrap();
+        model.fit(&data, Fit::new().epochs(2).batch_size(2).verbose(0)).unwrap();
+        model.weights().unwrap()
+    };
+    // In the place of the input a layer that does nothing, too: random numbers are told apart by a layer's place.
+    assert_eq!(run(Sequential::new().add(Input::new([28, 28]))), run(Sequential::new().add(Reshape::new([28, 28]))));
+}
+
+#[test]
+fn samples_are_reshaped_and_permuted_as_tensors_are() {
+    let x = pixels();
+    let wanted = x.reshape(&[2, 4, 4, 49]).unwrap().permute(&[0, 3, 1, 2]).unwrap();
+    for device in devices() {
+        let model = Sequential::new().add(Reshape::new([4, -1, 49])).add(Permute::new([3, 1, 2]));
+        assert_eq!(model.device(device.clone()).predict(&x).unwrap(), wanted, "{device}");
+    }
+}
+
+/// A dense layer before them: gradients go back through both.
+#[test]
+fn gradients_find_their_way_back() {
+    let x = Tensor::new([6, 4], (0..24).map(|i| (i * 7 % 11) as f32 / 11.0 - 0.5).collect::<Vec<_>>()).unwrap();
+    let data = Dataset::new(x, Tensor::new([6], vec![0u32, 1, 2, 0, 1, 2]).unwrap()).unwrap();
+    let run = |device: Device, shaped: bool| {
+        let mut model = Sequential::new().add(Dense::new(6).activation(Activation::Tanh)).device(device);
+        if shaped {
+            // Together they leave every number where it was.
+            model = model.add(Reshape::new([2, 3])).add(Permute::new([2, 1])).add(Permute::new([2, 1]));
+        }
+        let mut model = model.add(Flatten).add(Dense::new(3));
+        model.compile(Sgd::default(), Loss::SparseCategoricalCrossentropyFromLogits, []).unwrap();
+        let history = model.fit(&data, Fit::new().epochs(20).batch_size(3).verbose(0)).unwrap();
+        history.batch_losses().to_vec()
+    };
+    for device in devices() {
+        assert_eq!(run(device.clone(), true), run(device.clone(), false), "{device}");
+    }
+}
+
+#[track_caller]
+fn refused(model: Sequential, parts: &[&str]) {
+    let mut model = model;
+    let text = model.build([28, 28]).expect_err("it was accepted").to_string();
+    parts.iter().for_each(|part| assert!(text.contains(part), "no {part:?} in: {text}"));
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    let with = |layer: Reshape| Sequential::new().add(layer);
+    refused(with(Reshape::new([5, -1])), &["layer \"reshape\"", "(28, 28) cannot become [5, -1]", "784 elements"]);
+    refused(with(Reshape::new([5, 5])), &["(28, 28) cannot become [5, 5]", "784 elements"]);
+    refused(with(Reshape::new([-1, -1])), &["layer \"reshape\"", "only one extent can be -1"]);
+    refused(with(Reshape::new([-2, 4])), &["-2 is no extent"]);
+    refused(with(Reshape::new([0, -1])), &["cannot become [0, -1]"]);
+    let with = |dims: &[usize]| Sequential::new().add(Permute::new(dims));
+    refused(with(&[0, 1]), &["layer \"permute\"", "dims [0, 1] is no order of axes", "from 1 on"]);
+    refused(with(&[1, 1]), &["dims [1, 1]"]);
+    refused(with(&[1, 2, 3]), &["dims [1, 2, 3] is for samples of 3 axes", "given (1, 28, 28)"]);
+}
+
+#[test]
+fn the_input_comes_first_and_is_held_to() {
+    let late = Sequential::new().add(Flatten).add(Input::new([784]));
+    refused(late, &["layer \"input_layer\"", "comes first", "behind another layer"]);
+    let twice = Sequential::new().add(Input::new([28, 28])).add(Input::new([28, 28]));
+    refused(twice, &["layer \"input_layer_1\"", "once"]);
+    let other = Sequential::new().named("net").add(Input::new([784])).add(Dense::new(2));
+    refused(other, &["model \"net\"", "built for samples of (784,)", "these are (28, 28)"]);
+    let scalar = Sequential::new().add(Input::new([])).add(Dense::new(2));
+    let text = scalar.summary().unwrap_err().to_string();
+    assert!(text.contains("layer \"dense\"") && text.contains("one or more axes"), "{text}");
+}
