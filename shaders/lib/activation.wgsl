@@ -5,16 +5,18 @@
 //   1     relu      max(x, 0)                         y > 0 ? 1 : 0
 //   2     sigmoid   1 / (1 + exp(-x))                 y (1 - y)
 //   3     tanh      (1 - exp(-2x)) / (1 + exp(-2x))   1 - y^2 = (1 - y) (1 + y), exact as y nears 1
-//   4     leaky     x >= 0 ? x : 0.2 x                y < 0 ? 0.2 : 1
+//   4     leaky     x >= 0 ? x : p x                  y < 0 ? p : 1;  p > 0
 //   5     relu6     min(max(x, 0), 6)                 0 < y < 6 ? 1 : 0
-//   6     elu       x >= 0 ? x : exp(x) - 1           y < 0 ? 1 + y : 1
+//   6     elu       x >= 0 ? x : p (exp(x) - 1)       y < 0 ? p + y : 1;  p > 0
 //   7     selu      s (x >= 0 ? x : a (exp(x) - 1))   y < 0 ? s a + y : s;  s = 1.0507, a = 1.6733
 //   8     exp       exp(x)                            y
 //   9     hard      min(max(x + 3, 0), 6) / 6         0 < y < 1 ? 1 / 6 : 0
 //
 // All of them take four values at a time, as the product's epilogue has them; one value is a vec4's x.
 //
-// `kind` comes from an override constant at every call, so the switch is gone once the pipeline is compiled.
+// `kind` comes from an override constant at every call, so the switch is gone once the pipeline is compiled. p is another.
+
+override ACTIVATION_PARAMETER: f32 = 0.0;
 
 // relu(x) = max(x, 0). A comparison, not max(): max may return either operand of a NaN pair; this one keeps a NaN
 // where the device keeps NaNs at all, so that a diverged run shows in the loss.
@@ -63,9 +65,9 @@ fn activate(kind: u32, x: vec4<f32>) -> vec4<f32> {
         case 1u: { return relu(x); }
         case 2u: { return sigmoid(x); }
         case 3u: { return tanh_stable(x); }
-        case 4u: { return select(x, 0.2 * x, x < vec4(0.0)); }
+        case 4u: { return select(x, ACTIVATION_PARAMETER * x, x < vec4(0.0)); }
         case 5u: { return within(x, 6.0); }
-        case 6u: { return select(x, exp_minus_one(x), x < vec4(0.0)); }
+        case 6u: { return select(x, ACTIVATION_PARAMETER * exp_minus_one(x), x < vec4(0.0)); }
         case 7u: { return select(SELU_SCALE * x, SELU_LEAST * exp_minus_one(x), x < vec4(0.0)); }
         case 8u: { return exp(x); }
         case 9u: { return within(x + 3.0, 6.0) / 6.0; }
@@ -78,9 +80,9 @@ fn activate_grad(kind: u32, y: vec4<f32>) -> vec4<f32> {
         case 1u: { return select(vec4(0.0), vec4(1.0), y > vec4(0.0)); }
         case 2u: { return y * (1.0 - y); }
         case 3u: { return (1.0 - y) * (1.0 + y); }
-        case 4u: { return select(vec4(1.0), vec4(0.2), y < vec4(0.0)); }
+        case 4u: { return select(vec4(1.0), vec4(ACTIVATION_PARAMETER), y < vec4(0.0)); }
         case 5u: { return inside(y, 6.0); }
-        case 6u: { return select(vec4(1.0), 1.0 + y, y < vec4(0.0)); }
+        case 6u: { return select(vec4(1.0), ACTIVATION_PARAMETER + y, y < vec4(0.0)); }
         case 7u: { return select(vec4(SELU_SCALE), SELU_LEAST + y, y < vec4(0.0)); }
         case 8u: { return y; }
         case 9u: { return inside(y, 1.0) / 6.0; }

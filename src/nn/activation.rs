@@ -8,7 +8,7 @@ use crate::ops::log_softmax::LogSoftmax;
 use crate::ops::softmax::Softmax;
 
 /// What a layer does to its sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {
     /// Nothing.
@@ -24,12 +24,18 @@ pub enum Activation {
     Softmax,
     /// The logarithm of softmax, exact where softmax itself is 0.
     LogSoftmax,
-    /// x where x >= 0, else 0.2 x.
-    LeakyRelu,
+    /// x where x >= 0, else `negative_slope` x. By name 0.2, as Keras' function of the name has it; its layer has 0.3.
+    LeakyRelu {
+        /// The slope where x < 0: 0 or more.
+        negative_slope: f64,
+    },
     /// min(max(x, 0), 6)
     Relu6,
-    /// x where x >= 0, else exp(x) - 1.
-    Elu,
+    /// x where x >= 0, else `alpha` (exp(x) - 1). By name 1: Clevert et al., 2016.
+    Elu {
+        /// What falls to -alpha far from 0: 0 or more.
+        alpha: f64,
+    },
     /// elu with two numbers that keep mean and variance: Klambauer et al., 2017.
     Selu,
     /// exp(x)
@@ -52,8 +58,17 @@ pub enum Activation {
     HardSilu,
 }
 
+/// The bare names, for Keras' defaults: a variant with fields leaves the name of a value free.
+#[expect(non_upper_case_globals, reason = "they are the variants' names")]
+impl Activation {
+    /// leaky_relu of slope 0.2.
+    pub const LeakyRelu: Self = Self::LeakyRelu { negative_slope: 0.2 };
+    /// elu of alpha 1.
+    pub const Elu: Self = Self::Elu { alpha: 1.0 };
+}
+
 /// Keras' names and its aliases; `gelu_tanh`, which Keras has as an argument, is ours.
-const NAMES: [(&str, Activation); 21] = [
+pub const NAMES: [(&str, Activation); 21] = [
     ("linear", Activation::Linear),
     ("relu", Activation::Relu),
     ("sigmoid", Activation::Sigmoid),
@@ -78,7 +93,7 @@ const NAMES: [(&str, Activation); 21] = [
 ];
 
 impl Activation {
-    /// The activation of Keras' name.
+    /// The activation of Keras' name, with Keras' defaults: one of [`NAMES`].
     ///
     /// # Errors
     /// [`Error::Argument`] that lists the names, and the likeliest one.
@@ -91,7 +106,7 @@ impl Activation {
     /// Appends it to a graph, applied to the value `x`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for softmax and its logarithm of a scalar.
+    /// [`Error::Shape`] for softmax and its logarithm of a scalar, [`Error::Argument`] for a slope or alpha below 0.
     pub fn append(self, graph: &mut Graph, x: Id) -> Result<Id> {
         let function = match self {
             Self::Linear => return Ok(x),
@@ -107,13 +122,25 @@ impl Activation {
             Self::Relu => Function::Relu,
             Self::Sigmoid => Function::Sigmoid,
             Self::Tanh => Function::Tanh,
-            Self::LeakyRelu => Function::LeakyRelu,
+            Self::LeakyRelu { negative_slope } => {
+                told("negative_slope", negative_slope, Function::LeakyRelu { negative_slope })?
+            }
             Self::Relu6 => Function::Relu6,
-            Self::Elu => Function::Elu,
+            Self::Elu { alpha } => told("alpha", alpha, Function::Elu { alpha })?,
             Self::Selu => Function::Selu,
             Self::Exponential => Function::Exponential,
             Self::HardSigmoid => Function::HardSigmoid,
         };
         graph.apply(Activate(function), &[x])
     }
+}
+
+/// The function that is told a number for its negative side. Of 0, which leaves nothing there, both are relu.
+fn told(name: &str, number: f64, function: Function) -> Result<Function> {
+    if !(0.0..=f64::from(f32::MAX)).contains(&number) {
+        let message = format!("{number} would turn the negative side around; give a number of 0 or more");
+        return Err(Error::argument(name, message));
+    }
+    // What f32 has no number for is 0.
+    Ok(if number < f64::from(f32::MIN_POSITIVE) { Function::Relu } else { function })
 }

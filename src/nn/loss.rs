@@ -1,6 +1,10 @@
 //! Losses by Keras' names. All but one are a few element-wise nodes and a sum over the outputs of a sample.
 
+mod terms;
+
 use std::any::Any;
+
+use terms::{EPSILON, Terms};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -10,12 +14,11 @@ use crate::ops::activation::{Activate, Function};
 use crate::ops::binary::Binary;
 use crate::ops::curve::{Bend, Curve};
 use crate::ops::log_softmax::LogSoftmax;
-use crate::ops::reduce::{Reduce, Reduction};
+use crate::ops::matmul::MatMul;
+use crate::ops::one_hot::OneHot;
 use crate::ops::reshape::Reshape;
-use crate::ops::select::Select;
 use crate::ops::softmax::Softmax;
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
-use crate::ops::sum::Sum;
 use crate::ops::unary::Unary;
 use crate::tensor::{DType, Shape};
 
@@ -41,16 +44,27 @@ pub enum Loss {
     LogCosh,
     /// mean -(t log p + (1 - t) log(1 - p)) of targets from 0 to 1. Where a sigmoid ends the model it is computed from
     /// the sigmoid's input, which loses no digits; else p is clipped to 1e-7 from 0 and 1.
-    BinaryCrossentropy,
+    BinaryCrossentropy {
+        /// The share of a target, 0 to 1, that gives way to 1/2; 0 unless told.
+        label_smoothing: f64,
+    },
     /// Binary cross-entropy of a model that ends with the bare scores (logits).
-    BinaryCrossentropyFromLogits,
+    BinaryCrossentropyFromLogits {
+        /// As [`Loss::BinaryCrossentropy`] has it.
+        label_smoothing: f64,
+    },
     /// -sum t log(p / sum p) of targets that are one-hot, or any shares of the classes. Where a softmax ends the model it
     /// is computed from the softmax's input, which loses no digits; else shares are clipped to 1e-7 from 0 and 1.
-    CategoricalCrossentropy,
+    CategoricalCrossentropy {
+        /// The share of a target, 0 to 1, that gives way to equal shares of all classes; 0 unless told.
+        label_smoothing: f64,
+    },
     /// Categorical cross-entropy of a model that ends with the bare scores (logits).
-    CategoricalCrossentropyFromLogits,
-    /// Cross-entropy with integer labels, of the probabilities of a softmax that ends the model. It is computed from
-    /// the softmax's input, which loses no digits.
+    CategoricalCrossentropyFromLogits {
+        /// As [`Loss::CategoricalCrossentropy`] has it.
+        label_smoothing: f64,
+    },
+    /// [`Loss::CategoricalCrossentropy`] of targets that are integer labels.
     SparseCategoricalCrossentropy,
     /// Cross-entropy with integer labels, of a model that ends with the bare scores (logits).
     SparseCategoricalCrossentropyFromLogits,
@@ -66,6 +80,22 @@ pub enum Loss {
     CosineSimilarity,
 }
 
+/// The bare names, for Keras' defaults: a variant with fields leaves the name of a value free.
+#[expect(non_upper_case_globals, reason = "they are the variants' names")]
+impl Loss {
+    /// huber of delta 1.
+    pub const Huber: Self = Self::Huber { delta: 1.0 };
+    /// Binary cross-entropy with targets as they are.
+    pub const BinaryCrossentropy: Self = Self::BinaryCrossentropy { label_smoothing: 0.0 };
+    /// Binary cross-entropy from logits with targets as they are.
+    pub const BinaryCrossentropyFromLogits: Self = Self::BinaryCrossentropyFromLogits { label_smoothing: 0.0 };
+    /// Categorical cross-entropy with targets as they are.
+    pub const CategoricalCrossentropy: Self = Self::CategoricalCrossentropy { label_smoothing: 0.0 };
+    /// Categorical cross-entropy from logits with targets as they are.
+    pub const CategoricalCrossentropyFromLogits: Self =
+        Self::CategoricalCrossentropyFromLogits { label_smoothing: 0.0 };
+}
+
 /// Keras' names and its short forms, those of one loss side by side, the long one first. Those from logits, which Keras
 /// has as an argument, are ours.
 pub const NAMES: [(&str, Loss); 24] = [
@@ -77,7 +107,7 @@ pub const NAMES: [(&str, Loss); 24] = [
     ("mape", Loss::MeanAbsolutePercentageError),
     ("mean_squared_logarithmic_error", Loss::MeanSquaredLogarithmicError),
     ("msle", Loss::MeanSquaredLogarithmicError),
-    ("huber", Loss::Huber { delta: 1.0 }),
+    ("huber", Loss::Huber),
     ("log_cosh", Loss::LogCosh),
     ("logcosh", Loss::LogCosh),
     ("binary_crossentropy", Loss::BinaryCrossentropy),
@@ -94,9 +124,6 @@ pub const NAMES: [(&str, Loss); 24] = [
     ("kld", Loss::KlDivergence),
     ("cosine_similarity", Loss::CosineSimilarity),
 ];
-
-/// Keras' `epsilon`.
-const EPSILON: f64 = 1e-7;
 
 impl Loss {
     /// The loss of Keras' name, with Keras' defaults: one of [`NAMES`].
@@ -127,13 +154,17 @@ impl Loss {
 
     /// That the settings are in their ranges.
     pub(crate) fn check(self) -> Result<()> {
-        match self {
-            Self::Huber { delta } if !(delta > 0.0 && delta.is_finite()) => Err(Error::argument(
-                "delta",
-                format!("{delta} is no bound of an error; give a number above 0, such as 1"),
-            )),
-            _ => Ok(()),
+        if let Self::Huber { delta } = self
+            && !(delta > 0.0 && delta.is_finite())
+        {
+            let message = format!("{delta} is no bound of an error; give a number above 0, such as 1");
+            return Err(Error::argument("delta", message));
         }
+        let (share, _) = self.smoothing(1);
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::argument("label_smoothing", format!("{share} is no share; give 0 to 1, such as 0.1")));
+        }
+        Ok(())
     }
 
     /// That a set's targets fit the loss, for a model whose output for one sample is `output`.
@@ -170,30 +201,46 @@ impl Loss {
     /// shape of the predictions or, where those are one a sample, (batch,).
     ///
     /// # Errors
-    /// [`Error::Shape`] where they do not fit, or probabilities are needed that no softmax made.
+    /// [`Error::Shape`] where they do not fit, or a dense layer's bare sums are to be probabilities of labels.
     pub fn append(self, graph: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
-        if self.takes_labels() {
-            let logits = match self {
-                Self::SparseCategoricalCrossentropyFromLogits => predicted,
-                _ => logits_of(graph, predicted).ok_or_else(|| {
-                    let message = "takes probabilities: end the model with a softmax, or take the loss from logits";
-                    Error::shape("SparseCategoricalCrossentropy", message)
-                })?,
-            };
+        let logits = match self {
+            Self::SparseCategoricalCrossentropyFromLogits => Some(predicted),
+            Self::SparseCategoricalCrossentropy => logits_of(graph, predicted),
+            _ => None,
+        };
+        if let Some(logits) = logits {
             return graph.apply(SoftmaxCrossEntropy, &[logits, targets]);
         }
-        let t = as_predicted(graph, predicted, targets)?;
+        let t = match self {
+            Self::SparseCategoricalCrossentropy => one_hot(graph, predicted, targets)?,
+            _ => as_predicted(graph, predicted, targets)?,
+        };
+        let (share, classes) = self.smoothing(graph.shape(t).last().copied().unwrap_or(1));
         let mut terms = Terms(graph);
+        let t = terms.smoothed(t, share, classes)?;
         let of_output = terms.of(self, predicted, t)?;
         terms.per_sample(of_output, self.sums_outputs())
+    }
+
+    /// The share of a target that is smoothed away, and how many classes it is spread over, given the outputs.
+    fn smoothing(self, outputs: usize) -> (f64, usize) {
+        match self {
+            Self::BinaryCrossentropy { label_smoothing } | Self::BinaryCrossentropyFromLogits { label_smoothing } => {
+                (label_smoothing, 2)
+            }
+            Self::CategoricalCrossentropy { label_smoothing }
+            | Self::CategoricalCrossentropyFromLogits { label_smoothing } => (label_smoothing, outputs),
+            _ => (0.0, outputs),
+        }
     }
 
     /// Whether Keras adds a sample's terms up, rather than taking their mean.
     fn sums_outputs(self) -> bool {
         matches!(
             self,
-            Self::CategoricalCrossentropy
-                | Self::CategoricalCrossentropyFromLogits
+            Self::CategoricalCrossentropy { .. }
+                | Self::CategoricalCrossentropyFromLogits { .. }
+                | Self::SparseCategoricalCrossentropy
                 | Self::KlDivergence
                 | Self::CosineSimilarity
         )
@@ -206,35 +253,23 @@ pub(crate) fn as_predicted(graph: &mut Graph, predicted: Id, targets: Id) -> Res
     if *graph.shape(targets) == shape { Ok(targets) } else { graph.apply(Reshape(shape), &[targets]) }
 }
 
-/// The terms of a loss, one an output, in a graph under way.
-struct Terms<'a>(&'a mut Graph);
+/// Labels as targets in the shape of the predictions, which are probabilities that no softmax made.
+fn one_hot(graph: &mut Graph, predicted: Id, labels: Id) -> Result<Id> {
+    let refused = |message| Err(Error::shape("sparse_categorical_crossentropy", message));
+    let sum = input_of(graph, predicted, |op: &Binary| *op == Binary::Add);
+    if sum.and_then(|sum| input_of(graph, sum, |_: &MatMul| true)).is_some() {
+        return refused("takes probabilities: end the model with a softmax, or take the loss from logits".into());
+    }
+    let classes = graph.shape(predicted).last().copied().unwrap_or(1);
+    let t = graph.apply(OneHot { classes }, &[labels])?;
+    if graph.shape(t) != graph.shape(predicted) {
+        let (p, t) = (graph.ty(predicted), graph.ty(labels));
+        return refused(format!("expected (batch, classes) and one integer label a row, was given {p} and {t}"));
+    }
+    Ok(t)
+}
 
 impl Terms<'_> {
-    fn with(&mut self, op: Binary, a: Id, b: Id) -> Result<Id> {
-        self.0.apply(op, &[a, b])
-    }
-
-    fn number(&mut self, op: Binary, a: Id, number: f64) -> Result<Id> {
-        let number = self.0.fill(number, []);
-        self.0.apply(op, &[a, number])
-    }
-
-    fn map(&mut self, op: impl Op, x: Id) -> Result<Id> {
-        self.0.apply(op, &[x])
-    }
-
-    /// 1 - x
-    fn rest(&mut self, x: Id) -> Result<Id> {
-        let one = self.0.fill(1.0, []);
-        self.with(Binary::Sub, one, x)
-    }
-
-    /// x, at least EPSILON and at most `most`.
-    fn clipped(&mut self, x: Id, most: f64) -> Result<Id> {
-        let x = self.number(Binary::Max, x, EPSILON)?;
-        self.number(Binary::Min, x, most)
-    }
-
     /// The terms of a loss by predictions p and targets t of one shape.
     fn of(&mut self, loss: Loss, p: Id, t: Id) -> Result<Id> {
         match loss {
@@ -263,16 +298,16 @@ impl Terms<'_> {
                 let sum = self.with(Binary::Add, error, bent)?;
                 self.number(Binary::Sub, sum, std::f64::consts::LN_2)
             }
-            Loss::BinaryCrossentropy => match input_of(self.0, p, |op: &Activate| op.0 == Function::Sigmoid) {
+            Loss::BinaryCrossentropy { .. } => match input_of(self.0, p, |op: &Activate| op.0 == Function::Sigmoid) {
                 Some(logits) => self.binary_of_logits(logits, t),
                 None => self.binary(p, t),
             },
-            Loss::BinaryCrossentropyFromLogits => self.binary_of_logits(p, t),
-            Loss::CategoricalCrossentropy => match logits_of(self.0, p) {
+            Loss::BinaryCrossentropyFromLogits { .. } => self.binary_of_logits(p, t),
+            Loss::CategoricalCrossentropy { .. } => match logits_of(self.0, p) {
                 Some(logits) => self.of(Loss::CategoricalCrossentropyFromLogits, logits, t),
                 None => self.categorical(p, t),
             },
-            Loss::CategoricalCrossentropyFromLogits => {
+            Loss::CategoricalCrossentropyFromLogits { .. } => {
                 let log = self.map(LogSoftmax, p)?;
                 self.minus_product(t, log)
             }
@@ -297,112 +332,9 @@ impl Terms<'_> {
                 let (t, p) = (self.direction(t)?, self.direction(p)?);
                 self.minus_product(t, p)
             }
-            Loss::SparseCategoricalCrossentropy | Loss::SparseCategoricalCrossentropyFromLogits => {
-                unreachable!("its targets are labels")
-            }
+            Loss::SparseCategoricalCrossentropy => self.categorical(p, t),
+            Loss::SparseCategoricalCrossentropyFromLogits => unreachable!("it is an op of its own"),
         }
-    }
-}
-
-/// What several losses, or the longer ones, are made of.
-impl Terms<'_> {
-    /// log(1 + x), of EPSILON where x is less.
-    fn logarithm(&mut self, x: Id) -> Result<Id> {
-        let x = self.number(Binary::Max, x, EPSILON)?;
-        let x = self.number(Binary::Add, x, 1.0)?;
-        self.map(Unary::Log, x)
-    }
-
-    /// |p - t|
-    fn distance(&mut self, p: Id, t: Id) -> Result<Id> {
-        let error = self.with(Binary::Sub, p, t)?;
-        self.map(Unary::Abs, error)
-    }
-
-    /// q^2 / 2 + delta (|p - t| - q) with q = min(|p - t|, delta): both branches at once, as smooth as the loss is.
-    fn huber(&mut self, p: Id, t: Id, delta: f64) -> Result<Id> {
-        let size = self.distance(p, t)?;
-        let near = self.number(Binary::Min, size, delta)?;
-        let square = self.map(Unary::Square, near)?;
-        let half = self.number(Binary::Mul, square, 0.5)?;
-        let far = self.with(Binary::Sub, size, near)?;
-        let far = self.number(Binary::Mul, far, delta)?;
-        self.with(Binary::Add, half, far)
-    }
-
-    /// -t log p - (1 - t) log(1 - p)
-    fn binary(&mut self, p: Id, t: Id) -> Result<Id> {
-        let p = self.clipped(p, 1.0 - EPSILON)?;
-        let (not_p, not_t) = (self.rest(p)?, self.rest(t)?);
-        let (log_p, log_not_p) = (self.map(Unary::Log, p)?, self.map(Unary::Log, not_p)?);
-        let hit = self.minus_product(t, log_p)?;
-        let other = self.with(Binary::Mul, not_t, log_not_p)?;
-        self.with(Binary::Sub, hit, other)
-    }
-
-    /// t softplus(-x) + (1 - t) softplus(x): neither cancels where the model is certain.
-    fn binary_of_logits(&mut self, x: Id, t: Id) -> Result<Id> {
-        let (minus_x, not_t) = (self.map(Unary::Neg, x)?, self.rest(t)?);
-        let if_one = self.map(Bend(Curve::Softplus), minus_x)?;
-        let if_zero = self.map(Bend(Curve::Softplus), x)?;
-        let if_one = self.with(Binary::Mul, t, if_one)?;
-        let if_zero = self.with(Binary::Mul, not_t, if_zero)?;
-        self.with(Binary::Add, if_one, if_zero)
-    }
-
-    /// -t log(p / sum p)
-    fn categorical(&mut self, p: Id, t: Id) -> Result<Id> {
-        let total = self.row_sum(p)?;
-        let share = self.with(Binary::Div, p, total)?;
-        let share = self.clipped(share, 1.0 - EPSILON)?;
-        let log = self.map(Unary::Log, share)?;
-        self.minus_product(t, log)
-    }
-
-    /// max(1 - t p, 0), where t becomes 2 t - 1 if the whole batch is of 0 and 1, as Keras has it.
-    fn hinge(&mut self, p: Id, t: Id) -> Result<Id> {
-        let (zeros, ones) = (self.number(Binary::Equal, t, 0.0)?, self.number(Binary::Equal, t, 1.0)?);
-        let either = self.with(Binary::Max, zeros, ones)?;
-        let axes = 0..self.0.shape(t).rank();
-        let binary = self.map(Reduce { reduction: Reduction::Min, axes }, either)?;
-        let twice = self.number(Binary::Mul, t, 2.0)?;
-        let signs = self.number(Binary::Sub, twice, 1.0)?;
-        let t = self.0.apply(Select, &[binary, signs, t])?;
-        let agreed = self.with(Binary::Mul, t, p)?;
-        let short = self.rest(agreed)?;
-        self.number(Binary::Max, short, 0.0)
-    }
-
-    /// x at a length of 1 over the last axis. As in Keras what is shorter than EPSILON is not stretched to it.
-    fn direction(&mut self, x: Id) -> Result<Id> {
-        let squares = self.map(Unary::Square, x)?;
-        let total = self.row_sum(squares)?;
-        // The root's slope at 0 is infinite: nothing below the smallest square that counts may reach it.
-        let total = self.number(Binary::Max, total, EPSILON * EPSILON)?;
-        let length = self.map(Unary::Sqrt, total)?;
-        self.with(Binary::Div, x, length)
-    }
-
-    fn minus_product(&mut self, a: Id, b: Id) -> Result<Id> {
-        let product = self.with(Binary::Mul, a, b)?;
-        self.map(Unary::Neg, product)
-    }
-
-    /// The sum over the last axis, which stays as 1.
-    fn row_sum(&mut self, x: Id) -> Result<Id> {
-        let shape = self.0.shape(x).clone();
-        let last = shape.rank() - 1;
-        let sum = self.map(Sum::new(last..shape.rank()), x)?;
-        self.map(Reshape([&shape[..last], &[1]].concat().into()), sum)
-    }
-
-    /// One number a sample: over the outputs the mean, or the sum over the last axis and the mean over those between.
-    fn per_sample(&mut self, terms: Id, sums: bool) -> Result<Id> {
-        let shape = self.0.shape(terms).clone();
-        let rank = shape.rank();
-        let last = shape.last().copied().unwrap_or(1);
-        let terms_of_mean = shape[1..].iter().product::<usize>() / if sums { last } else { 1 };
-        self.map(Sum::scaled(1..rank, 1.0 / terms_of_mean as f64), terms)
     }
 }
 

@@ -18,43 +18,48 @@ const MODULE: Module = Module {
 };
 
 /// An element-wise activation whose gradient follows from its output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Function {
     /// max(x, 0)
-    Relu = 1,
+    Relu,
     /// 1 / (1 + exp(-x))
-    Sigmoid = 2,
+    Sigmoid,
     /// (exp(x) - exp(-x)) / (exp(x) + exp(-x))
-    Tanh = 3,
-    /// x where x >= 0, else 0.2 x: the slope that Keras' function of the name has unless told.
-    LeakyRelu = 4,
+    Tanh,
+    /// x where x >= 0, else `negative_slope` x, which is above 0: of 0, y would not tell the side of x.
+    LeakyRelu {
+        /// The slope where x < 0.
+        negative_slope: f64,
+    },
     /// min(max(x, 0), 6)
-    Relu6 = 5,
-    /// x where x >= 0, else exp(x) - 1
-    Elu = 6,
+    Relu6,
+    /// x where x >= 0, else `alpha` (exp(x) - 1), which is above 0 for the same reason.
+    Elu {
+        /// What -y tends to as x falls.
+        alpha: f64,
+    },
     /// 1.0507 times (x where x >= 0, else 1.6733 (exp(x) - 1)): Klambauer et al., 2017.
-    Selu = 7,
+    Selu,
     /// exp(x)
-    Exponential = 8,
+    Exponential,
     /// min(max(x + 3, 0), 6) / 6
-    HardSigmoid = 9,
+    HardSigmoid,
 }
 
-const LEAKY_SLOPE: f64 = 0.2;
 /// Klambauer et al.'s two numbers, and their product.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 const SELU_LEAST: f64 = SELU_SCALE * SELU_ALPHA;
 
 impl Function {
-    /// Every function.
+    /// Every function, with what Keras' function of the name has unless told.
     pub const ALL: [Self; 9] = [
         Self::Relu,
         Self::Sigmoid,
         Self::Tanh,
-        Self::LeakyRelu,
+        Self::LeakyRelu { negative_slope: 0.2 },
         Self::Relu6,
-        Self::Elu,
+        Self::Elu { alpha: 1.0 },
         Self::Selu,
         Self::Exponential,
         Self::HardSigmoid,
@@ -66,13 +71,30 @@ impl Function {
             Self::Relu => "relu",
             Self::Sigmoid => "sigmoid",
             Self::Tanh => "tanh",
-            Self::LeakyRelu => "leaky_relu",
+            Self::LeakyRelu { .. } => "leaky_relu",
             Self::Relu6 => "relu6",
-            Self::Elu => "elu",
+            Self::Elu { .. } => "elu",
             Self::Selu => "selu",
             Self::Exponential => "exponential",
             Self::HardSigmoid => "hard_sigmoid",
         }
+    }
+
+    /// The launch of a kernel that applies it: its number there goes by `name`, what it is told by a name of its own.
+    pub(super) fn specialise(self, dispatch: Dispatch, name: &'static str) -> Dispatch {
+        let (number, told) = match self {
+            Self::Relu => (1, None),
+            Self::Sigmoid => (2, None),
+            Self::Tanh => (3, None),
+            Self::LeakyRelu { negative_slope } => (4, Some(negative_slope)),
+            Self::Relu6 => (5, None),
+            Self::Elu { alpha } => (6, Some(alpha)),
+            Self::Selu => (7, None),
+            Self::Exponential => (8, None),
+            Self::HardSigmoid => (9, None),
+        };
+        let dispatch = dispatch.constant(name, number);
+        told.into_iter().fold(dispatch, |dispatch, told| dispatch.constant("ACTIVATION_PARAMETER", told))
     }
 
     /// f(x)
@@ -84,11 +106,11 @@ impl Function {
             Self::Relu => x,
             Self::Sigmoid => T::one() / (T::one() + (-x).exp()),
             Self::Tanh => x.tanh(),
-            Self::LeakyRelu if x < T::zero() => T::of(LEAKY_SLOPE) * x,
-            Self::Elu if x < T::zero() => x.exp_m1(),
+            Self::LeakyRelu { negative_slope } if x < T::zero() => T::of(negative_slope) * x,
+            Self::Elu { alpha } if x < T::zero() => T::of(alpha) * x.exp_m1(),
             Self::Selu if x < T::zero() => T::of(SELU_LEAST) * x.exp_m1(),
             Self::Selu => T::of(SELU_SCALE) * x,
-            Self::LeakyRelu | Self::Elu => x,
+            Self::LeakyRelu { .. } | Self::Elu { .. } => x,
             Self::Relu6 => within(x, 6.0),
             Self::Exponential => x.exp(),
             Self::HardSigmoid => within(x + T::of(3.0), 6.0) / T::of(6.0),
@@ -105,11 +127,11 @@ impl Function {
             Self::Sigmoid => y * (T::one() - y),
             // Not 1 - y * y, which loses its digits as y nears 1.
             Self::Tanh => (T::one() - y) * (T::one() + y),
-            Self::LeakyRelu if y < T::zero() => T::of(LEAKY_SLOPE),
-            Self::Elu if y < T::zero() => T::one() + y,
+            Self::LeakyRelu { negative_slope } if y < T::zero() => T::of(negative_slope),
+            Self::Elu { alpha } if y < T::zero() => T::of(alpha) + y,
             Self::Selu if y < T::zero() => T::of(SELU_LEAST) + y,
             Self::Selu => T::of(SELU_SCALE),
-            Self::LeakyRelu | Self::Elu => T::one(),
+            Self::LeakyRelu { .. } | Self::Elu { .. } => T::one(),
             Self::Relu6 => inside(y, 6.0),
             Self::Exponential => y,
             Self::HardSigmoid => inside(y, 1.0) / T::of(6.0),
@@ -179,9 +201,9 @@ impl Op for ActivateGrad {
             Function::Relu => "relu_grad",
             Function::Sigmoid => "sigmoid_grad",
             Function::Tanh => "tanh_grad",
-            Function::LeakyRelu => "leaky_relu_grad",
+            Function::LeakyRelu { .. } => "leaky_relu_grad",
             Function::Relu6 => "relu6_grad",
-            Function::Elu => "elu_grad",
+            Function::Elu { .. } => "elu_grad",
             Function::Selu => "selu_grad",
             Function::Exponential => "exponential_grad",
             Function::HardSigmoid => "hard_sigmoid_grad",
@@ -199,12 +221,13 @@ impl Op for ActivateGrad {
 
 fn launch(entry: &'static str, f: Function, io: &Io) -> Vec<Dispatch> {
     let n = io.outputs[0].shape.len();
-    vec![Dispatch::over(MODULE, entry, io, Params::new().u32("n", n), n).constant("ACTIVATION", f as u32)]
+    vec![f.specialise(Dispatch::over(MODULE, entry, io, Params::new().u32("n", n), n), "ACTIVATION")]
 }
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for f in Function::ALL {
+    let told = [Function::LeakyRelu { negative_slope: 0.01 }, Function::Elu { alpha: 1.75 }];
+    for f in Function::ALL.into_iter().chain(told) {
         for n in [1, 2, 3, 255, 256, 257] {
             let x = random([n], 10 + n as u64);
             // exp is good to 3 + 2|x| ulps in WGSL, tanh to what its exponentials are: absolute error 2^-11 allowed

@@ -138,8 +138,8 @@ impl Dispatch {
 
     /// Sets an `override` constant.
     #[must_use]
-    pub fn constant(mut self, name: &'static str, value: u32) -> Self {
-        self.constants.push((name, f64::from(value)));
+    pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
+        self.constants.push((name, value.into()));
         self
     }
 }

@@ -16,7 +16,7 @@ const MODULE: Module =
     Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: &[LIB_ACTIVATION] };
 
 /// What happens to each element of the product before it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Epilogue {
     /// Nothing.
     None,
@@ -222,23 +222,20 @@ impl MatMul {
         let bindings =
             vec![Binding::Input(0), Binding::Input(1), Binding::Output(0), Binding::Params, Binding::Input(extra)];
         let params = Params::new().u32("m", m).u32("n", n).u32("k", k);
-        let (bias, activation, activation_grad) = match self.epilogue {
-            Epilogue::None => (false, 0, 0),
-            Epilogue::Bias => (true, 0, 0),
-            Epilogue::Activate { bias, activation } => (bias, activation as u32, 0),
-            Epilogue::ActivateGrad(activation) => (false, 0, activation as u32),
-        };
         let Kernel { entry, constants, tile: [tile_m, tile_n] } = match target.kind {
             AdapterKind::Hardware => tiled(extents),
             AdapterKind::Software => self.direct(extents),
         };
         let workgroups = [n.div_ceil(tile_n) as u32, m.div_ceil(tile_m) as u32, 1];
-        Dispatch { module: MODULE, entry, constants, bindings, params, workgroups }
-            .constant("TRANS_A", u32::from(self.trans_a))
-            .constant("TRANS_B", u32::from(self.trans_b))
-            .constant("BIAS", u32::from(bias))
-            .constant("ACTIVATION", activation)
-            .constant("ACTIVATION_GRAD", activation_grad)
+        let launch = Dispatch { module: MODULE, entry, constants, bindings, params, workgroups }
+            .constant("TRANS_A", self.trans_a)
+            .constant("TRANS_B", self.trans_b)
+            .constant("BIAS", self.epilogue.has_bias());
+        match self.epilogue {
+            Epilogue::None | Epilogue::Bias => launch,
+            Epilogue::Activate { activation, .. } => activation.specialise(launch, "ACTIVATION"),
+            Epilogue::ActivateGrad(activation) => activation.specialise(launch, "ACTIVATION_GRAD"),
+        }
     }
 
     /// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.

@@ -36,8 +36,8 @@ macro_rules! ops {
 
 ops! {
     accuracy, activation, adadelta, adagrad, adam, adamax, argreduce, binary, clock, concat, copy, curve, dropout, expand,
-    gather, lion, log_softmax, matmul, nadam, pad, peak, predictions, record, reduce, reshape, rmsprop, select, sgd, slice,
-    softmax, softmax_cross_entropy, sum, transpose, unary,
+    gather, lion, log_softmax, matmul, nadam, one_hot, pad, peak, predictions, record, reduce, reshape, rmsprop, select,
+    sgd, slice, softmax, softmax_cross_entropy, sum, transpose, unary,
 }
 
 /// The types of a node's inputs and outputs.

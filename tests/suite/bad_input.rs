@@ -110,7 +110,7 @@ fn layers_must_fit_each_other() {
     refused(model().fit(&images, fit()), &["layer \"loss\"", "(4, 2, 3)", "(4,)"]);
     let bare = Sequential::new().add(Dense::new(3)).device(Device::cpu());
     let bare = compiled(bare, Sgd::default()).fit(&samples(), fit());
-    refused(bare, &["SparseCategoricalCrossentropy", "end the model with a softmax", "from logits"]);
+    refused(bare, &["sparse_categorical_crossentropy", "end the model with a softmax", "from logits"]);
 }
 
 #[test]

@@ -22,9 +22,8 @@ fn a_layer_of_ones_own_trains_alike_on_every_device() {
     assert!(wanted[0] < 0.01, "snake learns a sine: {wanted:?}");
     for device in devices() {
         let found = example::train(&device, snake, 40).unwrap();
-        // 160 steps of Adam: rounding has grown to 1e-5 of the error that is left.
-        println!("{device}: {found:?} {wanted:?}");
-        let near = found.iter().zip(&wanted).all(|(f, w)| (f - w).abs() < 1e-3 * w);
+        // After 160 steps of Adam the error that is left has kept four digits and more.
+        let near = found.iter().zip(&wanted).all(|(f, w)| (f - w).abs() < 1e-4 * w);
         assert!(near, "{device}: {found:?}, not {wanted:?}");
     }
 }

@@ -14,6 +14,7 @@ mod custom_op;
 mod data;
 mod fusion;
 mod golden;
+mod initializers;
 mod layers;
 mod losses;
 mod ops;
