@@ -181,7 +181,7 @@ pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<
     let mut all: [Vec<Item>; 3] = Default::default();
     for case in cases {
         let io = io(&case)?;
-        let [kernels, others] = [own, other].map(|target| case.op.gpu(&io, &target));
+        let [kernels, others] = [&own, &other].map(|target| case.op.gpu(&io, target));
         let mut add = |list: usize, part, kernels, dispatches: &[Dispatch], case: &Case| {
             Item::add(&mut all[list], part, kernels, dispatches, case);
         };

@@ -1,6 +1,10 @@
 //! What a kernel launch is, as plain data that knows no wgpu: the gpu executor compiles it, `kiln plan` prints it and
 //! the tests hold it against the shader.
 
+use std::sync::Arc;
+
+use super::Tuning;
+
 /// A WGSL file and the shared functions it needs, which are put before it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Module {
@@ -163,10 +167,19 @@ pub enum AdapterKind {
 }
 
 /// What an op may know of the device when it chooses its kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// GPU or software.
     pub kind: AdapterKind,
+    /// What was measured to be fastest there.
+    pub tuning: Arc<Tuning>,
+}
+
+impl Target {
+    /// A kind of adapter that nothing was measured on.
+    pub fn new(kind: AdapterKind) -> Self {
+        Self { kind, tuning: Arc::default() }
+    }
 }
 
 #[cfg(test)]

@@ -395,7 +395,7 @@ mod tests {
             let op = (&*case.op as &dyn Any).downcast_ref::<MatMul>().expect("a product's cases are products");
             let io = Io { outputs: op.outputs(&inputs).expect("cases are legal"), inputs };
             for kind in [AdapterKind::Hardware, AdapterKind::Software] {
-                launched.push((op.launch(&io, &Target { kind }).entry, op.epilogue));
+                launched.push((op.launch(&io, &Target::new(kind)).entry, op.epilogue));
             }
         }
         for epilogue in epilogues() {

@@ -84,7 +84,7 @@ fn launches() -> Vec<Launch> {
         let io = Io { inputs, outputs };
         for kind in [AdapterKind::Hardware, AdapterKind::Software] {
             node += 1;
-            for dispatch in case.op.gpu(&io, &Target { kind }) {
+            for dispatch in case.op.gpu(&io, &Target::new(kind)) {
                 let label = format!("{} {} on {kind:?}", case.op.name(), case.label);
                 launches.push(Launch { label, node, dispatch, io: io.clone() });
             }

@@ -112,7 +112,7 @@ impl Adapter {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kiln"),
             // For `kiln profile`; nothing else is asked for.
-            required_features: self.adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: self.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
             required_limits: self.adapter.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::adapter::AdapterSummary;
@@ -24,6 +25,10 @@ pub(super) fn note(failure: &Failure, error: &wgpu::Error) {
 
 /// What makes a pipeline: module, entry point and constants.
 type PipelineKey = (Module, &'static str, Vec<(&'static str, u64)>);
+
+fn key(launch: &Dispatch) -> PipelineKey {
+    (launch.module, launch.entry, launch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect())
+}
 
 /// An open device that plans can run on.
 pub struct Context {
@@ -60,15 +65,35 @@ impl Context {
         Error::Device { device: self.summary.name.clone(), message: message.into() }
     }
 
-    /// The pipeline of a launch, compiled at its first use.
-    pub(super) fn pipeline(&self, launch: &Dispatch) -> wgpu::ComputePipeline {
-        let constants = launch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        let key = (launch.module, launch.entry, constants);
+    /// The pipelines of launches, in their order. Those not compiled yet are, on all of the processor's cores: drivers
+    /// take from milliseconds to a good part of a second for one.
+    pub(super) fn pipelines<'a>(&self, launches: impl Iterator<Item = &'a Dispatch>) -> Vec<wgpu::ComputePipeline> {
+        let keyed: Vec<(PipelineKey, &Dispatch)> = launches.map(|launch| (key(launch), launch)).collect();
         let mut pipelines = self.pipelines.lock().expect("never poisoned");
-        pipelines.entry(key).or_insert_with(|| self.compile(launch)).clone()
+        let mut missing: Vec<(&PipelineKey, wgpu::ShaderModule, &Dispatch)> = Vec::new();
+        for (key, launch) in &keyed {
+            if !pipelines.contains_key(key) && !missing.iter().any(|(other, ..)| *other == key) {
+                missing.push((key, self.module(launch), launch));
+            }
+        }
+        let compile = |(key, module, launch): &(&PipelineKey, wgpu::ShaderModule, &Dispatch)| {
+            ((*key).clone(), self.compile(module, launch))
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(missing.len()).max(1);
+        let next = AtomicUsize::new(0);
+        let worker = || std::iter::from_fn(|| missing.get(next.fetch_add(1, Ordering::Relaxed)).map(compile));
+        let compiled: Vec<_> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| worker().collect::<Vec<_>>())).collect();
+            let own: Vec<_> = worker().collect();
+            let join = |other: std::thread::ScopedJoinHandle<'_, Vec<_>>| other.join().expect("wgpu does not panic");
+            own.into_iter().chain(others.into_iter().flat_map(join)).collect()
+        });
+        pipelines.extend(compiled);
+        keyed.iter().map(|(key, _)| pipelines[key].clone()).collect()
     }
 
-    fn compile(&self, launch: &Dispatch) -> wgpu::ComputePipeline {
+    /// A launch's module, read at its first use.
+    fn module(&self, launch: &Dispatch) -> wgpu::ShaderModule {
         let mut modules = self.modules.lock().expect("never poisoned");
         let module = modules.entry(launch.module).or_insert_with(|| {
             self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -76,6 +101,10 @@ impl Context {
                 source: wgpu::ShaderSource::Wgsl(launch.module.text().into()),
             })
         });
+        module.clone()
+    }
+
+    fn compile(&self, module: &wgpu::ShaderModule, launch: &Dispatch) -> wgpu::ComputePipeline {
         self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(launch.entry),
             layout: None,

@@ -151,8 +151,11 @@ impl Executor {
             own.insert(layout.id, DeviceBuffer { layout: layout.clone(), buffer });
         }
         let (mut uniforms, mut launches): (Vec<u8>, Vec<Launch>) = Default::default();
-        for (index, step) in plan.steps.iter().enumerate() {
-            for dispatch in step.op.gpu(&step.io, &self.target) {
+        let dispatches: Vec<_> = plan.steps.iter().map(|step| step.op.gpu(&step.io, &self.target)).collect();
+        let pipelines = self.context.pipelines(dispatches.iter().flatten());
+        let mut pipelines = pipelines.into_iter();
+        for (index, (step, dispatches)) in plan.steps.iter().zip(&dispatches).enumerate() {
+            for dispatch in dispatches {
                 let start = uniforms.len() as u64;
                 uniforms.extend(dispatch.params.to_bytes());
                 let bind = |binding: &Binding| match *binding {
@@ -161,7 +164,7 @@ impl Executor {
                     Binding::Params => Bound::Params(start..uniforms.len() as u64),
                 };
                 let bindings = dispatch.bindings.iter().map(bind).collect();
-                let pipeline = self.context.pipeline(&dispatch);
+                let pipeline = pipelines.next().expect("one a dispatch");
                 launches.push(Launch { step: index, pipeline, bindings, workgroups: dispatch.workgroups });
                 uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize), 0);
             }
