@@ -138,7 +138,7 @@ impl Activation {
 /// The function that is told a number for its negative side. Of 0, which leaves nothing there, both are relu.
 fn told(name: &str, number: f64, function: Function) -> Result<Function> {
     if !(0.0..=f64::from(f32::MAX)).contains(&number) {
-        let message = format!("{number} would turn the negative side around; give a number of 0 or more");
+        let message = format!("{number} is none for the negative side; give a number of 0 or more that f32 holds");
         return Err(Error::argument(name, message));
     }
     // What f32 has no number for is 0.

@@ -50,7 +50,7 @@ pub enum Loss {
     },
     /// Binary cross-entropy of a model that ends with the bare scores (logits).
     BinaryCrossentropyFromLogits {
-        /// As [`Loss::BinaryCrossentropy`] has it.
+        /// As [`variant@Loss::BinaryCrossentropy`] has it.
         label_smoothing: f64,
     },
     /// -sum t log(p / sum p) of targets that are one-hot, or any shares of the classes. Where a softmax ends the model it
@@ -61,10 +61,10 @@ pub enum Loss {
     },
     /// Categorical cross-entropy of a model that ends with the bare scores (logits).
     CategoricalCrossentropyFromLogits {
-        /// As [`Loss::CategoricalCrossentropy`] has it.
+        /// As [`variant@Loss::CategoricalCrossentropy`] has it.
         label_smoothing: f64,
     },
-    /// [`Loss::CategoricalCrossentropy`] of targets that are integer labels.
+    /// [`const@Loss::CategoricalCrossentropy`] of targets that are integer labels.
     SparseCategoricalCrossentropy,
     /// Cross-entropy with integer labels, of a model that ends with the bare scores (logits).
     SparseCategoricalCrossentropyFromLogits,

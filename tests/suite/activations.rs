@@ -176,7 +176,7 @@ fn of_no_negative_side_is_left_relu() {
 }
 
 #[test]
-fn a_negative_side_is_not_turned_around() {
+fn the_negative_side_takes_no_other_number() {
     for (number, text) in [(-0.5, "-0.5"), (f64::NAN, "NaN"), (1e300, "1000")] {
         for (name, activation) in [
             ("negative_slope", Activation::LeakyRelu { negative_slope: number }),
