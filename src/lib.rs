@@ -11,6 +11,8 @@ pub mod graph;
 pub mod nn;
 pub mod ops;
 pub mod plan;
+#[cfg(feature = "plot")]
+pub mod plot;
 pub mod random;
 mod suggest;
 pub mod tensor;

@@ -44,6 +44,23 @@ impl History {
         &self.batch_losses
     }
 
+    /// Draws each value by epoch, the training's and the validation's together, as PNG or SVG: as the name ends.
+    ///
+    /// # Errors
+    /// Those of [`crate::plot::check_path`].
+    #[cfg(feature = "plot")]
+    pub fn plot(&self, path: impl AsRef<std::path::Path>) -> crate::Result<()> {
+        use crate::plot::{Chart, Panel};
+        let mut chart = Chart::new("Training", "epoch");
+        let logs = self.epochs.first().into_iter().flat_map(Logs::iter);
+        for (name, _) in logs.filter(|(name, _)| !name.starts_with("val_")) {
+            let panel = Panel::new(name).curve("training", &self.get(name));
+            let validation = self.get(&format!("val_{name}"));
+            chart = chart.panel(if validation.is_empty() { panel } else { panel.curve("validation", &validation) });
+        }
+        chart.save(path)
+    }
+
     pub(crate) fn push(&mut self, logs: Logs, batch_losses: impl IntoIterator<Item = f64>) {
         self.epochs.push(logs);
         self.batch_losses.extend(batch_losses);

@@ -131,6 +131,19 @@ fn compare_finds_devices_alike_and_repeats_itself() {
 }
 
 #[test]
+fn compare_draws_its_losses() {
+    let folder = fixture();
+    let plot = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (svg, jpg) = (plot("losses.svg"), plot("losses.jpg"));
+    output(folder.path(), &[COMPARE, &["--devices", "reference,cpu", "--plot", &svg]].concat());
+    let text = std::fs::read_to_string(&svg).unwrap();
+    says(&text, &["A: reference (", "B: cpu (", "relative difference", "allowed", "1e-5", "step"]);
+    let (code, stdout, stderr) = run(folder.path(), &[COMPARE, &["--plot", &jpg]].concat());
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    says(&stderr, &["error: plot: ", "losses.jpg", "ends in .png or .svg"]);
+}
+
+#[test]
 fn compare_fails_beyond_the_tolerance() {
     let folder = fixture();
     let args = [COMPARE, &["--devices", "reference,cpu", "--tolerance", "0"]].concat();

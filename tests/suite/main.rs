@@ -19,6 +19,7 @@ mod layers;
 mod losses;
 mod ops;
 mod optimizers;
+mod plot;
 mod shaders;
 mod tensor;
 mod tidy;

@@ -1,6 +1,7 @@
 //! `kiln compare`: the same training on two devices, step by step.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -8,6 +9,7 @@ use kiln::Tensor;
 use kiln::data::{Dataset, NamedSet, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
+use kiln::plot::{self, Chart, Panel};
 use kiln::tensor::Values;
 use kiln::train::Fit;
 use serde_json::{Value, json};
@@ -24,7 +26,8 @@ print the same losses and the same hashes of the weights.
 Examples:
   kiln compare mnist
   kiln compare mnist --devices gpu,reference --steps 500 --optimizer adam
-  kiln compare mnist --tolerance 1e-6 --json";
+  kiln compare mnist --tolerance 1e-6 --json
+  kiln compare mnist --steps 500 --plot losses.png";
 
 /// Train on two devices at once, and say how far their losses, gradients and weights are apart
 #[derive(clap::Args)]
@@ -53,6 +56,10 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
+    /// Draw the losses and their difference by step: a file whose name ends in .png or .svg
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -66,6 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(args.devices.len() == 2, "devices: {:?}: give two with a comma between, such as gpu,cpu", args.devices);
     ensure!(args.steps > 0, "steps: 0 compares nothing; give 1 or more");
     ensure!(args.tolerance >= 0.0, "tolerance: {} is no tolerance; give 0 or more, such as 1e-5", args.tolerance);
+    args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     let mut sides = Vec::with_capacity(2);
     for request in &args.devices {
         let Choice { device, .. } = Device::choose(request)?;
@@ -89,6 +97,9 @@ pub fn run(args: &Args) -> Result<()> {
         comparison.print(&mut out)?
     }
     out.flush()?;
+    if let Some(path) = &args.plot {
+        comparison.chart(set.name).save(path)?;
+    }
     match comparison.first_beyond() {
         None => Ok(()),
         Some(step) => anyhow::bail!("the losses are beyond the tolerance of {:e} from step {step} on", args.tolerance),
@@ -250,6 +261,15 @@ impl Comparison {
             writeln!(out, "{path:<width$} {:>9.1e} {:>9.1e}", of(|l| &l.gradients), of(|l| &l.weights))?;
         }
         writeln!(out)
+    }
+
+    fn chart(&self, set: &str) -> Chart {
+        let names = ["A", "B"].into_iter().zip(&self.devices).map(|(name, device)| format!("{name}: {device}"));
+        let losses = names.zip(&self.losses).fold(Panel::new("loss"), |panel, (name, of)| panel.curve(name, of));
+        let apart = self.apart();
+        let allowed = vec![self.tolerance; apart.len()];
+        let apart = Panel::new("relative difference, where there is one").log().dots("of the losses", &apart);
+        Chart::new(format!("{set} on two devices"), "step").panel(losses).panel(apart.curve("allowed", &allowed))
     }
 
     fn json(&self) -> Value {

@@ -1,12 +1,14 @@
 //! `kiln train`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use kiln::data::{Dataset, NamedSet, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
+use kiln::plot;
 use kiln::train::{Fit, Logs};
 use serde_json::{Value, json};
 
@@ -21,6 +23,7 @@ Examples:
   kiln train mnist
   kiln train mnist --hidden 512,256 --optimizer adam --epochs 10
   kiln train mnist --device cpu --limit 6000 --validation-split 0.1
+  kiln train mnist --validation-split 0.1 --plot curves.png
   kiln train mnist --json > run.jsonl";
 
 /// Train a model on a data set, and measure it on the test set
@@ -57,6 +60,10 @@ pub struct Args {
     #[arg(long)]
     no_shuffle: bool,
 
+    /// Draw loss and accuracy by epoch: a file whose name ends in .png or .svg
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+
     /// Print the model's table first
     #[arg(long, conflicts_with = "json")]
     summary: bool,
@@ -80,6 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
     let mut model = args.model.model(set, device, args.learning_rate)?.seed(args.seed);
+    args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
@@ -120,6 +128,7 @@ impl Args {
         let history = model.fit(train, fit)?;
         let duration = start.elapsed();
         written?;
+        self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
         let samples = train.len() as f64 * (1.0 - self.validation_split) * self.epochs as f64;
         Ok(Outcome { test: model.evaluate(test)?, duration, steps: history.batch_losses().len(), samples })
     }
