@@ -81,17 +81,19 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
-    /// The loss became NaN or infinite.
+    /// The loss or a gradient became NaN or infinite.
     #[error(
-        "epoch {epoch}, step {step}: the loss is {value}: lower the learning rate, or check the data for values far outside [-1, 1]"
+        "epoch {epoch}, step {step}: the loss is {loss:?}: {origin}; lower the learning rate, or check the data for values far outside [-1, 1]"
     )]
     NotFinite {
         /// The epoch, from 1.
         epoch: usize,
         /// The step within the epoch, from 1.
         step: usize,
-        /// The loss.
-        value: f64,
+        /// The mean loss of the step's batch: finite where a gradient alone is not.
+        loss: f64,
+        /// Where it came from, as far as that is known: the layer and the op, or the weights.
+        origin: String,
     },
     /// The model is not ready for the call.
     #[error("{model}: {message}")]

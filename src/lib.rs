@@ -30,5 +30,5 @@ pub mod prelude {
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};
-    pub use crate::train::{Fit, History, Logs};
+    pub use crate::train::{CheckFinite, Fit, History, Logs};
 }

@@ -275,6 +275,26 @@ impl Graph {
         self.nodes.iter().find(|n| !n.effect && n.outputs.contains(&id))
     }
 
+    /// The nodes that an effect depends on, and the effects.
+    pub(crate) fn needed(&self) -> Vec<&Node> {
+        let mut wanted = vec![false; self.value_count()];
+        let mut nodes: Vec<&Node> = Vec::new();
+        for node in self.nodes.iter().rev() {
+            if node.effect || node.outputs.iter().any(|y| wanted[y.index()]) {
+                node.inputs.iter().for_each(|x| wanted[x.index()] = true);
+                nodes.push(node);
+            }
+        }
+        nodes.reverse();
+        nodes
+    }
+
+    /// The values alone: nothing changes in place.
+    pub(crate) fn without_effects(mut self) -> Self {
+        self.nodes.retain(|n| !n.effect);
+        self
+    }
+
     pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
         (0..self.values.len() as u32).map(Id)
     }

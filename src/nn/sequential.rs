@@ -13,7 +13,7 @@ use crate::graph::{Graph, Leaf, Type};
 use crate::plan::Plan;
 use crate::tensor::{DType, Shape, Tensor};
 use crate::train::session::{Session, make_plan};
-use crate::train::trace::{self, Key, Mode, Model, Source};
+use crate::train::trace::{self, Key, Mode, Model, Part, Source};
 use crate::train::{Fit, History, Logs, Profile, fit, profile};
 
 /// Layers one after the other, trained by [`Sequential::fit`].
@@ -224,8 +224,8 @@ impl Sequential {
     ///
     /// # Errors
     /// [`Error::Model`] where the model was not compiled, [`Error::Argument`] for settings that do not fit the data,
-    /// [`Error::Shape`] for samples that do not fit the model, [`Error::NotFinite`] where the loss is lost, and what the
-    /// device reports.
+    /// [`Error::Shape`] for samples that do not fit the model, [`Error::NotFinite`] where the loss is lost and
+    /// [`Fit::check_finite`] is not off, and what the device reports.
     pub fn fit(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History> {
         pollster::block_on(self.fit_async(data, options))
     }
@@ -360,7 +360,7 @@ impl Sequential {
         let output = built.outputs.last().map_or(&[][..], |shape| &shape[1..]);
         let y = loss.targets(rows, output);
         let source = Source { column: 0, x, y, scale: (1.0f64 / 255.0).to_bits() };
-        let key = Key { mode: Mode::Train, source, batch, rows, steps: rows.div_ceil(batch.max(1)) };
+        let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps: rows.div_ceil(batch.max(1)) };
         make_plan(&model, &mut built.parameters.clone(), &key)
     }
 

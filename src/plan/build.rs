@@ -50,15 +50,7 @@ impl<'a> Builder<'a> {
 
     /// The nodes that an effect depends on, views left out.
     fn needed(&self) -> Vec<&'a Node> {
-        let mut wanted = vec![false; self.graph.value_count()];
-        let mut nodes: Vec<&Node> = Vec::new();
-        for node in self.graph.nodes().iter().rev() {
-            if node.effect || node.outputs.iter().any(|y| wanted[y.index()]) {
-                node.inputs.iter().for_each(|x| wanted[x.index()] = true);
-                nodes.push(node);
-            }
-        }
-        nodes.reverse();
+        let mut nodes = self.graph.needed();
         nodes.retain(|n| !n.op.is_view());
         nodes
     }

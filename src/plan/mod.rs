@@ -138,6 +138,15 @@ pub struct Plan {
     pub constants: Vec<f64>,
 }
 
+impl Plan {
+    /// Leaves out the steps of other phases, and the buffers that none of the rest touches.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Phase) -> bool) {
+        self.steps.retain(|step| keep(step.phase));
+        let touched = |id| self.steps.iter().any(|s| s.inputs.iter().chain(&s.outputs).any(|p| p.buffer == id));
+        self.buffers.retain(|buffer| touched(buffer.id));
+    }
+}
+
 /// Segments of an arena start at multiples of this many elements: 256 bytes of f32, which every device can bind at.
 pub const SEGMENT_ALIGNMENT: usize = 64;
 

@@ -113,6 +113,15 @@ impl Shape {
             None => (1, 1),
         }
     }
+
+    /// The indices of an element, in words: `[3, 0]`.
+    pub(crate) fn position(&self, mut at: usize) -> String {
+        let mut indices = self.0.clone();
+        for index in indices.iter_mut().rev() {
+            (*index, at) = (at % *index, at / *index);
+        }
+        format!("{indices:?}")
+    }
 }
 
 impl std::ops::Deref for Shape {

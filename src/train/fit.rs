@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::progress::Progress;
 use super::session::Session;
-use super::trace::{Key, Mode, Model, Source};
-use super::{History, Logs};
+use super::trace::{Key, Mode, Model, Part, Source};
+use super::{CheckFinite, History, Logs, finite};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::Metric;
@@ -22,6 +22,7 @@ pub struct Fit<'a> {
     pub(crate) validation_data: Option<&'a Dataset>,
     pub(crate) seed: Option<u64>,
     pub(crate) verbose: u8,
+    pub(crate) check_finite: CheckFinite,
     pub(crate) on_epoch_end: Option<EpochEnd<'a>>,
 }
 
@@ -38,6 +39,7 @@ impl Default for Fit<'_> {
             validation_data: None,
             seed: None,
             verbose: 1,
+            check_finite: CheckFinite::default(),
             on_epoch_end: None,
         }
     }
@@ -98,6 +100,13 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// When to look whether the loss is still finite; default [`CheckFinite::Epoch`]. A loss that is not stops the run.
+    #[must_use]
+    pub fn check_finite(mut self, when: CheckFinite) -> Self {
+        self.check_finite = when;
+        self
+    }
+
     /// Called after each epoch with its number, from 1, and its values.
     #[must_use]
     pub fn on_epoch_end(mut self, call: impl FnMut(usize, &Logs) + 'a) -> Self {
@@ -118,13 +127,31 @@ impl Rows {
         self.count.div_ceil(self.batch)
     }
 
-    /// The plans of a run, in order, and how often each runs: the full batches, then what is left.
-    fn plans(&self, session: &mut Session, model: &Model<'_>, mode: Mode) -> Result<Vec<(usize, usize)>> {
-        let parts = [(self.batch, self.count / self.batch), (self.count % self.batch, 1)];
-        let parts = parts.into_iter().filter(|&(batch, times)| batch > 0 && times > 0);
-        let key = |batch| Key { mode, source: self.source.clone(), batch, rows: self.count, steps: self.steps() };
-        parts.map(|(batch, times)| Ok((session.plan(model, &key(batch))?, times))).collect()
+    /// The rows of a step, counted from 0: the last one may have fewer.
+    fn batch_of(&self, step: usize) -> usize {
+        self.batch.min(self.count - step * self.batch)
     }
+
+    /// The key of a step of so many rows.
+    fn key(&self, mode: Mode, part: Part, batch: usize) -> Key {
+        Key { mode, part, source: self.source.clone(), batch, rows: self.count, steps: self.steps() }
+    }
+
+    /// What a run consists of, in order: the full batches, then what is left.
+    fn plans(&self, session: &mut Session, model: &Model<'_>, mode: Mode, parts: &[Part]) -> Result<Vec<Round>> {
+        let rounds = [(self.batch, self.count / self.batch), (self.count % self.batch, 1)];
+        let rounds = rounds.into_iter().filter(|&(batch, times)| batch > 0 && times > 0);
+        let keys = rounds.clone().flat_map(|(batch, _)| parts.iter().map(move |&part| self.key(mode, part, batch)));
+        let plans = session.plans(model, &keys.collect::<Vec<_>>())?;
+        let plans = plans.chunks(parts.len());
+        Ok(plans.zip(rounds).map(|(plans, (_, times))| Round { plans: plans.to_vec(), times }).collect())
+    }
+}
+
+/// Steps that run the same plans: one for each part of a step.
+struct Round {
+    plans: Vec<usize>,
+    times: usize,
 }
 
 /// A batch of evaluation: its size changes no result beyond rounding.
@@ -133,12 +160,12 @@ const EVALUATION_BATCH: usize = 500;
 const PEEK_EVERY: Duration = Duration::from_millis(200);
 
 /// One run over rows: starts the plans in turn, shows how it goes, and returns the log of every step.
-async fn run(session: &mut Session, plans: &[(usize, usize)], log: usize, progress: &Watch<'_>) -> Result<Vec<f64>> {
+async fn run(session: &mut Session, rounds: &[Round], log: usize, progress: &Watch<'_>) -> Result<Vec<f64>> {
     let (mut done, mut last_peek) = (0, Instant::now());
-    for &(plan, times) in plans {
-        let end = done + times;
+    for round in rounds {
+        let end = done + round.times;
         while done < end {
-            done += session.executor().run_some(plan, end - done)?;
+            done += session.executor().run_some(round.plans[0], end - done)?;
             let mut seen = None;
             if progress.bar.is_some_and(Progress::wants_values) && last_peek.elapsed() > PEEK_EVERY {
                 seen = session.executor().peek(BufferId::Log, 0..log)?;
@@ -151,6 +178,45 @@ async fn run(session: &mut Session, plans: &[(usize, usize)], log: usize, progre
         }
     }
     Ok(session.executor().read(BufferId::Log, 0..log).await?.to_f64())
+}
+
+/// As [`run`], but looks at the loss and the gradients of each step before its update.
+async fn run_checked(
+    session: &mut Session,
+    model: &Model<'_>,
+    (rows, rounds): (&Rows, &[Round]),
+    watch: &Watch<'_>,
+    epoch: usize,
+) -> Result<Vec<f64>> {
+    let width = watch.columns.len();
+    let each = rounds.iter().flat_map(|round| std::iter::repeat_n(&round.plans, round.times));
+    for (step, plans) in each.enumerate() {
+        session.executor().run(plans[0], 1)?;
+        let loss = session.executor().read(BufferId::Log, step * width..step * width + 1).await?.to_f64()[0];
+        let gradients = session.gradients().await?;
+        if !loss.is_finite() || gradients.iter().any(|g| g.values().to_f64().iter().any(|v| !v.is_finite())) {
+            let loss = loss / rows.batch_of(step) as f64;
+            return Err(lost_at(session, model, rows, (epoch, step, loss), true).await);
+        }
+        session.executor().run(plans[1], 1)?;
+        if let Some(bar) = watch.bar {
+            bar.update(step + 1, None);
+        }
+    }
+    Ok(session.executor().read(BufferId::Log, 0..rows.steps() * width).await?.to_f64())
+}
+
+/// The error of a step, counted from 0, whose loss or gradients are not finite. The clock stands at it.
+async fn lost_at(
+    session: &mut Session,
+    model: &Model<'_>,
+    rows: &Rows,
+    (epoch, step, loss): (usize, usize, f64),
+    intact: bool,
+) -> Error {
+    let key = rows.key(Mode::Train, Part::All, rows.batch_of(step));
+    let origin = finite::origin(session, model, &key, intact).await;
+    Error::NotFinite { epoch, step: step + 1, loss, origin }
 }
 
 /// A column of the log: its name, and the metric where it is not the loss.
@@ -206,16 +272,23 @@ pub(crate) async fn fit(
     let mut history = History::default();
     for epoch in 1..=options.epochs {
         let steps = rows.steps();
-        let plans = rows.plans(session, model, Mode::Train)?;
+        let checked = options.check_finite == CheckFinite::Step;
+        let parts = if checked { &[Part::BeforeUpdate, Part::Update][..] } else { &[Part::All] };
+        let plans = rows.plans(session, model, Mode::Train, parts)?;
         let order = if options.shuffle { shuffled(count as u32, seed, iteration) } else { (0..count as u32).collect() };
         session.start(order, iteration)?;
         session.write_schedule(optimizer, iteration, steps)?;
         let bar = Progress::new(options.verbose, epoch, options.epochs, steps);
         let watch = Watch { bar: Some(&bar), columns: columns(model, ""), batch: rows.batch, rows: count };
-        let log = run(session, &plans, steps * watch.columns.len(), &watch).await?;
+        let log = match checked {
+            true => run_checked(session, model, (&rows, &plans), &watch, epoch).await?,
+            false => run(session, &plans, steps * watch.columns.len(), &watch).await?,
+        };
         let losses: Vec<f64> = watch.batch_losses(&log).collect();
-        if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
-            return Err(Error::NotFinite { epoch, step: step + 1, value: losses[step] });
+        let lost = losses.iter().position(|loss| !loss.is_finite());
+        if let (Some(step), CheckFinite::Epoch) = (lost, options.check_finite) {
+            session.set_clock(step, step * rows.batch, iteration + step as u64)?;
+            return Err(lost_at(session, model, &rows, (epoch, step, losses[step]), false).await);
         }
         let mut logs = watch.means(&log, steps);
         if let Some((source, first, held_back)) = &validation {
@@ -241,11 +314,10 @@ pub(crate) fn start_training(
     batch: usize,
     steps: usize,
 ) -> Result<(usize, Key)> {
-    let source = session.set_dataset(0, data)?;
-    let rows = steps * batch;
-    let key = Key { mode: Mode::Train, source, batch, rows, steps };
-    let plan = session.plan(model, &key)?;
-    session.start((0..rows as u32).collect(), 0)?;
+    let rows = Rows { source: session.set_dataset(0, data)?, count: steps * batch, batch };
+    let key = rows.key(Mode::Train, Part::All, batch);
+    let plan = session.plans(model, std::slice::from_ref(&key))?[0];
+    session.start((0..rows.count as u32).collect(), 0)?;
     session.write_schedule(model.optimizer.expect("checked before training"), 0, steps)?;
     Ok((plan, key))
 }
@@ -285,7 +357,7 @@ fn evaluation_rows(source: Source, count: usize) -> Rows {
 
 /// Loss and metrics over rows from `first` on, without training.
 async fn measure(session: &mut Session, model: &Model<'_>, rows: &Rows, first: u32, prefix: &str) -> Result<Logs> {
-    let plans = rows.plans(session, model, Mode::Evaluate)?;
+    let plans = rows.plans(session, model, Mode::Evaluate, &[Part::All])?;
     session.start((first..first + rows.count as u32).collect(), 0)?;
     let watch = Watch { bar: None, columns: columns(model, prefix), batch: rows.batch, rows: rows.count };
     let log = run(session, &plans, rows.steps() * watch.columns.len(), &watch).await?;
@@ -316,10 +388,10 @@ pub(crate) async fn predict(
     for first in (0..x.rows()).step_by(at_once) {
         let count = at_once.min(x.rows() - first);
         let rows = Rows { source: source.clone(), count, batch: batch.min(count) };
-        let plans = rows.plans(session, model, Mode::Predict)?;
+        let plans = rows.plans(session, model, Mode::Predict, &[Part::All])?;
         session.start((first as u32..(first + rows.count) as u32).collect(), 0)?;
-        for (plan, times) in plans {
-            session.executor().run(plan, times)?;
+        for round in plans {
+            session.executor().run(round.plans[0], round.times)?;
         }
         all.extend(session.executor().read(BufferId::Predictions, 0..rows.count * width).await?.to_f32());
     }

@@ -8,7 +8,7 @@ use super::trace::{self, Key, Model, Source};
 use crate::data::Dataset;
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
-use crate::graph::Type;
+use crate::graph::{Graph, Phase, Type};
 use crate::nn::Parameter;
 use crate::nn::optimizer::{Optimizer, SCALARS};
 use crate::ops::clock::WORDS;
@@ -67,8 +67,7 @@ impl Session {
 
     /// Sets the optimizer's state to its start.
     pub fn reset_moments(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
-        self.plans.clear();
-        self.executor.forget_plans()?;
+        self.forget_plans()?;
         for moment in 0..optimizer.moments() {
             let id = BufferId::Moment(moment);
             self.allocate_arena(id)?;
@@ -132,27 +131,60 @@ impl Session {
         self.set_data(column, data.x(), Some(data.y()), data.scale())
     }
 
-    /// The plan of a key, made at its first use.
-    pub fn plan(&mut self, model: &Model<'_>, key: &Key) -> Result<usize> {
-        if let Some(&plan) = self.plans.get(key) {
-            return Ok(plan);
+    /// The plans of a run's keys, each made at its first use.
+    pub fn plans(&mut self, model: &Model<'_>, keys: &[Key]) -> Result<Vec<usize>> {
+        let missing = keys.iter().filter(|key| !self.plans.contains_key(key)).count();
+        // All at once: a plan that goes to make room for the run's second would be its first.
+        if self.plans.len() + missing > MOST_PLANS {
+            self.forget_plans()?;
         }
-        if self.plans.len() >= MOST_PLANS {
-            self.plans.clear();
-            self.executor.forget_plans()?;
+        for key in keys {
+            if !self.plans.contains_key(key) {
+                let plan = self.executor.load(&make_plan(model, &mut self.parameters, key)?)?;
+                self.plans.insert(key.clone(), plan);
+            }
         }
-        let plan = make_plan(model, &mut self.parameters, key)?;
-        let plan = self.executor.load(&plan)?;
-        self.plans.insert(key.clone(), plan);
-        Ok(plan)
+        Ok(keys.iter().map(|key| self.plans[key]).collect())
+    }
+
+    fn forget_plans(&mut self) -> Result<()> {
+        self.plans.clear();
+        self.executor.forget_plans()
+    }
+
+    /// The graph of a step as its layers wrote it.
+    pub fn trace(&self, model: &Model<'_>, key: &Key) -> Result<Graph> {
+        trace::step(model, &mut self.parameters.clone(), key)
+    }
+
+    /// Runs a graph with outputs of these lengths once, and returns them.
+    pub async fn run_once(&mut self, graph: &Graph, lens: &[usize]) -> Result<Vec<Vec<f64>>> {
+        let plan = self.executor.load(&Plan::new("once", graph, &self.arena))?;
+        self.executor.run(plan, 1)?;
+        let mut outputs = Vec::with_capacity(lens.len());
+        for (i, &len) in lens.iter().enumerate() {
+            outputs.push(self.executor.read(BufferId::Output(i), 0..len).await?.to_f64());
+        }
+        self.forget_plans()?;
+        Ok(outputs)
+    }
+
+    /// The parameters' names, in their order.
+    pub fn paths(&self) -> impl Iterator<Item = String> + '_ {
+        self.parameters.iter().map(Parameter::path)
     }
 
     /// Sets out on a run: the order of rows, and the clock at its start.
     pub fn start(&mut self, order: Vec<u32>, iteration: u64) -> Result<()> {
         self.executor.forget_peek();
         self.executor.write(BufferId::Order, &Values::U32(order))?;
+        self.set_clock(0, 0, iteration)
+    }
+
+    /// Puts the clock at a step of the run, before which these many rows were taken, and of the model's life.
+    pub fn set_clock(&mut self, step: usize, rows: usize, iteration: u64) -> Result<()> {
         // The count of all steps keys random numbers only: it may wrap.
-        let clock: [u32; WORDS] = [0, 0, iteration as u32, self.random_seed];
+        let clock: [u32; WORDS] = [step as u32, rows as u32, iteration as u32, self.random_seed];
         self.executor.write(BufferId::Clock, &Values::U32(clock.to_vec()))
     }
 
@@ -166,12 +198,16 @@ impl Session {
 
 /// Traces a step and plans it.
 pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Plan> {
-    let graph = trace::step(model, parameters, key)?;
+    let graph = trace::step(model, parameters, key)?.fused(&[]);
     let arena = Arena::new(parameters.iter().map(|p| &p.shape));
     let verb = match key.mode {
         trace::Mode::Train => "train",
         trace::Mode::Evaluate => "evaluate",
         trace::Mode::Predict => "predict",
     };
-    Ok(Plan::new(format!("{verb}, batch {}", key.batch), &graph, &arena))
+    let mut plan = Plan::new(format!("{verb}, batch {}", key.batch), &graph, &arena);
+    if key.part != trace::Part::All {
+        plan.retain(|phase| (phase == Phase::Update) == (key.part == trace::Part::Update));
+    }
+    Ok(plan)
 }

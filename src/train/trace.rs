@@ -23,6 +23,14 @@ pub(crate) enum Mode {
     Predict,
 }
 
+/// Which phases of a step are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    All,
+    BeforeUpdate,
+    Update,
+}
+
 /// A resident data set, as a plan needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
@@ -40,6 +48,7 @@ pub(crate) struct Source {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub mode: Mode,
+    pub part: Part,
     pub source: Source,
     /// Rows a step.
     pub batch: usize,
@@ -76,7 +85,7 @@ pub(crate) fn forward(
     Ok(outputs)
 }
 
-/// The fused graph of one step.
+/// The graph of one step, as its layers write it.
 pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Graph> {
     let mut g = Graph::new();
     let clock = g.leaf(Leaf::Clock, Type::u32([WORDS]));
@@ -104,7 +113,7 @@ pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key
             g.effect(Advance { batch: key.batch }, &[], &[clock])?;
         }
     }
-    Ok(g.fused(&[]))
+    Ok(g)
 }
 
 /// Loss, metrics and, to train, gradients and update.
@@ -124,15 +133,20 @@ fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, valu
         g.set_phase(Phase::Update);
         update(g, params, model.optimizer.expect("checked before tracing"), key.steps, clock)?;
     }
-    // Last, because it advances the clock.
+    // What ends the step comes last, because the others read the clock. A step in parts is looked at before its update.
+    let whole = key.part == Part::All;
+    if !whole {
+        g.effect(Advance { batch: key.batch }, &[], &[clock])?;
+    }
     g.set_phase(Phase::Record);
     g.set_layer("metrics");
     let log = g.leaf(Leaf::Log, Type::float([key.steps, columns.len()]));
-    g.effect(Record { batch: key.batch }, &columns, &[log, clock])
+    g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
 }
 
 /// The gradients of the mean loss, each into its segment of the arena.
 fn backward(g: &mut Graph, params: &[Parameter], losses: Id) -> Result<()> {
+    g.set_layer("loss");
     let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses])?;
     let leaves: Vec<Id> = (0..params.len()).map(|i| g.parameter(i).expect("each layer asked for its own")).collect();
     for (i, gradient) in g.gradients(mean, &leaves)?.into_iter().enumerate() {

@@ -220,6 +220,8 @@ mod command {
         train("--learning-rate 0", &["learning_rate: 0", "above 0"]);
         train("--learning-rate -1", &["learning_rate: -1", "above 0"]);
         train("--validation-split 1.5", &["validation_split: 1.5", "less than 1"]);
+        let far = "--optimizer sgd --learning-rate 1e30 --batch-size 25 --check-finite step";
+        train(far, &["epoch 1, step 2", "layer \"dense_1\": matmul gives ", "lower the learning rate"]);
         train("--plot loss.gif", &["plot: loss.gif", "ends in .png or .svg"]);
         train("--plot no/such/loss.png", &["no/such/loss.png: write: "]);
         train("--optimizer rmsprob", &["\"rmsprob\"", "mean \"rmsprop\"?"]);

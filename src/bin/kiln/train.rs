@@ -9,7 +9,7 @@ use kiln::data::{Dataset, NamedSet, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
 use kiln::plot;
-use kiln::train::{Fit, Logs};
+use kiln::train::{CheckFinite, Fit, Logs};
 use serde_json::{Value, json};
 
 use crate::data::Bar;
@@ -59,6 +59,10 @@ pub struct Args {
     /// Take the samples in the order of the file in every epoch
     #[arg(long)]
     no_shuffle: bool,
+
+    /// When to look for NaN and infinity: epoch, at each one's end; step, at every step, slowly, naming layer and op; off
+    #[arg(long, value_name = "WHEN", default_value = "epoch", value_parser = CheckFinite::by_name)]
+    check_finite: CheckFinite,
 
     /// Draw loss and accuracy by epoch: a file whose name ends in .png or .svg
     #[arg(long, value_name = "FILE")]
@@ -116,6 +120,7 @@ impl Args {
             .batch_size(self.model.batch_size)
             .validation_split(self.validation_split)
             .shuffle(!self.no_shuffle)
+            .check_finite(self.check_finite)
             .verbose(verbose);
         if self.json {
             fit = fit.on_epoch_end(|epoch, logs| {
