@@ -1,8 +1,11 @@
-// hits[r] = 1 if labels[r] is the first c with the largest scores[r, c], else 0. One invocation judges one row.
+// accuracy: hits[r] = 1 if labels[r] is the first c with the largest scores[r, c], else 0.
+// in_top_k: hits[r] = 1 if fewer than k of scores[r, c] are above scores[r, labels[r]], else 0.
+// One invocation judges one row.
 
 struct Params {
     rows: u32,
     columns: u32,
+    k: u32,
 }
 
 @group(0) @binding(0) var<storage, read> scores: array<f32>;
@@ -24,4 +27,23 @@ fn accuracy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         }
     }
     hits[row] = select(0.0, 1.0, best == labels[row]);
+}
+
+@compute @workgroup_size(WIDTH)
+fn in_top_k(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let row = grid_index(id, workgroups);
+    if row >= params.rows {
+        return;
+    }
+    let first = row * params.columns;
+    let own = scores[first + labels[row]];
+    // By its bits: a compiler may take it that there is no NaN.
+    let lost = (bitcast<u32>(own) & 0x7fffffffu) > 0x7f800000u;
+    var above = 0u;
+    for (var c = 0u; c < params.columns; c++) {
+        let score = scores[first + c];
+        // Above a label's that is NaN are all that are numbers: neither NaN, which compares with nothing, nor -infinity.
+        above += u32(select(score > own, score >= -0x1.fffffep+127f, lost));
+    }
+    hits[row] = select(0.0, 1.0, above < params.k);
 }

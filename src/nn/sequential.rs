@@ -202,7 +202,7 @@ impl Sequential {
     /// Sets how to train: again, to change it; weights stay, the optimizer starts anew.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a setting of the optimizer or the loss is out of its range.
+    /// [`Error::Argument`] where a setting of the optimizer, the loss or a metric is out of its range.
     pub fn compile(
         &mut self,
         optimizer: impl Optimizer + 'static,
@@ -211,7 +211,8 @@ impl Sequential {
     ) -> Result<()> {
         optimizer::check(&optimizer)?;
         loss.check()?;
-        let metrics = metrics.into_iter().collect();
+        let metrics: Vec<Metric> = metrics.into_iter().collect();
+        metrics.iter().try_for_each(|metric| metric.check())?;
         self.compiled = Some(Compiled { optimizer: Box::new(optimizer), loss, metrics });
         self.iteration = 0;
         match (&mut self.session, &self.compiled) {

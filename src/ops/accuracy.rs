@@ -1,5 +1,5 @@
-//! Sparse categorical accuracy: 1 where the largest score of a row stands at its label, else 0.
-//! Of equal scores the first counts, as in NumPy's argmax.
+//! Sparse categorical accuracy: 1 where the largest score of a row stands at its label, else 0; of equal scores the first
+//! counts, as in NumPy's argmax. And its form for the k largest, where an equal score does not stand above the label's.
 
 use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real};
@@ -27,25 +27,69 @@ impl<T: Real> CpuOp<T> for SparseCategoricalAccuracy {
     }
 }
 
+/// hits (B,) of scores (B, C) and labels (B,): 1 where fewer than k scores of a row are above its label's. A label's
+/// score that is NaN counts as -infinity, another one's is above nothing: as in Keras' `in_top_k` on JAX.
+#[derive(Clone, Copy, Debug)]
+pub struct InTopK(pub usize);
+
+impl<T: Real> CpuOp<T> for InTopK {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let columns = args.io.inputs[0].shape[1];
+        let (scores, labels, [hits]) = (args.real(0), args.u32(1), args.out());
+        for ((scores, &label), hit) in scores.chunks(columns).zip(labels).zip(hits) {
+            let own = scores[label as usize];
+            let own = if own.is_nan() { T::neg_infinity() } else { own };
+            let above = scores.iter().filter(|&&score| score > own).count();
+            *hit = if above < self.0 { T::one() } else { T::zero() };
+        }
+    }
+}
+
+fn outputs(op: &str, inputs: &[Type]) -> Result<Vec<Type>> {
+    expect_inputs(op, inputs, &[DType::F32, DType::U32])?;
+    let scores = &inputs[0].shape;
+    if scores.rank() != 2 || *inputs[1].shape != [scores[0]] {
+        let message = format!("expected scores (batch, classes) and one label a row: {} {}", inputs[0], inputs[1]);
+        return Err(Error::shape(op, message));
+    }
+    Ok(vec![Type::float([scores[0]])])
+}
+
+fn dispatch(entry: &'static str, io: &Io, k: usize) -> Vec<Dispatch> {
+    let (rows, columns) = io.inputs[0].shape.as_rows();
+    let params = Params::new().u32("rows", rows).u32("columns", columns).u32("k", k.min(columns));
+    vec![Dispatch::over(MODULE, entry, io, params, rows)]
+}
+
 impl Op for SparseCategoricalAccuracy {
     fn name(&self) -> &'static str {
         "accuracy"
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        expect_inputs("accuracy", inputs, &[DType::F32, DType::U32])?;
-        let scores = &inputs[0].shape;
-        if scores.rank() != 2 || *inputs[1].shape != [scores[0]] {
-            let message = format!("expected scores (batch, classes) and one label a row: {} {}", inputs[0], inputs[1]);
-            return Err(Error::shape("accuracy", message));
-        }
-        Ok(vec![Type::float([scores[0]])])
+        outputs("accuracy", inputs)
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let (rows, columns) = io.inputs[0].shape.as_rows();
-        let params = Params::new().u32("rows", rows).u32("columns", columns);
-        vec![Dispatch::over(MODULE, "accuracy", io, params, rows)]
+        dispatch("accuracy", io, 1)
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        io.inputs[0].shape.len() as u64
+    }
+}
+
+impl Op for InTopK {
+    fn name(&self) -> &'static str {
+        "in_top_k"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        outputs("in_top_k", inputs)
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        dispatch("in_top_k", io, self.0)
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -54,14 +98,24 @@ impl Op for SparseCategoricalAccuracy {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = [[1, 1], [5, 2], [128, 10], [97, 257]]
-        .map(|[rows, columns]| {
-            let inputs = vec![random([rows, columns], 160), integers([rows], columns as u32, DType::U32, 161)];
-            Case::new(format!("({rows}, {columns})"), SparseCategoricalAccuracy, inputs).ulps(0.0)
-        })
-        .into();
-    let scores = Tensor::new([3, 3], vec![1.0f32, 1.0, 0.0, 0.0, 2.0, 2.0, 5.0, 5.0, 5.0]).expect("nine");
-    let inputs = vec![scores, Tensor::new([3], vec![0u32, 2, 0]).expect("three")];
-    cases.push(Case::new("ties go to the first", SparseCategoricalAccuracy, inputs).ulps(0.0));
+    let mut cases = Vec::new();
+    for [rows, columns] in [[1, 1], [5, 2], [128, 10], [97, 257]] {
+        let inputs = vec![random([rows, columns], 160), integers([rows], columns as u32, DType::U32, 161)];
+        let label = format!("({rows}, {columns})");
+        cases.push(Case::new(&label, InTopK(5), inputs.clone()).ulps(0.0));
+        cases.push(Case::new(label, SparseCategoricalAccuracy, inputs).ulps(0.0));
+    }
+    let ties = vec![1.0f32, 1.0, 0.0, 0.0, 2.0, 2.0, 5.0, 5.0, 5.0];
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let lost = vec![nan, 1.0, 0.0, nan, 1.0, 0.0, nan, nan, -inf];
+    let inputs = |scores: Vec<f32>| {
+        let labels = Tensor::new([3], vec![0u32, 2, 0]).expect("three");
+        vec![Tensor::new([3, 3], scores).expect("nine"), labels]
+    };
+    cases.push(Case::new("ties go to the first", SparseCategoricalAccuracy, inputs(ties.clone())).ulps(0.0));
+    for k in [1, 2, 3, 7] {
+        cases.push(Case::new(format!("ties, k = {k}"), InTopK(k), inputs(ties.clone())).ulps(0.0));
+        cases.push(Case::new(format!("NaN, k = {k}"), InTopK(k), inputs(lost.clone())).ulps(0.0));
+    }
     cases
 }

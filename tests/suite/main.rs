@@ -18,6 +18,7 @@ mod golden;
 mod initializers;
 mod layers;
 mod losses;
+mod metrics;
 mod ops;
 mod optimizers;
 mod plot;
