@@ -1,6 +1,7 @@
-//! IDX files: `00 00`, a type code, the number of axes, each axis as a big-endian `u32`, then the elements.
+//! IDX files: `00 00`, a type code, the number of axes, each axis as a big-endian `u32`, then the elements, big-endian.
 
-use std::fs::File;
+use std::fmt;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -8,21 +9,91 @@ use flate2::read::MultiGzDecoder;
 
 use super::Dataset;
 use crate::error::{Error, Result};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{Shape, Tensor, Values};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const U8_CODE: u8 = 0x08;
 
-/// Reads the IDX file at `path`, raw or gzipped (its first bytes tell, not its name), as `u8` in the file's shape.
+/// The types that IDX knows, with their codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    U8 = 0x08,
+    I8 = 0x09,
+    I16 = 0x0b,
+    I32 = 0x0c,
+    F32 = 0x0d,
+    F64 = 0x0e,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [Self::U8, Self::I8, Self::I16, Self::I32, Self::F32, Self::F64];
+
+    /// Bytes an element.
+    fn size(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 => 1,
+            Self::I16 => 2,
+            Self::I32 | Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{self:?}").to_lowercase())
+    }
+}
+
+/// Reads the IDX file at `path`, raw or gzipped (its first bytes tell, not its name), in the file's shape.
+///
+/// | the file's type | the tensor's | |
+/// |---|---|---|
+/// | u8 | `u8` | |
+/// | i8, i16 | `f32` | exact |
+/// | i32 | `f32` | exact; what `f32` does not hold exactly, from 2^24 + 1 on, is an error |
+/// | f32 | `f32` | |
+/// | f64 | `f64` | [`Dataset::new`] rounds it to `f32` |
+///
+/// [`read_pair`] reads labels of any integer type as class indices instead.
 ///
 /// # Errors
-/// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no IDX file of bytes, or holds fewer
-/// or more bytes than its header promises.
+/// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no IDX file, or holds fewer or more bytes
+/// than its header promises, or at the first number that its tensor cannot hold.
 pub fn read_idx(path: impl AsRef<Path>) -> Result<Tensor> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
-    let stored = file.metadata().map_err(Error::io(path, "read"))?.len();
-    parse(file, stored, path)
+    open(path)?.values(path)
+}
+
+/// Writes a tensor as an IDX file that is not gzipped: `u8`, `f32` and `f64` in their own type, `u32` as i32.
+///
+/// # Errors
+/// [`Error::Io`] where the system refuses; [`Error::Format`] where IDX cannot hold the tensor: a scalar, 256 axes or
+/// more, an extent of 2^32 or more, or a number of 2^31 or more.
+pub fn write_idx(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
+    let path = path.as_ref();
+    let shape = tensor.shape();
+    let axes = u8::try_from(shape.rank()).ok().filter(|&axes| axes > 0);
+    let extents: Option<Vec<u32>> = shape.iter().map(|&extent| u32::try_from(extent).ok()).collect();
+    let (Some(axes), Some(extents)) = (axes, extents) else {
+        let message = format!("the shape {shape} does not fit IDX, which has 1 to 255 axes of less than 2^32");
+        return Err(Error::format(path, message));
+    };
+    let (kind, elements): (_, Vec<u8>) = match tensor.values() {
+        Values::U8(v) => (Kind::U8, v.clone()),
+        Values::F32(v) => (Kind::F32, v.iter().flat_map(|x| x.to_be_bytes()).collect()),
+        Values::F64(v) => (Kind::F64, v.iter().flat_map(|x| x.to_be_bytes()).collect()),
+        Values::U32(v) => {
+            if let Some(at) = v.iter().position(|&x| i32::try_from(x).is_err()) {
+                let message = format!("{} at {} is beyond i32, IDX's widest integer", v[at], shape.position(at));
+                return Err(Error::format(path, message));
+            }
+            (Kind::I32, v.iter().flat_map(|x| x.to_be_bytes()).collect())
+        }
+    };
+    let mut bytes = vec![0, 0, kind as u8, axes];
+    bytes.extend(extents.into_iter().flat_map(u32::to_be_bytes));
+    bytes.extend(elements);
+    fs::write(path, bytes).map_err(Error::io(path, "write"))
 }
 
 /// Parses the bytes of an IDX file, raw or gzipped. `path` stands in the errors only.
@@ -30,17 +101,25 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Tensor> {
 /// # Errors
 /// [`Error::Format`], as of [`read_idx`].
 pub fn parse_idx(bytes: &[u8], path: &Path) -> Result<Tensor> {
-    parse(bytes, bytes.len() as u64, path)
+    parse(bytes, bytes.len() as u64, path)?.values(path)
 }
 
-/// Reads a file of images, of shape `(n, ...)`, and one of their labels, of shape `(n,)`.
+fn open(path: &Path) -> Result<Elements> {
+    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let stored = file.metadata().map_err(Error::io(path, "read"))?.len();
+    parse(file, stored, path)
+}
+
+/// Reads a file of images, of shape `(n, ...)`, and one of their labels, of shape `(n,)`: class indices where the file's
+/// type is an integer's, else values.
 ///
 /// # Errors
 /// Those of [`read_idx`]; [`Error::Format`] where the labels are not one a row, or the counts differ, naming both
-/// files; [`Error::Shape`] where the files hold nothing.
+/// files, or where a class index is negative; [`Error::Shape`] where the files hold nothing; [`Error::Argument`] where a
+/// value is not finite.
 pub fn read_pair(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
     let (images, labels) = (images.as_ref(), labels.as_ref());
-    let (x, y) = (read_idx(images)?, read_idx(labels)?);
+    let (x, y) = (read_idx(images)?, open(labels)?.labels(labels)?);
     if let [_, _, ..] = **y.shape() {
         let message = format!("has shape {}, a file of labels has one axis: is it a file of images?", y.shape());
         return Err(Error::format(labels, message));
@@ -101,7 +180,7 @@ impl Source<'_> {
         Error::format(self.path, message)
     }
 
-    fn shape(&mut self) -> Result<Shape> {
+    fn header(&mut self) -> Result<(Kind, Shape)> {
         let start = self.read(4, 4)?;
         if start.iter().zip([0, 0]).any(|(&byte, zero)| byte != zero) {
             let found = start.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
@@ -113,11 +192,11 @@ impl Source<'_> {
             let message = format!("is truncated: {} bytes, an IDX header has at least 4", start.len());
             return Err(self.format(message));
         };
-        if code != U8_CODE {
-            let message =
-                format!("holds elements of type {} (code {code:#04x}), Kiln reads u8 (0x08)", type_name(code));
+        let Some(kind) = Kind::ALL.into_iter().find(|&kind| kind as u8 == code) else {
+            let known = Kind::ALL.map(|kind| format!("{:#04x} {kind}", kind as u8));
+            let message = format!("has the type code {code:#04x}; IDX knows {}", known.join(", "));
             return Err(self.format(message));
-        }
+        };
         if axes == 0 {
             return Err(self.format("has no axes, the first one must count the rows"));
         }
@@ -132,42 +211,94 @@ impl Source<'_> {
             return Err(self.format(message));
         }
         let (extents, _) = extents.as_chunks::<4>();
-        Ok(extents.iter().map(|&bytes| u32::from_be_bytes(bytes) as usize).collect::<Vec<_>>().into())
+        Ok((kind, extents.iter().map(|&bytes| u32::from_be_bytes(bytes) as usize).collect::<Vec<_>>().into()))
     }
 }
 
-fn type_name(code: u8) -> &'static str {
-    match code {
-        0x09 => "i8",
-        0x0b => "i16",
-        0x0c => "i32",
-        0x0d => "f32",
-        0x0e => "f64",
-        _ => "unknown",
+/// What a file holds, as it stands there.
+struct Elements {
+    kind: Kind,
+    shape: Shape,
+    bytes: Vec<u8>,
+}
+
+impl Elements {
+    fn numbers<const N: usize, T>(&self, of: impl Fn([u8; N]) -> T) -> Vec<T> {
+        self.bytes.as_chunks::<N>().0.iter().map(|&bytes| of(bytes)).collect()
+    }
+
+    /// The elements, where they are integers of more than eight bits or a sign.
+    fn integers(&self) -> Vec<i32> {
+        match self.kind {
+            Kind::I8 => self.numbers(|b| i32::from(i8::from_be_bytes(b))),
+            Kind::I16 => self.numbers(|b| i32::from(i16::from_be_bytes(b))),
+            Kind::I32 => self.numbers(i32::from_be_bytes),
+            Kind::U8 | Kind::F32 | Kind::F64 => unreachable!("{:?} has a tensor of its own", self.kind),
+        }
+    }
+
+    /// As [`read_idx`] reads them.
+    fn values(self, path: &Path) -> Result<Tensor> {
+        match self.kind {
+            Kind::U8 => Tensor::new(self.shape, self.bytes),
+            Kind::F32 => Tensor::new(self.shape.clone(), self.numbers(f32::from_be_bytes)),
+            Kind::F64 => Tensor::new(self.shape.clone(), self.numbers(f64::from_be_bytes)),
+            Kind::I8 | Kind::I16 | Kind::I32 => {
+                let exact = |x: i32| Some(x as f32).filter(|&y| f64::from(y) == f64::from(x));
+                self.converted(path, exact, "f32 does not hold exactly")
+            }
+        }
+    }
+
+    /// As class indices, where they are integers.
+    fn labels(self, path: &Path) -> Result<Tensor> {
+        match self.kind {
+            Kind::U8 | Kind::F32 | Kind::F64 => self.values(path),
+            _ => self.converted(path, |x| u32::try_from(x).ok(), "is no class index: they count from 0"),
+        }
+    }
+
+    /// The integers in another type; one that has no value there is refused for this reason.
+    fn converted<T>(&self, path: &Path, to: impl Fn(i32) -> Option<T>, refusal: &str) -> Result<Tensor>
+    where
+        Values: From<Vec<T>>,
+    {
+        let integers = self.integers();
+        let converted: Option<Vec<T>> = integers.iter().map(|&x| to(x)).collect();
+        let Some(converted) = converted else {
+            let at = integers.iter().position(|&x| to(x).is_none()).expect("one of them had no value");
+            let message = format!("the number {} at {} {refusal}", integers[at], self.shape.position(at));
+            return Err(Error::format(path, message));
+        };
+        Tensor::new(self.shape.clone(), converted)
     }
 }
 
 /// `stored`: the bytes at rest, an upper bound of what a raw file can hold.
-fn parse<'a>(source: impl Read + 'a, stored: u64, path: &'a Path) -> Result<Tensor> {
+fn parse<'a>(source: impl Read + 'a, stored: u64, path: &'a Path) -> Result<Elements> {
     let (reader, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
     let mut source = Source { reader, zipped, path };
-    let shape = source.shape()?;
-    let promised = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
+    let (kind, shape) = source.header()?;
+    let promised = shape.iter().try_fold(kind.size(), |product, &extent| product.checked_mul(extent));
     let Some(promised) = promised.filter(|&n| isize::try_from(n).is_ok()) else {
         return Err(source.format(format!("its shape {shape} promises more bytes than memory can address")));
     };
     let present = if zipped { 0 } else { usize::try_from(stored).unwrap_or(promised) };
     let mut bytes = source.read(promised, present)?;
     if bytes.len() < promised {
-        let message =
-            format!("is truncated: {} bytes after the header, its shape {shape} promises {promised}", bytes.len());
+        let message = format!(
+            "is truncated: {} bytes after the header, its shape {shape} of {kind} promises {promised}",
+            bytes.len()
+        );
         return Err(source.format(message));
     }
     match source.drain()? {
         0 => {
             bytes.shrink_to_fit();
-            Tensor::new(shape, bytes)
+            Ok(Elements { kind, shape, bytes })
         }
-        more => Err(source.format(format!("{more} bytes follow the {promised} that its shape {shape} promises"))),
+        more => {
+            Err(source.format(format!("{more} bytes follow the {promised} that its shape {shape} of {kind} promises")))
+        }
     }
 }

@@ -8,7 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
-use kiln::data::{Dataset, LoadOptions, NamedSet, SETS, mnist_from, mnist_with, parse_idx, read_idx, read_pair};
+use kiln::data::{
+    Dataset, LoadOptions, NamedSet, SETS, mnist_from, mnist_with, parse_idx, read_idx, read_pair, write_idx,
+};
 use kiln::{DType, Error, Shape, Tensor, Values};
 use tempfile::TempDir;
 
@@ -118,6 +120,79 @@ fn labels_are_checked_against_the_classes() {
     says(&text(values.check_labels(10)), &["f32 values"]);
 }
 
+/// An IDX file of a type's code, with one axis more than its elements need.
+fn coded<const N: usize>(code: u8, elements: &[[u8; N]]) -> Vec<u8> {
+    let header = [0, 0, code, 2, 0, 0, 0, elements.len() as u8, 0, 0, 0, 1];
+    header.into_iter().chain(elements.iter().flatten().copied()).collect()
+}
+
+#[test]
+fn every_type_of_idx_is_read() {
+    let read = |bytes: &[u8]| {
+        let [raw, zipped] = [bytes.to_vec(), gzip(bytes)].map(|b| parse_idx(&b, Path::new("some/file")).unwrap());
+        assert_eq!(raw, zipped);
+        raw
+    };
+    let column = |values: Vec<f32>| Tensor::new([values.len(), 1], values).unwrap();
+    assert_eq!(read(&coded(0x09, &[[0xff], [0x80], [0x7f]])), column(vec![-1.0, -128.0, 127.0]));
+    assert_eq!(read(&coded(0x0b, &[[0xff, 0xfe], [1, 2]])), column(vec![-2.0, 258.0]));
+    assert_eq!(read(&coded(0x0c, &[[1, 0, 0, 0], (-3i32).to_be_bytes()])), column(vec![16_777_216.0, -3.0]));
+    let floats = [0.1f32, f32::NEG_INFINITY, -0.0];
+    assert_eq!(read(&coded(0x0d, &floats.map(f32::to_be_bytes))), column(floats.to_vec()));
+    let doubles = [0.1f64, 1e300];
+    assert_eq!(read(&coded(0x0e, &doubles.map(f64::to_be_bytes))), Tensor::new([2, 1], doubles.to_vec()).unwrap());
+
+    let last = [0, 1 << 24, (1 << 24) + 1].map(i32::to_be_bytes);
+    idx_refused(&coded(0x0c, &last), &["the number 16777217 at [2, 0]", "f32 does not hold exactly"]);
+    let short = &coded(0x0b, &[[0, 1], [0, 2]])[..15];
+    idx_refused(short, &["is truncated: 3 bytes", "(2, 1) of i16 promises 4"]);
+}
+
+#[test]
+fn labels_of_any_integer_type_are_class_indices() {
+    let folder = TempDir::new().unwrap();
+    let [images, labels] = ["images", "labels"].map(|name| folder.path().join(name));
+    fs::write(&images, idx(&[2, 3], &[0; 6])).unwrap();
+    let one_axis = |code: u8, elements: &[u8]| [&[0, 0, code, 1, 0, 0, 0, 2], elements].concat();
+    for (code, elements) in
+        [(0x08, &[7u8, 1][..]), (0x09, &[7, 1]), (0x0b, &[0, 7, 0, 1]), (0x0c, &[0, 0, 0, 7, 0, 0, 0, 1])]
+    {
+        fs::write(&labels, one_axis(code, elements)).unwrap();
+        let pair = read_pair(&images, &labels).unwrap();
+        assert_eq!(*pair.y(), Tensor::new([2], vec![7u32, 1]).unwrap(), "{code:#04x}");
+    }
+    fs::write(&labels, one_axis(0x0b, &[0, 7, 0xff, 0xff])).unwrap();
+    let refusal = read_pair(&images, &labels).unwrap_err().to_string();
+    assert!(refusal.ends_with("labels: the number -1 at [1] is no class index: they count from 0"), "{refusal}");
+    // Values stay values.
+    fs::write(&labels, one_axis(0x0d, &[0.5f32, 2.0].map(f32::to_be_bytes).concat())).unwrap();
+    assert_eq!(*read_pair(&images, &labels).unwrap().y(), Tensor::new([2], vec![0.5f32, 2.0]).unwrap());
+}
+
+#[test]
+fn what_is_written_as_idx_is_read_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("tensor");
+    for tensor in [
+        Tensor::new([2, 1, 2], vec![0u8, 1, 254, 255]).unwrap(),
+        Tensor::new([3], vec![0.1f32, f32::MIN_POSITIVE, f32::INFINITY]).unwrap(),
+        Tensor::new([1, 2], vec![0.1f64, -1e300]).unwrap(),
+        Tensor::new([0, 5], Vec::<u8>::new()).unwrap(),
+    ] {
+        write_idx(&path, &tensor).unwrap();
+        assert_eq!(read_idx(&path).unwrap(), tensor);
+    }
+    write_idx(&path, &Tensor::new([2], vec![3u32, 0]).unwrap()).unwrap();
+    assert_eq!(read_idx(&path).unwrap(), Tensor::new([2], vec![3.0f32, 0.0]).unwrap());
+    let refused = |tensor: Tensor| write_idx(&path, &tensor).unwrap_err().to_string();
+    let wide = refused(Tensor::new([1, 2], vec![0, 1u32 << 31]).unwrap());
+    assert!(wide.ends_with("2147483648 at [0, 1] is beyond i32, IDX's widest integer"), "{wide}");
+    assert!(refused(Tensor::new(Vec::new(), vec![1.0f32]).unwrap()).contains("1 to 255 axes"));
+    let nowhere =
+        write_idx(folder.path().join("no/file"), &Tensor::new([1], vec![0u8]).unwrap()).unwrap_err().to_string();
+    assert!(nowhere.contains("no/file: write: "), "{nowhere}");
+}
+
 #[test]
 fn idx_is_read_raw_and_gzipped_whatever_its_name() {
     let folder = TempDir::new().unwrap();
@@ -140,14 +215,13 @@ fn a_bad_header_is_refused() {
     idx_refused(&[], &["is truncated: 0 bytes", "at least 4"]);
     idx_refused(&[0, 0, 8], &["is truncated: 3 bytes"]);
     idx_refused(&idx(&[2, 2], &[])[..9], &["is truncated: 9 bytes", "2 axes", "12"]);
-    idx_refused(&[0, 0, 0x0d, 1, 0, 0, 0, 0], &["type f32 (code 0x0d)", "u8 (0x08)"]);
-    idx_refused(&[0, 0, 0x77, 1, 0, 0, 0, 0], &["type unknown (code 0x77)"]);
+    idx_refused(&[0, 0, 0x0a, 1, 0, 0, 0, 0], &["type code 0x0a", "0x08 u8, 0x09 i8, 0x0b i16", "0x0e f64"]);
     idx_refused(&[0, 0, 8, 0], &["no axes"]);
 }
 
 #[test]
 fn content_that_is_not_what_the_header_promises_is_refused() {
-    idx_refused(&idx(&[5, 2], &[0; 7]), &["is truncated: 7 bytes", "(5, 2) promises 10"]);
+    idx_refused(&idx(&[5, 2], &[0; 7]), &["is truncated: 7 bytes", "(5, 2) of u8 promises 10"]);
     idx_refused(&idx(&[5, 2], &[0; 13]), &["3 bytes follow the 10", "(5, 2)"]);
     idx_refused(&idx(&[u32::MAX; 3], &[0; 7]), &["(4294967295, 4294967295, 4294967295)", "memory can address"]);
     // 2^60 bytes can be addressed, but allocating them would abort the process.
