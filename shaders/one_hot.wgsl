@@ -1,4 +1,4 @@
-// y[r, c] = 1 if c = labels[r], else 0. One invocation makes one element of n.
+// y[r, c] = 1 if labels[r] = c, else 0; n elements of y in rows of `classes`. One invocation makes one element.
 
 struct Params {
     n: u32,
@@ -12,8 +12,7 @@ struct Params {
 @compute @workgroup_size(WIDTH)
 fn one_hot(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
-    if i >= params.n {
-        return;
+    if i < params.n {
+        y[i] = select(0.0, 1.0, labels[i / params.classes] == i % params.classes);
     }
-    y[i] = select(0.0, 1.0, i % params.classes == labels[i / params.classes]);
 }
