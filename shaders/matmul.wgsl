@@ -11,17 +11,22 @@
 //   tiled_*   a workgroup computes BM x BN of y through shared tiles BK deep: for hardware GPUs.
 //   direct_*  no workgroup memory: WG_X x WG_Y invocations, each with a tile of its own: for software adapters
 //             and skinny products.
-// Grids are 2-D, x over column tiles and y over row tiles: good to 65,535 tiles on either axis.
+// Grids have column tiles along x, row tiles along y, and along z the products of a stack where STACKED = 1: a, b and y
+// are then as many matrices one after the other. Good to 65,535 on each axis; of a larger stack the products from `first`
+// on are a launch of their own.
 // Every sum runs over k in one fixed order, so two runs give the same bits.
 
 struct Params {
     m: u32,
     n: u32,
     k: u32,
+    first: u32,
+    stacks: u32,
 }
 
 override TRANS_A: u32 = 0;
 override TRANS_B: u32 = 0;
+override STACKED: u32 = 0;
 override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0;
 override ACTIVATION_GRAD: u32 = 0;
@@ -48,6 +53,24 @@ override BK: u32 = 16;
 @group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> extra4: array<vec4<f32>>;
 
+// Where the matrices of this workgroup's product start. Known to be 0 when a kernel for one product is compiled.
+var<private> a_first: u32 = 0u;
+var<private> b_first: u32 = 0u;
+var<private> y_first: u32 = 0u;
+
+// Goes to this workgroup's product. Returns K, as a number that the driver cannot trace back to the uniform alone:
+// lavapipe (Mesa 22.3) specialises a shader to the uniforms that bound its small loops, and compiles it anew for each
+// submission.
+fn enter(group: vec3<u32>) -> u32 {
+    let stack = params.first + group.z;
+    if (STACKED == 1u) {
+        a_first = stack * params.m * params.k;
+        b_first = stack * params.k * params.n;
+        y_first = stack * params.m * params.n;
+    }
+    return select(0u, params.k, stack < params.stacks);
+}
+
 // ---- epilogue ------------------------------------------------------------------------------------------------------
 
 // Four columns of y from four sums v; bias and h are zeros where they are not used. Drivers put a function into every
@@ -68,7 +91,7 @@ fn store4(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     if (m >= params.m || n >= params.n) {
         return;
     }
-    let at = (m * params.n + n) / 4u;
+    let at = (y_first + m * params.n + n) / 4u;
     var h = vec4<f32>();
     if (ACTIVATION_GRAD != 0u) {
         h = extra4[at];
@@ -103,10 +126,10 @@ fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     }
     var h = vec4<f32>();
     if (ACTIVATION_GRAD != 0u) {
-        h = load_extra(m * params.n + columns(n));
+        h = load_extra(y_first + m * params.n + columns(n));
     }
     let r = epilogue(v, bias, h);
-    let at = m * params.n + n;
+    let at = y_first + m * params.n + n;
     if (n < params.n) {
         y[at] = r.x;
     }
@@ -138,11 +161,11 @@ fn store_rows_guarded(m: u32, n: u32, c: mat4x4<f32>) {
 
 // Row k of operands stored with K as their rows: zero past K, which only they can have ragged (no multiple of 4).
 fn a4_row(k: u32, at: u32) -> vec4<f32> {
-    return select(vec4<f32>(), a4[min(k, params.k - 1u) * (params.m / 4u) + at], k < params.k);
+    return select(vec4<f32>(), a4[a_first / 4u + min(k, params.k - 1u) * (params.m / 4u) + at], k < params.k);
 }
 
 fn b4_row(k: u32, at: u32) -> vec4<f32> {
-    return select(vec4<f32>(), b4[min(k, params.k - 1u) * (params.n / 4u) + at], k < params.k);
+    return select(vec4<f32>(), b4[b_first / 4u + min(k, params.k - 1u) * (params.n / 4u) + at], k < params.k);
 }
 
 // Rows m .. m+3 of op(a) at k .. k+3; column i holds row m+i. Rows past M repeat the last: nothing of them is stored.
@@ -153,7 +176,7 @@ fn load_a4(m: u32, k: u32) -> mat4x4<f32> {
     }
     let s = params.k / 4u;
     let last = params.m - 1u;
-    let at = k / 4u;
+    let at = (a_first + k) / 4u;
     return mat4x4(
         a4[min(m, last) * s + at], a4[min(m + 1u, last) * s + at],
         a4[min(m + 2u, last) * s + at], a4[min(m + 3u, last) * s + at],
@@ -165,7 +188,7 @@ fn load_b4(k: u32, n: u32) -> mat4x4<f32> {
     if (TRANS_B == 1u) {
         let s = params.k / 4u;
         let last = params.n - 1u;
-        let at = k / 4u;
+        let at = (b_first + k) / 4u;
         return transpose(mat4x4(
             b4[min(n, last) * s + at], b4[min(n + 1u, last) * s + at],
             b4[min(n + 2u, last) * s + at], b4[min(n + 3u, last) * s + at],
@@ -179,12 +202,6 @@ fn outer(l: vec4<f32>, r: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(r * l.x, r * l.y, r * l.z, r * l.w);
 }
 
-// K, as a number that the driver cannot trace back to the uniform alone. lavapipe (Mesa 22.3) specialises a shader to
-// the uniforms that bound its small loops, and compiles it anew for each submission. group.z is always 0.
-fn depth(group: vec3<u32>) -> u32 {
-    return select(0u, params.k, group.z == 0u);
-}
-
 // Which register tile, as (row, column) in units of tiles, this invocation computes.
 fn my_tile(group: vec3<u32>, index: u32) -> vec2<u32> {
     return vec2(group.y * WG_Y + index / WG_X, group.x * WG_X + index % WG_X);
@@ -194,6 +211,7 @@ fn my_tile(group: vec3<u32>, index: u32) -> vec2<u32> {
 // TRANS_A) and that of b (N, or K if TRANS_B) to be multiples of 4.
 @compute @workgroup_size(WG_X * WG_Y)
 fn direct_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let depth = enter(group);
     let tile = my_tile(group, index);
     let m = tile.x * 8u;
     let n = tile.y * 8u;
@@ -201,7 +219,6 @@ fn direct_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     var c01 = mat4x4<f32>();
     var c10 = mat4x4<f32>();
     var c11 = mat4x4<f32>();
-    let depth = depth(group);
     for (var k = 0u; k < depth; k += 4u) {
         let b0 = load_b4(k, n);
         let b1 = load_b4(k, n + 4u);
@@ -221,6 +238,7 @@ fn direct_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
 // 16 rows x 16 columns an invocation: half the loads of 8x8 for each product, and four times the registers.
 @compute @workgroup_size(WG_X * WG_Y)
 fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let depth = enter(group);
     let tile = my_tile(group, index);
     let m = tile.x * 16u;
     let n = tile.y * 16u;
@@ -240,7 +258,6 @@ fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     var c31 = mat4x4<f32>();
     var c32 = mat4x4<f32>();
     var c33 = mat4x4<f32>();
-    let depth = depth(group);
     for (var k = 0u; k < depth; k += 4u) {
         let b0 = load_b4(k, n);
         let b1 = load_b4(k, n + 4u);
@@ -288,11 +305,11 @@ fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
 // 4 rows x 4 columns an invocation: for outputs too small to give every core work by larger tiles.
 @compute @workgroup_size(WG_X * WG_Y)
 fn direct_vec4_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let depth = enter(group);
     let tile = my_tile(group, index);
     let m = tile.x * 4u;
     let n = tile.y * 4u;
     var c00 = mat4x4<f32>();
-    let depth = depth(group);
     for (var k = 0u; k < depth; k += 4u) {
         let b0 = load_b4(k, n);
         let a0 = load_a4(m, k);
@@ -322,11 +339,11 @@ fn b_step_n() -> u32 {
 
 // Where rows m .. m+3 of op(a) start, and columns n .. n+3 of op(b); past the edge the last one repeats.
 fn four_rows(m: u32) -> vec4<u32> {
-    return min(vec4(m, m + 1u, m + 2u, m + 3u), vec4(params.m - 1u)) * a_step_m();
+    return min(vec4(m, m + 1u, m + 2u, m + 3u), vec4(params.m - 1u)) * a_step_m() + a_first;
 }
 
 fn four_columns(n: u32) -> vec4<u32> {
-    return columns(n) * b_step_n();
+    return columns(n) * b_step_n() + b_first;
 }
 
 fn load_a(at: vec4<u32>) -> vec4<f32> {
@@ -340,6 +357,7 @@ fn load_b(at: vec4<u32>) -> vec4<f32> {
 // 8 rows x 8 columns an invocation.
 @compute @workgroup_size(WG_X * WG_Y)
 fn direct_guarded(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let depth = enter(group);
     let tile = my_tile(group, index);
     let m = tile.x * 8u;
     let n = tile.y * 8u;
@@ -351,7 +369,6 @@ fn direct_guarded(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     var c01 = mat4x4<f32>();
     var c10 = mat4x4<f32>();
     var c11 = mat4x4<f32>();
-    let depth = depth(group);
     for (var k = 0u; k < depth; k++) {
         let a0 = load_a(m0 + k * a_step_k());
         let a1 = load_a(m1 + k * a_step_k());
@@ -371,13 +388,13 @@ fn direct_guarded(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
 // 4 rows x 4 columns an invocation: for outputs too small to give every core work by larger tiles.
 @compute @workgroup_size(WG_X * WG_Y)
 fn direct_guarded_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let depth = enter(group);
     let tile = my_tile(group, index);
     let m = tile.x * 4u;
     let n = tile.y * 4u;
     let m0 = four_rows(m);
     let n0 = four_columns(n);
     var c00 = mat4x4<f32>();
-    let depth = depth(group);
     for (var k = 0u; k < depth; k++) {
         let b0 = load_b(n0 + k * b_step_k());
         let a0 = load_a(m0 + k * a_step_k());
@@ -401,12 +418,12 @@ var<workgroup> tile_b: array<vec4<f32>, BK * (BN / 4 + 1)>;
 // Zero outside op(a).
 fn a_or_zero(m: u32, k: u32) -> f32 {
     let inside = m < params.m && k < params.k;
-    return select(0.0, a[min(m, params.m - 1u) * a_step_m() + min(k, params.k - 1u) * a_step_k()], inside);
+    return select(0.0, a[a_first + min(m, params.m - 1u) * a_step_m() + min(k, params.k - 1u) * a_step_k()], inside);
 }
 
 fn b_or_zero(k: u32, n: u32) -> f32 {
     let inside = k < params.k && n < params.n;
-    return select(0.0, b[min(k, params.k - 1u) * b_step_k() + min(n, params.n - 1u) * b_step_n()], inside);
+    return select(0.0, b[b_first + min(k, params.k - 1u) * b_step_k() + min(n, params.n - 1u) * b_step_n()], inside);
 }
 
 // Fills both tiles from depth k0 on. Neighbouring invocations take neighbours along the axis that is contiguous
@@ -437,10 +454,10 @@ fn tiled_4x4(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
+    let depth = enter(group);
     let m0 = group.y * BM;
     let n0 = group.x * BN;
     var c = mat4x4<f32>();
-    let depth = depth(group);
     for (var k0 = 0u; k0 < depth; k0 += BK) {
         fill_tiles(m0, n0, k0, index, THREADS_4X4);
         workgroupBarrier();
@@ -460,13 +477,13 @@ fn tiled_8x8(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
+    let depth = enter(group);
     let m0 = group.y * BM;
     let n0 = group.x * BN;
     var c00 = mat4x4<f32>();
     var c01 = mat4x4<f32>();
     var c10 = mat4x4<f32>();
     var c11 = mat4x4<f32>();
-    let depth = depth(group);
     for (var k0 = 0u; k0 < depth; k0 += BK) {
         fill_tiles(m0, n0, k0, index, THREADS_8X8);
         workgroupBarrier();

@@ -7,12 +7,11 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Leaf, Type};
 use crate::ops::case::random;
 use crate::ops::copy::Copy;
+use crate::ops::dispatch::MOST_WORKGROUPS;
 use crate::ops::{Case, Dispatch};
 use crate::plan::{Arena, Buffer, BufferId, Plan};
 use crate::tensor::{DType, Values};
 
-/// Workgroups that every device allows in one dimension.
-const MOST_WORKGROUPS: usize = 65_535;
 /// No more than this is taken for the largest buffer, twice on the device and twice on the host.
 const MOST_BYTES: usize = 128 << 20;
 /// Elements looked at in the large buffer: at its start, in its midst and at its end.

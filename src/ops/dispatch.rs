@@ -148,12 +148,14 @@ impl Dispatch {
     }
 }
 
-/// A grid of at least `workgroups` workgroups, no dimension over the 65,535 that every device allows.
+/// Workgroups along one axis of a grid that every device allows.
+pub const MOST_WORKGROUPS: usize = 65_535;
+
+/// A grid of at least `workgroups` workgroups, no dimension over [`MOST_WORKGROUPS`].
 fn fold(workgroups: usize) -> [u32; 3] {
-    const MOST: usize = 65_535;
-    let rows = workgroups.div_ceil(MOST);
+    let rows = workgroups.div_ceil(MOST_WORKGROUPS);
     let columns = workgroups.div_ceil(rows);
-    assert!(rows <= MOST, "{workgroups} workgroups are more than a grid holds");
+    assert!(rows <= MOST_WORKGROUPS, "{workgroups} workgroups are more than a grid holds");
     [columns as u32, rows as u32, 1]
 }
 

@@ -1,16 +1,17 @@
 //! The matrix product, either side transposed, with an epilogue: `y = f(a b + bias)`, or `y = (a b) * f'(h)`.
 //!
-//! Operands of more than two axes count as rows of their last axis. The epilogue is what fusion moves in: see
-//! `graph/fuse.rs`.
+//! Operands of more than two axes count as rows of their last axis, or, stacked, as matrices of their last two, each times
+//! its like. A plain matrix on the right of a stack is the former. The epilogue is what fusion moves in: see `graph/fuse.rs`.
 
 use super::activation::Function;
+use super::binary::changed;
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{AdapterKind, Binding, Dispatch, LIB_ACTIVATION, Module, Params, Target};
+use super::dispatch::{AdapterKind, Binding, Dispatch, LIB_ACTIVATION, MOST_WORKGROUPS, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Shape};
 
 const MODULE: Module =
     Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: &[LIB_ACTIVATION] };
@@ -44,13 +45,15 @@ impl Epilogue {
     }
 }
 
-/// y (M, N) = op(a) op(b); op(a) is (M, K), op(b) is (K, N)
+/// y (M, N) = op(a) op(b); op(a) is (M, K), op(b) is (K, N). Stacked, all three have the same axes before these.
 #[derive(Clone, Copy, Debug)]
 pub struct MatMul {
     /// Whether a is stored (K, M).
     pub trans_a: bool,
     /// Whether b is stored (N, K).
     pub trans_b: bool,
+    /// Whether the operands are stacks of matrices: one product for each matrix of a and that of b in its place.
+    pub stacked: bool,
     /// What is done to each element of the product.
     pub epilogue: Epilogue,
 }
@@ -58,14 +61,31 @@ pub struct MatMul {
 impl MatMul {
     /// The bare product; `true` for an operand that is stored transposed.
     pub fn new(trans_a: bool, trans_b: bool) -> Self {
-        Self { trans_a, trans_b, epilogue: Epilogue::None }
+        Self { trans_a, trans_b, stacked: false, epilogue: Epilogue::None }
+    }
+
+    /// The products of two stacks of matrices, (..., M, K) and (..., K, N), or those stored transposed.
+    pub fn stacked(trans_a: bool, trans_b: bool) -> Self {
+        Self { stacked: true, ..Self::new(trans_a, trans_b) }
+    }
+
+    /// Rows and columns of an operand's matrices as they are stored.
+    fn matrix(&self, shape: &Shape) -> (usize, usize) {
+        let (rows, columns) = shape.as_rows();
+        (if self.stacked { shape[shape.rank() - 2] } else { rows }, columns)
     }
 
     /// M, N and K.
     fn extents(&self, inputs: &[Type]) -> [usize; 3] {
-        let ((rows_a, columns_a), (rows_b, columns_b)) = (inputs[0].shape.as_rows(), inputs[1].shape.as_rows());
+        let [(rows_a, columns_a), (rows_b, columns_b)] = [0, 1].map(|i| self.matrix(&inputs[i].shape));
         let (m, k) = if self.trans_a { (columns_a, rows_a) } else { (rows_a, columns_a) };
         [m, if self.trans_b { rows_b } else { columns_b }, k]
+    }
+
+    /// How many products there are.
+    fn stacks(&self, inputs: &[Type]) -> usize {
+        let a = &inputs[0].shape;
+        if self.stacked { a[..a.rank() - 2].iter().product() } else { 1 }
     }
 
     /// Row and column strides of op(a) and op(b) as they are stored.
@@ -81,8 +101,21 @@ const PARALLEL_FROM: usize = 2_000_000;
 impl<T: Real> CpuOp<T> for MatMul {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let extents @ [m, n, k] = self.extents(&args.io.inputs);
-        let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides(extents);
         let (a, b, [y]) = (args.real(0), args.real(1), args.out());
+        if self.stacked {
+            for_each_row(y, m * n, |i, y| self.product(extents, &a[i * m * k..][..m * k], &b[i * k * n..][..k * n], y));
+        } else {
+            self.product(extents, a, b, y);
+        }
+        self.finish(&args, y, n);
+    }
+}
+
+impl MatMul {
+    /// One product on the CPU, without its epilogue.
+    fn product<T: Real>(&self, extents: [usize; 3], a: &[T], b: &[T], y: &mut [T]) {
+        let [m, n, k] = extents;
+        let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides(extents);
         assert!(a.len() == m * k && b.len() == k * n && y.len() == m * n, "{extents:?}");
         let parallel = 2 * m * n * k >= PARALLEL_FROM && rayon::current_num_threads() > 1;
         let threads = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
@@ -111,7 +144,6 @@ impl<T: Real> CpuOp<T> for MatMul {
                 threads,
             );
         }
-        self.finish(&args, y, n);
     }
 }
 
@@ -165,12 +197,19 @@ impl Op for MatMul {
         let count = if self.epilogue.has_extra() { 3 } else { 2 };
         expect_inputs(self.name(), inputs, &[DType::F32; 3][..count])?;
         let (a, b) = (&inputs[0].shape, &inputs[1].shape);
-        let k_of = |shape: &crate::tensor::Shape, rows: bool| {
-            let (r, c) = shape.as_rows();
+        if a.rank() < 2 || b.rank() < 2 {
+            return Err(Error::shape(self.name(), format!("{a} times {b}: expected two axes or more on either side")));
+        }
+        if self.stacked && a[..a.rank() - 2] != b[..b.rank() - 2] {
+            let message = format!("{a} times {b}: the axes before the last two differ, expected stacks of one shape");
+            return Err(Error::shape(self.name(), message));
+        }
+        let k_of = |shape: &Shape, rows: bool| {
+            let (r, c) = self.matrix(shape);
             if rows { r } else { c }
         };
         let (ka, kb) = (k_of(a, self.trans_a), k_of(b, !self.trans_b));
-        if a.rank() < 2 || b.rank() < 2 || ka != kb || ka == 0 {
+        if ka != kb || ka == 0 {
             let how = |t: bool| if t { " transposed" } else { "" };
             let (how_a, how_b) = (how(self.trans_a), how(self.trans_b));
             let message =
@@ -178,7 +217,11 @@ impl Op for MatMul {
             return Err(Error::shape(self.name(), message));
         }
         let [m, n, _] = self.extents(inputs);
-        let shape = if self.trans_a { vec![m, n] } else { [&a[..a.rank() - 1], &[n]].concat() };
+        let shape = match (self.stacked, self.trans_a) {
+            (true, _) => [&a[..a.rank() - 2], &[m, n]].concat(),
+            (false, true) => vec![m, n],
+            (false, false) => [&a[..a.rank() - 1], &[n]].concat(),
+        };
         let output = Type::float(shape);
         if let Some(extra) = inputs.get(2) {
             let fits = if self.epilogue.has_bias() { *extra.shape == [n] } else { extra.shape == output.shape };
@@ -192,44 +235,49 @@ impl Op for MatMul {
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         assert_eq!(self.epilogue, Epilogue::None, "fusion comes after differentiation");
         let (a, b, dy) = (x[0], x[1], only(dy));
+        let mut product = |trans_a, trans_b, x: [Id; 2]| g.apply(Self { trans_a, trans_b, ..*self }, &x);
         // da = dy b', db = a' dy, each laid out as its operand is stored.
         let da = match self.trans_a {
-            false => g.apply(Self::new(false, !self.trans_b), &[dy, b])?,
-            true => g.apply(Self::new(self.trans_b, true), &[b, dy])?,
+            false => product(false, !self.trans_b, [dy, b])?,
+            true => product(self.trans_b, true, [b, dy])?,
         };
         let db = match self.trans_b {
-            false => g.apply(Self::new(!self.trans_a, false), &[a, dy])?,
-            true => g.apply(Self::new(true, self.trans_a), &[dy, a])?,
+            false => product(!self.trans_a, false, [a, dy])?,
+            true => product(true, self.trans_a, [dy, a])?,
         };
         Ok(vec![Some(da), Some(db)])
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
-        vec![self.launch(io, target)]
+        let stacks = self.stacks(&io.inputs);
+        (0..stacks).step_by(MOST_WORKGROUPS).map(|first| self.launch(io, target, [first, stacks])).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
         let [m, n, k] = self.extents(&io.inputs);
-        2 * (m * n * k) as u64
+        2 * (self.stacks(&io.inputs) * m * n * k) as u64
     }
 }
 
 impl MatMul {
-    fn launch(&self, io: &Io, target: &Target) -> Dispatch {
+    /// The launch that makes the products from `first` on, at most [`MOST_WORKGROUPS`] of them.
+    fn launch(&self, io: &Io, target: &Target, [first, stacks]: [usize; 2]) -> Dispatch {
         let extents @ [m, n, k] = self.extents(&io.inputs);
         // The kernels' fifth binding must hold something: without a third input, b a second time.
         let extra = if self.epilogue.has_extra() { 2 } else { 1 };
         let bindings =
             vec![Binding::Input(0), Binding::Input(1), Binding::Output(0), Binding::Params, Binding::Input(extra)];
-        let params = Params::new().u32("m", m).u32("n", n).u32("k", k);
+        let params = Params::new().u32("m", m).u32("n", n).u32("k", k).u32("first", first).u32("stacks", stacks);
         let Kernel { entry, constants, tile: [tile_m, tile_n] } = match target.kind {
-            AdapterKind::Hardware => tiled(extents),
+            AdapterKind::Hardware => tiled(extents, stacks),
             AdapterKind::Software => self.direct(extents),
         };
-        let workgroups = [n.div_ceil(tile_n) as u32, m.div_ceil(tile_m) as u32, 1];
+        let workgroups =
+            [n.div_ceil(tile_n), m.div_ceil(tile_m), (stacks - first).min(MOST_WORKGROUPS)].map(|x| x as u32);
         let launch = Dispatch { module: MODULE, entry, constants, bindings, params, workgroups }
             .constant("TRANS_A", self.trans_a)
             .constant("TRANS_B", self.trans_b)
+            .constant("STACKED", self.stacked)
             .constant("BIAS", self.epilogue.has_bias());
         match self.epilogue {
             Epilogue::None | Epilogue::Bias => launch,
@@ -265,10 +313,10 @@ struct Kernel {
 }
 
 /// The kernel for GPUs: tiles in workgroup memory, the largest that still give every core something to do.
-fn tiled([m, n, _]: [usize; 3]) -> Kernel {
+fn tiled([m, n, _]: [usize; 3], stacks: usize) -> Kernel {
     // A large card has some hundred cores, and each wants two workgroups.
     const ENOUGH: usize = 256;
-    let groups = |bm: usize, bn: usize| m.div_ceil(bm) * n.div_ceil(bn);
+    let groups = |bm: usize, bn: usize| m.div_ceil(bm) * n.div_ceil(bn) * stacks;
     let (entry, [bm, bn, bk]) = match (m, n) {
         (_, 0..=16) => ("tiled_4x4", [128, 16, 16]),
         (0..=16, _) => ("tiled_4x4", [16, 128, 16]),
@@ -313,6 +361,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(epilogue_cases());
     let sequences = vec![random([2, 3, 5], 220), random([5, 4], 221)];
     cases.push(Case::new("rows of (2, 3, 5)", MatMul::new(false, false), sequences).wrt(&[0, 1]).sums(5));
+    cases.extend(stacked_cases());
     cases
 }
 
@@ -338,7 +387,7 @@ fn epilogue_cases() -> Vec<Case> {
         let one = i % shapes.len();
         let chosen = if everywhere { [&shapes[..], &larger].concat() } else { vec![shapes[one]] };
         cases.extend(chosen.into_iter().map(|(trans_a, trans_b, extents)| {
-            case_of(MatMul { trans_a, trans_b, epilogue }, extents, 210 + i as u64)
+            case_of(MatMul { epilogue, ..MatMul::new(trans_a, trans_b) }, extents, 210 + i as u64)
         }));
     }
     cases
@@ -355,21 +404,43 @@ pub fn epilogues() -> Vec<Epilogue> {
 }
 
 /// A case of random operands for any extents M, N, K.
-pub fn case_of(op: MatMul, [m, n, k]: [usize; 3], seed: u64) -> Case {
-    let a = random(if op.trans_a { [k, m] } else { [m, k] }, seed);
-    let b = random(if op.trans_b { [n, k] } else { [k, n] }, seed + 50);
+pub fn case_of(op: MatMul, extents: [usize; 3], seed: u64) -> Case {
+    stacked_case(op, &[], extents, seed)
+}
+
+/// Each kernel and each way to store an operand, fused epilogues, and more products than a grid holds. Few, because each
+/// is a pipeline of its own.
+fn stacked_cases() -> Vec<Case> {
+    let stacked = MatMul::stacked;
+    let relu = Epilogue::Activate { bias: true, activation: Function::Relu };
+    let tanh = Epilogue::ActivateGrad(Function::Tanh);
+    vec![
+        stacked_case(stacked(false, false), &[2, 3], [3, 5, 7], 222).wrt(&[0, 1]),
+        stacked_case(stacked(true, true), &[2], [17, 18, 5], 223).wrt(&[0, 1]),
+        stacked_case(stacked(false, false), &[3], [4, 8, 12], 224),
+        stacked_case(stacked(true, true), &[3], [8, 12, 4], 225),
+        stacked_case(stacked(false, true), &[2], [20, 36, 16], 226),
+        stacked_case(MatMul { epilogue: relu, ..stacked(false, false) }, &[2], [5, 8, 4], 227),
+        stacked_case(MatMul { epilogue: tanh, ..stacked(false, false) }, &[2], [5, 7, 3], 228),
+        stacked_case(stacked(false, false), &[MOST_WORKGROUPS + 2], [1, 1, 1], 229),
+    ]
+}
+
+/// [`case_of`] with these axes before each matrix.
+fn stacked_case(op: MatMul, stacks: &[usize], [m, n, k]: [usize; 3], seed: u64) -> Case {
+    let matrices = |rows: usize, columns: usize| [stacks, &[rows, columns]].concat();
+    let a = random(if op.trans_a { matrices(k, m) } else { matrices(m, k) }, seed);
+    let b = random(if op.trans_b { matrices(n, k) } else { matrices(k, n) }, seed + 50);
     let extra = match op.epilogue {
         Epilogue::None => None,
-        Epilogue::ActivateGrad(f) => {
-            let outputs: Vec<f32> = random([m * n], seed + 100).values().to_f32().iter().map(|&x| f.of(x)).collect();
-            Some(Tensor::new([m, n], outputs).expect("one an element"))
-        }
+        Epilogue::ActivateGrad(f) => Some(changed(&random(matrices(m, n), seed + 100), |x| f.of(x))),
         _ if op.epilogue.has_bias() => Some(random([n], seed + 100)),
         _ => None,
     };
     let transposed = |t: bool| if t { "'" } else { "" };
     let (ta, tb) = (transposed(op.trans_a), transposed(op.trans_b));
-    let label = format!("({m}, {k}){ta} x ({k}, {n}){tb} {:?}", op.epilogue);
+    let stacks = if op.stacked { format!("{} of ", Shape::from(stacks)) } else { String::new() };
+    let label = format!("{stacks}({m}, {k}){ta} x ({k}, {n}){tb} {:?}", op.epilogue);
     let own = match op.epilogue {
         Epilogue::None => 2.0,
         // What the sum is off, absolutely, the exponential is off relatively: some K ulps where the sum is large.
@@ -395,7 +466,7 @@ mod tests {
             let op = (&*case.op as &dyn Any).downcast_ref::<MatMul>().expect("a product's cases are products");
             let io = Io { outputs: op.outputs(&inputs).expect("cases are legal"), inputs };
             for kind in [AdapterKind::Hardware, AdapterKind::Software] {
-                launched.push((op.launch(&io, &Target::new(kind)).entry, op.epilogue));
+                launched.extend(op.gpu(&io, &Target::new(kind)).iter().map(|launch| (launch.entry, op.epilogue)));
             }
         }
         for epilogue in epilogues() {
