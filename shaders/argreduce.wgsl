@@ -1,5 +1,5 @@
-// y[o, i] = the first k < n with the largest (MIN = 1: smallest) x[o, k, i]; x: (outer, n, inner), y: (outer, inner).
-// One invocation makes one output.
+// y[o, i] = the first k < n with the largest (MIN = 1: smallest) x[o, k, i], or where there is a NaN, with the first of
+// those; x: (outer, n, inner), y: (outer, inner). One invocation makes one output.
 
 override MIN: u32 = 0u;
 
@@ -24,7 +24,8 @@ fn argreduce(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     for (var k = 1u; k < params.n; k++) {
         let candidate = x[first + k * params.inner];
         let holder = x[first + best * params.inner];
-        if select(candidate > holder, candidate < holder, MIN == 1u) {
+        let beyond = select(candidate > holder, candidate < holder, MIN == 1u);
+        if beyond || (is_nan(candidate) && !is_nan(holder)) {
             best = k;
         }
     }

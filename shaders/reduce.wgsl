@@ -14,8 +14,8 @@ struct Params {
 
 fn reduced(a: f32, b: f32) -> f32 {
     switch REDUCTION {
-        case 0u: { return select(a, b, b > a); }
-        case 1u: { return select(a, b, b < a); }
+        case 0u: { return select(a, b, b > a || is_nan(b)); }
+        case 1u: { return select(a, b, b < a || is_nan(b)); }
         default: { return a * b; }
     }
 }

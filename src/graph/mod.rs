@@ -2,9 +2,12 @@
 
 mod autodiff;
 mod fuse;
+mod reduce;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use reduce::Aggregation;
 
 use crate::error::{Error, Result};
 use crate::ops::Op;

@@ -1,8 +1,9 @@
-//! Where the largest or smallest number stands along one axis, as u32; of equal ones the first, as in NumPy.
+//! Where the largest or smallest number stands along one axis, as u32; of equal ones the first, as in NumPy, and
+//! where there is a NaN, the first of those.
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
 const MODULE: Module =
-    Module { stem: "argreduce", source: include_str!("../../shaders/argreduce.wgsl"), libs: &[LIB_GRID] };
+    Module { stem: "argreduce", source: include_str!("../../shaders/argreduce.wgsl"), libs: &[LIB_GRID, LIB_NAN] };
 
 /// y, the index of the extreme of x along `axis`, which y no longer has
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,8 @@ impl<T: Real> CpuOp<T> for ArgReduce {
         let (x, y) = (args.real(0), args.out_u32());
         for (i, y) in y.iter_mut().enumerate() {
             let at = |k: usize| x[i / inner * n * inner + i % inner + k * inner];
-            let better = |k: usize, best: usize| if self.min { at(k) < at(best) } else { at(k) > at(best) };
+            let beyond = |a: T, b: T| if self.min { a < b } else { a > b };
+            let better = |k, best| beyond(at(k), at(best)) || (at(k).is_nan() && !at(best).is_nan());
             *y = (1..n).fold(0, |best, k| if better(k, best) { k } else { best }) as u32;
         }
     }
@@ -78,6 +80,8 @@ pub(super) fn cases() -> Vec<Case> {
         }
         let ties = Tensor::new([2, 4], vec![1.0f32, 3.0, 3.0, 1.0, -2.0, -2.0, -2.0, -2.0]).expect("eight");
         cases.push(Case::new("ties go to the first", ArgReduce { min, axis: 1 }, vec![ties]).ulps(0.0));
+        let nan = Tensor::from([[1.0, f32::NAN, 3.0, f32::NAN], [f32::NAN, 3.0, f32::NAN, 0.0]]);
+        cases.push(Case::new("the first NaN", ArgReduce { min, axis: 1 }, vec![nan]).ulps(0.0));
     }
     cases
 }

@@ -41,6 +41,8 @@ pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl
 pub const LIB_LOGARITHM: &str = include_str!("../../shaders/lib/logarithm.wgsl");
 /// `shaders/lib/broadcast.wgsl`: the places of operands that are broadcast together.
 pub const LIB_BROADCAST: &str = include_str!("../../shaders/lib/broadcast.wgsl");
+/// `shaders/lib/nan.wgsl`: whether a number is none.
+pub const LIB_NAN: &str = include_str!("../../shaders/lib/nan.wgsl");
 /// `shaders/lib/normal.wgsl`: the normal distribution.
 pub const LIB_NORMAL: &str = include_str!("../../shaders/lib/normal.wgsl");
 /// `shaders/lib/grid.wgsl`: the index of an invocation in a grid that was folded to two dimensions.

@@ -4,21 +4,22 @@ use std::ops::Range;
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
-const MODULE: Module = Module { stem: "reduce", source: include_str!("../../shaders/reduce.wgsl"), libs: &[LIB_GRID] };
+const MODULE: Module =
+    Module { stem: "reduce", source: include_str!("../../shaders/reduce.wgsl"), libs: &[LIB_GRID, LIB_NAN] };
 
 /// How numbers become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// The largest.
+    /// The largest; NaN where there is one.
     Max = 0,
-    /// The smallest.
+    /// The smallest; NaN where there is one.
     Min = 1,
     /// All multiplied.
     Prod = 2,
@@ -30,8 +31,9 @@ impl Reduction {
     #[inline]
     fn of<T: Real>(self, a: T, b: T) -> T {
         match self {
-            Self::Max if b > a => b,
-            Self::Min if b < a => b,
+            // A NaN stays, as in NumPy.
+            Self::Max if b > a || b.is_nan() => b,
+            Self::Min if b < a || b.is_nan() => b,
             Self::Max | Self::Min => a,
             Self::Prod => a * b,
         }
@@ -181,6 +183,8 @@ pub(super) fn cases() -> Vec<Case> {
         let x = Tensor::new([3, 3], vec![0.0f32, 2.0, 2.0, 0.0, 3.0, 0.0, -1.0, -1.0, -1.0]).expect("nine");
         let label = "ties and zeros";
         cases.push(Case::new(label, ReduceGrad(op), vec![x, random([3], 332)]).ulps(4.0));
+        let x = Tensor::from([[1.0, f32::NAN, 2.0], [f32::NAN, 1.0, 2.0], [f32::INFINITY, -f32::INFINITY, 1.0]]);
+        cases.push(Case::new("NaN and infinities", Reduce { reduction, axes: 1..2 }, vec![x]).ulps(0.0));
     }
     cases
 }

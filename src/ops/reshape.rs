@@ -1,6 +1,6 @@
 //! The same elements under another shape. Nothing is computed or moved.
 
-use super::case::random;
+use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, Target};
 use super::{Case, Io, Op, expect_inputs, only};
@@ -24,13 +24,15 @@ impl Op for Reshape {
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        expect_inputs("reshape", inputs, &[DType::F32])?;
+        let dtype = inputs.first().map_or(DType::F32, |t| t.dtype);
+        // Not bytes, whose rows are padded.
+        expect_inputs("reshape", inputs, &[if dtype == DType::U32 { dtype } else { DType::F32 }])?;
         let from = &inputs[0].shape;
         if from.len() != self.0.len() {
             let message = format!("{from} has {} elements, {} has {}", from.len(), self.0, self.0.len());
             return Err(Error::shape("reshape", message));
         }
-        Ok(vec![Type::float(self.0.clone())])
+        Ok(vec![Type { shape: self.0.clone(), dtype }])
     }
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
@@ -54,5 +56,6 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new("(3, 4) to (2, 6)", Reshape([2, 6].into()), vec![random([3, 4], 70)]).wrt(&[0]),
         Case::new("(1,) to ()", Reshape([].into()), vec![random([1], 71)]).wrt(&[0]),
+        Case::new("places", Reshape([3, 1].into()), vec![integers([3], 9, DType::U32, 72)]).ulps(0.0),
     ]
 }

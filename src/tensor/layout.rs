@@ -62,7 +62,7 @@ impl View {
 }
 
 /// The axis of a number that may count from the end.
-pub(super) fn axis_of(op: &str, axis: isize, shape: &Shape) -> Result<usize> {
+pub(crate) fn axis_of(op: &str, axis: isize, shape: &Shape) -> Result<usize> {
     let rank = shape.rank();
     let index = if axis < 0 { axis.checked_add_unsigned(rank) } else { Some(axis) };
     index.and_then(|i| usize::try_from(i).ok()).filter(|&i| i < rank).ok_or_else(|| {

@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use element::Element;
-pub(crate) use layout::reshaped;
+pub(crate) use layout::{axis_of, reshaped};
 pub use reduce::Over;
 
 /// `$body` with `$T` the Rust type of the elements of a [`DType`].

@@ -22,6 +22,7 @@ mod metrics;
 mod ops;
 mod optimizers;
 mod plot;
+mod reductions;
 mod shaders;
 mod tensor;
 mod tidy;

@@ -2,8 +2,11 @@
 
 use kiln::check::{Finding, check_case, check_gradient, check_ops};
 use kiln::device::{Device, Executor};
-use kiln::ops::all_cases;
+use kiln::graph::Type;
 use kiln::ops::matmul::{MatMul, case_of, epilogues};
+use kiln::ops::one_hot::OneHot;
+use kiln::ops::take::Take;
+use kiln::ops::{Op, all_cases};
 
 fn assert_all_right(device: &Device) {
     let findings = check_ops(device).expect("the device runs");
@@ -87,4 +90,21 @@ fn products_of_any_shape_match_on_the_adapter() {
     for kind in [Hardware, Software] {
         random_products(&crate::common::adapter().with_kernels_for(kind));
     }
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_named() {
+    let refuses = |op: &dyn Op, inputs: &[Type], words: &[&str]| {
+        let text = op.outputs(inputs).expect_err("must be refused").to_string();
+        words.iter().for_each(|word| assert!(text.contains(word), "{text:?} lacks {word:?}"));
+    };
+    let (two, three) = (Type::float([2, 3, 4]), Type::float([3, 4, 5]));
+    let stacked = MatMul::stacked(false, false);
+    refuses(&stacked, &[two.clone(), three], &["(2, 3, 4) times (3, 4, 5)", "stacks of one shape"]);
+    refuses(&stacked, &[two.clone(), Type::float([4])], &["(4,)", "two axes"]);
+    refuses(&stacked, &[two.clone(), two.clone()], &["4 and 3"]);
+    refuses(&OneHot { classes: 0 }, &[Type::u32([2])], &["one_hot", "classes is 0"]);
+    refuses(&OneHot { classes: 3 }, &[two.clone()], &["one_hot", "u32"]);
+    refuses(&Take, &[Type::float([]), Type::u32([2])], &["take", "one row or more"]);
+    refuses(&Take, &[two.clone(), two], &["take", "input 1"]);
 }

@@ -17,7 +17,8 @@ fn dtype(name: &Value) -> DType {
     all.into_iter().find(|dtype| Some(dtype.to_string().as_str()) == name.as_str()).expect("a type")
 }
 
-fn tensor(value: &Value) -> Tensor {
+/// A tensor of a fixture.
+pub fn tensor(value: &Value) -> Tensor {
     let list = |key: &str| value[key].as_array().expect("a list").clone();
     let shape: Vec<usize> = list("shape").iter().map(|n| n.as_u64().expect("an extent") as usize).collect();
     let number = |x: &Value| x.as_f64().unwrap_or_else(|| x.as_str().expect("a number").parse().expect("a number"));
