@@ -16,7 +16,7 @@ const MODULE: Module =
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax;
 
-/// dx = y * (dy - sum dy * y); inputs y and dy
+/// dx = y * (dy - sum dy * y); inputs y and dy. y is a softmax: of numbers far beyond 1 the products overflow.
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxGrad;
 
@@ -113,5 +113,12 @@ pub(super) fn cases() -> Vec<Case> {
     // Exercise 14: naive exponentials overflow from 89 on.
     let large = Tensor::new([4], vec![1.0f32, 2.0, 788.0, 789.0]).expect("four");
     cases.push(Case::new("[1, 2, 788, 789]", Softmax, vec![large]).ulps(8.0));
+    // A maximum that took in a neighbouring row would leave the second row nothing but zeros to sum.
+    cases.push(Case::new("large numbers at an end and within", Softmax, vec![large_within()]).ulps(8.0));
     cases
+}
+
+/// Rows whose maximum must be their own, and of all their numbers.
+pub(super) fn large_within() -> Tensor {
+    Tensor::from([[0.5f32, -1.0, 1e3], [0.25, 1.0, 0.0], [1e3, 0.0, -1.0], [0.0, 1e3, -1.0]])
 }

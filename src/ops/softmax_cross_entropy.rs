@@ -5,6 +5,7 @@
 use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::softmax::large_within;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -189,5 +190,8 @@ pub(super) fn cases() -> Vec<Case> {
     let x = Tensor::new([2, 3], vec![1e30f32, -1e30, 0.0, 200.0, 0.0, -200.0]).expect("six");
     let inputs = vec![x, Tensor::new([2], vec![0u32, 2]).expect("two")];
     cases.push(Case::new("certain, right and wrong", SoftmaxCrossEntropy, inputs).ulps(8.0));
+    // A maximum that took in a neighbouring row would leave the second row nothing but zeros to sum.
+    let inputs = vec![large_within(), Tensor::from([2u32, 0, 0, 0])];
+    cases.push(Case::new("large numbers at an end and within", SoftmaxCrossEntropy, inputs).ulps(8.0));
     cases
 }
