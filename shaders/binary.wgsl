@@ -9,16 +9,29 @@ override OPERATION: u32 = 0u;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-// WGSL's pow knows no base below zero, and leaves 0 to the power of 0 open: 1, as in NumPy. A negative base to a power
-// that is not whole has no value: it is left to pow.
+const SMALLEST: f32 = 1.17549435e-38;
+const LARGEST: f32 = 3.4028234e38;
+
+// C's pow, which is NumPy's. WGSL's own knows no base below zero and leaves zeros, infinities and NaN open. Subnormals
+// count as 0; a negative base to a power that is not whole has no value, and is left to WGSL's.
 fn power(base: f32, exponent: f32) -> f32 {
-    if exponent == 0.0 {
+    let endless = abs(exponent) > LARGEST;
+    if abs(exponent) < SMALLEST || base == 1.0 || (base == -1.0 && endless) {
         return 1.0;
     }
+    if is_nan(base) || is_nan(exponent) {
+        return base + exponent;
+    }
+    let size = select(abs(base), 0.0, abs(base) < SMALLEST);
     let whole = exponent == trunc(exponent);
-    let size = pow(select(base, abs(base), whole), exponent);
+    var y = pow(select(base, size, whole), exponent);
+    if size == 0.0 || size > LARGEST || endless {
+        // Zero, or the one of these three that is infinite.
+        y = select(0.0, max(max(size, 1.0 / size), abs(exponent)), (size > 1.0) == (exponent > 0.0));
+    }
     let half = 0.5 * exponent;
-    return select(size, -size, base < 0.0 && whole && half != trunc(half));
+    let negative = (bitcast<u32>(base) >> 31u) == 1u;
+    return select(y, -y, negative && whole && half != trunc(half));
 }
 
 fn holds(condition: bool) -> f32 {
@@ -41,10 +54,11 @@ fn binary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
         case 3u: { y[i] = left / right; }
         case 4u: { y[i] = power(left, right); }
         // Comparisons, not max() and min(), which may drop a NaN.
-        case 5u: { y[i] = select(right, left, left >= right || left != left); }
-        case 6u: { y[i] = select(right, left, left <= right || left != left); }
+        case 5u: { y[i] = select(right, left, left >= right || is_nan(left)); }
+        case 6u: { y[i] = select(right, left, left <= right || is_nan(left)); }
         case 7u: { y[i] = holds(left == right); }
-        case 8u: { y[i] = holds(left != right); }
+        // Not left != right, which a NaN need not fulfil.
+        case 8u: { y[i] = holds(!(left == right)); }
         case 9u: { y[i] = holds(left < right); }
         case 10u: { y[i] = holds(left <= right); }
         case 11u: { y[i] = holds(left > right); }

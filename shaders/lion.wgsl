@@ -26,6 +26,9 @@ fn lion(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     }
     let row = schedule[clock.x];
     let gradient = g[i];
-    w[i] = decayed(w[i], row) - row.x * sign(params.beta_1 * m[i] + params.rest_1 * gradient);
+    let mean = params.beta_1 * m[i] + params.rest_1 * gradient;
+    // Not sign(), which may be 0 of a NaN.
+    let signs = select(select(mean, vec4(-1.0), mean < vec4(0.0)), vec4(1.0), mean > vec4(0.0));
+    w[i] = decayed(w[i], row) - row.x * signs;
     m[i] = flushed(params.beta_2 * m[i] + params.rest_2 * gradient);
 }

@@ -36,7 +36,9 @@ fn mean_square(i: u32, gradient: vec4<f32>) -> vec4<f32> {
 fn variance(i: u32, gradient: vec4<f32>) -> vec4<f32> {
     let average = flushed(params.rho * a[i] + params.rest * gradient);
     a[i] = average;
-    return max(mean_square(i, gradient) - average * average, vec4(0.0));
+    let difference = mean_square(i, gradient) - average * average;
+    // Not max(), which may drop a NaN: the step would be a gradient of 1e30 by the root of epsilon.
+    return select(difference, vec4(0.0), difference < vec4(0.0));
 }
 
 fn step(row: vec4<f32>, gradient: vec4<f32>, square: vec4<f32>) -> vec4<f32> {

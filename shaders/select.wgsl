@@ -14,5 +14,6 @@ fn choose(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
         return;
     }
     let at = places(i);
-    y[i] = select(b[at.z], a[at.y], c[at.x] != 0.0);
+    // Not c != 0, which a NaN need not fulfil.
+    y[i] = select(a[at.y], b[at.z], c[at.x] == 0.0);
 }

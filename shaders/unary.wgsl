@@ -26,7 +26,8 @@ fn unary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
         case 4u: { y[i] = v * v; }
         case 5u: { y[i] = 1.0 / v; }
         case 6u: { y[i] = abs(v); }
-        case 7u: { y[i] = sign(v); }
+        // Not sign(), which may be 0 of a NaN.
+        case 7u: { y[i] = select(select(v, -1.0, v < 0.0), 1.0, v > 0.0); }
         default: { y[i] = select(0.0, 1.0, v > 0.0); }
     }
 }

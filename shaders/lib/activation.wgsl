@@ -31,10 +31,10 @@ fn sigmoid(x: vec4<f32>) -> vec4<f32> {
 }
 
 // tanh(x). Devices may compute it as sinh / cosh or by exp(2x): clamped, because those overflow past |x| = 44, while
-// tanh is 1 to the last bit from |x| = 9.02 on. Near zero the quotient of exponentials cancels: the odd Taylor
-// polynomial takes over (its next term is under 1e-8 relative at |x| = 0.25).
+// tanh is 1 to the last bit from |x| = 9.02 on; by a comparison as in relu, so that a NaN stays one. Near zero the quotient
+// of exponentials cancels: the odd Taylor polynomial takes over (its next term is under 1e-8 relative at |x| = 0.25).
 fn tanh_stable(x: vec4<f32>) -> vec4<f32> {
-    let e = exp(-2.0 * min(abs(x), vec4(10.0)));
+    let e = exp(-2.0 * select(abs(x), vec4(10.0), abs(x) > vec4(10.0)));
     let far = sign(x) * (1.0 - e) / (1.0 + e);
     let s = x * x;
     let near = x + x * s * (-0.33333334 + s * (0.13333334 + s * (-0.053968254 + s * 0.021869488)));

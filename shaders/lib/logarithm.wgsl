@@ -14,15 +14,19 @@ fn log_one_plus(e: f32) -> f32 {
     return twice_atanh(e / (2.0 + e));
 }
 
-// log(x) as k log 2 + log m, x = 2^k m, m in [3/4, 3/2). Infinities, NaN, subnormals and what is below zero are log's
-// own; zero is not, since SwiftShader takes it for the smallest number and answers -88.
+// log(x) as k log 2 + log m, x = 2^k m, m in [3/4, 3/2). Infinities, NaN and what is below zero are log's own. Zero is not,
+// since SwiftShader takes it for the smallest normal number and answers -88, nor are subnormals, of which lavapipe does:
+// the bits of one, read as an integer, count 2^-149.
 fn logarithm(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
+    let subnormal = bits > 0u && bits < 0x00800000u;
+    let scaled = select(bits, bitcast<u32>(f32(bits)), subnormal);
     // The exponent field steps at 3/4 where half of a binade is taken off first.
-    let k = i32(bits - 0x3f400000u) >> 23u;
-    let m = bitcast<f32>(bits - (u32(k) << 23u));
+    let exponent = i32(scaled - 0x3f400000u) >> 23u;
+    let m = bitcast<f32>(scaled - (u32(exponent) << 23u));
+    let k = f32(exponent - select(0, 149, subnormal));
     // log 2 in two parts: k times the first is exact.
-    let near = f32(k) * 0.693359375 + (f32(k) * -2.1219444e-4 + twice_atanh((m - 1.0) / (m + 1.0)));
+    let near = k * 0.693359375 + (k * -2.1219444e-4 + twice_atanh((m - 1.0) / (m + 1.0)));
     let rest = select(log(x), -1.0 / abs(x), x == 0.0);
-    return select(rest, near, bits >= 0x00800000u && bits < 0x7f800000u);
+    return select(rest, near, bits > 0u && bits < 0x7f800000u);
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 pub use gradients::{check_gradient, check_gradient_on};
-pub use ops::{check_case, check_ops, check_steps};
+pub use ops::{check_case, check_ops, check_steps, outputs};
 
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};

@@ -159,7 +159,7 @@ fn inside<T: Real>(y: T, most: f64) -> T {
 #[derive(Clone, Copy, Debug)]
 pub struct Activate(pub Function);
 
-/// dx = dy * f'(y); inputs y and dy
+/// dx = dy * f'(y); inputs y and dy. y is an output of f: of numbers that f does not give, f' may overflow.
 #[derive(Clone, Copy, Debug)]
 pub struct ActivateGrad(pub Function);
 

@@ -3,7 +3,7 @@
 use super::broadcast::{self, Run, for_each_run};
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, LIB_BROADCAST, LIB_GRID, Module, Target};
+use super::dispatch::{Dispatch, LIB_BROADCAST, LIB_GRID, LIB_NAN, Module, Target};
 use super::select::Select;
 use super::unary::Unary;
 use super::{Case, Io, Op, only};
@@ -11,8 +11,11 @@ use crate::error::Result;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
-const MODULE: Module =
-    Module { stem: "binary", source: include_str!("../../shaders/binary.wgsl"), libs: &[LIB_GRID, LIB_BROADCAST] };
+const MODULE: Module = Module {
+    stem: "binary",
+    source: include_str!("../../shaders/binary.wgsl"),
+    libs: &[LIB_GRID, LIB_BROADCAST, LIB_NAN],
+};
 
 /// An operation on two floats. Comparisons give 1 or 0, and have no gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +237,10 @@ pub(super) fn cases() -> Vec<Case> {
         let [a, b] = [a, b].map(|x| Tensor::new([x.len()], x).expect("one extent"));
         Case::new("zeros and far from zero", op, vec![a, b]).ulps(64.0)
     }));
+    let inf = f32::INFINITY;
+    let a = Tensor::from([-1.0, 1.0, inf, inf, -inf, -inf, 0.5, 2.0, -2.0, 0.0, -0.0]);
+    let b = Tensor::from([inf, -inf, -1.0, 0.5, 3.0, -1.0, inf, -inf, inf, -2.0, -3.0]);
+    cases.push(Case::new("infinities", Binary::Pow, vec![a, b]).ulps(0.0));
     cases
 }
 

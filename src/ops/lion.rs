@@ -7,6 +7,7 @@ use super::cpu::Real;
 use super::dispatch::{Module, Params};
 use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
+use crate::tensor::Tensor;
 
 /// Steps of one size in the direction of the momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,5 +74,8 @@ impl Rule for Lion {
 
 pub(super) fn cases() -> Vec<Case> {
     let wide = Lion { learning_rate: 0.1, beta_1: 0.5, beta_2: 0.7, weight_decay: 2.0 };
-    [optimizer::cases("defaults", Lion::default()), optimizer::cases("other settings", wide)].concat()
+    let mut still = optimizer::cases("no direction", Lion::default()).remove(0);
+    let zeros = Tensor::from([0.0f32; 4]);
+    (still.inputs[0], still.targets[1]) = (zeros.clone(), zeros);
+    [optimizer::cases("defaults", Lion::default()), optimizer::cases("other settings", wide), vec![still]].concat()
 }

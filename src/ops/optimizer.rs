@@ -22,6 +22,9 @@ pub(crate) const LIBS: &[&str] = &[LIB_GRID, include_str!("../../shaders/lib/upd
 ///
 /// The op of [`Optimizer::update`] is an effect: its inputs are the gradients, the schedule (steps, 4) and the clock;
 /// it changes the parameters and as many moments as [`Optimizer::moments`] says, all arenas of one length.
+///
+/// A gradient beyond 1.8e19 has a square beyond f32: the second moment of rules that have one is infinite from there on
+/// and their steps zero; centred RMSprop's are NaN.
 pub trait Optimizer: Debug + Send + Sync {
     /// The step size.
     fn learning_rate(&self) -> f64;

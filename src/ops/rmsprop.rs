@@ -83,7 +83,9 @@ impl Rule for RmsProp {
         let momentum = T::of(self.momentum);
         let square = move |g: T, v: T| (rho * v + rest * (g * g)).flushed();
         let mean = move |g: T, a: T| (rho * a + rest * g).flushed();
-        let variance = move |v: T, a: T| (v - a * a).max(T::zero());
+        // Not max, which drops the NaN of two infinities: the step would be a gradient of 1e30 by the root of epsilon.
+        let cut = move |x: T| if x < T::zero() { T::zero() } else { x };
+        let variance = move |v: T, a: T| cut(v - a * a);
         let step = move |g: T, square: T| lr * g / (square + epsilon).sqrt();
         let velocity = move |m: T, step: T| (momentum * m + step).flushed();
         match (self.centered, self.momentum > 0.0) {

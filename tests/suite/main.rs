@@ -19,6 +19,7 @@ mod initializers;
 mod layers;
 mod losses;
 mod metrics;
+mod numerics;
 mod ops;
 mod optimizers;
 mod plot;
