@@ -65,8 +65,9 @@ impl Axis {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        // A tenth of what is spanned by none, and no less than what doubles tell apart.
-        let span = (high - low).max(1e-9 * low.abs().max(high.abs()));
+        // Values that hardly differ do not fill the axis: its labels would be all digits. One alone has room around it.
+        let size = low.abs().max(high.abs());
+        let span = (high - low).max(size * if low == high { 0.5 } else { 1e-4 });
         let span = if span > 0.0 { span } else { 1.0 };
         let step = round_step(if log { (span / Y_TICKS).max(1.0) } else { span / Y_TICKS });
         let (from, mut to) = ((low / step).floor() * step, (high / step).ceil() * step);
@@ -74,7 +75,7 @@ impl Axis {
             to += step;
         }
         let (tens, finest) = (from.abs().max(to.abs()).log10().floor(), step.log10().floor());
-        let exponents = !log && (tens >= 5.0 || finest < -4.0);
+        let exponents = !log && !(-4.0..5.0).contains(&tens);
         let decimals = if exponents { tens - finest } else { -finest };
         Self { from, to, ticks: ticks(from, to, step), log, decimals: decimals.max(0.0) as usize, exponents }
     }
@@ -106,7 +107,9 @@ mod tests {
     fn ticks_are_round_and_span_the_values() {
         assert_eq!(labels(&[0.07, 0.93], false), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(&[0.951, 0.979], false), ["0.95", "0.96", "0.97", "0.98"]);
-        assert_eq!(labels(&[2.0, 2.0], false).len(), 2);
+        assert_eq!(labels(&[1.038_407_5], false), ["1.0", "1.2"]);
+        assert_eq!(labels(&[0.693_121, 0.693_147], false), ["0.69312", "0.69314", "0.69316"]);
+        assert_eq!(labels(&[2e-7, 9e-7], false), ["2.0e-7", "4.0e-7", "6.0e-7", "8.0e-7", "1.0e-6"]);
         assert_eq!(labels(&[-3e7, 1e8], false), ["-5.0e7", "0.0e0", "5.0e7", "1.0e8"]);
         assert_eq!(labels(&[], false), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(&[-7.3, -4.5], true), ["1e-8", "1e-7", "1e-6", "1e-5", "1e-4"]);

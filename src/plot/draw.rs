@@ -153,7 +153,11 @@ impl Panel {
     /// Of several lines the first is wide: one that lies upon it does not hide it.
     fn style(&self, curve: usize) -> ShapeStyle {
         let wide = curve == 0 && self.curves.iter().filter(|c| c.line).count() > 1;
-        COLOURS[curve % COLOURS.len()].stroke_width(if wide { 7 * UNITS / 2 } else { 7 * UNITS / 4 })
+        COLOURS[curve % COLOURS.len()].stroke_width(match self.curves[curve].line {
+            false => 0,
+            true if wide => 7 * UNITS / 2,
+            true => 7 * UNITS / 4,
+        })
     }
 
     /// The axis' title, then a sample and the name of each curve, in as many lines as they take.
@@ -192,8 +196,9 @@ struct Entry {
     line: u32,
 }
 
+/// A little wider than its line, where it has one.
 fn dot<C>(at: C, style: ShapeStyle) -> Circle<C, u32> {
-    Circle::new(at, style.stroke_width / 2 + 2 * UNITS, style.filled())
+    Circle::new(at, style.stroke_width / 2 + 7 * UNITS / 4, style.filled())
 }
 
 /// Text that starts at its left end, in the middle of its height.

@@ -104,7 +104,7 @@ fn shapes_that_do_not_fit_are_named() {
     refuses(&stacked, &[two.clone(), Type::float([4])], &["(4,)", "two axes"]);
     refuses(&stacked, &[two.clone(), two.clone()], &["4 and 3"]);
     refuses(&OneHot { classes: 0 }, &[Type::u32([2])], &["one_hot", "classes is 0"]);
-    refuses(&OneHot { classes: 3 }, &[two.clone()], &["one_hot", "u32"]);
+    refuses(&OneHot { classes: 3 }, std::slice::from_ref(&two), &["one_hot", "u32"]);
     refuses(&Take, &[Type::float([]), Type::u32([2])], &["take", "one row or more"]);
     refuses(&Take, &[two.clone(), two], &["take", "input 1"]);
 }
