@@ -114,6 +114,8 @@ impl Args {
 
     fn fit(&self, model: &mut Sequential, train: &Dataset, test: &Dataset) -> Result<Outcome> {
         let mut written = Ok(());
+        let start = Instant::now();
+        let mut epoch_start = start;
         let verbose = if self.json || self.quiet { 0 } else { self.verbose };
         let mut fit = Fit::new()
             .epochs(self.epochs)
@@ -125,11 +127,11 @@ impl Args {
         if self.json {
             fit = fit.on_epoch_end(|epoch, logs| {
                 if written.is_ok() {
-                    written = print_epoch(epoch, logs);
+                    written = print_epoch(epoch, logs, epoch_start.elapsed());
                 }
+                epoch_start = Instant::now();
             });
         }
-        let start = Instant::now();
         let history = model.fit(train, fit)?;
         let duration = start.elapsed();
         written?;
@@ -146,8 +148,9 @@ fn print_line(value: &Value) -> io::Result<()> {
     out.flush()
 }
 
-fn print_epoch(epoch: usize, logs: &Logs) -> io::Result<()> {
-    let mut line = json!({ "epoch": epoch });
+/// The first epoch's time has the start in it: kernels are compiled and the data sent to the device.
+fn print_epoch(epoch: usize, logs: &Logs, duration: Duration) -> io::Result<()> {
+    let mut line = json!({ "epoch": epoch, "seconds": duration.as_secs_f64() });
     logs.iter().for_each(|(name, value)| line[name] = json!(value));
     print_line(&line)
 }
