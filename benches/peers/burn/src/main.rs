@@ -1,0 +1,112 @@
+//! Burn: its CPU backend flex, or wgpu with fusion and autotuning.
+
+#[path = "../../common.rs"]
+mod common;
+
+use burn::module::Module;
+use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{GradientsParams, ModuleOptimizer, RmsPropConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use common::{CLASSES, PIXELS, Product, Result, Runs, SCORED};
+
+#[cfg(feature = "flex")]
+fn device() -> Device {
+    Device::flex()
+}
+
+#[cfg(not(feature = "flex"))]
+fn device() -> Device {
+    Device::wgpu(Default::default())
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
+    hidden: Linear,
+    output: Linear,
+}
+
+impl Mlp {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.output.forward(relu(self.hidden.forward(x)))
+    }
+}
+
+struct Burn {
+    device: Device,
+    /// Taken while a step updates it.
+    model: Option<Mlp>,
+    optimizer: ModuleOptimizer,
+    criterion: CrossEntropyLoss,
+    loss: Option<Tensor<1>>,
+}
+
+impl Burn {
+    fn pixels(&self, x: Vec<f32>) -> Tensor<2> {
+        let rows = x.len() / PIXELS;
+        Tensor::from_data(TensorData::new(x, [rows, PIXELS]), &self.device)
+    }
+}
+
+impl common::Peer for Burn {
+    const NAME: &'static str = if cfg!(feature = "flex") { "burn-flex" } else { "burn-wgpu" };
+
+    fn new(hidden: usize, _: usize) -> Result<Self> {
+        let device = device().autodiff();
+        let model = Mlp {
+            hidden: LinearConfig::new(PIXELS, hidden).init(&device),
+            output: LinearConfig::new(hidden, CLASSES).init(&device),
+        };
+        let optimizer = RmsPropConfig::new().with_alpha(0.9).with_momentum(0.0).with_epsilon(1e-7).init();
+        let criterion = CrossEntropyLossConfig::new().init(&device);
+        Ok(Self { device, model: Some(model), optimizer, criterion, loss: None })
+    }
+
+    fn step(&mut self, x: Vec<f32>, y: &[u8]) -> Result<()> {
+        let x = self.pixels(x);
+        let y: Vec<i32> = y.iter().map(|&label| label.into()).collect();
+        let rows = y.len();
+        let y: Tensor<1, Int> = Tensor::from_data(TensorData::new(y, [rows]), &self.device);
+        let model = self.model.take().ok_or("an earlier step failed")?;
+        let loss = self.criterion.forward(model.forward(x), y);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        self.model = Some(self.optimizer.step(1e-3, model, gradients));
+        self.loss = Some(loss);
+        Ok(())
+    }
+
+    fn loss(&mut self) -> Result<f32> {
+        let loss = self.loss.take().ok_or("there was no step")?;
+        let value = loss.into_data().to_vec::<f32>().map_err(|e| format!("{e:?}"))?[0];
+        self.device.sync()?;
+        Ok(value)
+    }
+
+    fn scores(&mut self, x: Vec<f32>) -> Result<Vec<f32>> {
+        assert_eq!(x.len(), SCORED * PIXELS);
+        let model = self.model.as_ref().ok_or("a step failed")?;
+        Ok(model.forward(self.pixels(x)).into_data().to_vec::<f32>().map_err(|e| format!("{e:?}"))?)
+    }
+
+    fn product(product: &Product) -> Result<Runs> {
+        let device = device();
+        let ([a_shape, b_shape], [a, b]) = (product.shapes(), product.operands());
+        let stored = |values, shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(values, shape), &device);
+        let (a, b) = (stored(a, a_shape), stored(b, b_shape));
+        // Views, as its own gradients of a product are made of.
+        let a = if product.transposed[0] { a.transpose() } else { a };
+        let b = if product.transposed[1] { b.transpose() } else { b };
+        device.sync()?;
+        Ok(Box::new(move |count| {
+            for _ in 0..count {
+                let _y = a.clone().matmul(b.clone());
+            }
+            Ok(device.sync()?)
+        }))
+    }
+}
+
+fn main() -> Result<()> {
+    common::run::<Burn>()
+}
