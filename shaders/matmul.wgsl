@@ -7,7 +7,7 @@
 //   ACTIVATION = f:         f(v)                               (lib/activation.wgsl has the kinds)
 //   ACTIVATION_GRAD = f:    v f'(h[m,n])                       extra is h[M,N], the activation's output
 //
-// Two families, an entry point for each register tile:
+// Two families here, an entry point for each register tile, and a third in matmul_subgroup.wgsl:
 //   tiled_*   a workgroup computes BM x BN of y through shared tiles BK deep: for hardware GPUs.
 //   direct_*  no workgroup memory: WG_X x WG_Y invocations, each with a tile of its own: for software adapters
 //             and skinny products.
@@ -15,21 +15,6 @@
 // are then as many matrices one after the other. Good to 65,535 on each axis; of a larger stack the products from `first`
 // on are a launch of their own.
 // Every sum runs over k in one fixed order, so two runs give the same bits.
-
-struct Params {
-    m: u32,
-    n: u32,
-    k: u32,
-    first: u32,
-    stacks: u32,
-}
-
-override TRANS_A: u32 = 0;
-override TRANS_B: u32 = 0;
-override STACKED: u32 = 0;
-override BIAS: u32 = 0;
-override ACTIVATION: u32 = 0;
-override ACTIVATION_GRAD: u32 = 0;
 
 // direct_*: invocations along columns and along rows of y. The workgroup itself is one-dimensional, because software
 // adapters make their SIMD lanes of neighbours in x alone: WG_X = 1, WG_Y = 8 then fills the lanes as 8 x 1 does.
@@ -41,166 +26,7 @@ override BM: u32 = 64;
 override BN: u32 = 64;
 override BK: u32 = 16;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> params: Params;
-@group(0) @binding(4) var<storage, read> extra: array<f32>;
-
-// The same buffers as vec4s: an entry point uses one set or the other, never both.
-@group(0) @binding(0) var<storage, read> a4: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> extra4: array<vec4<f32>>;
-
-// Where the matrices of this workgroup's product start. Known to be 0 when a kernel for one product is compiled.
-var<private> a_first: u32 = 0u;
-var<private> b_first: u32 = 0u;
-var<private> y_first: u32 = 0u;
-
-// Goes to this workgroup's product. Returns K, as a number that the driver cannot trace back to the uniform alone:
-// lavapipe (Mesa 22.3) specialises a shader to the uniforms that bound its small loops, and compiles it anew for each
-// submission.
-fn enter(group: vec3<u32>) -> u32 {
-    let stack = params.first + group.z;
-    if (STACKED == 1u) {
-        a_first = stack * params.m * params.k;
-        b_first = stack * params.k * params.n;
-        y_first = stack * params.m * params.n;
-    }
-    return select(0u, params.k, stack < params.stacks);
-}
-
-// ---- epilogue ------------------------------------------------------------------------------------------------------
-
-// Four columns of y from four sums v; bias and h are zeros where they are not used. Drivers put a function into every
-// place that calls it before they know what ACTIVATION is: one call an element, not four, took lavapipe six times as long.
-fn epilogue(v: vec4<f32>, bias: vec4<f32>, h: vec4<f32>) -> vec4<f32> {
-    var r = v;
-    if (BIAS == 1u) {
-        r += bias;
-    }
-    r = activate(ACTIVATION, r);
-    if (ACTIVATION_GRAD != 0u) {
-        r *= activate_grad(ACTIVATION_GRAD, h);
-    }
-    return r;
-}
-
-fn store4(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
-    if (m >= params.m || n >= params.n) {
-        return;
-    }
-    let at = (y_first + m * params.n + n) / 4u;
-    var h = vec4<f32>();
-    if (ACTIVATION_GRAD != 0u) {
-        h = extra4[at];
-    }
-    y4[at] = epilogue(v, bias, h);
-}
-
-fn store_rows(m: u32, n: u32, c: mat4x4<f32>) {
-    var bias = vec4<f32>();
-    if (BIAS == 1u) {
-        bias = extra4[min(n, params.n - 1u) / 4u];
-    }
-    store4(m, n, c[0], bias);
-    store4(m + 1u, n, c[1], bias);
-    store4(m + 2u, n, c[2], bias);
-    store4(m + 3u, n, c[3], bias);
-}
-
-// Columns n .. n+3; past the edge the last one repeats.
-fn columns(n: u32) -> vec4<u32> {
-    return min(vec4(n, n + 1u, n + 2u, n + 3u), vec4(params.n - 1u));
-}
-
-fn load_extra(at: vec4<u32>) -> vec4<f32> {
-    return vec4(extra[at.x], extra[at.y], extra[at.z], extra[at.w]);
-}
-
-// Element by element, in straight lines: indexing c[i][j] in loops would send the matrix through memory.
-fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
-    if (m >= params.m) {
-        return;
-    }
-    var h = vec4<f32>();
-    if (ACTIVATION_GRAD != 0u) {
-        h = load_extra(y_first + m * params.n + columns(n));
-    }
-    let r = epilogue(v, bias, h);
-    let at = y_first + m * params.n + n;
-    if (n < params.n) {
-        y[at] = r.x;
-    }
-    if (n + 1u < params.n) {
-        y[at + 1u] = r.y;
-    }
-    if (n + 2u < params.n) {
-        y[at + 2u] = r.z;
-    }
-    if (n + 3u < params.n) {
-        y[at + 3u] = r.w;
-    }
-}
-
-fn store_rows_guarded(m: u32, n: u32, c: mat4x4<f32>) {
-    var bias = vec4<f32>();
-    if (BIAS == 1u) {
-        bias = load_extra(columns(n));
-    }
-    store_row_guarded(m, n, c[0], bias);
-    store_row_guarded(m + 1u, n, c[1], bias);
-    store_row_guarded(m + 2u, n, c[2], bias);
-    store_row_guarded(m + 3u, n, c[3], bias);
-}
-
 // ---- direct --------------------------------------------------------------------------------------------------------
-// A block of 4x4 is a mat4x4 whose column i is row i of the block (WGSL's matrices are stored by column), so a
-// product of blocks y = a b reads `b * a`.
-
-// Row k of operands stored with K as their rows: zero past K, which only they can have ragged (no multiple of 4).
-fn a4_row(k: u32, at: u32) -> vec4<f32> {
-    return select(vec4<f32>(), a4[a_first / 4u + min(k, params.k - 1u) * (params.m / 4u) + at], k < params.k);
-}
-
-fn b4_row(k: u32, at: u32) -> vec4<f32> {
-    return select(vec4<f32>(), b4[b_first / 4u + min(k, params.k - 1u) * (params.n / 4u) + at], k < params.k);
-}
-
-// Rows m .. m+3 of op(a) at k .. k+3; column i holds row m+i. Rows past M repeat the last: nothing of them is stored.
-fn load_a4(m: u32, k: u32) -> mat4x4<f32> {
-    if (TRANS_A == 1u) {
-        let at = min(m, params.m - 1u) / 4u;
-        return transpose(mat4x4(a4_row(k, at), a4_row(k + 1u, at), a4_row(k + 2u, at), a4_row(k + 3u, at)));
-    }
-    let s = params.k / 4u;
-    let last = params.m - 1u;
-    let at = (a_first + k) / 4u;
-    return mat4x4(
-        a4[min(m, last) * s + at], a4[min(m + 1u, last) * s + at],
-        a4[min(m + 2u, last) * s + at], a4[min(m + 3u, last) * s + at],
-    );
-}
-
-// Rows k .. k+3 of op(b) at n .. n+3; column i holds row k+i.
-fn load_b4(k: u32, n: u32) -> mat4x4<f32> {
-    if (TRANS_B == 1u) {
-        let s = params.k / 4u;
-        let last = params.n - 1u;
-        let at = (b_first + k) / 4u;
-        return transpose(mat4x4(
-            b4[min(n, last) * s + at], b4[min(n + 1u, last) * s + at],
-            b4[min(n + 2u, last) * s + at], b4[min(n + 3u, last) * s + at],
-        ));
-    }
-    let at = min(n, params.n - 1u) / 4u;
-    return mat4x4(b4_row(k, at), b4_row(k + 1u, at), b4_row(k + 2u, at), b4_row(k + 3u, at));
-}
-
-fn outer(l: vec4<f32>, r: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(r * l.x, r * l.y, r * l.z, r * l.w);
-}
 
 // Which register tile, as (row, column) in units of tiles, this invocation computes.
 fn my_tile(group: vec3<u32>, index: u32) -> vec2<u32> {

@@ -2,7 +2,6 @@
 #![warn(missing_docs)]
 
 pub mod bench;
-mod cache;
 pub mod check;
 pub mod data;
 pub mod device;

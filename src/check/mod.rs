@@ -16,7 +16,7 @@ pub use ops::{check_case, check_ops, check_steps, outputs};
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::Type;
-use crate::ops::{AdapterKind, Case, Dispatch, Io, all_cases};
+use crate::ops::{AdapterKind, Case, Dispatch, Io, Target, all_cases};
 
 /// What a case came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,21 +173,21 @@ pub fn items(device: &Device, filter: Option<&str>, all_kernels: bool) -> Result
 /// [`Error::Shape`] where an op does not take its case.
 pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<Vec<Item>> {
     let own = device.target();
-    let other = match own.kind {
-        AdapterKind::Hardware => AdapterKind::Software,
-        AdapterKind::Software => AdapterKind::Hardware,
-    };
-    let other = device.clone().with_kernels_for(other).target();
+    let others = [AdapterKind::Hardware, AdapterKind::Software].map(Target::new);
+    let others: Vec<Target> = others.into_iter().filter(|other| all_kernels && *other != own).collect();
     let mut all: [Vec<Item>; 3] = Default::default();
     for case in cases {
         let io = io(&case)?;
-        let [kernels, others] = [&own, &other].map(|target| case.op.gpu(&io, target));
+        let kernels = case.op.gpu(&io, &own);
         let mut add = |list: usize, part, kernels, dispatches: &[Dispatch], case: &Case| {
             Item::add(&mut all[list], part, kernels, dispatches, case);
         };
         add(0, Part::Forward, None, &kernels, &case);
-        if all_kernels && kernels != others {
-            add(0, Part::Forward, Some(other.kind), &others, &case);
+        for other in &others {
+            let others = case.op.gpu(&io, other);
+            if kernels != others {
+                add(0, Part::Forward, Some(other.kind), &others, &case);
+            }
         }
         if !case.wrt.is_empty() {
             add(1, Part::Gradient, None, &kernels, &case);

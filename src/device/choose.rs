@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[cfg(feature = "gpu")]
 use super::gpu;
 use crate::error::{Error, Result};
-use crate::ops::{AdapterKind, Target, Tuning};
+use crate::ops::{AdapterKind, Target};
 
 /// A place to train: the CPU, the f64 reference on the CPU, or an open GPU.
 #[derive(Clone, Debug)]
@@ -92,29 +92,18 @@ impl Device {
         match &self.0 {
             Kind::Cpu | Kind::Reference => Target::new(AdapterKind::Software),
             #[cfg(feature = "gpu")]
-            Kind::Gpu(_, target) => target.clone(),
+            Kind::Gpu(_, target) => *target,
         }
     }
 
     /// The same device with the kernels of another kind: how the kernels for GPUs are tested on a software adapter.
     #[must_use]
     pub fn with_kernels_for(self, kind: AdapterKind) -> Self {
-        self.with_target(Target::new(kind))
-    }
-
-    /// The same device with other choices of kernels than those kept for it by `kiln tune`.
-    #[must_use]
-    pub fn with_tuning(self, tuning: Tuning) -> Self {
-        let kind = self.target().kind;
-        self.with_target(Target { kind, tuning: tuning.into() })
-    }
-
-    fn with_target(self, target: Target) -> Self {
         match self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context, _) => Self(Kind::Gpu(context, target)),
+            Kind::Gpu(context, _) => Self(Kind::Gpu(context, Target::new(kind))),
             other => {
-                let _ = target;
+                let _ = kind;
                 Self(other)
             }
         }
@@ -122,15 +111,10 @@ impl Device {
 
     /// The driver's name and version; `None` for the CPU, which has none.
     pub fn driver(&self) -> Option<&str> {
-        self.adapter().map(|(_, driver)| driver)
-    }
-
-    /// The adapter's name and its driver's; `None` for the CPU.
-    pub(super) fn adapter(&self) -> Option<(&str, &str)> {
         match &self.0 {
             Kind::Cpu | Kind::Reference => None,
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context, _) => Some((&context.summary().name, &context.summary().driver)),
+            Kind::Gpu(context, _) => Some(&context.summary().driver),
         }
     }
 
@@ -169,8 +153,7 @@ async fn choose_adapter(request: &str) -> Result<Choice> {
     let adapters = gpu::Adapter::list().await;
     let opened = async |adapter: &gpu::Adapter, reason: String| -> Result<Choice> {
         let summary = adapter.summary();
-        let tuning = super::tuned::load(&summary.name, &summary.driver)?;
-        let target = Target { kind: summary.kind, tuning: tuning.into() };
+        let target = Target { kind: summary.kind, subgroup: summary.subgroup };
         Ok(Choice { device: Device(Kind::Gpu(adapter.open().await?, target)), reason })
     };
     let wanted = request.trim().to_lowercase();

@@ -5,7 +5,6 @@ mod cpu;
 mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
-mod tuned;
 
 pub use choose::{Choice, Device};
 pub use executor::{Executor, Span};

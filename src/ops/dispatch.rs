@@ -1,10 +1,6 @@
 //! What a kernel launch is, as plain data that knows no wgpu: the gpu executor compiles it, `kiln plan` prints it and
 //! the tests hold it against the shader.
 
-use std::sync::Arc;
-
-use super::Tuning;
-
 /// A WGSL file and the shared functions it needs, which are put before it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Module {
@@ -35,6 +31,8 @@ fn mutated(text: &str) -> String {
     text.replace(&part("original"), &part("mutant"))
 }
 
+/// `shaders/lib/product.wgsl`: what the kernels of the matrix product share.
+pub const LIB_PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 /// `shaders/lib/activation.wgsl`: the activations and their gradients.
 pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
 /// `shaders/lib/logarithm.wgsl`: logarithms that keep their digits near 1.
@@ -171,18 +169,24 @@ pub enum AdapterKind {
 }
 
 /// What an op may know of the device when it chooses its kernels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// GPU or software.
     pub kind: AdapterKind,
-    /// What was measured to be fastest there.
-    pub tuning: Arc<Tuning>,
+    /// How many lanes every subgroup has, where kernels can exchange values within one and that is known.
+    pub subgroup: Option<u32>,
 }
 
 impl Target {
-    /// A kind of adapter that nothing was measured on.
+    /// A kind of adapter that nothing more is known of.
     pub fn new(kind: AdapterKind) -> Self {
-        Self { kind, tuning: Arc::default() }
+        Self { kind, subgroup: None }
+    }
+
+    /// One of each that some op has kernels of its own for.
+    pub fn all() -> [Self; 3] {
+        let software = Self::new(AdapterKind::Software);
+        [Self::new(AdapterKind::Hardware), software, Self { subgroup: Some(8), ..software }]
     }
 }
 

@@ -7,14 +7,18 @@ use super::activation::Function;
 use super::binary::changed;
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{AdapterKind, Binding, Dispatch, LIB_ACTIVATION, MOST_WORKGROUPS, Module, Params, Target};
+use super::dispatch::{
+    AdapterKind, Binding, Dispatch, LIB_ACTIVATION, LIB_PRODUCT, MOST_WORKGROUPS, Module, Params, Target,
+};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
-const MODULE: Module =
-    Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: &[LIB_ACTIVATION] };
+const LIBS: &[&str] = &[LIB_ACTIVATION, LIB_PRODUCT];
+const MODULE: Module = Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: LIBS };
+const SUBGROUP_MODULE: Module =
+    Module { stem: "matmul_subgroup", source: include_str!("../../shaders/matmul_subgroup.wgsl"), libs: LIBS };
 
 /// What happens to each element of the product before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -268,13 +272,13 @@ impl MatMul {
         let bindings =
             vec![Binding::Input(0), Binding::Input(1), Binding::Output(0), Binding::Params, Binding::Input(extra)];
         let params = Params::new().u32("m", m).u32("n", n).u32("k", k).u32("first", first).u32("stacks", stacks);
-        let Kernel { entry, constants, tile: [tile_m, tile_n] } = match target.kind {
+        let Kernel { module, entry, constants, tile: [tile_m, tile_n] } = match target.kind {
             AdapterKind::Hardware => tiled(extents, stacks),
-            AdapterKind::Software => self.direct(extents),
+            AdapterKind::Software => self.direct(extents, target.subgroup),
         };
         let workgroups =
             [n.div_ceil(tile_n), m.div_ceil(tile_m), (stacks - first).min(MOST_WORKGROUPS)].map(|x| x as u32);
-        let launch = Dispatch { module: MODULE, entry, constants, bindings, params, workgroups }
+        let launch = Dispatch { module, entry, constants, bindings, params, workgroups }
             .constant("TRANS_A", self.trans_a)
             .constant("TRANS_B", self.trans_b)
             .constant("STACKED", self.stacked)
@@ -287,9 +291,12 @@ impl MatMul {
     }
 
     /// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
-    fn direct(&self, [m, n, k]: [usize; 3]) -> Kernel {
+    fn direct(&self, [m, n, k]: [usize; 3], subgroup: Option<u32>) -> Kernel {
         let (a_row, b_row) = (if self.trans_a { m } else { k }, if self.trans_b { k } else { n });
         let vec4 = [a_row, b_row, n].iter().all(|extent| extent.is_multiple_of(4));
+        if vec4 && m >= 16 && n >= 16 && subgroup == Some(8) {
+            return Kernel { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64] };
+        }
         let (entry, tile) = match (vec4, m) {
             (true, 0..=4) => ("direct_vec4_4x4", 4),
             (true, _) if m >= 16 && n >= 16 => ("direct_vec4_16x16", 16),
@@ -301,12 +308,13 @@ impl MatMul {
         let groups = |x: usize| n.div_ceil(x * tile) * m.div_ceil(8 / x * tile);
         let x = [8, 4, 2, 1].into_iter().min_by_key(|&x| groups(x)).expect("four ways");
         let constants = vec![("WG_X", x as f64), ("WG_Y", (8 / x) as f64)];
-        Kernel { entry, constants, tile: [8 / x * tile, x * tile] }
+        Kernel { module: MODULE, entry, constants, tile: [8 / x * tile, x * tile] }
     }
 }
 
 /// A kernel, its own constants, and the rows and columns of y that a workgroup makes.
 struct Kernel {
+    module: Module,
     entry: &'static str,
     constants: Vec<(&'static str, f64)>,
     tile: [usize; 2],
@@ -326,7 +334,7 @@ fn tiled([m, n, _]: [usize; 3], stacks: usize) -> Kernel {
         _ => ("tiled_4x4", [32, 32, 16]),
     };
     let constants = [("BM", bm), ("BN", bn), ("BK", bk)].map(|(name, value)| (name, value as f64));
-    Kernel { entry, constants: constants.into(), tile: [bm, bn] }
+    Kernel { module: MODULE, entry, constants: constants.into(), tile: [bm, bn] }
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -465,8 +473,8 @@ mod tests {
             let inputs: Vec<Type> = case.inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
             let op = (&*case.op as &dyn Any).downcast_ref::<MatMul>().expect("a product's cases are products");
             let io = Io { outputs: op.outputs(&inputs).expect("cases are legal"), inputs };
-            for kind in [AdapterKind::Hardware, AdapterKind::Software] {
-                launched.extend(op.gpu(&io, &Target::new(kind)).iter().map(|launch| (launch.entry, op.epilogue)));
+            for target in Target::all() {
+                launched.extend(op.gpu(&io, &target).iter().map(|launch| (launch.entry, op.epilogue)));
             }
         }
         for epilogue in epilogues() {

@@ -9,7 +9,6 @@ pub mod dispatch;
 pub mod optimizer;
 pub mod philox;
 pub mod strided;
-pub mod tuning;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -17,7 +16,6 @@ use std::fmt::Debug;
 pub use case::Case;
 pub use cpu::{CpuArgs, CpuOp, Real};
 pub use dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
-pub use tuning::Tuning;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};

@@ -56,8 +56,8 @@ const MOST: f64 = 1e300;
 /// How far below its place plotters has to put text in pixels for its capitals to stand in the middle there.
 const DROP: i32 = (TEXT / 5) as i32;
 
-/// What the SVG asks its viewer for. PNG takes the font in this folder, whatever the machine has.
-const FAMILY: &str = "Roboto, Helvetica, Arial, sans-serif";
+/// What the SVG asks its viewer for. PNG takes the font of a crate, whatever the machine has.
+const FAMILY: &str = "Ubuntu, Helvetica, Arial, sans-serif";
 
 type Area<DB> = DrawingArea<DB, Shift>;
 type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
@@ -205,8 +205,8 @@ fn dot<C>(at: C, style: ShapeStyle) -> Circle<C, u32> {
 fn text(size: u32) -> TextStyle<'static> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
-        let font = include_bytes!("Roboto-Latin.ttf");
-        assert!(register_font(FAMILY, FontStyle::Normal, font).is_ok(), "the font in this folder is one");
+        let font = epaint_default_fonts::UBUNTU_LIGHT;
+        assert!(register_font(FAMILY, FontStyle::Normal, font).is_ok(), "the crate holds a font");
     });
     (FAMILY, size).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center))
 }

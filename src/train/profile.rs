@@ -96,7 +96,7 @@ pub(crate) fn profile(
     let spans = session.executor().profile(loaded, steps)?;
     let kernels = plan.steps.iter().enumerate().map(|(index, step)| {
         let total: Duration = spans.iter().filter(|span| span.step == index).map(|span| span.duration).sum();
-        let launches = target.as_ref().map_or(Vec::new(), |target| step.op.gpu(&step.io, target));
+        let launches = target.map_or(Vec::new(), |target| step.op.gpu(&step.io, &target));
         let kernels: Vec<String> = launches.iter().map(|d| format!("{}/{}", d.module.stem, d.entry)).collect();
         KernelTime {
             op: step.op.name(),

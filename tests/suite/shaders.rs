@@ -3,6 +3,8 @@
 //!
 //! A launch is one that an op's case makes on either kind of adapter, so a kernel that no case reaches is found too.
 
+mod translate;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,10 +13,12 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use kiln::graph::Type;
-use kiln::ops::{AdapterKind, Binding, Dispatch, Io, Module, Target, all_cases};
+use kiln::ops::{Binding, Dispatch, Io, Module, Target, all_cases};
 use kiln::tensor::{DType, Tensor};
-use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
-use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::back::{PipelineConstants, pipeline_constants::process_overrides};
+use naga::valid::{
+    Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
+};
 use naga::{AddressSpace, GlobalVariable, Handle, ResourceBinding, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 
 /// What every adapter of WebGPU's default limits has: a kernel that needs more needs a smaller sibling.
@@ -82,10 +86,10 @@ fn launches() -> Vec<Launch> {
         let (inputs, targets) = (types(&case.inputs), types(&case.targets));
         let outputs = if targets.is_empty() { case.op.outputs(&inputs).expect("cases are legal") } else { targets };
         let io = Io { inputs, outputs };
-        for kind in [AdapterKind::Hardware, AdapterKind::Software] {
+        for target in Target::all() {
             node += 1;
-            for dispatch in case.op.gpu(&io, &Target::new(kind)) {
-                let label = format!("{} {} on {kind:?}", case.op.name(), case.label);
+            for dispatch in case.op.gpu(&io, &target) {
+                let label = format!("{} {} on {target:?}", case.op.name(), case.label);
                 launches.push(Launch { label, node, dispatch, io: io.clone() });
             }
         }
@@ -99,10 +103,16 @@ fn parse(text: &str) -> Result<Checked, String> {
     Ok(Checked { module, info })
 }
 
-/// Validates with no capability beyond WebGPU's own: kernels run where no optional feature is.
+/// Validates with no capability beyond WebGPU's own but subgroups, where the text has them: the others run anywhere.
 fn validate(module: &naga::Module, text: &str) -> Result<ModuleInfo, String> {
-    let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module);
-    validated.map_err(|e| e.emit_to_string(text))
+    let allowed = if has_subgroups(text) { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), allowed);
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    validator.validate(module).map_err(|e| e.emit_to_string(text))
+}
+
+fn has_subgroups(text: &str) -> bool {
+    text.contains("subgroupBroadcast(")
 }
 
 /// The launch's module as its pipeline has it: the entry point alone, each override a constant.
@@ -191,7 +201,8 @@ fn modules_pass_tint() {
     let mut complaints = Vec::new();
     for (stem, module) in &ALL.modules {
         let file = folder.path().join(stem).with_extension("wgsl");
-        std::fs::write(&file, module.text()).expect("a writable temporary folder");
+        let enable = if has_subgroups(module.source) { "enable subgroups;\n" } else { "" };
+        std::fs::write(&file, enable.to_string() + &module.text()).expect("a writable temporary folder");
         match Command::new(&tint).args(["--format", "wgsl"]).arg(&file).output() {
             Ok(done) if done.status.success() => {}
             Ok(done) => complaints.push(format!("{stem}.wgsl: {}", String::from_utf8_lossy(&done.stderr))),
@@ -213,9 +224,9 @@ fn pipelines_translate_for_vulkan_metal_and_dx12() {
         // One that does not resolve is `modules_are_valid`'s to report.
         let Ok(resolved) = resolve(ALL.checked(launch), &launch.dispatch) else { continue };
         for (backend, result) in [
-            ("SPIR-V", to_spirv(&resolved, launch)),
-            ("MSL", to_msl(&resolved, launch)),
-            ("HLSL", to_hlsl(&resolved, launch)),
+            ("SPIR-V", translate::to_spirv(&resolved, launch)),
+            ("MSL", translate::to_msl(&resolved, launch)),
+            ("HLSL", translate::to_hlsl(&resolved, launch)),
         ] {
             match result {
                 Ok(0) => complaints.push((launch, format!("is empty in {backend}"))),
@@ -225,71 +236,6 @@ fn pipelines_translate_for_vulkan_metal_and_dx12() {
         }
     }
     report_launches(complaints);
-}
-
-/// Words of SPIR-V; bindings keep their places.
-fn to_spirv(checked: &Checked, launch: &Launch) -> Result<usize, String> {
-    let place = |(at, ..): (ResourceBinding, _, _)| {
-        (at, spv::BindingInfo { descriptor_set: at.group, binding: at.binding, binding_array_size: None })
-    };
-    let options = spv::Options {
-        binding_map: used(checked, launch).map(place).collect(),
-        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-        ..Default::default()
-    };
-    let entry = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: launch.dispatch.entry.into() };
-    let words = spv::write_vec(&checked.module, &checked.info, &options, Some(&entry));
-    words.map(|w| w.len()).map_err(|e| e.to_string())
-}
-
-/// Bytes of Metal's language; buffers keep their places, and the runtime arrays' lengths come after them.
-fn to_msl(checked: &Checked, launch: &Launch) -> Result<usize, String> {
-    let place = |(at, v, _): (ResourceBinding, &GlobalVariable, _)| {
-        let mutable = matches!(v.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
-        (at, msl::BindTarget { buffer: Some(at.binding as u8), mutable, ..Default::default() })
-    };
-    let resources = msl::EntryPointResources {
-        resources: used(checked, launch).map(place).collect(),
-        sizes_buffer: Some(launch.dispatch.bindings.len() as u8),
-        ..Default::default()
-    };
-    let options = msl::Options {
-        // macOS 10.15, the oldest that wgpu names.
-        lang_version: (2, 2),
-        per_entry_point_map: [(launch.dispatch.entry.to_string(), resources)].into(),
-        fake_missing_bindings: false,
-        zero_initialize_workgroup_memory: false,
-        ..Default::default()
-    };
-    let entry_point = Some((ShaderStage::Compute, launch.dispatch.entry.to_string()));
-    let pipeline = msl::PipelineOptions { entry_point, ..Default::default() };
-    let written = msl::write_string(&checked.module, &checked.info, &options, &pipeline);
-    let (text, info) = written.map_err(|e| e.to_string())?;
-    info.entry_point_names[0].as_ref().map(|_| text.len()).map_err(ToString::to_string)
-}
-
-/// Bytes of HLSL; registers are numbered by binding, each kind of register in a row of its own.
-fn to_hlsl(checked: &Checked, launch: &Launch) -> Result<usize, String> {
-    let place = |(at, ..): (ResourceBinding, _, _)| {
-        (at, hlsl::BindTarget { register: at.binding, restrict_indexing: true, ..Default::default() })
-    };
-    // The kernels' builtins: num_workgroups comes in a constant buffer that wgpu fills.
-    let special = hlsl::BindTarget { space: 1, ..Default::default() };
-    let options = hlsl::Options {
-        // Of FXC, which wgpu takes where DXC is not installed.
-        shader_model: hlsl::ShaderModel::V5_1,
-        binding_map: used(checked, launch).map(place).collect(),
-        fake_missing_bindings: false,
-        special_constants_binding: Some(special),
-        zero_initialize_workgroup_memory: false,
-        ..Default::default()
-    };
-    let entry_point = Some((ShaderStage::Compute, launch.dispatch.entry.to_string()));
-    let (mut text, pipeline) = (String::new(), hlsl::PipelineOptions { entry_point });
-    let mut writer = hlsl::Writer::new(&mut text, &options, &pipeline);
-    let info = writer.write(&checked.module, &checked.info, None).map_err(|e| e.to_string())?;
-    info.entry_point_names[0].as_ref().map_err(ToString::to_string)?;
-    Ok(text.len())
 }
 
 #[test]
@@ -461,7 +407,9 @@ fn shaders_pair_with_ops_and_none_is_unused() {
             }
             Some(_) => {}
         }
-        if !root().join(format!("src/ops/{stem}.rs")).exists() {
+        // The kernels of an op may be in several files: matmul_subgroup.wgsl is matmul's.
+        let op = |stem: &str| root().join(format!("src/ops/{stem}.rs")).exists();
+        if !op(stem) && !stem.rsplit_once('_').is_some_and(|(family, _)| op(family)) {
             complaints.push(format!("shaders/{stem}.wgsl has no src/ops/{stem}.rs"));
         }
     }

@@ -34,6 +34,8 @@ pub struct AdapterSummary {
     pub timestamps: bool,
     /// Whether kernels can exchange values within a subgroup.
     pub subgroups: bool,
+    /// How many lanes every subgroup has, where they can and it is one number.
+    pub subgroup: Option<u32>,
     /// Whether kernels can compute in f16.
     pub f16: bool,
 }
@@ -48,7 +50,12 @@ impl AdapterSummary {
             wgpu::DeviceType::Cpu => ("software", AdapterKind::Software),
             wgpu::DeviceType::Other => ("other", AdapterKind::Hardware),
         };
+        let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        let subgroup =
+            (subgroups && info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_min_size);
         Self {
+            subgroups,
+            subgroup,
             name: info.name,
             backend: format!("{:?}", info.backend),
             driver: [info.driver, info.driver_info].join(" ").trim().to_string(),
@@ -60,7 +67,6 @@ impl AdapterSummary {
             max_workgroup_invocations: limits.max_compute_invocations_per_workgroup,
             max_workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-            subgroups: features.contains(wgpu::Features::SUBGROUP),
             f16: features.contains(wgpu::Features::SHADER_F16),
         }
     }
@@ -111,7 +117,7 @@ impl Adapter {
     pub async fn open(&self) -> Result<Arc<Context>> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kiln"),
-            // For `kiln profile`; nothing else is asked for.
+            // For `kiln profile`, and for products on software adapters; nothing else is asked for.
             required_features: self.adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
             required_limits: self.adapter.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
