@@ -1,4 +1,5 @@
 // y[o, i] = scale * sum over k < n of x[o, k, i]; x: (outer, n, inner), y: (outer, inner).
+// Entry `pair` makes the column sums y_0 and y_1 of two matrices x_0 (rows_0, columns_0) and x_1 (rows_1, columns_1).
 // One invocation sums one output in order of k; neighbouring invocations read neighbouring columns.
 
 struct Params {
@@ -24,4 +25,36 @@ fn sum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) wo
         total += x[first + k * params.inner];
     }
     y[i] = params.scale * total;
+}
+
+struct PairParams {
+    rows_0: u32,
+    columns_0: u32,
+    rows_1: u32,
+    columns_1: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x_0: array<f32>;
+@group(0) @binding(1) var<storage, read> x_1: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y_0: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y_1: array<f32>;
+@group(0) @binding(4) var<uniform> pair_params: PairParams;
+
+@compute @workgroup_size(WIDTH)
+fn pair(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    let p = pair_params;
+    var total = 0.0;
+    if i < p.columns_0 {
+        for (var k = 0u; k < p.rows_0; k++) {
+            total += x_0[k * p.columns_0 + i];
+        }
+        y_0[i] = total;
+    } else if i - p.columns_0 < p.columns_1 {
+        let column = i - p.columns_0;
+        for (var k = 0u; k < p.rows_1; k++) {
+            total += x_1[k * p.columns_1 + column];
+        }
+        y_1[column] = total;
+    }
 }

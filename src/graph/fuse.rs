@@ -9,12 +9,13 @@ use crate::ops::activation::{Activate, ActivateGrad};
 use crate::ops::binary::Binary;
 use crate::ops::matmul::{Epilogue, MatMul};
 use crate::ops::softmax_cross_entropy::{SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, SoftmaxCrossEntropyStep};
+use crate::ops::sum::{Sum, SumPair};
 
 impl Graph {
     /// The same computation in fewer passes. Values in `keep` stay available; others may disappear.
     #[must_use]
     pub fn fused(self, keep: &[Id]) -> Self {
-        self.with_epilogues(keep).with_classifiers()
+        self.with_epilogues(keep).with_classifiers().with_pairs_of_sums()
     }
 
     /// Moves what follows a product alone into its epilogue.
@@ -68,6 +69,32 @@ impl Graph {
             node.outputs.extend([dx, hit_values]);
             dead[grad] = true;
             hits.into_iter().for_each(|hits| dead[hits] = true);
+        }
+        self.without(&dead)
+    }
+
+    /// Makes two bias gradients at once, in the place of the later one: nothing but an effect waits for the first.
+    fn with_pairs_of_sums(mut self) -> Self {
+        let mut dead = vec![false; self.nodes.len()];
+        let mut waiting: Option<usize> = None;
+        for n in 0..self.nodes.len() {
+            let node = &self.nodes[n];
+            if !downcast::<Sum>(node).is_some_and(|sum| sum.is_of_rows(self.shape(node.inputs[0]))) {
+                // Made later, it would be too late for this node.
+                let needed = |first: usize| node.inputs.contains(&self.nodes[first].outputs[0]);
+                waiting = waiting.filter(|&first| !needed(first));
+                continue;
+            }
+            let Some(first) = waiting.take() else {
+                waiting = Some(n);
+                continue;
+            };
+            dead[first] = true;
+            let (x, y) = (self.nodes[first].inputs[0], self.nodes[first].outputs[0]);
+            let node = &mut self.nodes[n];
+            node.op = Arc::new(SumPair);
+            node.inputs.insert(0, x);
+            node.outputs.insert(0, y);
         }
         self.without(&dead)
     }

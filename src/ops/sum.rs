@@ -1,10 +1,10 @@
 //! Sum over neighbouring axes, times a constant: `y = scale * sum of x`. With the scale 1 / n it is the mean;
-//! over the first axes it is the gradient of a repeated bias.
+//! over the first axes it is the gradient of a repeated bias, of which fusion makes two at once.
 
 use std::ops::Range;
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, vectorised};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
@@ -93,7 +93,69 @@ impl Op for Sum {
     }
 }
 
+/// The column sums of two matrices, each of any axes as rows of its last: what [`Sum`] makes of each over all but that.
+#[derive(Clone, Copy, Debug)]
+pub struct SumPair;
+
+impl Sum {
+    /// Whether it is the plain sum over all axes of `shape` but the last.
+    pub(crate) fn is_of_rows(&self, shape: &Shape) -> bool {
+        self.axes == (0..shape.rank().saturating_sub(1)) && shape.rank() > 1 && self.scale == 1.0
+    }
+}
+
+impl<T: Real> CpuOp<T> for SumPair {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        for (i, y) in args.out::<2>().into_iter().enumerate() {
+            let x = args.real(i);
+            y.fill(T::zero());
+            vectorised(|| x.chunks(y.len()).for_each(|x| y.iter_mut().zip(x).for_each(|(y, &x)| *y += x)));
+        }
+    }
+}
+
+impl Op for SumPair {
+    fn name(&self) -> &'static str {
+        "sum_pair"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs(self.name(), inputs, &[DType::F32; 2])?;
+        let of_rows = |x: &Type| match x.shape.last() {
+            Some(&columns) if x.shape.rank() > 1 => Ok(Type::float([columns])),
+            _ => Err(Error::shape("sum_pair", format!("{x} has no rows"))),
+        };
+        inputs.iter().map(of_rows).collect()
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        let [(rows_0, columns_0), (rows_1, columns_1)] = [0, 1].map(|i| io.inputs[i].shape.as_rows());
+        let params = Params::new().u32("rows_0", rows_0).u32("columns_0", columns_0);
+        let params = params.u32("rows_1", rows_1).u32("columns_1", columns_1);
+        vec![Dispatch::over(MODULE, "pair", io, params, columns_0 + columns_1)]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        io.inputs.iter().map(|x| x.shape.len() as u64).sum()
+    }
+}
+
 pub(super) fn cases() -> Vec<Case> {
+    let pair = |a: Vec<usize>, b: Vec<usize>| {
+        let (label, rows) = (format!("{a:?} and {b:?}"), a[0].max(b[0]));
+        Case::new(label, SumPair, vec![random(a, 51), random(b, 52)]).sums(rows)
+    };
+    let mut cases = vec![
+        pair(vec![128, 10], vec![128, 512]),
+        pair(vec![1, 1], vec![3, 2]),
+        pair(vec![97, 65], vec![5, 63]),
+        pair(vec![7, 3, 5], vec![2, 64]),
+    ];
+    cases.extend(single_cases());
+    cases
+}
+
+fn single_cases() -> Vec<Case> {
     [
         ("all of (257,)", vec![257], 0..1),
         ("rows of (128, 10)", vec![128, 10], 0..1),
