@@ -79,11 +79,7 @@ impl Device {
             #[cfg(not(feature = "gpu"))]
             "auto" => Ok(Choice { device: Self::cpu(), reason: "Kiln was built without its GPU backend".into() }),
             #[cfg(not(feature = "gpu"))]
-            _ => Err(Error::NoDevice {
-                request: request.into(),
-                message: "Kiln was built without its GPU backend (feature `gpu`); there are: auto, cpu, reference"
-                    .into(),
-            }),
+            _ => Err(unknown(request, &[])),
         }
     }
 
@@ -182,26 +178,30 @@ async fn choose_adapter(request: &str) -> Result<Choice> {
             };
             match adapters.iter().enumerate().find(|(i, a)| fits(*i, a)) {
                 Some((_, adapter)) => opened(adapter, "asked for".into()).await,
-                None => Err(unknown(request, &adapters)),
+                None => {
+                    let names: Vec<&str> = adapters.iter().map(|a| a.summary().name.as_str()).collect();
+                    Err(unknown(request, &names))
+                }
             }
         }
     }
 }
 
-#[cfg(feature = "gpu")]
-fn unknown(request: &str, adapters: &[gpu::Adapter]) -> Error {
-    let words = ["auto", "cpu", "gpu", "reference"];
-    let names: Vec<&str> = adapters.iter().map(|a| a.summary().name.as_str()).collect();
-    let known: Vec<&str> = words.into_iter().chain(names.iter().copied()).collect();
-    let hint = match crate::suggest::nearest(request, &known) {
+/// The answer to a request that fits nothing; adapters by their names.
+fn unknown(request: &str, adapters: &[&str]) -> Error {
+    let words: &[&str] =
+        if cfg!(feature = "gpu") { &["auto", "cpu", "gpu", "reference"] } else { &["auto", "cpu", "reference"] };
+    let hint = match crate::suggest::nearest(request, &[words, adapters].concat()) {
         Some(name) if name != request => format!("no such device; did you mean {name:?}? "),
         _ => "no such device. ".into(),
     };
-    let adapters = match names.as_slice() {
-        [] => "no adapter was found: install your GPU's Vulkan driver, or a software one such as Mesa's lavapipe"
-            .to_string(),
+    let adapters = match adapters {
+        _ if !cfg!(feature = "gpu") => "none, since Kiln was built without its GPU backend (feature `gpu`)".into(),
+        [] => {
+            "no adapter was found: install your GPU's Vulkan driver, or a software one such as Mesa's lavapipe".into()
+        }
         names => names.iter().enumerate().map(|(i, n)| format!("{i} = {n}")).collect::<Vec<_>>().join(", "),
     };
-    let message = format!("{hint}There are auto, cpu, gpu, reference, and by index or part of the name: {adapters}");
+    let message = format!("{hint}There are {}, and by index or part of the name: {adapters}", words.join(", "));
     Error::NoDevice { request: request.into(), message }
 }
