@@ -19,9 +19,10 @@ fn strided(i: u32) -> u32 {
     var strides = array(params.s0, params.s1, params.s2, params.s3, params.s4, params.s5);
     var rest = i;
     var at = params.first;
-    for (var axis = 6u; axis > 0u; axis--) {
-        at += (rest % extents[axis - 1u]) * strides[axis - 1u];
-        rest /= extents[axis - 1u];
+    for (var k = 0u; k < 6u; k++) {
+        let axis = 5u - k;
+        at += (rest % extents[axis]) * strides[axis];
+        rest /= extents[axis];
     }
     return at;
 }

@@ -3,6 +3,7 @@
 //! All of them are one op with a switch, because products apply them too, in their epilogue: an activation is named
 //! here and in `shaders/lib/activation.wgsl`, nowhere else. Those whose gradient needs x are in `curve.rs`.
 
+use super::binary::changed;
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, map, map_pairs};
 use super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
@@ -234,10 +235,16 @@ pub(super) fn cases() -> Vec<Case> {
             // there, some 8 ulps seen on every adapter tried.
             cases.push(Case::new(format!("({n},)"), Activate(f), vec![x]).wrt(&[0]).ulps(16.0));
         }
-        let y = Tensor::new([7, 37], random([259], 20).values().to_f32().iter().map(|&x| f.of(x)).collect::<Vec<_>>());
-        let inputs = vec![y.expect("one value an element"), random([7, 37], 21)];
+        // From where some saturate to where others do.
+        let y = changed(&random([7, 37], 20), |x| f.of(8.0 * x));
+        let inputs = vec![y, random([7, 37], 21)];
+        let corners = [[0.0f32, 1.0, 6.0], [0.5; 3]].into_iter().map(|x| Tensor::new([3], x.to_vec()).expect("three"));
+        cases.push(Case::new("corners", ActivateGrad(f), corners.collect()).ulps(4.0));
         cases.push(Case::new("(7, 37)", ActivateGrad(f), inputs).ulps(4.0).sums(1));
     }
+    // The polynomial alone, whose last term is worth 3 ulps at the end.
+    let near = Tensor::new([5], vec![-0.249f32, -0.1, 1e-4, 0.2, 0.249]).expect("five");
+    cases.push(Case::new("near zero", Activate(Function::Tanh), vec![near]).ulps(2.0));
     let wide = Tensor::new([8], vec![-1e30f32, -100.0, -20.0, -0.0, 0.0, 20.0, 80.0, 1e30]).expect("eight");
     cases.extend(Function::ALL.map(|f| Case::new("far from zero", Activate(f), vec![wide.clone()]).ulps(64.0)));
     cases

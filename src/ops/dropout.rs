@@ -69,7 +69,9 @@ impl Op for Dropout {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [(1, 0.5), (3, 0.3), (255, 0.0), (257, 0.25), (20_000, 0.9)]
+    // An element whose word is the threshold itself stays.
+    let met = f64::from(word(2, 4, &[4, 5, 4, 0]) >> 8) / f64::from(1 << 24);
+    [(1, 0.5), (3, 0.3), (4, met), (255, 0.0), (257, 0.25), (20_000, 0.9)]
         .map(|(n, rate)| {
             let op = Dropout { rate, salt: n as u32 };
             let case = Case::new(format!("({n},), rate {rate}"), op, vec![random([n], 400), clock(n as u32, 5)]);

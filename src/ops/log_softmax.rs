@@ -4,6 +4,7 @@
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{Dispatch, LIB_GRID, LIB_LOGARITHM, Module, Params, Target};
+use super::softmax::large_within;
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -118,5 +119,6 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(row("[1, 2, 788, 789]", [1.0, 2.0, 788.0, 789.0]));
     cases.push(row("zeros and far from zero", [-0.0, 0.0, -1e30, 1e30]));
     cases.push(row("nearly certain", [0.0, -12.0, -13.0, -1e30]));
+    cases.push(Case::new("large numbers at an end and within", LogSoftmax, vec![large_within()]).ulps(8.0));
     cases
 }

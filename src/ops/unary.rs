@@ -149,7 +149,7 @@ pub(super) fn cases() -> Vec<Case> {
         }
         let far: Vec<f32> = match op {
             Unary::Exp => vec![-1e30, -80.0, -0.0, 0.0, 1e-30, 80.0, 1e30],
-            Unary::Log => vec![0.0, -0.0, 1e-30, 0.999, 1.0, 1.0001, 88.0, 1e30],
+            Unary::Log => vec![0.0, -0.0, 1e-30, 0.999, 1.0, 1.0001, 88.0, 1e30, f32::INFINITY],
             Unary::Sqrt => vec![0.0, -0.0, 1e-30, 4.0, 1e30],
             Unary::Reciprocal => vec![1e-30, -3.0, 1e30, -1e30],
             _ => vec![-1e30, -1e-30, -0.0, 0.0, 1e-30, 1e30],
