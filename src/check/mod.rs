@@ -174,7 +174,9 @@ pub fn items(device: &Device, filter: Option<&str>, all_kernels: bool) -> Result
 pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<Vec<Item>> {
     let own = device.target();
     let others = [AdapterKind::Hardware, AdapterKind::Software].map(Target::new);
-    let others: Vec<Target> = others.into_iter().filter(|other| all_kernels && *other != own).collect();
+    // The CPU has loops, not kernels of a kind.
+    let wanted = all_kernels && device.is_gpu();
+    let others: Vec<Target> = others.into_iter().filter(|other| wanted && *other != own).collect();
     let mut all: [Vec<Item>; 3] = Default::default();
     for case in cases {
         let io = io(&case)?;

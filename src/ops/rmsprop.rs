@@ -10,6 +10,7 @@ use super::cpu::Real;
 use super::dispatch::{Module, Params};
 use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
+use crate::tensor::Tensor;
 
 /// Steps divided by the root of a running mean of squared gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,5 +126,15 @@ pub(super) fn cases() -> Vec<Case> {
         .into_iter()
         .flat_map(|(label, centered, momentum)| optimizer::cases(label, wide(centered, momentum)))
         .chain(optimizer::cases("defaults", RmsProp::default()))
+        .chain(optimizer::cases("variance below 0", wide(true, 0.0)).into_iter().map(below_zero))
         .collect()
+}
+
+/// The case from moments whose mean of squares is less than the square of the mean, as rounding may leave them.
+fn below_zero(mut case: Case) -> Case {
+    let n = case.targets[0].shape().len();
+    for (moment, number) in [(1, 0.0f32), (2, 1.0)] {
+        case.targets[moment] = Tensor::new([n], vec![number; n]).expect("one an element");
+    }
+    case
 }

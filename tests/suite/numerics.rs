@@ -95,7 +95,7 @@ fn variants(small: &Case, wide: Option<&Case>) -> Vec<Variant> {
         let last = operand(small, i).shape().len() - 1;
         for edge in EDGES {
             let case = altered(small, i, |at, x| if at == last { edge } else { x });
-            variants.push(Variant { what: format!("{edge:e} last in operand {i}"), case, large: edge.abs() == LARGE });
+            variants.push(Variant { what: format!("{edge:e} last in operand {i}"), large: has_large(&case), case });
         }
     }
     for large in [true, false].into_iter().filter(|_| wide.is_some()) {
@@ -108,6 +108,11 @@ fn variants(small: &Case, wide: Option<&Case>) -> Vec<Variant> {
         variants.push(Variant { what: format!("{} edges", edges.len()), case, large });
     }
     variants
+}
+
+/// Whether a case holds [`LARGE`]: some do before anything is put in.
+fn has_large(case: &Case) -> bool {
+    floats(case).any(|i| operand(case, i).values().to_f64().iter().any(|x| x.abs() == f64::from(LARGE)))
 }
 
 /// The size of a number below which the case's tolerance falls no further.
