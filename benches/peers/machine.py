@@ -75,6 +75,11 @@ def run(command, where, variables, log):
     return text, used
 
 
+def disturbed(row):
+    """Whether somebody else worked during the run; not, where the system does not say."""
+    return (row["others"] or 0) > DISTURBED
+
+
 def describe(kiln, built):
     """What the figures depend on beside the peers; the commit only where the command was built of this tree."""
     model = platform.processor() or platform.machine()

@@ -3,7 +3,7 @@
 import statistics
 import textwrap
 
-from machine import DISTURBED
+from machine import DISTURBED, disturbed
 from programs import EPOCHS, NAMES, NETS, PEERS
 
 PRODUCTS = {
@@ -43,7 +43,7 @@ def prose(text):
 
 def median(rounds, value, digits=0):
     """Over the rounds; marked where one of them was disturbed."""
-    mark = "*" if any((row["others"] or 0) > DISTURBED for row in rounds.values()) else ""
+    mark = "*" if any(map(disturbed, rounds.values())) else ""
     return f"{statistics.median(map(value, rounds.values())):,.{digits}f}{mark}"
 
 
@@ -92,21 +92,21 @@ def training_table(results, what, device):
 def products_table(results, device):
     rounds = {name: results.of("products", name) for name in results.names("products", device)}
     rounds = {name: of for name, of in rounds.items() if of}
-    kiln, rows = results.of("products", f"kiln-{device}"), []
+    kiln, rows = rounds.get(f"kiln-{device}", {}), []
     for product, shown in PRODUCTS.items():
         rate = lambda row: row["products"][product]
         cells = [median(of, rate, 1) for of in rounds.values()]
-        against = ["" if name.startswith("kiln") else f" ({ratio(kiln, of, rate)})" for name, of in rounds.items()]
-        rows.append([shown, *map("".join, zip(cells, against))])
+        others = [f" ({ratio(kiln, of, rate)})" if kiln and of is not kiln else "" for of in rounds.values()]
+        rows.append([shown, *map("".join, zip(cells, others))])
     return table(["", *(title(name, of) for name, of in rounds.items())], rows)
 
 
 def products_part(results, device):
-    how = "f32; rows x columns x the extent summed over. In brackets Kiln's rate over this one's."
+    how = "f32; rows x columns x the extent summed over."
     kiln = results.of("products", f"kiln-{device}")
     if kiln:
         peak = median(kiln, lambda row: row["peak"])
-        how += f" The device's peak of multiply-adds, as `kiln bench` measures it: {peak} GFLOP/s."
+        how += f" In brackets Kiln's rate over this one's. The device's peak of multiply-adds, as `kiln bench` measures it: {peak} GFLOP/s."
     return [prose(how), products_table(results, device)]
 
 

@@ -78,7 +78,7 @@ impl common::Peer for Burn {
 
     fn loss(&mut self) -> Result<f32> {
         let loss = self.loss.take().ok_or("there was no step")?;
-        let value = loss.into_data().to_vec::<f32>().map_err(|e| format!("{e:?}"))?[0];
+        let value = loss.into_data().try_to_vec::<f32>()?[0];
         self.device.sync()?;
         Ok(value)
     }
@@ -86,7 +86,7 @@ impl common::Peer for Burn {
     fn scores(&mut self, x: Vec<f32>) -> Result<Vec<f32>> {
         assert_eq!(x.len(), SCORED * PIXELS);
         let model = self.model.as_ref().ok_or("a step failed")?;
-        Ok(model.forward(self.pixels(x)).into_data().to_vec::<f32>().map_err(|e| format!("{e:?}"))?)
+        Ok(model.forward(self.pixels(x)).into_data().try_to_vec()?)
     }
 
     fn product(product: &Product) -> Result<Runs> {
