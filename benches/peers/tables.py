@@ -106,7 +106,7 @@ def products_part(results, device):
     kiln = results.of("products", f"kiln-{device}")
     if kiln:
         peak = median(kiln, lambda row: row["peak"])
-        how += f" In brackets Kiln's rate over this one's. The device's peak of multiply-adds, as `kiln bench` measures it: {peak} GFLOP/s."
+        how += f" In brackets Kiln's rate over this one's. The peak of multiply-adds, by `kiln bench`: {peak} GFLOP/s."
     return [prose(how), products_table(results, device)]
 
 

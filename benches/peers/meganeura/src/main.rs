@@ -1,5 +1,5 @@
-//! Meganeura, on Vulkan. Of its optimizers Adam with beta_1 = 0 is nearest to RMSprop: the same update, with the bias of
-//! the mean square corrected.
+//! Meganeura, on Vulkan. Of its optimizers Adam with beta_1 = 0 is nearest to RMSprop: the same update, with the bias
+//! of the mean square corrected.
 
 #[path = "../../common.rs"]
 mod common;
