@@ -115,9 +115,12 @@ pub fn cases() -> Result<Vec<Case>> {
         let (x, dy) = (random(shape.clone(), seed), random(shape.clone(), seed + 10));
         let label = format!("{shape:?}");
         // A sine's error is absolute, so small elements are measured by the others' size.
-        let case = Case::new(&label, Snake, vec![x.clone(), a.clone()]).ulps(16.0).sums(1);
+        // WGSL promises sin to 2^-11 only, and more than twice that is left where the slope's parts cancel. SwiftShader
+        // needs it; other devices are off by an ulp or two.
+        let ulps = 32_768.0;
+        let case = Case::new(&label, Snake, vec![x.clone(), a.clone()]).ulps(ulps).sums(1);
         cases.push(case.wrt(&[0, 1]));
-        cases.push(Case::new(label, SnakeGrad, vec![x, a, dy]).ulps(16.0).sums(1));
+        cases.push(Case::new(label, SnakeGrad, vec![x, a, dy]).ulps(ulps).sums(1));
     }
     Ok(cases)
 }

@@ -19,6 +19,10 @@ fn log_one_plus(e: f32) -> f32 {
 // the bits of one, read as an integer, count 2^-149.
 fn logarithm(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
+    if x < 0.0 {
+        // There is none: NaN by its bits, where some devices give a number.
+        return bitcast<f32>(bits | 0x7fc00000u);
+    }
     let subnormal = bits > 0u && bits < 0x00800000u;
     let scaled = select(bits, bitcast<u32>(f32(bits)), subnormal);
     // The exponent field steps at 3/4 where half of a binade is taken off first.

@@ -22,8 +22,10 @@ fn a_layer_of_ones_own_trains_alike_on_every_device() {
     assert!(wanted[0] < 0.01, "snake learns a sine: {wanted:?}");
     for device in devices() {
         let found = example::train(&device, snake, 40).unwrap();
-        // After 160 steps of Adam the error that is left has kept four digits and more.
-        let near = found.iter().zip(&wanted).all(|(f, w)| (f - w).abs() < 1e-4 * w);
+        // After 160 steps of Adam the error that is left has kept four digits and more on the CPU. WGSL promises sin
+        // to 2^-11 only: on SwiftShader it was 0.5% off.
+        let most = if device.is_gpu() { 2e-2 } else { 1e-4 };
+        let near = found.iter().zip(&wanted).all(|(f, w)| (f - w).abs() < most * w);
         assert!(near, "{device}: {found:?}, not {wanted:?}");
     }
 }
