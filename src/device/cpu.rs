@@ -73,6 +73,16 @@ struct LoadedStep {
     io: Io,
     inputs: Vec<Operand>,
     outputs: Vec<Operand>,
+    /// The buffers that it writes, and which of its outputs lie in each, first to last: gradients lie in one arena.
+    written: Vec<(usize, Vec<usize>)>,
+}
+
+/// See [`LoadedStep::written`].
+fn written(outputs: &[Operand]) -> Vec<(usize, Vec<usize>)> {
+    let mut order: Vec<usize> = (0..outputs.len()).collect();
+    order.sort_by_key(|&o| (outputs[o].0, outputs[o].1.start));
+    let of_one_buffer = order.chunk_by(|&a, &b| outputs[a].0 == outputs[b].0);
+    of_one_buffer.map(|within| (outputs[within[0]].0, within.to_vec())).collect()
 }
 
 /// Runs plans on the processor, in a thread pool of its own.
@@ -170,12 +180,12 @@ impl<T: Float> Executor<T> {
             self.memory.push(memory);
         }
         let index = |id: &BufferId| *own.get(id).or_else(|| self.session.get(id)).expect("allocated before loading");
-        let operands = |places: &[Place]| places.iter().map(|p| (index(&p.buffer), p.range.clone())).collect();
-        let steps = plan.steps.iter().map(|step| LoadedStep {
-            op: step.op.clone(),
-            io: step.io.clone(),
-            inputs: operands(&step.inputs),
-            outputs: operands(&step.outputs),
+        let operands =
+            |places: &[Place]| -> Vec<Operand> { places.iter().map(|p| (index(&p.buffer), p.range.clone())).collect() };
+        let steps = plan.steps.iter().map(|step| {
+            let (inputs, outputs) = (operands(&step.inputs), operands(&step.outputs));
+            let written = written(&outputs);
+            LoadedStep { op: step.op.clone(), io: step.io.clone(), inputs, outputs, written }
         });
         self.plans.push(steps.collect());
         Ok(self.plans.len() - 1)
@@ -216,20 +226,13 @@ impl<T: Float> Executor<T> {
 
 /// Runs one step. The buffers written are moved out of the list for as long, so that the rest can be read.
 fn run_step<T: Float>(step: &LoadedStep, memory: &mut [Memory<T>]) {
-    let mut written: Vec<(usize, Memory<T>)> = Vec::with_capacity(step.outputs.len());
-    for (index, _) in &step.outputs {
-        if !written.iter().any(|(taken, _)| taken == index) {
-            written.push((*index, std::mem::replace(&mut memory[*index], Memory::empty())));
-        }
-    }
+    let take = |(buffer, _): &(usize, Vec<usize>)| std::mem::replace(&mut memory[*buffer], Memory::empty());
+    let mut written: Vec<Memory<T>> = step.written.iter().map(take).collect();
     let inputs: Vec<Slice<'_, T>> = step.inputs.iter().map(|(index, range)| memory[*index].slice(range)).collect();
     let mut outputs: Vec<Option<SliceMut<'_, T>>> = step.outputs.iter().map(|_| None).collect();
-    for (buffer, memory) in &mut written {
-        // Several outputs may lie in one buffer, such as gradients in their arena: cut off one after the other.
-        let mut within: Vec<usize> = (0..outputs.len()).filter(|&o| step.outputs[o].0 == *buffer).collect();
-        within.sort_unstable_by_key(|&o| step.outputs[o].1.start);
+    for (memory, (_, within)) in written.iter_mut().zip(&step.written) {
         let (mut rest, mut end) = (memory.all_mut(), 0);
-        for o in within {
+        for &o in within {
             let range = &step.outputs[o].1;
             let (output, tail) = rest.cut(range.start - end..range.end - end);
             (outputs[o], rest, end) = (Some(output), tail, range.end);
@@ -237,8 +240,8 @@ fn run_step<T: Float>(step: &LoadedStep, memory: &mut [Memory<T>]) {
     }
     let outputs = outputs.into_iter().map(|o| o.expect("each lies in a buffer that is written")).collect();
     T::call(&*step.op, CpuArgs { io: &step.io, inputs: &inputs, outputs });
-    for (index, written) in written {
-        memory[index] = written;
+    for ((buffer, _), written) in step.written.iter().zip(written) {
+        memory[*buffer] = written;
     }
 }
 
