@@ -6,12 +6,7 @@ struct Params {
     epsilon: f32,
 }
 
-@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
-// step, rows, total, free
-@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
-@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> a: array<vec4<f32>>;
 
 @compute @workgroup_size(WIDTH)
@@ -20,7 +15,7 @@ fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let gradient = g[i];
     let total = flushed(a[i] + gradient * gradient);
     a[i] = total;

@@ -10,12 +10,7 @@ struct Params {
     epsilon: f32,
 }
 
-@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
-// step, rows, total, seed
-@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
-@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> largest: array<vec4<f32>>;
@@ -45,7 +40,7 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let moments = moved(i);
     w[i] = decayed(w[i], row) - step(row, moments.mean, moments.square);
 }
@@ -56,7 +51,7 @@ fn amsgrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let moments = moved(i);
     let square = max(largest[i], moments.square);
     largest[i] = square;

@@ -10,12 +10,7 @@ struct Params {
     rest_2: f32,
 }
 
-@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
-// step, rows, total, free
-@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
-@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
 
 @compute @workgroup_size(WIDTH)
@@ -24,7 +19,7 @@ fn lion(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let gradient = g[i];
     let mean = params.beta_1 * m[i] + params.rest_1 * gradient;
     // Not sign(), which may be 0 of a NaN.

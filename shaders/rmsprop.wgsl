@@ -13,12 +13,7 @@ struct Params {
     momentum: f32,
 }
 
-@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
-// step, rows, total, seed
-@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
-@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> m: array<vec4<f32>>;
 
@@ -51,7 +46,7 @@ fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let gradient = g[i];
     w[i] = decayed(w[i], row) - step(row, gradient, mean_square(i, gradient));
 }
@@ -62,7 +57,7 @@ fn momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let gradient = g[i];
     let velocity = flushed(params.momentum * m[i] + step(row, gradient, mean_square(i, gradient)));
     m[i] = velocity;
@@ -75,7 +70,7 @@ fn centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let gradient = g[i];
     w[i] = decayed(w[i], row) - step(row, gradient, variance(i, gradient));
 }
@@ -86,7 +81,7 @@ fn centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let gradient = g[i];
     let velocity = flushed(params.momentum * m_after_a[i] + step(row, gradient, variance(i, gradient)));
     m_after_a[i] = velocity;

@@ -11,12 +11,7 @@ struct Params {
     momentum: f32,
 }
 
-@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
-// step, rows, total, seed
-@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
-@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
 
 @compute @workgroup_size(WIDTH)
@@ -25,7 +20,7 @@ fn plain(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     w[i] = decayed(w[i], row) - row.x * g[i];
 }
 
@@ -35,7 +30,7 @@ fn momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     if i >= params.vectors {
         return;
     }
-    let row = schedule[clock.x];
+    let row = row_of_step();
     let step = row.x * g[i];
     let velocity = flushed(params.momentum * v[i] - step);
     v[i] = velocity;

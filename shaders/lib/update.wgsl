@@ -1,4 +1,15 @@
-// What optimizers' kernels share.
+// What optimizers' kernels share: gradients g, parameters w, and the scalars that vary by step. Binding 3 is the uniform,
+// those from 5 on are the moments.
+
+@group(0) @binding(0) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> schedule: array<vec4<f32>>;
+// step, rows, total, seed
+@group(0) @binding(2) var<storage, read> clock: vec4<u32>;
+@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;
+
+fn row_of_step() -> vec4<f32> {
+    return schedule[clock.x];
+}
 
 // Subnormals to zero: an optimizer's moments of units that no longer learn decay into them, and many processors and
 // some GPUs compute with them many times slower.
