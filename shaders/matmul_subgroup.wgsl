@@ -26,17 +26,9 @@ fn multiply(c: ptr<function, Rows>, a: mat4x4<f32>, b: Rows) {
     (*c).right += b.right * a;
 }
 
-fn store_apart(m: u32, n: u32, c: mat4x4<f32>) {
-    let bias = bias4(n);
-    store4(m, n, c[0], bias);
-    store4(m + 4u, n, c[1], bias);
-    store4(m + 8u, n, c[2], bias);
-    store4(m + 12u, n, c[3], bias);
-}
-
 fn store(m: u32, n: u32, c: Rows) {
-    store_apart(m, n, c.left);
-    store_apart(m, n + 4u, c.right);
+    store_rows_apart(m, 4u, n, c.left);
+    store_rows_apart(m, 4u, n + 4u, c.right);
 }
 
 @compute @workgroup_size(8)

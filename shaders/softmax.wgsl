@@ -2,15 +2,6 @@
 // dx[r, c] = y[r, c] * (dy[r, c] - sum over c of dy[r, c] * y[r, c])               entry `gradient`
 // One invocation makes one row.
 
-struct Params {
-    rows: u32,
-    columns: u32,
-}
-
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<uniform> params: Params;
-
 @compute @workgroup_size(WIDTH)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let row = grid_index(id, workgroups);
@@ -33,11 +24,6 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         y[i] /= total;
     }
 }
-
-@group(0) @binding(0) var<storage, read> gradient_y: array<f32>;
-@group(0) @binding(1) var<storage, read> gradient_dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> gradient_dx: array<f32>;
-@group(0) @binding(3) var<uniform> gradient_params: Params;
 
 @compute @workgroup_size(WIDTH)
 fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {

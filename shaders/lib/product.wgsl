@@ -80,12 +80,17 @@ fn bias4(n: u32) -> vec4<f32> {
     return vec4<f32>();
 }
 
-fn store_rows(m: u32, n: u32, c: mat4x4<f32>) {
+// Four rows that lie so many apart.
+fn store_rows_apart(m: u32, apart: u32, n: u32, c: mat4x4<f32>) {
     let bias = bias4(n);
     store4(m, n, c[0], bias);
-    store4(m + 1u, n, c[1], bias);
-    store4(m + 2u, n, c[2], bias);
-    store4(m + 3u, n, c[3], bias);
+    store4(m + apart, n, c[1], bias);
+    store4(m + 2u * apart, n, c[2], bias);
+    store4(m + 3u * apart, n, c[3], bias);
+}
+
+fn store_rows(m: u32, n: u32, c: mat4x4<f32>) {
+    store_rows_apart(m, 1u, n, c);
 }
 
 // Columns n .. n+3; past the edge the last one repeats.

@@ -136,8 +136,7 @@ impl Meter {
         let mut g = Graph::new();
         let leaves: Vec<Id> = inputs.iter().enumerate().map(|(i, ty)| g.leaf(Leaf::Input(i), ty.clone())).collect();
         let y = g.apply(op, &leaves)?;
-        let place = g.leaf(Leaf::Output(0), g.ty(y).clone());
-        g.effect(Copy, &[y], &[place])?;
+        g.output(0, y)?;
         self.time(&g, inputs)
     }
 

@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Type};
 use crate::ops::case::clock;
 use crate::ops::clock::{Advance, WORDS};
-use crate::ops::copy::Copy;
 use crate::ops::optimizer::SCALARS;
 use crate::ops::{Case, all_cases};
 use crate::plan::{Arena, Buffer, BufferId, Plan};
@@ -101,8 +100,7 @@ fn graph(case: &Case, steps: usize) -> Result<(Graph, Vec<Type>)> {
     if targets.is_empty() {
         let outputs = g.apply_all(case.op.clone(), &inputs)?;
         for (i, &y) in outputs.iter().enumerate() {
-            let place = g.leaf(Leaf::Output(i), g.ty(y).clone());
-            g.effect(Copy, &[y], &[place])?;
+            g.output(i, y)?;
         }
         let types = g.types(&outputs);
         return Ok((g, types));

@@ -149,7 +149,7 @@ async fn choose_adapter(request: &str) -> Result<Choice> {
     let adapters = gpu::Adapter::list().await;
     let opened = async |adapter: &gpu::Adapter, reason: String| -> Result<Choice> {
         let summary = adapter.summary();
-        let target = Target { kind: summary.kind, subgroup: summary.subgroup };
+        let target = Target { kind: summary.kind, subgroup_size: summary.subgroup_size };
         Ok(Choice { device: Device(Kind::Gpu(adapter.open().await?, target)), reason })
     };
     let wanted = request.trim().to_lowercase();

@@ -52,8 +52,10 @@ impl Graph {
                 continue;
             }
             let inputs = self.nodes[n].inputs.clone();
-            let of_the_same =
-                |op: fn(&Node) -> bool| self.nodes.iter().position(|node| op(node) && node.inputs.starts_with(&inputs));
+            let of_the_same = |op: fn(&Node) -> bool| {
+                let mut nodes = self.nodes.iter().zip(&dead);
+                nodes.position(|(node, dead)| !dead && op(node) && node.inputs.starts_with(&inputs))
+            };
             let grad = of_the_same(|node| downcast::<SoftmaxCrossEntropyGrad>(node).is_some());
             let hits = of_the_same(|node| downcast::<SparseCategoricalAccuracy>(node).is_some());
             // What the loss is weighed by has to be known where it is made.

@@ -11,6 +11,7 @@ pub use reduce::Aggregation;
 
 use crate::error::{Error, Result};
 use crate::ops::Op;
+use crate::ops::copy::Copy;
 use crate::tensor::{DType, Shape};
 
 /// A value of one [`Graph`].
@@ -241,6 +242,15 @@ impl Graph {
             }
             other => other,
         }
+    }
+
+    /// Lets the caller read a value after a run, as [`Leaf::Output`] of this index.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the value is of a type that no kernel copies.
+    pub fn output(&mut self, index: usize, id: Id) -> Result<()> {
+        let place = self.leaf(Leaf::Output(index), self.ty(id).clone());
+        self.effect(Copy, &[id], &[place])
     }
 
     /// A value's type.

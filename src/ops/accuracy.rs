@@ -2,7 +2,7 @@
 //! counts, as in NumPy's argmax. And its form for the k largest, where an equal score does not stand above the label's.
 
 use super::case::{integers, random};
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, first_largest};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ impl<T: Real> CpuOp<T> for SparseCategoricalAccuracy {
         let columns = args.io.inputs[0].shape[1];
         let (scores, labels, [hits]) = (args.real(0), args.u32(1), args.out());
         for ((scores, &label), hit) in scores.chunks(columns).zip(labels).zip(hits) {
-            let best = (1..columns).fold(0, |best, c| if scores[c] > scores[best] { c } else { best });
+            let best = first_largest(scores);
             *hit = if best == label as usize { T::one() } else { T::zero() };
         }
     }
@@ -56,9 +56,8 @@ fn outputs(op: &str, inputs: &[Type]) -> Result<Vec<Type>> {
 }
 
 fn dispatch(entry: &'static str, io: &Io, k: usize) -> Vec<Dispatch> {
-    let (rows, columns) = io.inputs[0].shape.as_rows();
-    let params = Params::new().u32("rows", rows).u32("columns", columns).u32("k", k.min(columns));
-    vec![Dispatch::over(MODULE, entry, io, params, rows)]
+    let (_, columns) = io.inputs[0].shape.as_rows();
+    vec![Dispatch::over_rows(MODULE, entry, io, &Params::new().u32("k", k.min(columns)))]
 }
 
 impl Op for SparseCategoricalAccuracy {

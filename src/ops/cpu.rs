@@ -192,6 +192,11 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
     y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
 }
 
+/// Where the largest of a row stands, the first of several; a NaN counts only in the first place.
+pub fn first_largest<T: Real>(x: &[T]) -> usize {
+    (1..x.len()).fold(0, |best, i| if x[i] > x[best] { i } else { best })
+}
+
 /// y = f(x) for each element, in parallel where it pays.
 pub fn map<T: Real>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
     for_each_piece(y, |start, y| y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = f(x)));

@@ -35,6 +35,8 @@ fn mutated(text: &str) -> String {
 pub const LIB_PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 /// `shaders/lib/activation.wgsl`: the activations and their gradients.
 pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
+/// `shaders/lib/rows.wgsl`: the operands of functions of whole rows.
+pub const LIB_ROWS: &str = include_str!("../../shaders/lib/rows.wgsl");
 /// `shaders/lib/logarithm.wgsl`: logarithms that keep their digits near 1.
 pub const LIB_LOGARITHM: &str = include_str!("../../shaders/lib/logarithm.wgsl");
 /// `shaders/lib/broadcast.wgsl`: the places of operands that are broadcast together.
@@ -140,6 +142,17 @@ impl Dispatch {
     /// Invocations a workgroup of the one-dimensional kernels.
     pub const WIDTH: usize = 64;
 
+    /// [`Dispatch::over`] the rows of the first input; the uniform's first fields are `rows` and `columns`.
+    pub fn over_rows(module: Module, entry: &'static str, io: &super::Io, more: &Params) -> Self {
+        let (rows, columns) = io.inputs[0].shape.as_rows();
+        Self::over(module, entry, io, Params::new().u32("rows", rows).u32("columns", columns).and(more), rows)
+    }
+
+    /// Its kernel's name: shader and entry point.
+    pub fn kernel(&self) -> String {
+        format!("{}/{}", self.module.stem, self.entry)
+    }
+
     /// Sets an `override` constant.
     #[must_use]
     pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
@@ -174,19 +187,19 @@ pub struct Target {
     /// GPU or software.
     pub kind: AdapterKind,
     /// How many lanes every subgroup has, where kernels can exchange values within one and that is known.
-    pub subgroup: Option<u32>,
+    pub subgroup_size: Option<u32>,
 }
 
 impl Target {
     /// A kind of adapter that nothing more is known of.
     pub fn new(kind: AdapterKind) -> Self {
-        Self { kind, subgroup: None }
+        Self { kind, subgroup_size: None }
     }
 
     /// One of each that some op has kernels of its own for.
     pub fn all() -> [Self; 3] {
         let software = Self::new(AdapterKind::Software);
-        [Self::new(AdapterKind::Hardware), software, Self { subgroup: Some(8), ..software }]
+        [Self::new(AdapterKind::Hardware), software, Self { subgroup_size: Some(8), ..software }]
     }
 }
 

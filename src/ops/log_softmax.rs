@@ -2,8 +2,8 @@
 //! `dx = dy - exp(y) * sum dy`. Where softmax underflows to 0 this is still exact.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{Dispatch, LIB_GRID, LIB_LOGARITHM, Module, Params, Target};
+use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row};
+use super::dispatch::{Dispatch, LIB_GRID, LIB_LOGARITHM, LIB_ROWS, Module, Params, Target};
 use super::softmax::large_within;
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::tensor::Tensor;
 const MODULE: Module = Module {
     stem: "log_softmax",
     source: include_str!("../../shaders/log_softmax.wgsl"),
-    libs: &[LIB_GRID, LIB_LOGARITHM],
+    libs: &[LIB_GRID, LIB_ROWS, LIB_LOGARITHM],
 };
 
 /// y = log softmax of each row
@@ -30,7 +30,7 @@ impl<T: Real> CpuOp<T> for LogSoftmax {
         let (x, [y]) = (args.real(0), args.out());
         for_each_row(y, columns, |row, y| {
             let x = &x[row * columns..][..columns];
-            let best = (1..columns).fold(0, |best, i| if x[i] > x[best] { i } else { best });
+            let best = first_largest(x);
             let most = x[best];
             // Without the largest, whose term is 1: near certainty the others' sum would be lost beside it.
             let others = x.iter().enumerate().filter(|(i, _)| *i != best);
@@ -100,9 +100,7 @@ impl Op for LogSoftmaxGrad {
 }
 
 fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
-    let (rows, columns) = io.inputs[0].shape.as_rows();
-    let params = Params::new().u32("rows", rows).u32("columns", columns);
-    vec![Dispatch::over(MODULE, entry, io, params, rows)]
+    vec![Dispatch::over_rows(MODULE, entry, io, &Params::new())]
 }
 
 pub(super) fn cases() -> Vec<Case> {

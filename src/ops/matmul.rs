@@ -274,7 +274,7 @@ impl MatMul {
         let params = Params::new().u32("m", m).u32("n", n).u32("k", k).u32("first", first).u32("stacks", stacks);
         let Kernel { module, entry, constants, tile: [tile_m, tile_n] } = match target.kind {
             AdapterKind::Hardware => tiled(extents, stacks),
-            AdapterKind::Software => self.direct(extents, target.subgroup),
+            AdapterKind::Software => self.direct(extents, target.subgroup_size),
         };
         let workgroups =
             [n.div_ceil(tile_n), m.div_ceil(tile_m), (stacks - first).min(MOST_WORKGROUPS)].map(|x| x as u32);
@@ -291,10 +291,10 @@ impl MatMul {
     }
 
     /// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
-    fn direct(&self, [m, n, k]: [usize; 3], subgroup: Option<u32>) -> Kernel {
+    fn direct(&self, [m, n, k]: [usize; 3], subgroup_size: Option<u32>) -> Kernel {
         let (a_row, b_row) = (if self.trans_a { m } else { k }, if self.trans_b { k } else { n });
         let vec4 = [a_row, b_row, n].iter().all(|extent| extent.is_multiple_of(4));
-        if vec4 && m >= 16 && n >= 16 && subgroup == Some(8) {
+        if vec4 && m >= 16 && n >= 16 && subgroup_size == Some(8) {
             return Kernel { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64] };
         }
         let (entry, tile) = match (vec4, m) {

@@ -3,14 +3,14 @@
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, LIB_GRID, LIB_ROWS, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
 const MODULE: Module =
-    Module { stem: "softmax", source: include_str!("../../shaders/softmax.wgsl"), libs: &[LIB_GRID] };
+    Module { stem: "softmax", source: include_str!("../../shaders/softmax.wgsl"), libs: &[LIB_GRID, LIB_ROWS] };
 
 /// y = softmax of each row
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +97,7 @@ impl Op for SoftmaxGrad {
 }
 
 fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
-    let (rows, columns) = io.inputs[0].shape.as_rows();
-    let params = Params::new().u32("rows", rows).u32("columns", columns);
-    vec![Dispatch::over(MODULE, entry, io, params, rows)]
+    vec![Dispatch::over_rows(MODULE, entry, io, &Params::new())]
 }
 
 pub(super) fn cases() -> Vec<Case> {

@@ -3,7 +3,7 @@
 //! Fusion makes one pass of both, and of the accuracy, which looks for the same maximum.
 
 use super::case::{integers, random};
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::softmax::large_within;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -41,7 +41,7 @@ struct Row<T> {
 
 impl<T: Real> Row<T> {
     fn new(x: &[T]) -> Self {
-        let best = (1..x.len()).fold(0, |best, c| if x[c] > x[best] { c } else { best });
+        let best = first_largest(x);
         let most = x[best];
         Self { best, most, total: x.iter().map(|&x| (x - most).exp()).sum() }
     }
@@ -168,9 +168,7 @@ fn check_rows(op: &str, inputs: &[Type]) -> Result<()> {
 }
 
 fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
-    let (rows, columns) = io.inputs[0].shape.as_rows();
-    let params = Params::new().u32("rows", rows).u32("columns", columns);
-    vec![Dispatch::over(MODULE, entry, io, params, rows)]
+    vec![Dispatch::over_rows(MODULE, entry, io, &Params::new())]
 }
 
 pub(super) fn cases() -> Vec<Case> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{BufferId, Plan, Step};
-use crate::ops::Target;
+use crate::ops::{Dispatch, Target};
 
 impl Plan {
     /// The plan as a table for a kind of adapter: steps, kernels, workgroups, places, bytes and operations.
@@ -59,7 +59,7 @@ impl fmt::Display for Report<'_> {
         for (i, step) in self.plan.steps.iter().enumerate() {
             let launches = step.op.gpu(&step.io, &self.target);
             dispatches += launches.len();
-            let kernels: Vec<String> = launches.iter().map(|d| format!("{}/{}", d.module.stem, d.entry)).collect();
+            let kernels: Vec<String> = launches.iter().map(Dispatch::kernel).collect();
             let grids: Vec<String> = launches
                 .iter()
                 .map(|d| d.workgroups.iter().filter(|&&n| n > 1).map(u32::to_string).collect::<Vec<_>>().join("x"))

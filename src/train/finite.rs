@@ -4,7 +4,6 @@ use super::session::Session;
 use super::trace::{Key, Model};
 use crate::error::{Error, Result};
 use crate::graph::{Id, Leaf, Node, Phase};
-use crate::ops::copy::Copy;
 use crate::tensor::DType;
 
 /// When [`Sequential::fit`](crate::nn::Sequential::fit) looks whether the numbers are still finite.
@@ -88,8 +87,7 @@ async fn first_lost(
     let made = nodes.iter().flat_map(|n| &n.outputs).copied();
     let made: Vec<Id> = made.filter(|&y| graph.ty(y).dtype == DType::F32).collect();
     for (i, &y) in made.iter().enumerate() {
-        let place = graph.leaf(Leaf::Output(i), graph.ty(y).clone());
-        graph.effect(Copy, &[y], &[place])?;
+        graph.output(i, y)?;
     }
     let lens: Vec<usize> = made.iter().map(|&y| graph.shape(y).len()).collect();
     let values = session.run_once(&graph, &lens).await?;

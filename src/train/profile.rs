@@ -11,7 +11,7 @@ use crate::data::Dataset;
 use crate::device::Span;
 use crate::error::{Error, Result};
 use crate::graph::Phase;
-use crate::ops::Target;
+use crate::ops::{Dispatch, Target};
 
 /// Steps that run before any is timed: kernels are compiled and caches filled by then.
 const WARM_UP: usize = 3;
@@ -97,7 +97,7 @@ pub(crate) fn profile(
     let kernels = plan.steps.iter().enumerate().map(|(index, step)| {
         let total: Duration = spans.iter().filter(|span| span.step == index).map(|span| span.duration).sum();
         let launches = target.map_or(Vec::new(), |target| step.op.gpu(&step.io, &target));
-        let kernels: Vec<String> = launches.iter().map(|d| format!("{}/{}", d.module.stem, d.entry)).collect();
+        let kernels: Vec<String> = launches.iter().map(Dispatch::kernel).collect();
         KernelTime {
             op: step.op.name(),
             layer: step.layer.to_string(),

@@ -7,7 +7,6 @@ use kiln::device::Executor;
 use kiln::graph::{Graph, Leaf, Type};
 use kiln::nn::activation::NAMES;
 use kiln::ops::binary::Binary;
-use kiln::ops::copy::Copy;
 use kiln::ops::sum::Sum;
 use kiln::plan::{Arena, BufferId, Plan};
 use kiln::prelude::*;
@@ -52,8 +51,7 @@ fn run(device: &Device, activation: Activation, x: &[f64], cotangent: Vec<f64>) 
     let loss = g.apply(Sum::new(0..1), &[weighted]).unwrap();
     let dx = g.gradients(loss, &[input]).unwrap()[0];
     for (i, value) in [y, dx].into_iter().enumerate() {
-        let place = g.leaf(Leaf::Output(i), g.ty(value).clone());
-        g.effect(Copy, &[value], &[place]).unwrap();
+        g.output(i, value).unwrap();
     }
     let mut executor = Executor::new(device).unwrap();
     let plan = executor.load(&Plan::new("an activation", &g, &Arena::default())).unwrap();

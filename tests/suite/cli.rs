@@ -86,7 +86,7 @@ pub fn says(text: &str, parts: &[&str]) {
 }
 
 /// As [`crate::common::adapter`] is chosen, but a request and not a device.
-fn devices() -> Vec<String> {
+pub fn devices() -> Vec<String> {
     let mut requests = vec!["cpu".to_string()];
     if cfg!(feature = "gpu") {
         requests.push(std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into()));

@@ -2,15 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::{fixture, json, output, run, says};
-
-fn devices() -> Vec<String> {
-    vec![
-        "cpu".into(),
-        #[cfg(feature = "gpu")]
-        std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into()),
-    ]
-}
+use crate::cli::{devices, fixture, json, output, run, says};
 
 #[test]
 fn bench_measures_peaks_kernels_and_models() {

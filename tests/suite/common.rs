@@ -24,6 +24,11 @@ pub fn devices() -> Vec<Device> {
     ]
 }
 
+/// What computes: the reference, and what models train on.
+pub fn executors() -> Vec<Device> {
+    [vec![Device::reference()], devices()].concat()
+}
+
 /// A fixture, parsed.
 pub fn fixture(name: &str) -> Value {
     let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));

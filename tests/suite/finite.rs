@@ -2,13 +2,7 @@
 
 use kiln::prelude::*;
 
-fn devices() -> Vec<Device> {
-    vec![
-        Device::cpu(),
-        #[cfg(feature = "gpu")]
-        crate::common::adapter(),
-    ]
-}
+use crate::common::devices;
 
 /// Eleven samples of four numbers in three classes: two batches of four and one of three.
 fn samples() -> Dataset {

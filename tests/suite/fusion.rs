@@ -7,11 +7,12 @@ use kiln::nn::{Activation, Loss, Metric, Sequential};
 use kiln::ops::activation::{Activate, Function};
 use kiln::ops::binary::Binary;
 use kiln::ops::case::random;
-use kiln::ops::copy::Copy;
 use kiln::ops::matmul::MatMul;
 use kiln::ops::sum::Sum;
 use kiln::plan::{Arena, BufferId, Plan};
 use kiln::prelude::{Dense, Flatten};
+
+use crate::common::executors;
 
 /// Two layers of `width` units, the sum of squares as loss, and all gradients as outputs.
 fn net(function: Function, shape: [usize; 4]) -> (Graph, Vec<Type>) {
@@ -32,8 +33,7 @@ fn net(function: Function, shape: [usize; 4]) -> (Graph, Vec<Type>) {
     let mut outputs = g.gradients(loss, &leaves).unwrap();
     outputs.push(loss);
     for (i, &value) in outputs.iter().enumerate() {
-        let place = g.leaf(Leaf::Output(i), g.ty(value).clone());
-        g.effect(Copy, &[value], &[place]).unwrap();
+        g.output(i, value).unwrap();
     }
     (g, types)
 }
@@ -51,15 +51,6 @@ fn run(graph: &Graph, inputs: &[Type], device: &Device) -> (usize, Vec<Vec<f64>>
     (plan.steps.len(), outputs.map(|b| read(b.id, b.len)).collect())
 }
 
-fn devices() -> Vec<Device> {
-    vec![
-        Device::reference(),
-        Device::cpu(),
-        #[cfg(feature = "gpu")]
-        crate::common::adapter(),
-    ]
-}
-
 #[test]
 fn fused_and_unfused_agree() {
     let shapes = [[3, 5, 7, 2], [8, 16, 12, 4], [33, 20, 64, 10]];
@@ -69,7 +60,7 @@ fn fused_and_unfused_agree() {
         let (graph, inputs) = net(function, shape);
         let fused = graph.clone().fused(&[]);
         let (_, wanted) = run(&graph, &inputs, &Device::reference());
-        for device in devices() {
+        for device in executors() {
             let (steps, plain) = run(&graph, &inputs, &device);
             let (fewer, found) = run(&fused, &inputs, &device);
             // Two products take in their bias and activation, one the gradient of an activation; two sums are one.
@@ -95,8 +86,7 @@ fn a_value_that_others_need_is_not_fused_away() {
     let product = g.apply(MatMul::new(false, false), &[x, w]).unwrap();
     let y = g.apply(Activate(Function::Relu), &[product]).unwrap();
     for (i, value) in [product, y].into_iter().enumerate() {
-        let place = g.leaf(Leaf::Output(i), g.ty(value).clone());
-        g.effect(Copy, &[value], &[place]).unwrap();
+        g.output(i, value).unwrap();
     }
     let inputs = [Type::float([2, 3]), Type::float([3, 4])];
     assert_eq!(run(&g, &inputs, &Device::cpu()), run(&g.clone().fused(&[]), &inputs, &Device::cpu()));

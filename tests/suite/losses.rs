@@ -8,7 +8,6 @@ use kiln::DType;
 use kiln::device::Executor;
 use kiln::graph::{Graph, Id, Leaf, Type};
 use kiln::nn::loss::NAMES;
-use kiln::ops::copy::Copy;
 use kiln::ops::sum::Sum;
 use kiln::plan::{Arena, BufferId, Plan};
 use kiln::prelude::*;
@@ -29,8 +28,7 @@ fn run(device: &Device, loss: Loss, activation: Activation, [x, targets]: [&Tens
     let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses]).unwrap();
     let dx = g.gradients(mean, &[input]).unwrap()[0];
     let read = |(i, id): (usize, Id)| {
-        let place = g.leaf(Leaf::Output(i), g.ty(id).clone());
-        g.effect(Copy, &[id], &[place]).unwrap();
+        g.output(i, id).unwrap();
         g.shape(id).len()
     };
     let lengths: Vec<usize> = [losses, dx].into_iter().enumerate().map(read).collect();

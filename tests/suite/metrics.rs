@@ -3,11 +3,10 @@
 use kiln::device::Executor;
 use kiln::graph::{Graph, Leaf, Type};
 use kiln::ops::accuracy::InTopK;
-use kiln::ops::copy::Copy;
 use kiln::plan::{Arena, BufferId, Plan};
 use kiln::prelude::*;
 
-use crate::common::{fixture, numbers};
+use crate::common::{executors, fixture, numbers};
 
 /// Keras' scores (N, classes), the labels (N,), and for each k which rows are hits.
 fn golden() -> (Tensor, Tensor, Vec<(usize, Vec<f64>)>) {
@@ -20,26 +19,16 @@ fn golden() -> (Tensor, Tensor, Vec<(usize, Vec<f64>)>) {
     (Tensor::new([labels.len(), classes], scores).unwrap(), Tensor::new([labels.len()], labels).unwrap(), hits)
 }
 
-fn devices() -> Vec<Device> {
-    vec![
-        Device::reference(),
-        Device::cpu(),
-        #[cfg(feature = "gpu")]
-        crate::common::adapter(),
-    ]
-}
-
 #[test]
 fn ties_and_nan_count_as_keras_counts_them() {
     let (scores, labels, golden) = golden();
-    for device in devices() {
+    for device in executors() {
         for (k, wanted) in &golden {
             let mut g = Graph::new();
             let x = g.leaf(Leaf::Input(0), Type::float(scores.shape().clone()));
             let y = g.leaf(Leaf::Input(1), Type::u32(labels.shape().clone()));
             let hits = g.apply(InTopK(*k), &[x, y]).unwrap();
-            let place = g.leaf(Leaf::Output(0), g.ty(hits).clone());
-            g.effect(Copy, &[hits], &[place]).unwrap();
+            g.output(0, hits).unwrap();
             let mut executor = Executor::new(&device).unwrap();
             let plan = executor.load(&Plan::new("top k", &g, &Arena::default())).unwrap();
             executor.write(BufferId::Input(0), scores.values()).unwrap();
@@ -75,7 +64,7 @@ fn both_metrics_are_the_share_of_the_rows_found() {
         .flat_map(|&y| (0..classes).map(move |c| f32::from(u8::from(c == y as usize))))
         .collect();
     let one_hot = Tensor::new([rows, classes], one_hot).unwrap();
-    for device in devices() {
+    for device in executors() {
         for &(k, ref hits) in &golden {
             let share = hits[..rows].iter().sum::<f64>() / rows as f64;
             let metric = Metric::SparseTopKCategoricalAccuracy { k };

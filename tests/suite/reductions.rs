@@ -4,7 +4,6 @@ use kiln::Tensor;
 use kiln::device::{Device, Executor};
 use kiln::graph::{Aggregation, Graph, Id, Leaf, Type};
 use kiln::ops::binary::Binary;
-use kiln::ops::copy::Copy;
 use kiln::ops::sum::Sum;
 use kiln::plan::{Arena, BufferId, Plan};
 use serde_json::Value;
@@ -28,8 +27,7 @@ fn run(executor: &mut Executor, inputs: &[&Tensor], build: impl Fn(&mut Graph, &
     let leaf = |(i, t): (usize, &&Tensor)| (Leaf::Input(i), Type { shape: t.shape().clone(), dtype: t.dtype() });
     let leaves: Vec<Id> = inputs.iter().enumerate().map(leaf).map(|(leaf, ty)| g.leaf(leaf, ty)).collect();
     let y = build(&mut g, &leaves);
-    let place = g.leaf(Leaf::Output(0), g.ty(y).clone());
-    g.effect(Copy, &[y], &[place]).unwrap();
+    g.output(0, y).unwrap();
     executor.forget_plans().unwrap();
     let plan = executor.load(&Plan::new("reduction", &g, &Arena::default())).unwrap();
     for (i, t) in inputs.iter().enumerate() {

@@ -35,7 +35,7 @@ pub struct AdapterSummary {
     /// Whether kernels can exchange values within a subgroup.
     pub subgroups: bool,
     /// How many lanes every subgroup has, where they can and it is one number.
-    pub subgroup: Option<u32>,
+    pub subgroup_size: Option<u32>,
     /// Whether kernels can compute in f16.
     pub f16: bool,
 }
@@ -51,11 +51,11 @@ impl AdapterSummary {
             wgpu::DeviceType::Other => ("other", AdapterKind::Hardware),
         };
         let subgroups = features.contains(wgpu::Features::SUBGROUP);
-        let subgroup =
+        let subgroup_size =
             (subgroups && info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_min_size);
         Self {
             subgroups,
-            subgroup,
+            subgroup_size,
             name: info.name,
             backend: format!("{:?}", info.backend),
             driver: [info.driver, info.driver_info].join(" ").trim().to_string(),
