@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Io;
+use super::product::Product;
 
 /// The float that a CPU executor computes in: f32 to train, f64 as the reference.
 pub trait Real:
@@ -22,6 +23,14 @@ pub trait Real:
     fn flushed(self) -> Self {
         if self.abs() < Self::of(f64::from(f32::MIN_POSITIVE)) { Self::zero() } else { self }
     }
+
+    /// y = op(a) op(b), a product of matrices.
+    ///
+    /// # Panics
+    /// Where a slice is not as long as the extents say.
+    fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
+        product.by_library(y);
+    }
 }
 
 impl Real for f32 {
@@ -38,6 +47,10 @@ impl Real for f32 {
     #[inline]
     fn f64(self) -> f64 {
         f64::from(self)
+    }
+
+    fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
+        product.by_kernel(y);
     }
 }
 

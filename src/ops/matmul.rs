@@ -10,6 +10,7 @@ use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{
     AdapterKind, Binding, Dispatch, LIB_ACTIVATION, LIB_PRODUCT, MOST_WORKGROUPS, Module, Params, Target,
 };
+use super::product::Product;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -91,63 +92,19 @@ impl MatMul {
         let a = &inputs[0].shape;
         if self.stacked { a[..a.rank() - 2].iter().product() } else { 1 }
     }
-
-    /// Row and column strides of op(a) and op(b) as they are stored.
-    fn strides(&self, [m, n, k]: [usize; 3]) -> [(isize, isize); 2] {
-        let a = if self.trans_a { (1, m as isize) } else { (k as isize, 1) };
-        [a, if self.trans_b { (1, k as isize) } else { (n as isize, 1) }]
-    }
 }
-
-/// Products of fewer operations are not worth a second thread.
-const PARALLEL_FROM: usize = 2_000_000;
 
 impl<T: Real> CpuOp<T> for MatMul {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let extents @ [m, n, k] = self.extents(&args.io.inputs);
         let (a, b, [y]) = (args.real(0), args.real(1), args.out());
+        let product = |a, b| Product { a, b, extents, trans_a: self.trans_a, trans_b: self.trans_b };
         if self.stacked {
-            for_each_row(y, m * n, |i, y| self.product(extents, &a[i * m * k..][..m * k], &b[i * k * n..][..k * n], y));
+            for_each_row(y, m * n, |i, y| T::multiply(&product(&a[i * m * k..][..m * k], &b[i * k * n..][..k * n]), y));
         } else {
-            self.product(extents, a, b, y);
+            T::multiply(&product(a, b), y);
         }
         self.finish(&args, y, n);
-    }
-}
-
-impl MatMul {
-    /// One product on the CPU, without its epilogue.
-    fn product<T: Real>(&self, extents: [usize; 3], a: &[T], b: &[T], y: &mut [T]) {
-        let [m, n, k] = extents;
-        let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides(extents);
-        assert!(a.len() == m * k && b.len() == k * n && y.len() == m * n, "{extents:?}");
-        let parallel = 2 * m * n * k >= PARALLEL_FROM && rayon::current_num_threads() > 1;
-        let threads = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-        // SAFETY: y, a and b hold m * n, m * k and k * n elements (asserted), and the strides index exactly those;
-        // y is borrowed mutably, so it overlaps neither.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                y.as_mut_ptr(),
-                1,
-                n as isize,
-                false,
-                a.as_ptr(),
-                a_columns,
-                a_rows,
-                b.as_ptr(),
-                b_columns,
-                b_rows,
-                T::zero(),
-                T::one(),
-                false,
-                false,
-                false,
-                threads,
-            );
-        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod dispatch;
 pub mod optimizer;
 pub mod philox;
+pub mod product;
 pub mod strided;
 
 use std::any::Any;
