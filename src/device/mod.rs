@@ -3,8 +3,10 @@
 mod choose;
 mod cpu;
 mod executor;
+mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 
 pub use choose::{Choice, Device};
 pub use executor::{Executor, Span};
+pub use function::Function;

@@ -9,10 +9,15 @@ use serde_json::Value;
 /// Where there is none: kernels are always tested. `scripts/test` installs a software adapter.
 #[cfg(feature = "gpu")]
 pub fn adapter() -> Device {
-    let request = std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into());
-    let device = Device::choose(&request).expect("no adapter; run scripts/test, which installs one").device;
+    let device = Device::choose(&adapter_name()).expect("no adapter; run scripts/test, which installs one").device;
     assert!(device.is_gpu(), "{device} has no kernels to test");
     device
+}
+
+/// What the adapter under test is asked for by.
+#[cfg(feature = "gpu")]
+pub fn adapter_name() -> String {
+    std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into())
 }
 
 /// What models train on: the processor and the adapter under test.

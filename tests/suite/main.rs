@@ -12,6 +12,7 @@ mod cli_check;
 mod common;
 mod custom_op;
 mod data;
+mod examples;
 mod finite;
 mod fusion;
 mod golden;
