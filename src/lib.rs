@@ -29,5 +29,6 @@ pub mod prelude {
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};
-    pub use crate::train::{CheckFinite, Fit, History, Logs};
+    pub use crate::train::callbacks::{Callback, LambdaCallback};
+    pub use crate::train::{CheckFinite, Fit, History, Logs, Run};
 }

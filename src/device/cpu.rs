@@ -13,7 +13,7 @@ use crate::plan::{Buffer, BufferId, Place, Plan};
 use crate::tensor::{DType, Values};
 
 /// A buffer in host memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Memory<T> {
     Real(Vec<T>),
     U32(Vec<u32>),
@@ -154,6 +154,12 @@ impl<T: Float> Executor<T> {
             }
             (_, values) => panic!("{id} does not hold {}", values.dtype()),
         }
+    }
+
+    /// Copies a whole buffer into another of its size.
+    pub fn copy(&mut self, from: BufferId, to: BufferId) {
+        let (from, to) = (self.session[&from], self.session[&to]);
+        self.memory[to] = self.memory[from].clone();
     }
 
     /// Elements of a buffer: floats as f64.

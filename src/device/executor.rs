@@ -13,7 +13,10 @@ use crate::tensor::Values;
 
 /// Runs plans on a device and keeps the session's buffers there.
 #[derive(Debug)]
-pub struct Executor(Inner);
+pub struct Executor {
+    inner: Inner,
+    starts: u64,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -54,18 +57,19 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the system gives no threads.
     pub fn new(device: &Device) -> Result<Self> {
-        Ok(Self(match &device.0 {
+        let inner = match &device.0 {
             Kind::Cpu => Inner::Cpu(cpu::Executor::new(0)?),
             Kind::Reference => Inner::Reference(cpu::Executor::new(0)?),
             #[cfg(feature = "gpu")]
             Kind::Gpu(context, target) => Inner::Gpu(Box::new(gpu::Executor::new(context.clone(), *target))),
-        }))
+        };
+        Ok(Self { inner, starts: 0 })
     }
 
     /// Fixes how many runs of a plan go to the device at once; `None`, the default, lets it choose. The result is the
     /// same to the bit.
     pub fn set_steps_per_submit(&mut self, steps: Option<usize>) {
-        on_cpu_or_gpu!(&mut self.0, _cpu => { let _ = steps; }, gpu => gpu.set_steps_per_submit(steps));
+        on_cpu_or_gpu!(&mut self.inner, _cpu => { let _ = steps; }, gpu => gpu.set_steps_per_submit(steps));
     }
 
     /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
@@ -74,7 +78,7 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room for it.
     pub fn allocate(&mut self, buffer: &Buffer) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.0, cpu => cpu.allocate(buffer), gpu => gpu.allocate(buffer))
+        on_cpu_or_gpu!(&mut self.inner, cpu => cpu.allocate(buffer), gpu => gpu.allocate(buffer))
     }
 
     /// Writes elements from the start of a buffer on; floats are rounded to the device's.
@@ -82,7 +86,15 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses.
     pub fn write(&mut self, id: BufferId, values: &Values) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.write(id, values); Ok(()) }, gpu => gpu.write(id, values))
+        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.write(id, values); Ok(()) }, gpu => gpu.write(id, values))
+    }
+
+    /// Copies a whole buffer into another of its size, on the device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses.
+    pub fn copy(&mut self, from: BufferId, to: BufferId) -> Result<()> {
+        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.copy(from, to); Ok(()) }, gpu => gpu.copy(from, to))
     }
 
     /// Elements of a buffer, once everything asked for has run: floats as f32 or f64.
@@ -90,7 +102,7 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
-        on_cpu_or_gpu!(&mut self.0, cpu => Ok(cpu.read(id, range)), gpu => gpu.read(id, range).await)
+        on_cpu_or_gpu!(&mut self.inner, cpu => Ok(cpu.read(id, range)), gpu => gpu.read(id, range).await)
     }
 
     /// What elements of a buffer were lately; `None` while the device has not answered. Never waits.
@@ -98,12 +110,12 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub fn peek(&mut self, id: BufferId, range: Range<usize>) -> Result<Option<Values>> {
-        on_cpu_or_gpu!(&mut self.0, cpu => Ok(Some(cpu.read(id, range))), gpu => gpu.peek(id, range))
+        on_cpu_or_gpu!(&mut self.inner, cpu => Ok(Some(cpu.read(id, range))), gpu => gpu.peek(id, range))
     }
 
     /// Forgets what [`Executor::peek`] asked for, before it is out of date.
     pub fn forget_peek(&mut self) {
-        on_cpu_or_gpu!(&mut self.0, _cpu => {}, gpu => gpu.forget_peek());
+        on_cpu_or_gpu!(&mut self.inner, _cpu => {}, gpu => gpu.forget_peek());
     }
 
     /// Makes a plan ready to run, with the session's buffers that it needs. Returns its number.
@@ -114,7 +126,7 @@ impl Executor {
         for buffer in plan.buffers.iter().filter(|b| !b.id.is_plans_own()) {
             self.allocate(buffer)?;
         }
-        on_cpu_or_gpu!(&mut self.0, cpu => cpu.load(plan), gpu => gpu.load(plan))
+        on_cpu_or_gpu!(&mut self.inner, cpu => cpu.load(plan), gpu => gpu.load(plan))
     }
 
     /// Frees all plans; their numbers are void.
@@ -122,7 +134,7 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost.
     pub fn forget_plans(&mut self) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.forget_plans(); Ok(()) }, gpu => gpu.forget_plans())
+        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.forget_plans(); Ok(()) }, gpu => gpu.forget_plans())
     }
 
     /// Starts some of the `remaining` runs of a plan and returns how many.
@@ -130,8 +142,14 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
     pub fn run_some(&mut self, plan: usize, remaining: usize) -> Result<usize> {
+        self.starts += 1;
         let runs = remaining.min(CPU_RUNS);
-        on_cpu_or_gpu!(&mut self.0, cpu => { cpu.run(plan, runs); Ok(runs) }, gpu => gpu.run_some(plan, remaining))
+        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.run(plan, runs); Ok(runs) }, gpu => gpu.run_some(plan, remaining))
+    }
+
+    /// How often runs were started so far: each time one or more of one plan, a GPU's in one submit.
+    pub fn starts(&self) -> u64 {
+        self.starts
     }
 
     /// Starts `times` runs of a plan.
@@ -151,7 +169,7 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost.
     pub fn finish(&mut self) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.0, _cpu => Ok(()), gpu => gpu.finish())
+        on_cpu_or_gpu!(&mut self.inner, _cpu => Ok(()), gpu => gpu.finish())
     }
 
     /// Runs a plan `runs` times and times each launch, or each step on the CPU, by the device's own clock.
@@ -159,6 +177,6 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the adapter times no kernels, refuses or is lost.
     pub fn profile(&mut self, plan: usize, runs: usize) -> Result<Vec<Span>> {
-        on_cpu_or_gpu!(&mut self.0, cpu => Ok(cpu.profile(plan, runs)), gpu => gpu.profile(plan, runs))
+        on_cpu_or_gpu!(&mut self.inner, cpu => Ok(cpu.profile(plan, runs)), gpu => gpu.profile(plan, runs))
     }
 }

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::tensor::{DType, Shape, Tensor};
 use crate::train::session::{Session, make_plan};
 use crate::train::trace::{self, Key, Mode, Model, Part, Source};
-use crate::train::{Fit, History, Logs, Profile, fit, profile};
+use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
 
 /// Layers one after the other, trained by [`Sequential::fit`].
 ///
@@ -46,7 +46,7 @@ pub struct Sequential {
     compiled: Option<Compiled>,
     session: Option<Session>,
     /// Optimizer steps since [`Sequential::compile`].
-    iteration: u64,
+    pub(crate) iteration: u64,
 }
 
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Sequential {
         Ok(Built { sample, parameters, outputs })
     }
 
-    fn error(&self, message: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
         Error::Model { model: format!("model {:?}", self.name), message: message.into() }
     }
 
@@ -241,11 +241,8 @@ impl Sequential {
             self.check_data(validation)?;
         }
         self.open()?;
-        let start = (self.seed, self.iteration);
-        let (session, model) = self.parts();
-        let (history, iteration) = fit::fit(session, &model, data, options, start).await?;
-        self.iteration = iteration;
-        Ok(history)
+        let seed = options.seed.unwrap_or(self.seed);
+        training::fit(self, data, options, seed).await
     }
 
     /// Loss and metrics on samples and targets.
@@ -264,7 +261,7 @@ impl Sequential {
         self.check_data(data)?;
         self.open()?;
         let (session, model) = self.parts();
-        fit::evaluate(session, &model, data).await
+        evaluation::evaluate(session, &model, data).await
     }
 
     /// The model's output for each sample: (samples, ...). Bytes are scaled by 1 / 255, as [`Dataset`] does.
@@ -288,7 +285,7 @@ impl Sequential {
         let output = self.built()?.outputs.last().map_or(Vec::new(), |shape| shape[1..].to_vec());
         let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
         let (session, model) = self.parts();
-        fit::predict(session, &model, (x, scale), &output).await
+        evaluation::predict(session, &model, (x, scale), &output).await
     }
 
     /// All weights in the order of the layers, each layer's kernel before its bias.
@@ -408,9 +405,20 @@ impl Sequential {
         Ok(self.session.as_mut().expect("just made"))
     }
 
-    fn parts(&mut self) -> (&mut Session, Model<'_>) {
+    /// The session, which must be open, and the model as a step needs it.
+    pub(crate) fn parts(&mut self) -> (&mut Session, Model<'_>) {
         let model = model(&self.layers, self.compiled.as_ref());
         (self.session.as_mut().expect("opened before"), model)
+    }
+
+    /// The optimizer of a compiled model.
+    pub(crate) fn optimizer(&self) -> &dyn Optimizer {
+        &*self.compiled.as_ref().expect("compiled before").optimizer
+    }
+
+    /// [`Sequential::optimizer`], to change its learning rate.
+    pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
+        &mut *self.compiled.as_mut().expect("compiled before").optimizer
     }
 }
 

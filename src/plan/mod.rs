@@ -24,6 +24,8 @@ pub enum BufferId {
     Grads,
     /// An optimizer's moment.
     Moment(usize),
+    /// A copy of all trainable tensors that a callback keeps.
+    Snapshot(usize),
     /// A column of the resident data set.
     Data(usize),
     /// The order in which batches take its rows.
@@ -57,6 +59,7 @@ impl fmt::Display for BufferId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Moment(i) => write!(f, "moment{i}"),
+            Self::Snapshot(i) => write!(f, "snapshot{i}"),
             Self::Data(i) => write!(f, "data{i}"),
             Self::Input(i) => write!(f, "input{i}"),
             Self::Output(i) => write!(f, "output{i}"),

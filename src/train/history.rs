@@ -16,8 +16,12 @@ impl Logs {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    pub(crate) fn push(&mut self, name: impl Into<String>, value: f64) {
-        self.0.push((name.into(), value));
+    /// Sets the value of this name, which goes to the end where it is new.
+    pub(crate) fn set(&mut self, name: &str, value: f64) {
+        match self.0.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name.to_string(), value)),
+        }
     }
 }
 

@@ -1,15 +1,22 @@
-//! Training: the session on a device, the loop of `fit`, and what it reports.
+//! Training: the session on a device, the loop of `fit`, its callbacks, and what it reports.
 
+pub mod callbacks;
+pub(crate) mod evaluation;
 mod finite;
-pub(crate) mod fit;
+mod fit;
 mod history;
 mod profile;
 mod progress;
+mod rows;
+mod run;
 pub(crate) mod session;
 pub(crate) mod trace;
+pub(crate) mod training;
 
+pub use callbacks::Callback;
 pub use finite::CheckFinite;
 pub use fit::Fit;
 pub use history::{History, Logs};
 pub(crate) use profile::profile;
 pub use profile::{KernelTime, Profile};
+pub use run::{Run, Snapshot};

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::fit::start_training;
 use super::session::{Session, make_plan};
 use super::trace::Model;
+use super::training::start_training;
 use crate::bench::Timing;
 use crate::data::Dataset;
 use crate::device::Span;

@@ -27,6 +27,8 @@ pub(crate) struct Session {
     plans: HashMap<Key, usize>,
     /// Keys the device's random numbers.
     random_seed: u32,
+    /// How many copies of the parameters are in use.
+    snapshots: usize,
 }
 
 impl Session {
@@ -35,7 +37,7 @@ impl Session {
         let arena = Arena::new(parameters.iter().map(|p| &p.shape));
         let executor = Executor::new(device)?;
         let (parameters, random_seed) = (parameters.to_vec(), stream(seed, "device", 0).next_u32());
-        let mut session = Self { executor, parameters, arena, plans: HashMap::new(), random_seed };
+        let mut session = Self { executor, parameters, arena, plans: HashMap::new(), random_seed, snapshots: 0 };
         session.allocate_arena(BufferId::Params)?;
         let tensors = session.parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
         let tensors = tensors.collect::<Result<Vec<_>>>()?;
@@ -107,6 +109,28 @@ impl Session {
             return Err(Error::shape("set_weights", format!("expected {}; was given {given}", described(wanted))));
         }
         self.write_arena(tensors.iter().map(|t| t.values().clone()))
+    }
+
+    /// Copies all parameters aside, over the copy of this index or, without one, beside all others. Returns its index.
+    pub fn snapshot(&mut self, over: Option<usize>) -> Result<usize> {
+        let index = over.filter(|&index| index < self.snapshots).unwrap_or(self.snapshots);
+        self.allocate_arena(BufferId::Snapshot(index))?;
+        self.executor.copy(BufferId::Params, BufferId::Snapshot(index))?;
+        self.snapshots = self.snapshots.max(index + 1);
+        Ok(index)
+    }
+
+    /// Sets all parameters to those of a copy.
+    pub fn restore(&mut self, snapshot: usize) -> Result<()> {
+        if snapshot >= self.snapshots {
+            return Err(Error::argument("snapshot", "is of a run that has ended; take one in this run"));
+        }
+        self.executor.copy(BufferId::Snapshot(snapshot), BufferId::Params)
+    }
+
+    /// Frees the copies' places for those of the next run.
+    pub fn forget_snapshots(&mut self) {
+        self.snapshots = 0;
     }
 
     /// Puts a data set on the device, as columns `column` (samples) and `column + 1` (targets, if any).

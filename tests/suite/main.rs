@@ -2,6 +2,7 @@
 
 mod activations;
 mod bad_input;
+mod callbacks;
 mod check;
 #[cfg(feature = "cli")]
 mod cli;

@@ -136,6 +136,18 @@ impl Executor {
         self.context.check(&format!("writing {id}"))
     }
 
+    /// Copies a whole buffer into another of its size.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses.
+    pub fn copy(&mut self, from: BufferId, to: BufferId) -> Result<()> {
+        let (source, target) = (&self.session[&from].buffer, &self.session[&to].buffer);
+        let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(source, 0, target, 0, source.size());
+        self.context.queue.submit([encoder.finish()]);
+        self.context.check(&format!("copying {from} to {to}"))
+    }
+
     /// Makes a plan ready to run; its session buffers must be allocated. Returns its number.
     ///
     /// # Errors

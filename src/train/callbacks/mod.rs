@@ -1,0 +1,109 @@
+//! What may take part in a run of `fit`, by Keras' names: <https://keras.io/api/callbacks/>.
+
+mod lambda_callback;
+
+pub use lambda_callback::LambdaCallback;
+
+use super::Run;
+use crate::error::Result;
+
+/// Something that is called in a run of [`Sequential::fit`](crate::nn::Sequential::fit), at points of Keras' names. Given
+/// to it by [`Fit::callback`](super::Fit::callback).
+///
+/// Each call gets the [`Run`]: where it stands, what was measured, and the model. An error ends the run and is what `fit`
+/// returns.
+pub trait Callback {
+    /// Whether [`Callback::on_batch_begin`] and [`Callback::on_batch_end`] are called, asked again in each epoch. They
+    /// cost: while anybody wants them the device waits for the host at each step, and no step goes with others to one
+    /// submit. The run's numbers are the same to the bit.
+    fn wants_batches(&self) -> bool {
+        false
+    }
+
+    /// Before the first epoch.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_train_begin(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the last epoch; not after an error.
+    ///
+    /// # Errors
+    /// Whatever `fit` is to return.
+    fn on_train_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before an epoch's first step.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_epoch_begin(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After an epoch and its validation.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_epoch_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a training step, where [`Callback::wants_batches`].
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_batch_begin(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a training step, where [`Callback::wants_batches`].
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_batch_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Hands each call on to what a pointer points to.
+macro_rules! callback_behind {
+    ($pointer:ty) => {
+        impl<C: Callback + ?Sized> Callback for $pointer {
+            fn wants_batches(&self) -> bool {
+                (**self).wants_batches()
+            }
+
+            fn on_train_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_train_begin(run)
+            }
+
+            fn on_train_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_train_end(run)
+            }
+
+            fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_epoch_begin(run)
+            }
+
+            fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_epoch_end(run)
+            }
+
+            fn on_batch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_batch_begin(run)
+            }
+
+            fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_batch_end(run)
+            }
+        }
+    };
+}
+
+// So that a program can ask a callback something after the run, and choose between several.
+callback_behind!(&mut C);
+callback_behind!(Box<C>);

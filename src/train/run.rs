@@ -1,0 +1,205 @@
+//! What a callback may see and do.
+
+use super::{CheckFinite, Fit, Logs};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::{Sequential, Summary};
+use crate::tensor::Tensor;
+
+/// A run of `fit` as its callbacks have it: where it stands, what was measured, and the model in training.
+///
+/// What waits for the device, such as [`Run::weights`], blocks.
+#[derive(Debug)]
+pub struct Run<'r> {
+    pub(super) model: &'r mut Sequential,
+    pub(super) check_finite: CheckFinite,
+    epochs: usize,
+    steps: usize,
+    epoch: usize,
+    step: usize,
+    logs: Logs,
+    stops: bool,
+    /// Whether the learning rate was set since the schedule was last written.
+    rate_changed: bool,
+    /// Whether an epoch's steps are under way: its clock, order and log must stay.
+    within_epoch: bool,
+}
+
+/// All weights at one moment, kept on the device: see [`Run::snapshot`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Snapshot(usize);
+
+impl<'r> Run<'r> {
+    pub(super) fn new(model: &'r mut Sequential, options: &Fit<'_>, steps: usize) -> Self {
+        model.parts().0.forget_snapshots();
+        Self {
+            model,
+            check_finite: options.check_finite,
+            epochs: options.epochs,
+            steps,
+            epoch: 0,
+            step: 0,
+            logs: Logs::default(),
+            stops: false,
+            rate_changed: false,
+            within_epoch: false,
+        }
+    }
+
+    pub(super) fn begin_epoch(&mut self, epoch: usize) {
+        (self.epoch, self.step, self.logs) = (epoch, 0, Logs::default());
+    }
+
+    pub(super) fn begin_step(&mut self, step: usize) {
+        (self.step, self.within_epoch) = (step, true);
+    }
+
+    pub(super) fn end_step(&mut self, logs: Logs) {
+        self.logs = logs;
+        self.model.iteration += 1;
+    }
+
+    /// After `steps` steps from the iteration `start` on.
+    pub(super) fn end_epoch(&mut self, start: u64, steps: usize, logs: Logs) {
+        (self.step, self.logs, self.within_epoch) = (steps, logs, false);
+        self.model.iteration = start + steps as u64;
+    }
+
+    /// Whether the learning rate was set since the last call.
+    pub(super) fn rate_changed(&mut self) -> bool {
+        std::mem::take(&mut self.rate_changed)
+    }
+
+    /// The epoch, from 1; 0 before the first.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// How many epochs the run is to have.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The step of the epoch, from 1; 0 at its begin; at its end, how many were made.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// How many steps an epoch has.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The optimizer's steps since the model was compiled.
+    pub fn iteration(&self) -> u64 {
+        self.model.iteration
+    }
+
+    /// The values of the epoch: with the validation's at its end; over its samples so far after a step; none at its
+    /// begin. At the end of training, those of the last epoch.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Sets a value of the epoch, which callbacks after this one and [`super::History`] then have, too.
+    pub fn log(&mut self, name: &str, value: f64) {
+        self.logs.set(name, value);
+    }
+
+    /// Ends the run: after this step in a hook of batches, else after this epoch, or before the first one. An epoch that
+    /// is cut short is validated and recorded as any.
+    pub fn stop_training(&mut self) {
+        self.stops = true;
+    }
+
+    /// Whether the run is to end.
+    pub fn stops(&self) -> bool {
+        self.stops
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.model.optimizer().learning_rate()
+    }
+
+    /// Sets the learning rate, from the next step on.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where it is negative or not finite.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        if !(0.0..f64::INFINITY).contains(&learning_rate) {
+            let message = format!("{learning_rate} trains nothing; give 0 or more");
+            return Err(Error::argument("learning_rate", message));
+        }
+        self.model.optimizer_mut().set_learning_rate(learning_rate);
+        self.rate_changed = true;
+        Ok(())
+    }
+
+    /// All weights: see [`Sequential::weights`].
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn weights(&mut self) -> Result<Vec<Tensor>> {
+        self.model.weights()
+    }
+
+    /// Replaces all weights: see [`Sequential::set_weights`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that lists both shapes where they do not fit.
+    pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
+        self.model.set_weights(weights)
+    }
+
+    /// Keeps a copy of all weights on the device, which costs a copy there and nothing else. The copy takes the place of
+    /// one that is given. Copies last to the end of the run.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] or [`Error::Device`] where the device has no room for it.
+    pub fn snapshot(&mut self, replaced: Option<Snapshot>) -> Result<Snapshot> {
+        self.model.parts().0.snapshot(replaced.map(|snapshot| snapshot.0)).map(Snapshot)
+    }
+
+    /// Sets all weights to those of a copy.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the copy is another run's, and what the device reports.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.model.parts().0.restore(snapshot.0)
+    }
+
+    /// Loss and metrics of a set: see [`Sequential::evaluate`].
+    ///
+    /// # Errors
+    /// As [`Sequential::evaluate`]; [`Error::Model`] in a hook of batches.
+    pub fn evaluate(&mut self, data: &Dataset) -> Result<Logs> {
+        self.between_epochs("evaluate")?;
+        self.model.evaluate(data)
+    }
+
+    /// The model's output for each sample: see [`Sequential::predict`].
+    ///
+    /// # Errors
+    /// As [`Sequential::predict`]; [`Error::Model`] in a hook of batches.
+    pub fn predict(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.between_epochs("predict")?;
+        self.model.predict(x)
+    }
+
+    fn between_epochs(&self, what: &str) -> Result<()> {
+        if !self.within_epoch {
+            return Ok(());
+        }
+        let message = format!("{what} would end the epoch under way; call it in on_epoch_begin or on_epoch_end");
+        Err(self.model.error(message))
+    }
+
+    /// The model's table.
+    ///
+    /// # Errors
+    /// None while the model trains.
+    pub fn summary(&self) -> Result<Summary> {
+        self.model.summary()
+    }
+}

@@ -1,0 +1,207 @@
+//! The loop of `fit` over epochs. What happens within one is the device's, unless somebody looks at every step.
+
+use std::time::{Duration, Instant};
+
+use super::callbacks::Callback;
+use super::evaluation::measure;
+use super::progress::Progress;
+use super::rows::{Round, Rows, Watch};
+use super::session::Session;
+use super::trace::{Key, Mode, Model, Part};
+use super::{CheckFinite, Fit, History, Run, finite};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::Sequential;
+use crate::plan::BufferId;
+use crate::random::shuffled;
+
+/// At most this often a second the running values are read back.
+const PEEK_EVERY: Duration = Duration::from_millis(200);
+
+/// The callbacks of a run.
+type Callbacks<'a> = [Box<dyn Callback + 'a>];
+
+/// Trains, from the model's last step on; returns what was measured.
+pub(crate) async fn fit(model: &mut Sequential, data: &Dataset, mut options: Fit<'_>, seed: u64) -> Result<History> {
+    let (count, held_back) = options.split(data)?;
+    let (session, _) = model.parts();
+    let source = session.set_dataset(0, data)?;
+    let validation = match (options.validation_data, held_back) {
+        (Some(set), _) => Some((session.set_dataset(2, set)?, 0, set.len())),
+        (None, 0) => None,
+        (None, held_back) => Some((source.clone(), count, held_back)),
+    };
+    let rows = Rows { source, count, batch: options.batch_size };
+    let mut callbacks = std::mem::take(&mut options.callbacks);
+    let mut run = Run::new(model, &options, rows.steps());
+    let mut history = History::default();
+    callbacks.iter_mut().try_for_each(|c| c.on_train_begin(&mut run))?;
+    for epoch in 1..=options.epochs {
+        if run.stops() {
+            break;
+        }
+        run.begin_epoch(epoch);
+        callbacks.iter_mut().try_for_each(|c| c.on_epoch_begin(&mut run))?;
+        let order =
+            if options.shuffle { shuffled(count as u32, seed, run.iteration()) } else { (0..count as u32).collect() };
+        let bar = Progress::new(options.verbose, epoch, options.epochs, rows.steps());
+        let losses = train_epoch(&mut run, &mut callbacks, &rows, order, &bar).await?;
+        if let Some(validation) = &validation {
+            let (session, model) = run.model.parts();
+            let values = measure(session, &model, validation.clone(), "val_").await?;
+            values.iter().for_each(|(name, value)| run.log(name, value));
+        }
+        bar.finish(run.logs());
+        callbacks.iter_mut().try_for_each(|c| c.on_epoch_end(&mut run))?;
+        history.push(run.logs().clone(), losses);
+    }
+    callbacks.iter_mut().try_for_each(|c| c.on_train_end(&mut run))?;
+    Ok(history)
+}
+
+/// One epoch: leaves its means in the run's logs and returns the mean loss of each batch.
+async fn train_epoch(
+    run: &mut Run<'_>,
+    callbacks: &mut Callbacks<'_>,
+    rows: &Rows,
+    order: Vec<u32>,
+    bar: &Progress,
+) -> Result<Vec<f64>> {
+    let (start, check) = (run.iteration(), run.check_finite);
+    let parts = match check {
+        CheckFinite::Step => &[Part::BeforeUpdate, Part::Update][..],
+        _ => &[Part::All],
+    };
+    let (session, model) = run.model.parts();
+    let rounds = rows.plans(session, &model, Mode::Train, parts)?;
+    session.start(order, start)?;
+    session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
+    let watch = Watch::new(&model, "", rows);
+    let log = if check == CheckFinite::Step || callbacks.iter().any(|c| c.wants_batches()) {
+        run_each(run, callbacks, (rows, &rounds), &watch, bar).await?
+    } else {
+        run_all(session, &rounds, &watch, Some(bar)).await?
+    };
+    let steps = log.len() / watch.width();
+    run.end_epoch(start, steps, watch.means(&log, steps));
+    let losses: Vec<f64> = watch.batch_losses(&log).collect();
+    let lost = losses.iter().position(|loss| !loss.is_finite());
+    if let (Some(step), CheckFinite::Epoch) = (lost, check) {
+        run.model.parts().0.set_clock(step, step * rows.batch, start + step as u64)?;
+        return Err(lost_at(run, rows, (step, losses[step]), false).await);
+    }
+    Ok(losses)
+}
+
+/// One run over rows: starts the plans in turn, shows how it goes, and returns the log of every step.
+pub(super) async fn run_all(
+    session: &mut Session,
+    rounds: &[Round],
+    watch: &Watch,
+    bar: Option<&Progress>,
+) -> Result<Vec<f64>> {
+    let (mut done, mut last_peek) = (0, Instant::now());
+    let log = watch.width() * rounds.iter().map(|round| round.times).sum::<usize>();
+    for round in rounds {
+        let end = done + round.times;
+        while done < end {
+            done += session.executor().run_some(round.plans[0], end - done)?;
+            let Some(bar) = bar else { continue };
+            let mut seen = None;
+            if bar.wants_values() && last_peek.elapsed() > PEEK_EVERY {
+                seen = session.executor().peek(BufferId::Log, 0..log)?;
+                last_peek = if seen.is_some() { Instant::now() } else { last_peek };
+            }
+            bar.update(done, seen.map(|log| watch.means(&log.to_f64(), done)).as_ref());
+        }
+    }
+    Ok(session.executor().read(BufferId::Log, 0..log).await?.to_f64())
+}
+
+/// As [`run_all`], one step at a time: for callbacks that want batches, and to look at the loss and the gradients of
+/// each step before its update. Ends early where the run is stopped.
+async fn run_each(
+    run: &mut Run<'_>,
+    callbacks: &mut Callbacks<'_>,
+    (rows, rounds): (&Rows, &[Round]),
+    watch: &Watch,
+    bar: &Progress,
+) -> Result<Vec<f64>> {
+    let (start, width, mut log) = (run.iteration(), watch.width(), Vec::new());
+    let mut totals = vec![0.0; width];
+    let each = rounds.iter().flat_map(|round| std::iter::repeat_n(&round.plans, round.times));
+    for (step, plans) in each.enumerate() {
+        run.begin_step(step + 1);
+        callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_begin(run))?;
+        let rate_changed = run.rate_changed();
+        let (session, model) = run.model.parts();
+        if rate_changed {
+            session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
+        }
+        session.executor().run(plans[0], 1)?;
+        let row = session.executor().read(BufferId::Log, step * width..(step + 1) * width).await?.to_f64();
+        if let Some(&update) = plans.get(1) {
+            let loss = row[0];
+            let gradients = session.gradients().await?;
+            if !loss.is_finite() || gradients.iter().any(|g| g.values().to_f64().iter().any(|v| !v.is_finite())) {
+                return Err(lost_at(run, rows, (step, loss / rows.batch_of(step) as f64), true).await);
+            }
+            session.executor().run(update, 1)?;
+        }
+        totals.iter_mut().zip(&row).for_each(|(total, x)| *total += x);
+        log.extend(row);
+        run.end_step(watch.means_of(&totals, step + 1));
+        callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_end(run))?;
+        bar.update(step + 1, Some(run.logs()));
+        if run.stops() {
+            break;
+        }
+    }
+    Ok(log)
+}
+
+/// The error of a step, counted from 0, whose loss or gradients are not finite. The clock stands at it.
+async fn lost_at(run: &mut Run<'_>, rows: &Rows, (step, loss): (usize, f64), intact: bool) -> Error {
+    let epoch = run.epoch();
+    let (session, model) = run.model.parts();
+    let key = rows.key(Mode::Train, Part::All, rows.batch_of(step));
+    let origin = finite::origin(session, &model, &key, intact).await;
+    Error::NotFinite { epoch, step: step + 1, loss, origin }
+}
+
+/// Makes everything ready for `steps` training steps in the order of the data; returns their plan and its key.
+pub(crate) fn start_training(
+    session: &mut Session,
+    model: &Model<'_>,
+    data: &Dataset,
+    batch: usize,
+    steps: usize,
+) -> Result<(usize, Key)> {
+    let rows = Rows { source: session.set_dataset(0, data)?, count: steps * batch, batch };
+    let key = rows.key(Mode::Train, Part::All, batch);
+    let plan = session.plans(model, std::slice::from_ref(&key))?[0];
+    session.start((0..rows.count as u32).collect(), 0)?;
+    session.write_schedule(model.optimizer.expect("checked before training"), 0, steps)?;
+    Ok((plan, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn steps_go_many_to_a_start_unless_somebody_wants_batches() {
+        let x = Tensor::new([100, 1], (0..100).map(|i| i as f32 / 100.0).collect::<Vec<_>>()).unwrap();
+        let data = Dataset::new(x.clone(), x).unwrap();
+        let starts = |callback: LambdaCallback<'_>| {
+            let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+            model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
+            model.fit(&data, Fit::new().batch_size(1).verbose(0).callback(callback)).unwrap();
+            model.parts().0.executor().starts()
+        };
+        // A hundred steps, sixteen at once at most.
+        assert_eq!(starts(LambdaCallback::new()), 7);
+        assert_eq!(starts(LambdaCallback::new().on_epoch_end(|_| Ok(())).on_train_begin(|_| Ok(()))), 7);
+        assert_eq!(starts(LambdaCallback::new().on_batch_begin(|_| Ok(()))), 100);
+    }
+}
