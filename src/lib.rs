@@ -27,8 +27,14 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{Dense, Dropout, Flatten, Input, Layer, Permute, Reshape};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
+    pub use crate::nn::schedule::{
+        CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
+        Schedule, Scheduled,
+    };
     pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};
-    pub use crate::train::callbacks::{Callback, LambdaCallback};
+    pub use crate::train::callbacks::{
+        Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLrOnPlateau, TerminateOnNan,
+    };
     pub use crate::train::{CheckFinite, Fit, History, Logs, Run};
 }

@@ -52,6 +52,14 @@ impl Metric {
         }
     }
 
+    /// Whether more is better.
+    pub(crate) fn rises(self) -> bool {
+        match self {
+            Self::Accuracy | Self::TopKCategoricalAccuracy { .. } | Self::SparseTopKCategoricalAccuracy { .. } => true,
+            Self::MeanAbsoluteError | Self::MeanSquaredError | Self::RootMeanSquaredError => false,
+        }
+    }
+
     /// That its settings are in their ranges.
     pub(crate) fn check(self) -> Result<()> {
         let (Self::TopKCategoricalAccuracy { k } | Self::SparseTopKCategoricalAccuracy { k }) = self else {

@@ -6,6 +6,7 @@ pub mod layers;
 pub mod loss;
 pub mod metric;
 pub mod optimizer;
+pub mod schedule;
 mod scope;
 mod sequential;
 mod summary;

@@ -40,7 +40,8 @@ pub fn by_name(name: &str) -> Result<Box<dyn Optimizer>> {
 /// [`Error::Argument`] that names the setting.
 pub fn check(optimizer: &dyn Optimizer) -> Result<()> {
     let learning_rate = optimizer.learning_rate();
-    if learning_rate > 0.0 && learning_rate.is_finite() {
+    // A schedule may begin or end with 0.
+    if optimizer.is_scheduled() || learning_rate > 0.0 && learning_rate.is_finite() {
         return optimizer.check();
     }
     let message = format!("{learning_rate} trains nothing; give a number above 0, such as 0.001");

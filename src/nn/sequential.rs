@@ -411,6 +411,11 @@ impl Sequential {
         (self.session.as_mut().expect("opened before"), model)
     }
 
+    /// The metrics of a compiled model.
+    pub(crate) fn metrics(&self) -> &[Metric] {
+        &self.compiled.as_ref().expect("compiled before").metrics
+    }
+
     /// The optimizer of a compiled model.
     pub(crate) fn optimizer(&self) -> &dyn Optimizer {
         &*self.compiled.as_ref().expect("compiled before").optimizer

@@ -26,11 +26,25 @@ pub(crate) const LIBS: &[&str] = &[LIB_GRID, include_str!("../../shaders/lib/upd
 /// A gradient beyond 1.8e19 has a square beyond f32: the second moment of rules that have one is infinite from there on
 /// and their steps zero; centred RMSprop's are NaN.
 pub trait Optimizer: Debug + Send + Sync {
-    /// The step size.
+    /// The step size; of one that changes by a schedule, the first.
     fn learning_rate(&self) -> f64;
 
-    /// Changes the step size, from the next epoch on.
+    /// Changes the step size, from the next epoch on, and ends a schedule. [`crate::train::Run::set_learning_rate`] does
+    /// it within a run.
     fn set_learning_rate(&mut self, learning_rate: f64);
+
+    /// The same optimizer with this step size.
+    fn with_learning_rate(&self, learning_rate: f64) -> Box<dyn Optimizer>;
+
+    /// The step size of a step, counted from 0 over the model's life.
+    fn learning_rate_at(&self, _step: u64) -> f64 {
+        self.learning_rate()
+    }
+
+    /// Whether the step size changes by a schedule; see [`crate::nn::schedule`].
+    fn is_scheduled(&self) -> bool {
+        false
+    }
 
     /// How many arenas of state it keeps.
     fn moments(&self) -> usize;
@@ -55,8 +69,37 @@ pub trait Optimizer: Debug + Send + Sync {
     fn update(&self) -> Arc<dyn Op>;
 }
 
+/// The methods of [`Optimizer`] that one which holds another leaves to it: `this` is the holder, behind `=>` what it
+/// holds.
+macro_rules! forwarded {
+    ($this:ident => $held:expr) => {
+        fn with_learning_rate(&self, learning_rate: f64) -> Box<dyn $crate::ops::optimizer::Optimizer> {
+            let $this = self;
+            $held.with_learning_rate(learning_rate)
+        }
+
+        fn moments(&self) -> usize {
+            let $this = self;
+            $held.moments()
+        }
+
+        fn initial(&self, moment: usize) -> f64 {
+            let $this = self;
+            $held.initial(moment)
+        }
+
+        fn update(&self) -> std::sync::Arc<dyn $crate::ops::Op> {
+            let $this = self;
+            $held.update()
+        }
+    };
+}
+pub(crate) use forwarded;
+
 /// So that an optimizer chosen by name is one.
 impl Optimizer for Box<dyn Optimizer> {
+    forwarded!(this => (**this));
+
     fn learning_rate(&self) -> f64 {
         (**self).learning_rate()
     }
@@ -65,12 +108,12 @@ impl Optimizer for Box<dyn Optimizer> {
         (**self).set_learning_rate(learning_rate);
     }
 
-    fn moments(&self) -> usize {
-        (**self).moments()
+    fn learning_rate_at(&self, step: u64) -> f64 {
+        (**self).learning_rate_at(step)
     }
 
-    fn initial(&self, moment: usize) -> f64 {
-        (**self).initial(moment)
+    fn is_scheduled(&self) -> bool {
+        (**self).is_scheduled()
     }
 
     fn scalars(&self, step: u64) -> [f64; SCALARS] {
@@ -79,10 +122,6 @@ impl Optimizer for Box<dyn Optimizer> {
 
     fn check(&self) -> Result<()> {
         (**self).check()
-    }
-
-    fn update(&self) -> Arc<dyn Op> {
-        (**self).update()
     }
 }
 
@@ -95,6 +134,10 @@ macro_rules! settings {
 
         fn set_learning_rate(&mut self, learning_rate: f64) {
             self.learning_rate = learning_rate;
+        }
+
+        fn with_learning_rate(&self, learning_rate: f64) -> Box<dyn $crate::ops::optimizer::Optimizer> {
+            Box::new(Self { learning_rate, ..*self })
         }
 
         fn update(&self) -> std::sync::Arc<dyn $crate::ops::Op> {

@@ -65,8 +65,99 @@ impl History {
         chart.save(path)
     }
 
+    /// Every name, in the order in which they came.
+    fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for (name, _) in self.epochs.iter().flat_map(Logs::iter) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// A table as text: a line of names, `epoch` first, then a line an epoch, from 1. What an epoch lacks is `NA`.
+    pub fn to_csv(&self) -> String {
+        let names = self.names();
+        let lines = self.epochs.iter().zip(1..).map(|(logs, epoch)| csv_values(epoch, logs, &names, ','));
+        std::iter::once(csv_header(&names, ',')).chain(lines).collect()
+    }
+
+    /// Keras' `history.history` as JSON: each name with the list of its values by epoch. What is not finite, or lacking, is
+    /// null.
+    pub fn to_json(&self) -> String {
+        let list = |name: &str| {
+            let values = self.epochs.iter().map(|logs| match logs.get(name) {
+                Some(value) if value.is_finite() => value.to_string(),
+                _ => "null".to_string(),
+            });
+            format!("{}: [{}]", json_string(name), values.collect::<Vec<_>>().join(", "))
+        };
+        format!("{{{}}}", self.names().into_iter().map(list).collect::<Vec<_>>().join(", "))
+    }
+
     pub(crate) fn push(&mut self, logs: Logs, batch_losses: impl IntoIterator<Item = f64>) {
         self.epochs.push(logs);
         self.batch_losses.extend(batch_losses);
+    }
+}
+
+/// The first line of a table of epochs.
+pub(super) fn csv_header(names: &[&str], separator: char) -> String {
+    let fields = std::iter::once("epoch").chain(names.iter().copied()).map(|name| csv_field(name, separator));
+    fields.collect::<Vec<_>>().join(&separator.to_string()) + "\n"
+}
+
+/// An epoch's line of a table.
+pub(super) fn csv_values(epoch: usize, logs: &Logs, names: &[&str], separator: char) -> String {
+    let values = names.iter().map(|name| logs.get(name).map_or("NA".to_string(), |value| value.to_string()));
+    std::iter::once(epoch.to_string()).chain(values).collect::<Vec<_>>().join(&separator.to_string()) + "\n"
+}
+
+/// A text in quotes where it could be taken for more than one field (RFC 4180).
+fn csv_field(text: &str, separator: char) -> String {
+    match text.contains([separator, '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_string(),
+    }
+}
+
+/// A text as JSON has it.
+fn json_string(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history() -> History {
+        let mut history = History::default();
+        let epochs = [vec![("loss", 0.1), ("a,\"b\"\\\n", 1e-9)], vec![("loss", f64::NAN), ("later", f64::INFINITY)]];
+        for epoch in epochs {
+            let mut logs = Logs::default();
+            epoch.into_iter().for_each(|(name, value)| logs.set(name, value));
+            history.push(logs, []);
+        }
+        history
+    }
+
+    #[test]
+    fn a_table_keeps_every_digit_and_quotes_names() {
+        let text = "epoch,loss,\"a,\"\"b\"\"\\\n\",later\n1,0.1,0.000000001,NA\n2,NaN,NA,inf\n";
+        assert_eq!(history().to_csv(), text);
+        assert_eq!(History::default().to_csv(), "epoch\n");
+    }
+
+    #[test]
+    fn json_has_null_for_what_is_no_number() {
+        let text = r#"{"loss": [0.1, null], "a,\"b\"\\\u000a": [0.000000001, null], "later": [null, null]}"#;
+        assert_eq!(history().to_json(), text);
+        assert_eq!(History::default().to_json(), "{}");
     }
 }

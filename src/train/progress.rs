@@ -82,7 +82,7 @@ impl Progress {
 }
 
 /// Prints a line. A reader that has gone away ends no training.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     use std::io::Write as _;
     let _gone = writeln!(std::io::stdout(), "{line}");
 }

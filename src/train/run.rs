@@ -1,5 +1,6 @@
 //! What a callback may see and do.
 
+use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::tensor::Tensor;
 pub struct Run<'r> {
     pub(super) model: &'r mut Sequential,
     pub(super) check_finite: CheckFinite,
+    verbose: u8,
     epochs: usize,
     steps: usize,
     epoch: usize,
@@ -35,6 +37,7 @@ impl<'r> Run<'r> {
         Self {
             model,
             check_finite: options.check_finite,
+            verbose: options.verbose,
             epochs: options.epochs,
             steps,
             epoch: 0,
@@ -119,21 +122,46 @@ impl<'r> Run<'r> {
 
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        self.model.optimizer().learning_rate()
+        self.model.optimizer().learning_rate_at(self.model.iteration)
     }
 
     /// Sets the learning rate, from the next step on.
     ///
     /// # Errors
-    /// [`Error::Argument`] where it is negative or not finite.
+    /// [`Error::Argument`] where it is negative or not finite, or a schedule sets it.
     pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         if !(0.0..f64::INFINITY).contains(&learning_rate) {
             let message = format!("{learning_rate} trains nothing; give 0 or more");
             return Err(Error::argument("learning_rate", message));
         }
+        self.check_unscheduled()?;
         self.model.optimizer_mut().set_learning_rate(learning_rate);
         self.rate_changed = true;
         Ok(())
+    }
+
+    /// That no schedule sets the learning rate.
+    pub(super) fn check_unscheduled(&self) -> Result<()> {
+        if !self.model.optimizer().is_scheduled() {
+            return Ok(());
+        }
+        let message = "the optimizer's schedule sets it; compile with an optimizer that has none";
+        Err(Error::argument("learning_rate", message))
+    }
+
+    /// Whether a value of this name is the better the larger it is; `None` where nobody knows.
+    pub(super) fn rises(&self, name: &str) -> Option<bool> {
+        match name.strip_prefix("val_").unwrap_or(name) {
+            "loss" => Some(false),
+            name => self.model.metrics().iter().find(|metric| metric.name() == name).map(|metric| metric.rises()),
+        }
+    }
+
+    /// Prints a line, unless `fit` was told to print none.
+    pub fn say(&self, line: &str) {
+        if self.verbose > 0 {
+            say(line);
+        }
     }
 
     /// All weights: see [`Sequential::weights`].

@@ -223,6 +223,8 @@ mod command {
         let far = "--optimizer sgd --learning-rate 1e30 --batch-size 25 --check-finite step";
         train(far, &["epoch 1, step 2", "layer \"dense_1\": matmul gives ", "lower the learning rate"]);
         train("--plot loss.gif", &["plot: loss.gif", "ends in .png or .svg"]);
+        train("--early-stopping 2", &["early_stopping: ", "give --validation-split"]);
+        train("--batch-size 25 --csv no/such/run.csv", &["no/such/run.csv: write: "]);
         train("--plot no/such/loss.png", &["no/such/loss.png: write: "]);
         train("--optimizer rmsprob", &["\"rmsprob\"", "mean \"rmsprop\"?"]);
         train("--activation rleu", &["\"rleu\"", "mean \"relu\"?"]);

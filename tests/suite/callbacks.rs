@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use kiln::prelude::*;
+use kiln::train::callbacks::Mode;
 
-use crate::common::devices;
+use crate::common::{devices, fixture, numbers};
 
 /// Eleven samples of four numbers in three classes: two batches of four and one of three.
 fn samples() -> Dataset {
@@ -284,4 +285,206 @@ fn the_learning_rate_changes_from_the_next_step_on() {
         let refused = model.fit(&samples(), fit().callback(set)).unwrap_err().to_string();
         assert!(refused.contains(&format!("learning_rate: {rate}")) && refused.contains("0 or more"), "{refused}");
     }
+}
+
+/// A callback that gives each epoch the next of a list of values, before those that watch it.
+fn values<'a>(name: &'a str, values: &'a [f64]) -> LambdaCallback<'a> {
+    LambdaCallback::new().on_epoch_end(move |run| {
+        run.log(name, values[run.epoch() - 1]);
+        Ok(())
+    })
+}
+
+/// Sets what an entry of Keras' arguments names.
+macro_rules! with_arguments {
+    ($callback:expr, $arguments:expr, $($setter:ident: $read:ident as $ty:ty),*) => {{
+        let (mut callback, arguments) = ($callback, $arguments);
+        callback = callback.monitor(arguments["monitor"].as_str().unwrap());
+        if let Some(mode) = arguments["mode"].as_str() {
+            callback = callback.mode(Mode::by_name(mode).unwrap());
+        }
+        $(if let Some(value) = arguments[stringify!($setter)].$read() {
+            callback = callback.$setter(value as $ty);
+        })*
+        callback
+    }};
+}
+
+#[test]
+fn early_stopping_decides_as_keras_does() {
+    let golden = fixture("keras-callbacks.json");
+    for (case, device) in golden["EarlyStopping"].as_array().unwrap().iter().zip(devices().iter().cycle()) {
+        let (arguments, course) = (&case["arguments"], numbers(&case["values"]));
+        let mut early = with_arguments!(EarlyStopping::new(), arguments,
+            patience: as_u64 as usize, min_delta: as_f64 as f64, baseline: as_f64 as f64,
+            start_from_epoch: as_u64 as usize);
+        early = early.restore_best_weights(arguments["restore_best_weights"].as_bool().unwrap_or(false));
+        let mut weights = Vec::new();
+        let watch = LambdaCallback::new().on_epoch_end(|run| {
+            weights.push(run.weights()?);
+            Ok(())
+        });
+        let mut model = classifier(device, Sgd::default());
+        let options = fit().epochs(16).callback(values(arguments["monitor"].as_str().unwrap(), &course));
+        let history = model.fit(&samples(), options.callback(watch).callback(&mut early)).unwrap();
+        assert_eq!(history.epochs().len() as u64, case["epochs"].as_u64().unwrap(), "{device}: {case}");
+        assert_eq!(early.stopped_epoch().map(|epoch| epoch as u64), case["stopped_epoch"].as_u64(), "{device}: {case}");
+        let of = case["weights_of"].as_u64().unwrap() as usize;
+        assert_eq!(model.weights().unwrap(), weights[of - 1], "{device}: {case}");
+        if arguments["restore_best_weights"] == true {
+            assert_eq!((early.best_epoch(), early.best()), (Some(of), Some(course[of - 1])), "{device}: {case}");
+        }
+    }
+}
+
+#[test]
+fn the_rate_is_reduced_as_keras_reduces_it() {
+    let golden = fixture("keras-callbacks.json");
+    for case in golden["ReduceLROnPlateau"].as_array().unwrap() {
+        let (arguments, course) = (&case["arguments"], numbers(&case["values"]));
+        let reduce = with_arguments!(ReduceLrOnPlateau::new(), arguments,
+            patience: as_u64 as usize, min_delta: as_f64 as f64, factor: as_f64 as f64, cooldown: as_u64 as usize,
+            min_lr: as_f64 as f64);
+        let mut rates = Vec::new();
+        let watch = LambdaCallback::new().on_epoch_end(|run| {
+            rates.push(run.learning_rate());
+            Ok(())
+        });
+        let mut model = classifier(&Device::cpu(), Sgd { learning_rate: 0.1, ..Sgd::default() });
+        let options = fit().epochs(16).callback(values(arguments["monitor"].as_str().unwrap(), &course));
+        let history = model.fit(&samples(), options.callback(reduce).callback(watch)).unwrap();
+        // Decimals are read to an ulp.
+        let near = rates.iter().zip(numbers(&case["rates"])).all(|(a, b)| (a - b).abs() <= 4e-16 * b);
+        assert!(near && rates.len() == 16, "{case}: {rates:?}");
+        // An epoch is said to have had the rate that it had.
+        assert_eq!(history.get("learning_rate"), [&[0.1], &rates[..15]].concat(), "{case}");
+    }
+}
+
+#[test]
+fn a_scheduler_sets_the_rate_of_each_epoch() {
+    for device in devices() {
+        let mut seen = Vec::new();
+        let scheduler = LearningRateScheduler::new(|epoch, rate| {
+            seen.push((epoch, rate));
+            if epoch == 2 { rate / 2.0 } else { rate }
+        });
+        let sgd = Sgd { learning_rate: 0.25, ..Sgd::default() };
+        let mut model = classifier(&device, sgd);
+        let history = model.fit(&samples(), fit().callback(scheduler)).unwrap();
+        assert_eq!(history.get("learning_rate"), [0.25, 0.125, 0.125], "{device}");
+        assert_eq!(seen, [(1, 0.25), (2, 0.25), (3, 0.125)], "{device}");
+        // Three steps an epoch: the same as a rate by step.
+        let mut stepped = classifier(&device, Scheduled::new(sgd, PiecewiseConstantDecay::new([2], [0.25, 0.125])));
+        stepped.fit(&samples(), fit()).unwrap();
+        assert_eq!(model.weights().unwrap(), stepped.weights().unwrap(), "{device}");
+    }
+}
+
+#[test]
+fn a_lost_loss_terminates_without_an_error() {
+    for device in devices() {
+        let far = || classifier(&device, Sgd { learning_rate: 1e30, ..Sgd::default() });
+        let history = far().fit(&samples(), fit().callback(TerminateOnNan)).unwrap();
+        let losses = history.batch_losses();
+        assert!(history.epochs().len() == 1 && losses.len() == 2 && losses[0].is_finite(), "{device}: {losses:?}");
+        assert!(!losses[1].is_finite() && !history.get("loss")[0].is_finite(), "{device}: {losses:?}");
+        // Who asks for the op gets its error still.
+        let error = far().fit(&samples(), fit().check_finite(CheckFinite::Step).callback(TerminateOnNan)).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { epoch: 1, step: 2, .. }), "{device}: {error}");
+    }
+}
+
+#[test]
+fn a_monitor_of_nan_is_no_improvement_and_its_first_weights_come_back() {
+    let mut early = EarlyStopping::new().patience(2).restore_best_weights(true);
+    let mut first = Vec::new();
+    let watch = LambdaCallback::new().on_epoch_end(|run| {
+        if run.epoch() == 1 {
+            first = run.weights()?;
+        }
+        Ok(())
+    });
+    let mut model = classifier(&Device::cpu(), Sgd::default());
+    let lost = [f64::NAN; 9];
+    let options = fit().epochs(9).callback(watch).callback(values("val_loss", &lost)).callback(&mut early);
+    assert_eq!(model.fit(&samples(), options).unwrap().epochs().len(), 2);
+    assert_eq!((early.stopped_epoch(), early.best(), early.best_epoch()), (Some(2), None, Some(1)));
+    assert_eq!(model.weights().unwrap(), first);
+    let options = fit().callback(values("val_loss", &[f64::NAN, 1.0, 2.0])).callback(&mut early);
+    assert_eq!(model.fit(&samples(), options).unwrap().epochs().len(), 3);
+    assert_eq!((early.stopped_epoch(), early.best(), early.best_epoch()), (None, Some(1.0), Some(2)));
+}
+
+#[test]
+fn a_table_is_written_as_the_epochs_end() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("run.csv");
+    let read = || std::fs::read_to_string(&file).unwrap();
+    let mut model = classifier(&Device::cpu(), Sgd::default());
+    let mut lines = Vec::new();
+    let watch = LambdaCallback::new().on_epoch_end(|_| {
+        lines.push(read().lines().count());
+        Ok(())
+    });
+    let data = samples();
+    let history =
+        model.fit(&data, fit().validation_data(&data).callback(CsvLogger::new(&file)).callback(watch)).unwrap();
+    assert_eq!(lines, [2, 3, 4]);
+    assert_eq!(read(), history.to_csv());
+    assert!(read().starts_with("epoch,loss,accuracy,val_loss,val_accuracy\n1,"));
+
+    let more = |model: &mut Sequential, options: Fit<'_>, logger: CsvLogger| model.fit(&data, options.callback(logger));
+    let append = || CsvLogger::new(&file).append(true);
+    more(&mut model, fit().epochs(1).validation_data(&data), append()).unwrap();
+    assert!(read().lines().count() == 5 && read().starts_with(&history.to_csv()), "{}", read());
+    let refused = more(&mut model, fit(), append()).unwrap_err().to_string();
+    let parts = ["run.csv: has the columns epoch,loss,accuracy,val_loss,val_accuracy", "has epoch,loss,accuracy;"];
+    assert!(parts.iter().all(|part| refused.contains(part)), "{refused}");
+    // A new file gets its line of names when it is appended to as well, and another separator.
+    std::fs::remove_file(&file).unwrap();
+    more(&mut model, fit().epochs(1), append().separator(';')).unwrap();
+    assert!(read().starts_with("epoch;loss;accuracy\n1;") && read().lines().count() == 2, "{}", read());
+    // Without append a file that is there begins anew; a value that only later epochs have is not written, one that they
+    // lack is NA.
+    let sometimes = LambdaCallback::new().on_epoch_end(|run| {
+        run.log(if run.epoch() == 1 { "first" } else { "later" }, 0.5);
+        Ok(())
+    });
+    more(&mut model, fit().epochs(2).callback(sometimes), CsvLogger::new(&file)).unwrap();
+    let table = read();
+    let ends: Vec<&str> = table.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+    assert_eq!(ends, ["first", "0.5", "NA"]);
+
+    let nowhere = folder.path().join("no/run.csv");
+    let refused = more(&mut model, fit(), CsvLogger::new(&nowhere)).unwrap_err().to_string();
+    assert!(refused.contains(nowhere.to_str().unwrap()) && refused.contains("write: "), "{refused}");
+}
+
+#[test]
+fn what_a_callback_cannot_watch_is_named() {
+    let refused = |callback: Box<dyn Callback>, parts: &[&str]| {
+        let text = classifier(&Device::cpu(), Sgd::default())
+            .fit(&samples(), fit().callback(callback))
+            .unwrap_err()
+            .to_string();
+        assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} in: {text}");
+    };
+    let early = EarlyStopping::new;
+    refused(Box::new(early()), &["monitor: \"val_loss\" is unknown", "loss, accuracy", "give fit a validation_split"]);
+    refused(Box::new(early().monitor("acuracy")), &["mean \"accuracy\"?", "There are: loss, accuracy"]);
+    refused(Box::new(ReduceLrOnPlateau::new()), &["\"val_loss\"", "loss, accuracy, learning_rate"]);
+    let aimless = ReduceLrOnPlateau::new().monitor("learning_rate");
+    refused(Box::new(aimless), &["mode: ", "\"learning_rate\"", "give max or min"]);
+    for factor in [1.0, -0.1, f64::NAN] {
+        refused(Box::new(ReduceLrOnPlateau::new().factor(factor)), &["factor: ", "less than 1, such as 0.1"]);
+    }
+    refused(Box::new(LearningRateScheduler::new(|_, _| f64::NAN)), &["learning_rate: NaN", "0 or more"]);
+    let text = Mode::by_name("mx").unwrap_err().to_string();
+    assert!(text.contains("mode: \"mx\" is unknown; did you mean \"max\"?"), "{text}");
+
+    // Before the first epoch, not when the rate is first to fall.
+    let mut model = classifier(&Device::cpu(), Scheduled::new(Sgd::default(), ExponentialDecay::new(0.1, 10, 0.5)));
+    let text = model.fit(&samples(), fit().callback(ReduceLrOnPlateau::new())).unwrap_err().to_string();
+    assert!(text.contains("the optimizer's schedule sets it"), "{text}");
 }

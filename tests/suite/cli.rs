@@ -173,6 +173,28 @@ fn options_reach_the_model() {
 }
 
 #[test]
+fn a_run_stops_early_and_is_written_down() {
+    let folder = fixture();
+    let file = folder.path().join("run.csv");
+    let name = file.to_str().unwrap();
+    // A step of nothing: no epoch is better than the first.
+    let still = "--device cpu --validation-split 0.1 --optimizer sgd --learning-rate 1e-30 --early-stopping 2";
+    let args: Vec<&str> = still.split(' ').chain(["--csv", name]).collect();
+    let text = output(folder.path(), &short(&args));
+    says(
+        &text,
+        &["Epoch 3/4", "\nEpoch 3: early stopping\n", "end of the best epoch: 1\n", "Test accuracy: ", " 33 steps ("],
+    );
+    let table = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        table.starts_with("epoch,loss,accuracy,val_loss,val_accuracy\n1,") && table.lines().count() == 4,
+        "{table}"
+    );
+    let result = lines(&output(folder.path(), &short(&[&args[..], &["--json"]].concat()))).pop().unwrap();
+    assert_eq!((result["epochs"].as_u64(), result["steps"].as_u64()), (Some(3), Some(33)));
+}
+
+#[test]
 fn devices_are_listed_with_what_auto_takes() {
     let folder = TempDir::new().unwrap();
     let text = output(folder.path(), &["devices"]);

@@ -26,6 +26,7 @@ mod ops;
 mod optimizers;
 mod plot;
 mod reductions;
+mod schedules;
 mod shaders;
 mod tensor;
 mod tidy;

@@ -9,6 +9,7 @@ use kiln::data::{Dataset, NamedSet, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
 use kiln::plot;
+use kiln::train::callbacks::{CsvLogger, EarlyStopping};
 use kiln::train::{CheckFinite, Fit, Logs};
 use serde_json::{Value, json};
 
@@ -24,6 +25,7 @@ Examples:
   kiln train mnist --hidden 512,256 --optimizer adam --epochs 10
   kiln train mnist --device cpu --limit 6000 --validation-split 0.1
   kiln train mnist --validation-split 0.1 --plot curves.png
+  kiln train mnist --validation-split 0.1 --epochs 50 --early-stopping 3 --csv run.csv
   kiln train mnist --json > run.jsonl";
 
 /// Train a model on a data set, and measure it on the test set
@@ -48,6 +50,10 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
     validation_split: f64,
 
+    /// Stop when the validation loss has not become lower for so many epochs, and go back to the best epoch's weights
+    #[arg(long, value_name = "PATIENCE")]
+    early_stopping: Option<usize>,
+
     /// Of the initial weights and the order of samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -67,6 +73,10 @@ pub struct Args {
     /// Draw loss and accuracy by epoch: a file whose name ends in .png or .svg
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+
+    /// Write each epoch's values to a file, a line an epoch
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
 
     /// Print the model's table first
     #[arg(long, conflicts_with = "json")]
@@ -92,6 +102,10 @@ pub fn run(args: &Args) -> Result<()> {
     // Before the data: a wrong option need not wait for the fetch.
     let mut model = args.model.model(set, device, args.learning_rate)?.seed(args.seed);
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
+    ensure!(
+        args.early_stopping.is_none() || args.validation_split > 0.0,
+        "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
+    );
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
@@ -124,6 +138,12 @@ impl Args {
             .shuffle(!self.no_shuffle)
             .check_finite(self.check_finite)
             .verbose(verbose);
+        if let Some(patience) = self.early_stopping {
+            fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
+        }
+        if let Some(path) = &self.csv {
+            fit = fit.callback(CsvLogger::new(path));
+        }
         if self.json {
             fit = fit.on_epoch_end(|epoch, logs| {
                 if written.is_ok() {
@@ -136,8 +156,9 @@ impl Args {
         let duration = start.elapsed();
         written?;
         self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
-        let samples = train.len() as f64 * (1.0 - self.validation_split) * self.epochs as f64;
-        Ok(Outcome { test: model.evaluate(test)?, duration, steps: history.batch_losses().len(), samples })
+        let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
+        let samples = train.len() as f64 * (1.0 - self.validation_split) * epochs as f64;
+        Ok(Outcome { test: model.evaluate(test)?, duration, epochs, steps, samples })
     }
 }
 
@@ -160,6 +181,7 @@ struct Outcome {
     test: Logs,
     /// Of the training, with validation.
     duration: Duration,
+    epochs: usize,
     steps: usize,
     samples: f64,
 }
@@ -192,6 +214,7 @@ impl Outcome {
         let (accuracy, loss) = self.scores();
         Ok(print_line(&json!({
             "device": device,
+            "epochs": self.epochs,
             "samples_per_second": self.rate(self.samples),
             "seconds": self.duration.as_secs_f64(),
             "steps": self.steps,

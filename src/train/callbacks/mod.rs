@@ -1,8 +1,20 @@
 //! What may take part in a run of `fit`, by Keras' names: <https://keras.io/api/callbacks/>.
 
+mod csv_logger;
+mod early_stopping;
 mod lambda_callback;
+mod learning_rate_scheduler;
+mod monitor;
+mod reduce_lr_on_plateau;
+mod terminate_on_nan;
 
+pub use csv_logger::CsvLogger;
+pub use early_stopping::EarlyStopping;
 pub use lambda_callback::LambdaCallback;
+pub use learning_rate_scheduler::LearningRateScheduler;
+pub use monitor::Mode;
+pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
+pub use terminate_on_nan::TerminateOnNan;
 
 use super::Run;
 use crate::error::Result;
