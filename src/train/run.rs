@@ -1,5 +1,7 @@
 //! What a callback may see and do.
 
+use std::path::Path;
+
 use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
 use crate::data::Dataset;
@@ -229,5 +231,14 @@ impl<'r> Run<'r> {
     /// None while the model trains.
     pub fn summary(&self) -> Result<Summary> {
         self.model.summary()
+    }
+
+    /// Writes the model to a file, or its weights alone.
+    ///
+    /// # Errors
+    /// [`Error::Model`]: there are no files of models yet.
+    pub fn save(&mut self, path: &Path, weights_only: bool) -> Result<()> {
+        let what = if weights_only { "its weights" } else { "the model" };
+        Err(self.model.error(format!("{what} cannot be written to {} in this version", path.display())))
     }
 }
