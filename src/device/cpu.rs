@@ -9,7 +9,7 @@ use super::Span;
 use crate::error::{Error, Result};
 use crate::ops::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut};
 use crate::ops::{Io, Op};
-use crate::plan::{Buffer, BufferId, Place, Plan};
+use crate::plan::{Buffer, BufferId, Plan, Step};
 use crate::tensor::{DType, Values};
 
 /// A buffer in host memory.
@@ -64,25 +64,40 @@ impl<T: Real> Memory<T> {
     }
 }
 
-/// Where an operand lies: the index of its buffer and the elements of it.
-type Operand = (usize, Range<usize>);
-
 #[derive(Debug)]
 struct LoadedStep {
     op: Arc<dyn Op>,
     io: Io,
-    inputs: Vec<Operand>,
-    outputs: Vec<Operand>,
-    /// The buffers that it writes, and which of its outputs lie in each, first to last: gradients lie in one arena.
-    written: Vec<(usize, Vec<usize>)>,
+    inputs: usize,
+    outputs: usize,
+    touched: Vec<Touched>,
 }
 
-/// See [`LoadedStep::written`].
-fn written(outputs: &[Operand]) -> Vec<(usize, Vec<usize>)> {
-    let mut order: Vec<usize> = (0..outputs.len()).collect();
-    order.sort_by_key(|&o| (outputs[o].0, outputs[o].1.start));
-    let of_one_buffer = order.chunk_by(|&a, &b| outputs[a].0 == outputs[b].0);
-    of_one_buffer.map(|within| (outputs[within[0]].0, within.to_vec())).collect()
+/// A buffer that a step reads or writes; a step's are in the order of the list of all buffers.
+#[derive(Debug)]
+struct Touched {
+    buffer: usize,
+    written: bool,
+    /// Which of the step's inputs, or of its outputs, lie in the buffer and where, first to last.
+    operands: Vec<(usize, Range<usize>)>,
+}
+
+/// The buffers of a step's places, `index` of which each place has.
+fn touched(step: &Step, index: impl Fn(&BufferId) -> usize) -> Vec<Touched> {
+    let mut touched: Vec<Touched> = Vec::new();
+    for (places, written) in [(&step.inputs, false), (&step.outputs, true)] {
+        for (operand, place) in places.iter().enumerate() {
+            let (buffer, operand) = (index(&place.buffer), (operand, place.range.clone()));
+            match touched.iter_mut().find(|t| t.buffer == buffer) {
+                Some(found) if found.written == written => found.operands.push(operand),
+                Some(_) => panic!("{} reads {}, which it writes", step.op.name(), place.buffer),
+                None => touched.push(Touched { buffer, written, operands: vec![operand] }),
+            }
+        }
+    }
+    touched.sort_by_key(|t| t.buffer);
+    touched.iter_mut().for_each(|t| t.operands.sort_by_key(|(_, range)| range.start));
+    touched
 }
 
 /// Runs plans on the processor, in a thread pool of its own.
@@ -186,12 +201,12 @@ impl<T: Float> Executor<T> {
             self.memory.push(memory);
         }
         let index = |id: &BufferId| *own.get(id).or_else(|| self.session.get(id)).expect("allocated before loading");
-        let operands =
-            |places: &[Place]| -> Vec<Operand> { places.iter().map(|p| (index(&p.buffer), p.range.clone())).collect() };
-        let steps = plan.steps.iter().map(|step| {
-            let (inputs, outputs) = (operands(&step.inputs), operands(&step.outputs));
-            let written = written(&outputs);
-            LoadedStep { op: step.op.clone(), io: step.io.clone(), inputs, outputs, written }
+        let steps = plan.steps.iter().map(|step| LoadedStep {
+            op: step.op.clone(),
+            io: step.io.clone(),
+            inputs: step.inputs.len(),
+            outputs: step.outputs.len(),
+            touched: touched(step, index),
         });
         self.plans.push(steps.collect());
         Ok(self.plans.len() - 1)
@@ -230,24 +245,43 @@ impl<T: Float> Executor<T> {
     }
 }
 
-/// Runs one step. The buffers written are moved out of the list for as long, so that the rest can be read.
+/// Operands of a step that are listed without asking for memory.
+const FEW: usize = 8;
+
+/// A list of `count`, in `few` where they fit.
+fn list<'a, X>(count: usize, few: &'a mut [X; FEW], many: &'a mut Vec<X>, empty: impl Fn() -> X) -> &'a mut [X] {
+    if count <= FEW {
+        return &mut few[..count];
+    }
+    many.resize_with(count, empty);
+    many
+}
+
+/// Runs one step, without asking for memory.
 fn run_step<T: Float>(step: &LoadedStep, memory: &mut [Memory<T>]) {
-    let take = |(buffer, _): &(usize, Vec<usize>)| std::mem::replace(&mut memory[*buffer], Memory::empty());
-    let mut written: Vec<Memory<T>> = step.written.iter().map(take).collect();
-    let inputs: Vec<Slice<'_, T>> = step.inputs.iter().map(|(index, range)| memory[*index].slice(range)).collect();
-    let mut outputs: Vec<Option<SliceMut<'_, T>>> = step.outputs.iter().map(|_| None).collect();
-    for (memory, (_, within)) in written.iter_mut().zip(&step.written) {
-        let (mut rest, mut end) = (memory.all_mut(), 0);
-        for &o in within {
-            let range = &step.outputs[o].1;
-            let (output, tail) = rest.cut(range.start - end..range.end - end);
-            (outputs[o], rest, end) = (Some(output), tail, range.end);
+    let (mut few_inputs, mut many_inputs) = ([Slice::Real(&[]); FEW], Vec::new());
+    let (mut few_outputs, mut many_outputs) = (std::array::from_fn(|_| SliceMut::Real(&mut [])), Vec::new());
+    let inputs = list(step.inputs, &mut few_inputs, &mut many_inputs, || Slice::Real(&[]));
+    let outputs = list(step.outputs, &mut few_outputs, &mut many_outputs, || SliceMut::Real(&mut []));
+    let (mut rest, mut first) = (memory, 0);
+    for touched in &step.touched {
+        let (one, behind) = rest[touched.buffer - first..].split_first_mut().expect("a buffer of the list");
+        (rest, first) = (behind, touched.buffer + 1);
+        if touched.written {
+            cut(one.all_mut(), &touched.operands, outputs);
+        } else {
+            touched.operands.iter().for_each(|(input, range)| inputs[*input] = one.slice(range));
         }
     }
-    let outputs = outputs.into_iter().map(|o| o.expect("each lies in a buffer that is written")).collect();
-    T::call(&*step.op, CpuArgs { io: &step.io, inputs: &inputs, outputs });
-    for ((buffer, _), written) in step.written.iter().zip(written) {
-        memory[*buffer] = written;
+    T::call(&*step.op, CpuArgs { io: &step.io, inputs, outputs });
+}
+
+/// Gives each output its range of a buffer.
+fn cut<'a, T>(mut rest: SliceMut<'a, T>, ranges: &[(usize, Range<usize>)], outputs: &mut [SliceMut<'a, T>]) {
+    let mut end = 0;
+    for (output, range) in ranges {
+        let (one, behind) = rest.cut(range.start - end..range.end - end);
+        (outputs[*output], rest, end) = (one, behind, range.end);
     }
 }
 

@@ -50,18 +50,18 @@ pub(super) fn output(op: &str, inputs: &[Type], operands: usize) -> Result<Vec<T
     expect_inputs(op, inputs, &[DType::F32; OPERANDS][..operands])?;
     let shapes: Vec<&Shape> = inputs.iter().map(|t| &t.shape).collect();
     let output = Type::float(Shape::broadcast(op, &shapes)?);
-    let count = axes(&output.shape, inputs).len();
-    if count > MOST_AXES {
-        let message = format!("repeats axes of {} in {count} alternations, at most {MOST_AXES}", output.shape);
+    if axes(&output.shape, inputs).1 > MOST_AXES {
+        let message = format!("repeats axes of {} in more than {MOST_AXES} alternations", output.shape);
         return Err(Error::shape(op, message));
     }
     Ok(vec![output])
 }
 
-/// The output's axes from the innermost, joined where every operand allows it; at least one.
-fn axes(output: &Shape, inputs: &[Type]) -> Vec<Axis> {
-    let mut axes: Vec<Axis> = Vec::new();
-    let mut sizes = [1; OPERANDS];
+/// The output's axes from the innermost, joined where every operand allows it, and how many they are: at least one.
+/// Where one more is counted than an op takes, there may be others.
+fn axes(output: &Shape, inputs: &[Type]) -> ([Axis; MOST_AXES + 1], usize) {
+    let mut axes = [Axis { extent: 1, strides: [0; OPERANDS] }; MOST_AXES + 1];
+    let (mut count, mut sizes) = (0, [1; OPERANDS]);
     for (back, &extent) in output.iter().rev().enumerate().filter(|(_, extent)| **extent != 1) {
         let mut axis = Axis { extent, strides: [0; OPERANDS] };
         for ((stride, size), input) in axis.strides.iter_mut().zip(&mut sizes).zip(inputs) {
@@ -69,15 +69,16 @@ fn axes(output: &Shape, inputs: &[Type]) -> Vec<Axis> {
                 (*stride, *size) = (*size, *size * extent);
             }
         }
-        match axes.last_mut().filter(|last| last.strides.map(|s| s == 0) == axis.strides.map(|s| s == 0)) {
+        match axes[..count].last_mut().filter(|last| last.strides.map(|s| s == 0) == axis.strides.map(|s| s == 0)) {
             Some(last) => last.extent *= extent,
-            None => axes.push(axis),
+            None if count > MOST_AXES => break,
+            None => {
+                axes[count] = axis;
+                count += 1;
+            }
         }
     }
-    if axes.is_empty() {
-        axes.push(Axis { extent: 1, strides: [0; OPERANDS] });
-    }
-    axes
+    (axes, count.max(1))
 }
 
 /// Calls `f(operands, y_run)` for pieces of `y` that lie along the innermost axis, in parallel where it pays.
@@ -87,14 +88,14 @@ pub(super) fn for_each_run<T: Copy + Send + Sync, const N: usize>(
     y: &mut [T],
     f: impl Fn([Run<'_, T>; N], &mut [T]) + Sync,
 ) {
-    let axes = axes(&io.outputs[0].shape, &io.inputs);
+    let (axes, count) = axes(&io.outputs[0].shape, &io.inputs);
     let inner = axes[0];
     for_each_piece(y, |start, mut y| {
         let mut start = start;
         while !y.is_empty() {
             let (mut rest, column) = (start / inner.extent, start % inner.extent);
             let mut first = inner.strides.map(|stride| column * stride);
-            for axis in &axes[1..] {
+            for axis in &axes[1..count] {
                 first.iter_mut().zip(axis.strides).for_each(|(at, stride)| *at += rest % axis.extent * stride);
                 rest /= axis.extent;
             }
@@ -113,11 +114,11 @@ pub(super) fn for_each_run<T: Copy + Send + Sync, const N: usize>(
 
 /// The launch of a kernel that takes its operands' places from `shaders/lib/broadcast.wgsl`.
 pub(super) fn launch(module: Module, entry: &'static str, io: &Io) -> Dispatch {
-    let (n, axes) = (io.outputs[0].shape.len(), axes(&io.outputs[0].shape, &io.inputs));
-    let mut words: Vec<usize> = axes.iter().flat_map(|a| std::iter::once(a.extent).chain(a.strides)).collect();
+    let (n, (axes, count)) = (io.outputs[0].shape.len(), axes(&io.outputs[0].shape, &io.inputs));
+    let mut words: Vec<usize> = axes[..count].iter().flat_map(|a| std::iter::once(a.extent).chain(a.strides)).collect();
     words.resize(MOST_AXES * (1 + OPERANDS), 0);
     let params = Params::new().u32s("axes", &words).u32("n", n);
-    Dispatch::over(module, entry, io, params, n).constant("AXES", axes.len() as u32)
+    Dispatch::over(module, entry, io, params, n).constant("AXES", count as u32)
 }
 
 /// The gradient of an operand of this shape from that of the output: the sum over the axes that were repeated.
@@ -144,7 +145,8 @@ mod tests {
     fn joined(shapes: [&[usize]; 2]) -> Vec<(usize, usize, usize)> {
         let inputs = shapes.map(|s| Type::float(s.to_vec()));
         let output = output("test", &inputs, 2).expect("shapes that fit").remove(0);
-        axes(&output.shape, &inputs).iter().map(|a| (a.extent, a.strides[0], a.strides[1])).collect()
+        let (axes, count) = axes(&output.shape, &inputs);
+        axes[..count].iter().map(|a| (a.extent, a.strides[0], a.strides[1])).collect()
     }
 
     #[test]

@@ -19,23 +19,22 @@ pub struct Concat(pub usize);
 impl Concat {
     /// For each input: elements a row of it, a row of y, and before its first in a row of y. A row is what lies along the
     /// axis and those behind it.
-    fn rows(self, io: &Io) -> Vec<[usize; 3]> {
-        let row = |ty: &Type| around(&ty.shape, &(self.0..ty.shape.rank()))[1];
+    fn rows(self, io: &Io) -> impl Iterator<Item = [usize; 3]> + '_ {
+        let row = move |ty: &Type| around(&ty.shape, &(self.0..ty.shape.rank()))[1];
         let whole = row(&io.outputs[0]);
         let mut first = 0;
-        let parts = io.inputs.iter().map(|ty| {
+        io.inputs.iter().map(move |ty| {
             let part = [row(ty), whole, first];
             first += part[0];
             part
-        });
-        parts.collect()
+        })
     }
 }
 
 impl<T: Real> CpuOp<T> for Concat {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let [y] = args.out();
-        for (i, [width, whole, first]) in self.rows(args.io).into_iter().enumerate() {
+        for (i, [width, whole, first]) in self.rows(args.io).enumerate() {
             let rows = y.chunks_mut(whole).zip(args.real(i).chunks(width));
             rows.for_each(|(y, x)| y[first..first + width].copy_from_slice(x));
         }
@@ -83,7 +82,7 @@ impl Op for Concat {
             let bindings = vec![Binding::Input(i), Binding::Output(0), Binding::Params];
             Dispatch { bindings, ..Dispatch::over(MODULE, "concat", io, params, n) }
         };
-        self.rows(io).into_iter().enumerate().map(launch).collect()
+        self.rows(io).enumerate().map(launch).collect()
     }
 
     fn flops(&self, _io: &Io) -> u64 {

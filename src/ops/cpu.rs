@@ -115,7 +115,7 @@ pub struct CpuArgs<'a, T> {
     /// The inputs.
     pub inputs: &'a [Slice<'a, T>],
     /// The outputs; an effect's hold what its targets held before.
-    pub outputs: Vec<SliceMut<'a, T>>,
+    pub outputs: &'a mut [SliceMut<'a, T>],
 }
 
 impl<'a, T: Real> CpuArgs<'a, T> {
@@ -146,13 +146,13 @@ impl<'a, T: Real> CpuArgs<'a, T> {
     /// # Panics
     /// Where they are not: the op's shape rule makes the types.
     pub fn out<const N: usize>(&mut self) -> [&'a mut [T]; N] {
-        let outputs = std::mem::take(&mut self.outputs).into_iter().map(|o| match o {
-            SliceMut::Real(y) => y,
-            SliceMut::U32(_) => panic!("a float output is u32"),
-        });
-        let outputs: Vec<_> = outputs.collect();
+        let outputs = std::mem::take(&mut self.outputs);
         let count = outputs.len();
-        outputs.try_into().unwrap_or_else(|_| panic!("{count} outputs, the op writes {N}"))
+        let outputs: &mut [_; N] = outputs.try_into().unwrap_or_else(|_| panic!("{count} outputs, the op writes {N}"));
+        outputs.each_mut().map(|output| match output {
+            SliceMut::Real(y) => &mut **y,
+            SliceMut::U32(_) => panic!("a float output is u32"),
+        })
     }
 
     /// The one output, where it is u32.
@@ -160,8 +160,8 @@ impl<'a, T: Real> CpuArgs<'a, T> {
     /// # Panics
     /// Where it is not: the op's shape rule makes the types.
     pub fn out_u32(&mut self) -> &'a mut [u32] {
-        match self.outputs.pop() {
-            Some(SliceMut::U32(y)) => y,
+        match std::mem::take(&mut self.outputs) {
+            [SliceMut::U32(y)] => y,
             _ => panic!("the output is not u32"),
         }
     }
@@ -231,18 +231,22 @@ pub fn for_each_update<T: Real, const N: usize>(
 ) where
     Arity: ArityLoop<T, N>,
 {
-    let piece = g.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_FROM);
-    let mut rest = state;
-    rayon::scope(|scope| {
-        for g in g.chunks(piece) {
-            let mut heads: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
-            for (head, rest) in heads.iter_mut().zip(&mut rest) {
-                let (first, tail) = std::mem::take(rest).split_at_mut(g.len());
-                (*head, *rest) = (first, tail);
-            }
-            scope.spawn(move |_| pulp::Arch::new().dispatch(Update { g, state: heads, update }));
-        }
-    });
+    let most = g.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_FROM);
+    update_pieces(most, Update { g, state, update });
+}
+
+/// Runs an update in pieces of at most `most` elements, but for rounding: halves of halves, in parallel.
+fn update_pieces<T: Real, F, const N: usize>(most: usize, all: Update<'_, T, F, N>)
+where
+    F: Fn(T, [T; N]) -> [T; N] + Copy + Send + Sync,
+    Arity: ArityLoop<T, N>,
+{
+    let pieces = all.g.len().div_ceil(most.max(1));
+    if pieces < 2 {
+        return pulp::Arch::new().dispatch(all);
+    }
+    let (one, other) = all.split_at(pieces / 2 * most);
+    rayon::join(|| update_pieces(most, one), || update_pieces(most, other));
 }
 
 /// An optimizer's loop over a piece of the arenas. A type and no closure, because only a method can be told to become
@@ -252,6 +256,22 @@ struct Update<'a, T, F, const N: usize> {
     g: &'a [T],
     state: [&'a mut [T]; N],
     update: F,
+}
+
+impl<T, F: Copy, const N: usize> Update<'_, T, F, N> {
+    /// The first elements, and those from `at` on.
+    fn split_at(self, at: usize) -> (Self, Self) {
+        let Self { g, state, update } = self;
+        let (g, rest) = g.split_at(at);
+        let mut tails: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
+        let mut tail = tails.iter_mut();
+        let state = state.map(|all| {
+            let (head, behind) = all.split_at_mut(at);
+            *tail.next().expect("one for each") = behind;
+            head
+        });
+        (Self { g, state, update }, Self { g: rest, state: tails, update })
+    }
 }
 
 impl<T: Real, F: Fn(T, [T; N]) -> [T; N] + Copy, const N: usize> pulp::WithSimd for Update<'_, T, F, N>

@@ -22,8 +22,8 @@ pub struct Gather {
 }
 
 /// The batch of one column.
-fn take<T: Real>(data: Slice<'_, T>, y: SliceMut<'_, T>, order: &[u32], scale: T) {
-    let width = match &y {
+fn take<T: Real>(data: Slice<'_, T>, y: &mut SliceMut<'_, T>, order: &[u32], scale: T) {
+    let width = match y {
         SliceMut::Real(y) => y.len() / order.len(),
         SliceMut::U32(y) => y.len() / order.len(),
     };

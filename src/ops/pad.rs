@@ -29,11 +29,9 @@ impl Pad {
     /// Where the elements of x lie in y.
     fn walk(&self, x: &Shape) -> Walk {
         let strides = strides_of(&self.shape);
-        Walk {
-            first: self.before.iter().zip(&strides).map(|(before, stride)| before * stride).sum(),
-            extents: x.to_vec(),
-            strides: self.step.iter().zip(&strides).map(|(step, stride)| step * stride).collect(),
-        }
+        let first = self.before.iter().zip(strides).map(|(before, stride)| before * stride).sum();
+        let strides = self.step.iter().zip(strides).map(|(step, stride)| step * stride);
+        Walk::new(first, x.iter().copied().zip(strides))
     }
 }
 

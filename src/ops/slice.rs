@@ -39,11 +39,8 @@ pub struct Slice(pub Vec<Cut>);
 impl Slice {
     fn walk(&self, x: &Shape) -> Walk {
         let strides = strides_of(x);
-        Walk {
-            first: self.0.iter().zip(&strides).map(|(cut, stride)| cut.first * stride).sum(),
-            extents: self.0.iter().map(|cut| cut.len()).collect(),
-            strides: self.0.iter().zip(&strides).map(|(cut, stride)| cut.step * stride).collect(),
-        }
+        let first = self.0.iter().zip(strides).map(|(cut, stride)| cut.first * stride).sum();
+        Walk::new(first, self.0.iter().zip(strides).map(|(cut, stride)| (cut.len(), cut.step * stride)))
     }
 }
 
@@ -70,7 +67,7 @@ impl Op for Slice {
                 format!("{:?} is no part of {shape}: one cut an axis, inside it, of one element or more", self.0);
             return Err(Error::shape("slice", message));
         }
-        Ok(vec![Type::float(self.walk(shape).extents)])
+        Ok(vec![Type::float(self.0.iter().map(|cut| cut.len()).collect::<Vec<_>>())])
     }
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {

@@ -16,8 +16,7 @@ pub struct Transpose(pub Vec<usize>);
 impl Transpose {
     fn walk(&self, x: &Shape) -> Walk {
         let strides = strides_of(x);
-        let pick = |of: &[usize]| self.0.iter().map(|&axis| of[axis]).collect();
-        Walk { first: 0, extents: pick(x), strides: pick(&strides) }
+        Walk::new(0, self.0.iter().map(|&axis| (x[axis], strides[axis])))
     }
 
     /// The order that undoes this one.
@@ -50,7 +49,7 @@ impl Op for Transpose {
         if !sorted.iter().copied().eq(0..shape.rank()) {
             return Err(Error::shape("transpose", format!("{:?} is no order of the axes of {shape}", self.0)));
         }
-        Ok(vec![Type::float(self.walk(shape).extents)])
+        Ok(vec![Type::float(self.0.iter().map(|&axis| shape[axis]).collect::<Vec<_>>())])
     }
 
     fn grad(&self, g: &mut Graph, _x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
