@@ -2,6 +2,8 @@
 
 mod adapter;
 mod context;
+#[cfg(all(test, feature = "counters"))]
+mod counters;
 mod profile;
 mod readback;
 mod replay;
