@@ -27,7 +27,7 @@ pub(super) async fn measure(
     let plans = rows.plans(session, model, Mode::Evaluate, &[Part::All])?;
     session.start((first as u32..(first + count) as u32).collect(), 0)?;
     let watch = Watch::new(model, prefix, &rows);
-    let log = run_all(session, &plans, &watch, None).await?;
+    let log = run_all(session, &plans, &watch, &mut None, None).await?;
     Ok(watch.means(&log, rows.steps()))
 }
 

@@ -16,7 +16,11 @@ pub struct Fit<'a> {
     pub(crate) verbose: u8,
     pub(crate) check_finite: CheckFinite,
     pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
+    pub(crate) on_first_step: Option<FirstStep<'a>>,
 }
+
+/// Called once.
+pub(super) type FirstStep<'a> = Box<dyn FnOnce() + 'a>;
 
 impl Default for Fit<'_> {
     fn default() -> Self {
@@ -30,6 +34,7 @@ impl Default for Fit<'_> {
             verbose: 1,
             check_finite: CheckFinite::default(),
             callbacks: Vec::new(),
+            on_first_step: None,
         }
     }
 }
@@ -93,6 +98,14 @@ impl<'a> Fit<'a> {
     #[must_use]
     pub fn check_finite(mut self, when: CheckFinite) -> Self {
         self.check_finite = when;
+        self
+    }
+
+    /// Called when the first step has run, for which kernels are compiled and the data sent to the device. It runs alone
+    /// and is waited for; the result is the same to the bit.
+    #[must_use]
+    pub fn on_first_step(mut self, call: impl FnOnce() + 'a) -> Self {
+        self.on_first_step = Some(Box::new(call));
         self
     }
 

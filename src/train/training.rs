@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::callbacks::Callback;
 use super::evaluation::measure;
+use super::fit::FirstStep;
 use super::progress::Progress;
 use super::rows::{Round, Rows, Watch};
 use super::session::Session;
@@ -45,7 +46,7 @@ pub(crate) async fn fit(model: &mut Sequential, data: &Dataset, mut options: Fit
         let order =
             if options.shuffle { shuffled(count as u32, seed, run.iteration()) } else { (0..count as u32).collect() };
         let bar = Progress::new(options.verbose, epoch, options.epochs, rows.steps());
-        let losses = train_epoch(&mut run, &mut callbacks, &rows, order, &bar).await?;
+        let losses = train_epoch(&mut run, (&mut callbacks, &mut options.on_first_step), &rows, order, &bar).await?;
         if let Some(validation) = &validation {
             let (session, model) = run.model.parts();
             let values = measure(session, &model, validation.clone(), "val_").await?;
@@ -62,7 +63,7 @@ pub(crate) async fn fit(model: &mut Sequential, data: &Dataset, mut options: Fit
 /// One epoch: leaves its means in the run's logs and returns the mean loss of each batch.
 async fn train_epoch(
     run: &mut Run<'_>,
-    callbacks: &mut Callbacks<'_>,
+    (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
     rows: &Rows,
     order: Vec<u32>,
     bar: &Progress,
@@ -78,9 +79,9 @@ async fn train_epoch(
     session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
     let watch = Watch::new(&model, "", rows);
     let log = if check == CheckFinite::Step || callbacks.iter().any(|c| c.wants_batches()) {
-        run_each(run, callbacks, (rows, &rounds), &watch, bar).await?
+        run_each(run, (callbacks, first_step), (rows, &rounds), &watch, bar).await?
     } else {
-        run_all(session, &rounds, &watch, Some(bar)).await?
+        run_all(session, &rounds, &watch, first_step, Some(bar)).await?
     };
     let steps = log.len() / watch.width();
     run.end_epoch(start, steps, watch.means(&log, steps));
@@ -98,12 +99,19 @@ pub(super) async fn run_all(
     session: &mut Session,
     rounds: &[Round],
     watch: &Watch,
+    first_step: &mut Option<FirstStep<'_>>,
     bar: Option<&Progress>,
 ) -> Result<Vec<f64>> {
-    let (mut done, mut last_peek) = (0, Instant::now());
+    let (mut done, mut end, mut last_peek) = (0, 0, Instant::now());
     let log = watch.width() * rounds.iter().map(|round| round.times).sum::<usize>();
+    if let Some(call) = first_step.take() {
+        session.executor().run(rounds[0].plans[0], 1)?;
+        session.executor().finish()?;
+        call();
+        done = 1;
+    }
     for round in rounds {
-        let end = done + round.times;
+        end += round.times;
         while done < end {
             done += session.executor().run_some(round.plans[0], end - done)?;
             let Some(bar) = bar else { continue };
@@ -122,7 +130,7 @@ pub(super) async fn run_all(
 /// each step before its update. Ends early where the run is stopped.
 async fn run_each(
     run: &mut Run<'_>,
-    callbacks: &mut Callbacks<'_>,
+    (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
     (rows, rounds): (&Rows, &[Round]),
     watch: &Watch,
     bar: &Progress,
@@ -147,6 +155,10 @@ async fn run_each(
                 return Err(lost_at(run, rows, (step, loss / rows.batch_of(step) as f64), true).await);
             }
             session.executor().run(update, 1)?;
+        }
+        if let Some(call) = first_step.take() {
+            session.executor().finish()?;
+            call();
         }
         totals.iter_mut().zip(&row).for_each(|(total, x)| *total += x);
         log.extend(row);

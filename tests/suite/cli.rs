@@ -124,7 +124,7 @@ fn it_learns_on_every_device_and_repeats_itself() {
         // 270 samples in batches of 25: ten full ones and one of 20.
         assert_eq!(result["steps"], 44);
         assert_eq!(result["device"].as_str().unwrap().starts_with("cpu"), device == "cpu", "{result}");
-        let timings = ["seconds", "steps_per_second", "samples_per_second"];
+        let timings = ["seconds", "first_step_seconds", "steps_per_second", "samples_per_second"];
         for timing in timings {
             assert!(result[timing].as_f64().unwrap() > 0.0, "{result}");
         }

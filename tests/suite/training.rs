@@ -65,6 +65,22 @@ fn how_steps_are_grouped_changes_no_bit() {
 }
 
 #[test]
+fn the_first_step_is_told_once_and_by_looking_changes_no_bit() {
+    for device in devices() {
+        let train = |fit: Fit<'_>| {
+            let mut model = model_with_dropout(&device, Adam::default(), 0.2);
+            model.fit(&samples(210), fit.epochs(2).batch_size(70).verbose(0)).unwrap().batch_losses().to_vec()
+        };
+        let plain = train(Fit::new());
+        for when in [CheckFinite::Epoch, CheckFinite::Step] {
+            let mut calls = 0;
+            let told = train(Fit::new().check_finite(when).on_first_step(|| calls += 1));
+            assert_eq!((calls, &told), (1, &plain), "{device}, {when:?}");
+        }
+    }
+}
+
+#[test]
 fn every_device_trains_alike_up_to_rounding() {
     let mut optimizers: Vec<Box<dyn Fn() -> Box<dyn Optimizer>>> = vec![
         Box::new(|| Box::new(Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true, ..Sgd::default() })),

@@ -12,6 +12,7 @@ mod train;
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
@@ -46,8 +47,9 @@ enum Command {
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     silence_vulkan_loader();
+    let start = Instant::now();
     let outcome = match Cli::parse().command {
-        Command::Train(args) => train::run(&args),
+        Command::Train(args) => train::run(&args, start),
         Command::Check(args) => check::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),

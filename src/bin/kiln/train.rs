@@ -95,7 +95,8 @@ pub struct Args {
     quiet: bool,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+/// `start`: when the command was called.
+pub fn run(args: &Args, start: Instant) -> Result<()> {
     let set = NamedSet::find(&args.model.set)?;
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
@@ -115,7 +116,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.summary {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
-    let outcome = args.fit(&mut model, &train, &test)?;
+    let outcome = args.fit(&mut model, &train, &test, start)?;
     if args.json { outcome.print_json(&place) } else { outcome.print() }
 }
 
@@ -126,8 +127,8 @@ impl Args {
         Ok(train.head(limit))
     }
 
-    fn fit(&self, model: &mut Sequential, train: &Dataset, test: &Dataset) -> Result<Outcome> {
-        let mut written = Ok(());
+    fn fit(&self, model: &mut Sequential, train: &Dataset, test: &Dataset, called: Instant) -> Result<Outcome> {
+        let (mut written, mut first_step) = (Ok(()), Duration::ZERO);
         let start = Instant::now();
         let mut epoch_start = start;
         let verbose = if self.json || self.quiet { 0 } else { self.verbose };
@@ -145,7 +146,7 @@ impl Args {
             fit = fit.callback(CsvLogger::new(path));
         }
         if self.json {
-            fit = fit.on_epoch_end(|epoch, logs| {
+            fit = fit.on_first_step(|| first_step = called.elapsed()).on_epoch_end(|epoch, logs| {
                 if written.is_ok() {
                     written = print_epoch(epoch, logs, epoch_start.elapsed());
                 }
@@ -158,7 +159,7 @@ impl Args {
         self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
         let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
         let samples = train.len() as f64 * (1.0 - self.validation_split) * epochs as f64;
-        Ok(Outcome { test: model.evaluate(test)?, duration, epochs, steps, samples })
+        Ok(Outcome { test: model.evaluate(test)?, first_step, duration, epochs, steps, samples })
     }
 }
 
@@ -179,6 +180,8 @@ fn print_epoch(epoch: usize, logs: &Logs, duration: Duration) -> io::Result<()> 
 /// A run's result.
 struct Outcome {
     test: Logs,
+    /// From the command's call to the end of the first step; measured for `--json` only.
+    first_step: Duration,
     /// Of the training, with validation.
     duration: Duration,
     epochs: usize,
@@ -215,6 +218,7 @@ impl Outcome {
         Ok(print_line(&json!({
             "device": device,
             "epochs": self.epochs,
+            "first_step_seconds": self.first_step.as_secs_f64(),
             "samples_per_second": self.rate(self.samples),
             "seconds": self.duration.as_secs_f64(),
             "steps": self.steps,
