@@ -2,6 +2,7 @@
 // Entry `one` makes the batch of one column of the data set, `two` that of two. KIND_0 and KIND_1 are the columns' types:
 // 0 u8, four to a word and rows padded to whole words, 1 u32, which is not scaled, 2 f32.
 // One invocation makes what one word of data holds; a row has `words` of them, and the first column's come first.
+// Entries `one_vec4` and `two_vec4` are for a first column of bytes whose rows fill their words: four elements are one store.
 
 struct Params {
     batch: u32,
@@ -24,6 +25,8 @@ override KIND_1: u32 = 0;
 @group(0) @binding(4) var<uniform> params: Params;
 @group(0) @binding(5) var<storage, read> data_1: array<u32>;
 @group(0) @binding(6) var<storage, read_write> y_1: array<u32>;
+
+@group(0) @binding(3) var<storage, read_write> y_0_vec4: array<vec4<f32>>;
 
 // Where word i of the batch lies in the data.
 fn source(i: u32, words: u32) -> u32 {
@@ -59,6 +62,11 @@ fn column_0(i: u32) {
     }
 }
 
+fn column_0_vec4(i: u32) {
+    let word = data_0[source(i, params.words_0)];
+    y_0_vec4[i] = vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xffu)) * params.scale_0;
+}
+
 fn column_1(i: u32) {
     let word = data_1[source(i, params.words_1)];
     let made = elements(KIND_1, i, params.width_1, params.words_1);
@@ -81,6 +89,25 @@ fn two(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) wo
     let first = params.batch * params.words_0;
     if i < first {
         column_0(i);
+    } else if i < first + params.batch * params.words_1 {
+        column_1(i - first);
+    }
+}
+
+@compute @workgroup_size(WIDTH)
+fn one_vec4(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i < params.batch * params.words_0 {
+        column_0_vec4(i);
+    }
+}
+
+@compute @workgroup_size(WIDTH)
+fn two_vec4(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    let first = params.batch * params.words_0;
+    if i < first {
+        column_0_vec4(i);
     } else if i < first + params.batch * params.words_1 {
         column_1(i - first);
     }

@@ -7,6 +7,7 @@ struct Params {
     k: u32,
     first: u32,
     stacks: u32,
+    span: u32,
 }
 
 override TRANS_A: u32 = 0;
@@ -16,17 +17,18 @@ override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0;
 override ACTIVATION_GRAD: u32 = 0;
 
+// b comes last: the second pass of a product in parts (matmul_split.wgsl) has none.
 @group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> params: Params;
-@group(0) @binding(4) var<storage, read> extra: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> extra: array<f32>;
+@group(0) @binding(4) var<storage, read> b: array<f32>;
 
 // The same buffers as vec4s: an entry point uses one set or the other, never both.
 @group(0) @binding(0) var<storage, read> a4: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> extra4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> extra4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> b4: array<vec4<f32>>;
 
 // Where the matrices of this workgroup's product start. Known to be 0 when a kernel for one product is compiled.
 var<private> a_first: u32 = 0u;
@@ -127,11 +129,15 @@ fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     }
 }
 
-fn store_rows_guarded(m: u32, n: u32, c: mat4x4<f32>) {
-    var bias = vec4<f32>();
+fn bias_guarded(n: u32) -> vec4<f32> {
     if (BIAS == 1u) {
-        bias = load_extra(columns(n));
+        return load_extra(columns(n));
     }
+    return vec4<f32>();
+}
+
+fn store_rows_guarded(m: u32, n: u32, c: mat4x4<f32>) {
+    let bias = bias_guarded(n);
     store_row_guarded(m, n, c[0], bias);
     store_row_guarded(m + 1u, n, c[1], bias);
     store_row_guarded(m + 2u, n, c[2], bias);
@@ -183,4 +189,40 @@ fn load_b4(k: u32, n: u32) -> mat4x4<f32> {
 
 fn outer(l: vec4<f32>, r: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(r * l.x, r * l.y, r * l.z, r * l.w);
+}
+
+// ---- four elements of operands of any extents ------------------------------------------------------------------------
+
+// How far apart two neighbours along m, k (of a) and k, n (of b) lie.
+fn a_step_m() -> u32 {
+    return select(params.k, 1u, TRANS_A == 1u);
+}
+
+fn a_step_k() -> u32 {
+    return select(1u, params.m, TRANS_A == 1u);
+}
+
+fn b_step_k() -> u32 {
+    return select(params.n, 1u, TRANS_B == 1u);
+}
+
+fn b_step_n() -> u32 {
+    return select(1u, params.k, TRANS_B == 1u);
+}
+
+// Where rows m .. m+3 of op(a) start, and columns n .. n+3 of op(b); past the edge the last one repeats.
+fn four_rows(m: u32) -> vec4<u32> {
+    return min(vec4(m, m + 1u, m + 2u, m + 3u), vec4(params.m - 1u)) * a_step_m() + a_first;
+}
+
+fn four_columns(n: u32) -> vec4<u32> {
+    return columns(n) * b_step_n() + b_first;
+}
+
+fn load_a(at: vec4<u32>) -> vec4<f32> {
+    return vec4(a[at.x], a[at.y], a[at.z], a[at.w]);
+}
+
+fn load_b(at: vec4<u32>) -> vec4<f32> {
+    return vec4(b[at.x], b[at.y], b[at.z], b[at.w]);
 }

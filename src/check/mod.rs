@@ -93,7 +93,7 @@ pub struct Item {
     /// The stems of the shader files that the op's kernels are in.
     pub shaders: Vec<&'static str>,
     /// The kind of adapter whose kernels run, where it is not the device's own.
-    pub kernels: Option<AdapterKind>,
+    pub kernels: Option<Target>,
     cases: Vec<Case>,
 }
 
@@ -140,7 +140,7 @@ impl Bench {
 }
 
 /// Everything there is to check on a device whose op's name, shader or part is `filter`, or else contains it.
-/// With `all_kernels`, the kernels for the other kind of adapter too, wherever they are others.
+/// With `all_kernels`, the kernels for other kinds of adapters too, wherever they are others.
 ///
 /// # Errors
 /// [`Error::Argument`] that lists the names, where nothing fits the filter.
@@ -173,10 +173,9 @@ pub fn items(device: &Device, filter: Option<&str>, all_kernels: bool) -> Result
 /// [`Error::Shape`] where an op does not take its case.
 pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<Vec<Item>> {
     let own = device.target();
-    let others = [AdapterKind::Hardware, AdapterKind::Software].map(Target::new);
     // The CPU has loops, not kernels of a kind.
     let wanted = all_kernels && device.is_gpu();
-    let others: Vec<Target> = others.into_iter().filter(|other| wanted && *other != own).collect();
+    let others: Vec<Target> = Target::all().into_iter().filter(|other| wanted && other.runs_on(&own)).collect();
     let mut all: [Vec<Item>; 3] = Default::default();
     for case in cases {
         let io = io(&case)?;
@@ -185,10 +184,12 @@ pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<
             Item::add(&mut all[list], part, kernels, dispatches, case);
         };
         add(0, Part::Forward, None, &kernels, &case);
+        let mut seen = vec![kernels.clone()];
         for other in &others {
             let others = case.op.gpu(&io, other);
-            if kernels != others {
-                add(0, Part::Forward, Some(other.kind), &others, &case);
+            if !seen.contains(&others) {
+                add(0, Part::Forward, Some(*other), &others, &case);
+                seen.push(others);
             }
         }
         if !case.wrt.is_empty() {
@@ -217,7 +218,7 @@ impl Item {
     }
 
     /// Adds a case to the item of its op, made at the first.
-    fn add(list: &mut Vec<Self>, part: Part, kernels: Option<AdapterKind>, dispatches: &[Dispatch], case: &Case) {
+    fn add(list: &mut Vec<Self>, part: Part, kernels: Option<Target>, dispatches: &[Dispatch], case: &Case) {
         let op = case.op.name();
         let found = list.iter().position(|item| item.op == op && item.kernels == kernels);
         let index = found.unwrap_or_else(|| {
@@ -248,8 +249,9 @@ impl Item {
     pub fn kernels_in_words(&self) -> &'static str {
         match self.kernels {
             None => "",
-            Some(AdapterKind::Hardware) => "GPU kernels",
-            Some(AdapterKind::Software) => "software kernels",
+            Some(Target { kind: AdapterKind::Software, .. }) => "software kernels",
+            Some(target) if target == Target::new(target.kind) => "GPU kernels",
+            Some(_) => "GPU kernels, larger tiles",
         }
     }
 
@@ -280,10 +282,10 @@ impl Item {
     }
 
     fn forward(&self, bench: &mut Bench) -> Result<Vec<Finding>> {
-        let Some(kind) = self.kernels else {
+        let Some(target) = self.kernels else {
             return self.each(|case| check_case(case, &mut bench.tested, &mut bench.reference));
         };
-        let mut tested = Executor::new(&bench.device.clone().with_kernels_for(kind))?;
+        let mut tested = Executor::new(&bench.device.clone().with_kernels_for(target))?;
         self.each(|case| check_case(case, &mut tested, &mut bench.reference))
     }
 }

@@ -92,14 +92,14 @@ impl Device {
         }
     }
 
-    /// The same device with the kernels of another kind: how the kernels for GPUs are tested on a software adapter.
+    /// The same device with the kernels for another: how the kernels for GPUs are tested on a software adapter.
     #[must_use]
-    pub fn with_kernels_for(self, kind: AdapterKind) -> Self {
+    pub fn with_kernels_for(self, target: Target) -> Self {
         match self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context, _) => Self(Kind::Gpu(context, Target::new(kind))),
+            Kind::Gpu(context, _) => Self(Kind::Gpu(context, target)),
             other => {
-                let _ = kind;
+                let _ = target;
                 Self(other)
             }
         }
@@ -149,7 +149,11 @@ async fn choose_adapter(request: &str) -> Result<Choice> {
     let adapters = gpu::Adapter::list().await;
     let opened = async |adapter: &gpu::Adapter, reason: String| -> Result<Choice> {
         let summary = adapter.summary();
-        let target = Target { kind: summary.kind, subgroup_size: summary.subgroup_size };
+        let target = Target {
+            kind: summary.kind,
+            subgroup_size: summary.subgroup_size,
+            workgroup_bytes: summary.max_workgroup_memory_bytes as usize,
+        };
         Ok(Choice { device: Device(Kind::Gpu(adapter.open().await?, target)), reason })
     };
     let wanted = request.trim().to_lowercase();

@@ -57,6 +57,9 @@ pub enum Binding {
     Output(usize),
     /// The dispatch's [`Params`], as a uniform.
     Params,
+    /// So many floats that one launch of a node leaves for the next of the same node. Nodes have them in turn: what a
+    /// node finds there is no one's.
+    Scratch(usize),
 }
 
 /// The fields of a shader's `Params` struct: names and 32-bit words in order.
@@ -148,6 +151,12 @@ impl Dispatch {
         Self::over(module, entry, io, Params::new().u32("rows", rows).u32("columns", columns).and(more), rows)
     }
 
+    /// Floats that it and the node's other launches hand to each other.
+    pub fn scratch(&self) -> usize {
+        let floats = |binding: &Binding| if let Binding::Scratch(len) = binding { *len } else { 0 };
+        self.bindings.iter().map(floats).sum()
+    }
+
     /// Its kernel's name: shader and entry point.
     pub fn kernel(&self) -> String {
         format!("{}/{}", self.module.stem, self.entry)
@@ -188,18 +197,27 @@ pub struct Target {
     pub kind: AdapterKind,
     /// How many lanes every subgroup has, where kernels can exchange values within one and that is known.
     pub subgroup_size: Option<u32>,
+    /// Bytes of workgroup memory that a workgroup can have.
+    pub workgroup_bytes: usize,
 }
 
 impl Target {
-    /// A kind of adapter that nothing more is known of.
+    /// A kind of adapter that nothing more is known of: it has the workgroup memory that each has.
     pub fn new(kind: AdapterKind) -> Self {
-        Self { kind, subgroup_size: None }
+        Self { kind, subgroup_size: None, workgroup_bytes: 16 << 10 }
     }
 
     /// One of each that some op has kernels of its own for.
-    pub fn all() -> [Self; 3] {
-        let software = Self::new(AdapterKind::Software);
-        [Self::new(AdapterKind::Hardware), software, Self { subgroup_size: Some(8), ..software }]
+    pub fn all() -> [Self; 4] {
+        let [hardware, software] = [AdapterKind::Hardware, AdapterKind::Software].map(Self::new);
+        let larger = Self { workgroup_bytes: 32 << 10, ..hardware };
+        [hardware, larger, software, Self { subgroup_size: Some(8), ..software }]
+    }
+
+    /// Whether an adapter that is `other` can run the kernels for this one.
+    pub fn runs_on(&self, other: &Self) -> bool {
+        self.workgroup_bytes <= other.workgroup_bytes
+            && (self.subgroup_size.is_none() || self.subgroup_size == other.subgroup_size)
     }
 }
 

@@ -113,7 +113,13 @@ impl Op for Gather {
         if columns == 2 {
             bindings.extend([Binding::Input(1), Binding::Output(1)]);
         }
-        let entry = if columns == 1 { "one" } else { "two" };
+        let row = io.outputs[0].shape.len() / self.batch;
+        let entry = match (columns, io.inputs[0].dtype == DType::U8 && row.is_multiple_of(4)) {
+            (1, false) => "one",
+            (1, true) => "one_vec4",
+            (_, false) => "two",
+            (_, true) => "two_vec4",
+        };
         vec![Dispatch { bindings, constants, ..Dispatch::over(MODULE, entry, io, params, invocations) }]
     }
 

@@ -3,12 +3,12 @@
 //! Operands of more than two axes count as rows of their last axis, or, stacked, as matrices of their last two, each times
 //! its like. A plain matrix on the right of a stack is the former. The epilogue is what fusion moves in: see `graph/fuse.rs`.
 
+mod cases;
+
 use super::activation::Function;
-use super::binary::changed;
-use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{
-    AdapterKind, Binding, Dispatch, LIB_ACTIVATION, LIB_PRODUCT, MOST_WORKGROUPS, Module, Params, Target,
+    AdapterKind, Binding, Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_PRODUCT, MOST_WORKGROUPS, Module, Params, Target,
 };
 use super::product::Product;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -16,10 +16,20 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
+pub(super) use cases::cases;
+pub use cases::{case_of, epilogues};
+
 const LIBS: &[&str] = &[LIB_ACTIVATION, LIB_PRODUCT];
 const MODULE: Module = Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: LIBS };
 const SUBGROUP_MODULE: Module =
     Module { stem: "matmul_subgroup", source: include_str!("../../shaders/matmul_subgroup.wgsl"), libs: LIBS };
+const TILED_MODULE: Module =
+    Module { stem: "matmul_tiled", source: include_str!("../../shaders/matmul_tiled.wgsl"), libs: LIBS };
+const SPLIT_MODULE: Module = Module {
+    stem: "matmul_split",
+    source: include_str!("../../shaders/matmul_split.wgsl"),
+    libs: &[LIB_GRID, LIB_ACTIVATION, LIB_PRODUCT],
+};
 
 /// What happens to each element of the product before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +57,16 @@ impl Epilogue {
 
     fn has_bias(self) -> bool {
         matches!(self, Self::Bias | Self::Activate { bias: true, .. })
+    }
+
+    /// The launch of a kernel that ends with it.
+    fn specialise(self, launch: Dispatch) -> Dispatch {
+        let launch = launch.constant("BIAS", self.has_bias());
+        match self {
+            Self::None | Self::Bias => launch,
+            Self::Activate { activation, .. } => activation.specialise(launch, "ACTIVATION"),
+            Self::ActivateGrad(activation) => activation.specialise(launch, "ACTIVATION_GRAD"),
+        }
     }
 }
 
@@ -211,7 +231,11 @@ impl Op for MatMul {
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
         let stacks = self.stacks(&io.inputs);
-        (0..stacks).step_by(MOST_WORKGROUPS).map(|first| self.launch(io, target, [first, stacks])).collect()
+        let kernel = self.kernel(self.extents(&io.inputs), stacks, target);
+        if kernel.span.is_some() {
+            return self.in_parts(io, &kernel).into();
+        }
+        (0..stacks).step_by(MOST_WORKGROUPS).map(|first| self.launch(io, &kernel, [first, stacks])).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -222,50 +246,47 @@ impl Op for MatMul {
 
 impl MatMul {
     /// The launch that makes the products from `first` on, at most [`MOST_WORKGROUPS`] of them.
-    fn launch(&self, io: &Io, target: &Target, [first, stacks]: [usize; 2]) -> Dispatch {
-        let extents @ [m, n, k] = self.extents(&io.inputs);
-        // The kernels' fifth binding must hold something: without a third input, b a second time.
-        let extra = if self.epilogue.has_extra() { 2 } else { 1 };
-        let bindings =
-            vec![Binding::Input(0), Binding::Input(1), Binding::Output(0), Binding::Params, Binding::Input(extra)];
+    fn launch(&self, io: &Io, kernel: &Kernel, [first, stacks]: [usize; 2]) -> Dispatch {
+        let [m, n, k] = self.extents(&io.inputs);
+        let bindings = vec![Binding::Input(0), Binding::Output(0), Binding::Params, self.extra(), Binding::Input(1)];
         let params = Params::new().u32("m", m).u32("n", n).u32("k", k).u32("first", first).u32("stacks", stacks);
-        let Kernel { module, entry, constants, tile: [tile_m, tile_n] } = match target.kind {
-            AdapterKind::Hardware => tiled(extents, stacks),
-            AdapterKind::Software => self.direct(extents, target.subgroup_size),
-        };
+        let params = params.u32("span", kernel.span.unwrap_or(k));
+        let Kernel { module, entry, tile: [tile_m, tile_n], .. } = *kernel;
         let workgroups =
             [n.div_ceil(tile_n), m.div_ceil(tile_m), (stacks - first).min(MOST_WORKGROUPS)].map(|x| x as u32);
-        let launch = Dispatch { module, entry, constants, bindings, params, workgroups }
+        let launch = Dispatch { module, entry, constants: kernel.constants.clone(), bindings, params, workgroups }
             .constant("TRANS_A", self.trans_a)
             .constant("TRANS_B", self.trans_b)
-            .constant("STACKED", self.stacked)
-            .constant("BIAS", self.epilogue.has_bias());
-        match self.epilogue {
-            Epilogue::None | Epilogue::Bias => launch,
-            Epilogue::Activate { activation, .. } => activation.specialise(launch, "ACTIVATION"),
-            Epilogue::ActivateGrad(activation) => activation.specialise(launch, "ACTIVATION_GRAD"),
-        }
+            .constant("STACKED", self.stacked);
+        self.epilogue.specialise(launch)
     }
 
-    /// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
-    fn direct(&self, [m, n, k]: [usize; 3], subgroup_size: Option<u32>) -> Kernel {
+    /// The two launches of a product whose K is split: its parts, which are a stack of what y is, and their sum.
+    fn in_parts(&self, io: &Io, kernel: &Kernel) -> [Dispatch; 2] {
+        let [m, n, k] = self.extents(&io.inputs);
+        let parts = k.div_ceil(kernel.span.unwrap_or(k));
+        let bare = Self { stacked: false, epilogue: Epilogue::None, ..*self };
+        let mut first = bare.launch(io, kernel, [0, parts]).constant("SPLIT", true);
+        let scratch = Binding::Scratch(parts * m * n);
+        first.bindings[1] = scratch;
+        let bindings = vec![scratch, Binding::Output(0), Binding::Params, self.extra()];
+        let sum = Dispatch::over(SPLIT_MODULE, "add_parts", io, first.params.clone(), m * n.div_ceil(4));
+        [first, self.epilogue.specialise(Dispatch { bindings, ..sum })]
+    }
+
+    /// What the kernels bind as the third input, which must be something: without one, b a second time.
+    fn extra(&self) -> Binding {
+        Binding::Input(if self.epilogue.has_extra() { 2 } else { 1 })
+    }
+
+    fn kernel(&self, extents: [usize; 3], stacks: usize, target: &Target) -> Kernel {
+        let [m, n, k] = extents;
         let (a_row, b_row) = (if self.trans_a { m } else { k }, if self.trans_b { k } else { n });
         let vec4 = [a_row, b_row, n].iter().all(|extent| extent.is_multiple_of(4));
-        if vec4 && m >= 16 && n >= 16 && subgroup_size == Some(8) {
-            return Kernel { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64] };
+        match target.kind {
+            AdapterKind::Hardware => tiled(extents, stacks, vec4, target.workgroup_bytes),
+            AdapterKind::Software => direct(extents, vec4, target.subgroup_size),
         }
-        let (entry, tile) = match (vec4, m) {
-            (true, 0..=4) => ("direct_vec4_4x4", 4),
-            (true, _) if m >= 16 && n >= 16 => ("direct_vec4_16x16", 16),
-            (true, _) => ("direct_vec4", 8),
-            (false, 0..=4) => ("direct_guarded_4x4", 4),
-            (false, _) => ("direct_guarded", 8),
-        };
-        // Of the ways to lay out 8 invocations that which leaves the fewest idle at the edges.
-        let groups = |x: usize| n.div_ceil(x * tile) * m.div_ceil(8 / x * tile);
-        let x = [8, 4, 2, 1].into_iter().min_by_key(|&x| groups(x)).expect("four ways");
-        let constants = vec![("WG_X", x as f64), ("WG_Y", (8 / x) as f64)];
-        Kernel { module: MODULE, entry, constants, tile: [8 / x * tile, x * tile] }
     }
 }
 
@@ -275,174 +296,56 @@ struct Kernel {
     entry: &'static str,
     constants: Vec<(&'static str, f64)>,
     tile: [usize; 2],
+    /// Where K is split, how much of it is a part.
+    span: Option<usize>,
 }
 
-/// The kernel for GPUs: tiles in workgroup memory, the largest that still give every core something to do.
-fn tiled([m, n, _]: [usize; 3], stacks: usize) -> Kernel {
+/// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
+fn direct([m, n, _]: [usize; 3], vec4: bool, subgroup_size: Option<u32>) -> Kernel {
+    let span = None;
+    if vec4 && m >= 16 && n >= 16 && subgroup_size == Some(8) {
+        return Kernel { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64], span };
+    }
+    let (entry, tile) = match (vec4, m) {
+        (true, 0..=4) => ("direct_vec4_4x4", 4),
+        (true, _) if m >= 16 && n >= 16 => ("direct_vec4_16x16", 16),
+        (true, _) => ("direct_vec4", 8),
+        (false, 0..=4) => ("direct_guarded_4x4", 4),
+        (false, _) => ("direct_guarded", 8),
+    };
+    // Of the ways to lay out 8 invocations that which leaves the fewest idle at the edges.
+    let groups = |x: usize| n.div_ceil(x * tile) * m.div_ceil(8 / x * tile);
+    let x = [8, 4, 2, 1].into_iter().min_by_key(|&x| groups(x)).expect("four ways");
+    let constants = vec![("WG_X", x as f64), ("WG_Y", (8 / x) as f64)];
+    Kernel { module: MODULE, entry, constants, tile: [8 / x * tile, x * tile], span }
+}
+
+/// The kernel for GPUs: of the tiles for a product's form the largest that still gives every core something to do. Where
+/// none does and K is long, it is split.
+fn tiled([m, n, k]: [usize; 3], stacks: usize, vec4: bool, workgroup_bytes: usize) -> Kernel {
     // A large card has some hundred cores, and each wants two workgroups.
     const ENOUGH: usize = 256;
-    let groups = |bm: usize, bn: usize| m.div_ceil(bm) * n.div_ceil(bn) * stacks;
-    let (entry, [bm, bn, bk]) = match (m, n) {
-        (_, 0..=16) => ("tiled_4x4", [128, 16, 16]),
-        (0..=16, _) => ("tiled_4x4", [16, 128, 16]),
-        // 128 x 128 x 16 would pass the 16 KiB of workgroup memory that every device has.
-        _ if groups(128, 128) >= ENOUGH => ("tiled_8x8", [128, 128, 8]),
-        _ if groups(64, 64) >= ENOUGH => ("tiled_8x8", [64, 64, 16]),
-        _ => ("tiled_4x4", [32, 32, 16]),
+    // The second pass of a shorter K takes as long as it saves; a shorter part spends its time waiting for its first tile.
+    const LONG: usize = 256;
+    const LEAST_PART: usize = 64;
+    // Registers an invocation, and BM, BN, BK of the workgroup.
+    let tiles = match (m, n) {
+        (_, 0..=16) => &[(4, [128, 16, 8]), (4, [32, 16, 8])][..],
+        (0..=16, _) => &[(4, [16, 128, 8]), (4, [16, 32, 8])],
+        _ if workgroup_bytes >= 32 << 10 => &[(8, [128, 128, 16]), (8, [64, 64, 8]), (4, [32, 32, 16])],
+        _ => &[(8, [128, 128, 8]), (8, [64, 64, 8]), (4, [32, 32, 16])],
+    };
+    let groups = |[bm, bn, _]: [usize; 3]| m.div_ceil(bm) * n.div_ceil(bn) * stacks;
+    let smallest = tiles[tiles.len() - 1];
+    let (registers, tile @ [bm, bn, bk]) = *tiles.iter().find(|(_, tile)| groups(*tile) >= ENOUGH).unwrap_or(&smallest);
+    let parts = (ENOUGH / groups(tile).max(1)).min(k / LEAST_PART);
+    let span = (stacks == 1 && k >= LONG && parts > 1).then(|| k.div_ceil(parts).next_multiple_of(bk));
+    let entry = match (registers, vec4) {
+        (8, true) => "tiled_8x8_vec4",
+        (8, false) => "tiled_8x8_guarded",
+        (_, true) => "tiled_4x4_vec4",
+        (_, false) => "tiled_4x4_guarded",
     };
     let constants = [("BM", bm), ("BN", bn), ("BK", bk)].map(|(name, value)| (name, value as f64));
-    Kernel { module: MODULE, entry, constants: constants.into(), tile: [bm, bn] }
-}
-
-pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (i, (trans_a, trans_b)) in [(false, false), (true, false), (false, true), (true, true)].into_iter().enumerate()
-    {
-        // Small and odd, multiples of every tile, primes around them, and the shapes of a classifier's layers.
-        for [m, n, k] in [
-            [1, 1, 1],
-            [2, 3, 1],
-            [3, 5, 7],
-            [4, 4, 4],
-            [8, 12, 6],
-            [16, 16, 64],
-            [9, 31, 33],
-            [65, 64, 20],
-            [97, 10, 13],
-            [12, 10, 128],
-            [128, 10, 257],
-            [128, 127, 16],
-            [132, 68, 36],
-            [10, 512, 97],
-        ] {
-            let op = MatMul::new(trans_a, trans_b);
-            let case = case_of(op, [m, n, k], 200 + i as u64);
-            cases.push(if m * n * k <= 800 { case.wrt(&[0, 1]) } else { case });
-        }
-    }
-    // Enough tiles for the larger workgroup tiles.
-    cases.push(case_of(MatMul::new(false, false), [1028, 1032, 5], 204));
-    cases.push(case_of(MatMul::new(true, false), [2052, 2048, 4], 205));
-    cases.extend(epilogue_cases());
-    let sequences = vec![random([2, 3, 5], 220), random([5, 4], 221)];
-    cases.push(Case::new("rows of (2, 3, 5)", MatMul::new(false, false), sequences).wrt(&[0, 1]).sums(5));
-    cases.extend(stacked_cases());
-    cases
-}
-
-/// An epilogue is a pipeline of its own in every kernel, which a software adapter compiles for up to a second. So bias and
-/// one function run in every kernel, the others, which are no more to a kernel than another number, in one each.
-fn epilogue_cases() -> Vec<Case> {
-    let shapes = [
-        (false, false, [5, 7, 3]),
-        (false, true, [33, 12, 10]),
-        (false, false, [97, 10, 31]),
-        (false, false, [3, 6, 5]),
-        (false, false, [2, 8, 12]),
-        (false, true, [12, 20, 8]),
-    ];
-    // One takes long to compile; the other has enough tiles for the larger workgroup tiles.
-    let larger = [(true, false, [36, 20, 97]), (false, false, [1028, 1032, 5])];
-    let mut cases = Vec::new();
-    for (i, epilogue) in epilogues().into_iter().enumerate() {
-        let everywhere = match epilogue {
-            Epilogue::Activate { activation: f, .. } | Epilogue::ActivateGrad(f) => f == Function::Tanh,
-            Epilogue::None | Epilogue::Bias => true,
-        };
-        let one = i % shapes.len();
-        let chosen = if everywhere { [&shapes[..], &larger].concat() } else { vec![shapes[one]] };
-        cases.extend(chosen.into_iter().map(|(trans_a, trans_b, extents)| {
-            case_of(MatMul { epilogue, ..MatMul::new(trans_a, trans_b) }, extents, 210 + i as u64)
-        }));
-    }
-    cases
-}
-
-/// Every epilogue but none.
-pub fn epilogues() -> Vec<Epilogue> {
-    let mut all = vec![Epilogue::Bias];
-    for activation in Function::ALL {
-        all.extend([false, true].map(|bias| Epilogue::Activate { bias, activation }));
-        all.push(Epilogue::ActivateGrad(activation));
-    }
-    all
-}
-
-/// A case of random operands for any extents M, N, K.
-pub fn case_of(op: MatMul, extents: [usize; 3], seed: u64) -> Case {
-    stacked_case(op, &[], extents, seed)
-}
-
-/// Each kernel and each way to store an operand, fused epilogues, and more products than a grid holds. Few, because each
-/// is a pipeline of its own.
-fn stacked_cases() -> Vec<Case> {
-    let stacked = MatMul::stacked;
-    let relu = Epilogue::Activate { bias: true, activation: Function::Relu };
-    let tanh = Epilogue::ActivateGrad(Function::Tanh);
-    vec![
-        stacked_case(stacked(false, false), &[2, 3], [3, 5, 7], 222).wrt(&[0, 1]),
-        stacked_case(stacked(true, true), &[2], [17, 18, 5], 223).wrt(&[0, 1]),
-        stacked_case(stacked(false, false), &[3], [4, 8, 12], 224),
-        stacked_case(stacked(true, true), &[3], [8, 12, 4], 225),
-        stacked_case(stacked(false, true), &[2], [20, 36, 16], 226),
-        stacked_case(MatMul { epilogue: relu, ..stacked(false, false) }, &[2], [5, 8, 4], 227),
-        stacked_case(MatMul { epilogue: tanh, ..stacked(false, false) }, &[2], [5, 7, 3], 228),
-        stacked_case(stacked(false, false), &[MOST_WORKGROUPS + 2], [1, 1, 1], 229),
-    ]
-}
-
-/// [`case_of`] with these axes before each matrix.
-fn stacked_case(op: MatMul, stacks: &[usize], [m, n, k]: [usize; 3], seed: u64) -> Case {
-    let matrices = |rows: usize, columns: usize| [stacks, &[rows, columns]].concat();
-    let a = random(if op.trans_a { matrices(k, m) } else { matrices(m, k) }, seed);
-    let b = random(if op.trans_b { matrices(n, k) } else { matrices(k, n) }, seed + 50);
-    let extra = match op.epilogue {
-        Epilogue::None => None,
-        Epilogue::ActivateGrad(f) => Some(changed(&random(matrices(m, n), seed + 100), |x| f.of(x))),
-        _ if op.epilogue.has_bias() => Some(random([n], seed + 100)),
-        _ => None,
-    };
-    let transposed = |t: bool| if t { "'" } else { "" };
-    let (ta, tb) = (transposed(op.trans_a), transposed(op.trans_b));
-    let stacks = if op.stacked { format!("{} of ", Shape::from(stacks)) } else { String::new() };
-    let label = format!("{stacks}({m}, {k}){ta} x ({k}, {n}){tb} {:?}", op.epilogue);
-    let own = match op.epilogue {
-        Epilogue::None => 2.0,
-        // What the sum is off, absolutely, the exponential is off relatively: some K ulps where the sum is large.
-        Epilogue::Activate { activation: Function::Exponential, .. } => 16.0 + k as f64,
-        // An activation adds a few ulps of its own to those of the sum.
-        _ => 16.0,
-    };
-    Case::new(label, op, [a, b].into_iter().chain(extra).collect()).ulps(own).sums(k)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::any::Any;
-    use std::mem::discriminant;
-
-    use super::*;
-
-    #[test]
-    fn cases_have_every_epilogue_and_each_kind_of_it_in_every_kernel() {
-        let mut launched: Vec<(&str, Epilogue)> = Vec::new();
-        for case in cases() {
-            let inputs: Vec<Type> = case.inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
-            let op = (&*case.op as &dyn Any).downcast_ref::<MatMul>().expect("a product's cases are products");
-            let io = Io { outputs: op.outputs(&inputs).expect("cases are legal"), inputs };
-            for target in Target::all() {
-                launched.extend(op.gpu(&io, &target).iter().map(|launch| (launch.entry, op.epilogue)));
-            }
-        }
-        for epilogue in epilogues() {
-            assert!(launched.iter().any(|&(_, e)| e == epilogue), "{epilogue:?} has no case");
-            for (kernel, _) in &launched {
-                let same = |e| discriminant(&e) == discriminant(&epilogue);
-                assert!(
-                    launched.iter().any(|&(k, e)| k == *kernel && same(e)),
-                    "{kernel} has no case like {epilogue:?}"
-                );
-            }
-        }
-    }
+    Kernel { module: TILED_MODULE, entry, constants: constants.into(), tile: [bm, bn], span }
 }

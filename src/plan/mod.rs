@@ -46,12 +46,14 @@ pub enum BufferId {
     Constants,
     /// Reused from step to step.
     Temp(usize),
+    /// What the launches of one step hand to each other, on devices whose kernels need it.
+    Scratch,
 }
 
 impl BufferId {
     /// Whether the buffer belongs to one plan.
     pub fn is_plans_own(self) -> bool {
-        matches!(self, Self::Constants | Self::Temp(_))
+        matches!(self, Self::Constants | Self::Temp(_) | Self::Scratch)
     }
 }
 

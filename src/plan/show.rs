@@ -49,7 +49,7 @@ pub struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut dispatches = 0;
+        let (mut dispatches, mut scratch) = (0, Scratch::default());
         writeln!(f, "Plan {:?}", self.plan.name)?;
         writeln!(
             f,
@@ -59,6 +59,7 @@ impl fmt::Display for Report<'_> {
         for (i, step) in self.plan.steps.iter().enumerate() {
             let launches = step.op.gpu(&step.io, &self.target);
             dispatches += launches.len();
+            let handed = scratch.add(&launches);
             let kernels: Vec<String> = launches.iter().map(Dispatch::kernel).collect();
             let grids: Vec<String> = launches
                 .iter()
@@ -74,7 +75,7 @@ impl fmt::Display for Report<'_> {
                 step.op.name(),
                 kernels.join(" "),
                 grids.join(" "),
-                step.bytes_moved(),
+                step.bytes_moved() + handed,
                 step.op.flops(&step.io),
                 places(&step.inputs),
                 places(&step.outputs)
@@ -84,12 +85,31 @@ impl fmt::Display for Report<'_> {
         for b in &self.plan.buffers {
             writeln!(f, "{:<12} {:<5} {:>12} {:>12}", b.id.to_string(), b.dtype.to_string(), b.len, b.len_bytes())?;
         }
-        self.totals(f, dispatches)
+        self.totals(f, dispatches, &scratch)
+    }
+}
+
+/// What the launches of single steps hand to each other: the kernels of one kind of adapter, not the plan, know of it.
+#[derive(Default)]
+struct Scratch {
+    /// Bytes written and read.
+    moved: u64,
+    /// Bytes of the buffer, which the steps use in turn.
+    held: usize,
+}
+
+impl Scratch {
+    /// Counts the launches of a step. Returns the bytes that they write and read.
+    fn add(&mut self, launches: &[Dispatch]) -> u64 {
+        let moved = launches.iter().map(|launch| 4 * launch.scratch() as u64).sum();
+        self.moved += moved;
+        self.held = launches.iter().map(|launch| 4 * launch.scratch()).fold(self.held, usize::max);
+        moved
     }
 }
 
 impl Report<'_> {
-    fn totals(&self, f: &mut fmt::Formatter<'_>, dispatches: usize) -> fmt::Result {
+    fn totals(&self, f: &mut fmt::Formatter<'_>, dispatches: usize, scratch: &Scratch) -> fmt::Result {
         let plan = self.plan;
         let values = plan.steps.iter().flat_map(|s| s.outputs.iter());
         let in_temps = values.filter(|p| matches!(p.buffer, BufferId::Temp(_)));
@@ -99,8 +119,11 @@ impl Report<'_> {
         let all: usize = plan.buffers.iter().map(super::Buffer::len_bytes).sum();
         writeln!(f)?;
         writeln!(f, "{} steps, {dispatches} dispatches a run", plan.steps.len())?;
-        writeln!(f, "{} FLOPs, {} bytes read and written a run", plan.flops(), plan.bytes_moved())?;
+        writeln!(f, "{} FLOPs, {} bytes read and written a run", plan.flops(), plan.bytes_moved() + scratch.moved)?;
         writeln!(f, "{count} intermediate values ({unshared} bytes) share {} slots ({held} bytes)", temps.len())?;
-        writeln!(f, "{all} bytes of buffers in all")
+        if scratch.held > 0 {
+            writeln!(f, "{} bytes for the parts of products, which steps use in turn", scratch.held)?;
+        }
+        writeln!(f, "{} bytes of buffers in all", all + scratch.held)
     }
 }

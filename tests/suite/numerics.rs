@@ -197,7 +197,7 @@ fn edges_of_f32_on_the_adapter() {
 #[cfg(feature = "gpu")]
 #[test]
 fn edges_of_f32_in_the_kernels_of_the_other_kind_of_adapter() {
-    use kiln::ops::AdapterKind::{Hardware, Software};
+    use kiln::ops::{AdapterKind, Target};
     let adapter = crate::common::adapter();
     let products: BTreeMap<&str, _> = chosen()
         .into_iter()
@@ -205,7 +205,8 @@ fn edges_of_f32_in_the_kernels_of_the_other_kind_of_adapter() {
         .map(|c| (c.0.op.name(), c))
         .collect();
     let products: Vec<_> = products.into_values().collect();
-    for other in [Hardware, Software].map(|kind| adapter.clone().with_kernels_for(kind)) {
+    for kind in [AdapterKind::Hardware, AdapterKind::Software] {
+        let other = adapter.clone().with_kernels_for(Target::new(kind));
         if other.target() != adapter.target() {
             check(&other, products.clone());
         }

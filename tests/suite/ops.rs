@@ -91,9 +91,9 @@ fn products_of_any_shape_match_on_the_cpu() {
 #[cfg(feature = "gpu")]
 #[test]
 fn products_of_any_shape_match_on_the_adapter() {
-    use kiln::ops::AdapterKind::{Hardware, Software};
-    for kind in [Hardware, Software] {
-        random_products(&crate::common::adapter().with_kernels_for(kind));
+    use kiln::ops::{AdapterKind, Target};
+    for kind in [AdapterKind::Hardware, AdapterKind::Software] {
+        random_products(&crate::common::adapter().with_kernels_for(Target::new(kind)));
     }
 }
 

@@ -25,7 +25,6 @@ use naga::{AddressSpace, GlobalVariable, Handle, ResourceBinding, ScalarKind, Sh
 const MOST_STORAGE_BUFFERS: usize = 8;
 const MOST_WORKGROUPS: u32 = 65_535;
 const MOST_INVOCATIONS: u32 = 256;
-const MOST_WORKGROUP_BYTES: u32 = 16 << 10;
 
 /// Modules whose buffers are u32 whatever they hold: words that are moved keep every bit of a NaN.
 const MOVES_WORDS: &[&str] = &["copy", "gather"];
@@ -38,6 +37,7 @@ struct Launch {
     node: usize,
     dispatch: Dispatch,
     io: Io,
+    target: Target,
 }
 
 /// A module that naga has parsed and validated.
@@ -90,7 +90,7 @@ fn launches() -> Vec<Launch> {
             node += 1;
             for dispatch in case.op.gpu(&io, &target) {
                 let label = format!("{} {} on {target:?}", case.op.name(), case.label);
-                launches.push(Launch { label, node, dispatch, io: io.clone() });
+                launches.push(Launch { label, node, dispatch, io: io.clone(), target });
             }
         }
     }
@@ -279,6 +279,8 @@ fn check_binding(
             (AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE }, launch.io.outputs.get(i))
         }
         Binding::Params => (AddressSpace::Uniform, None),
+        // One launch writes it, another reads it.
+        Binding::Scratch(_) => (variable.space, Some(&Type::float([]))),
     };
     if variable.space != wanted {
         return Err(format!("declared {:?}, expected {wanted:?}", variable.space));
@@ -388,8 +390,9 @@ fn launches_are_within_every_adapters_limits() {
         }
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum();
-        if bytes > MOST_WORKGROUP_BYTES {
-            complaints.push((launch, format!("{bytes} bytes of workgroup memory, at most {MOST_WORKGROUP_BYTES}")));
+        let most = launch.target.workgroup_bytes;
+        if bytes as usize > most {
+            complaints.push((launch, format!("{bytes} bytes of workgroup memory, at most {most}")));
         }
     }
     report_launches(complaints);

@@ -3,7 +3,7 @@
 use kiln::nn::optimizer::{NAMES, by_name};
 use kiln::prelude::*;
 
-use crate::common::devices;
+use crate::common::{devices, distance};
 
 /// 210 samples of 12 numbers in 3 classes that a small net can tell apart; 210 is no multiple of the batches.
 fn samples(n: usize) -> Dataset {
@@ -186,6 +186,30 @@ fn layers_without_bias_train_alike_on_every_device() {
         let apart = found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(apart < 1e-5 && found.len() == wanted.len(), "{device}: {apart:e} apart");
     }
+}
+
+/// The kernels of GPUs, a product in parts among them, on whatever adapter there is.
+#[cfg(feature = "gpu")]
+#[test]
+fn the_kernels_of_gpus_train_alike_and_repeatably() {
+    use kiln::ops::{AdapterKind, Target};
+    let run = |device: &Device| {
+        let mut model = Sequential::new()
+            .add(Dense::new(300).activation(Activation::Relu))
+            .add(Dense::new(3).activation(Activation::Softmax))
+            .device(device.clone());
+        model.build([12]).unwrap();
+        model.compile(Adam::default(), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy]).unwrap();
+        let start: Vec<f64> = model.weights().unwrap().iter().flat_map(|t| t.values().to_f64()).collect();
+        model.fit(&samples(210), Fit::new().epochs(2).batch_size(40).verbose(0)).unwrap();
+        let end: Vec<f64> = model.weights().unwrap().iter().flat_map(|t| t.values().to_f64()).collect();
+        (start, end)
+    };
+    let gpu = crate::common::adapter().with_kernels_for(Target::new(AdapterKind::Hardware));
+    let ((start, found), (_, wanted)) = (run(&gpu), run(&Device::reference()));
+    let far = distance(&found, &wanted, &start);
+    assert!(far < 1e-4, "{far}");
+    assert!(run(&gpu).1 == found);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use kiln::data::NamedSet;
 use kiln::device::{Choice, Device};
+use kiln::ops::{AdapterKind, Target};
 
 use crate::model::{DeviceArgs, ModelArgs};
 
@@ -14,6 +16,7 @@ adapter, though it runs none.
 
 Examples:
   kiln plan mnist
+  kiln plan mnist --kernels gpu
   kiln plan mnist --hidden 512,256 --batch-size 32 --device gpu";
 
 /// Print what one training step does: ops, kernels, workgroups, buffers, bytes and FLOPs
@@ -25,6 +28,27 @@ pub struct Args {
 
     #[command(flatten)]
     place: DeviceArgs,
+
+    /// Print the kernels of this kind of adapter, whatever the device
+    #[arg(long, value_name = "KIND")]
+    kernels: Option<Kernels>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kernels {
+    /// Those of a GPU that nothing more is known of
+    Gpu,
+    /// Those of a processor that runs shaders
+    Software,
+}
+
+impl Kernels {
+    fn target(self) -> Target {
+        Target::new(match self {
+            Self::Gpu => AdapterKind::Hardware,
+            Self::Software => AdapterKind::Software,
+        })
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -37,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
         set.name
     );
     let Choice { device, .. } = Device::choose(&args.place.device)?;
-    let target = device.target();
+    let target = args.kernels.map_or(device.target(), Kernels::target);
     let mut model = args.model.model(set, device, None)?;
     model.build([sample_len])?;
     let plan = model.training_plan(batch, samples)?;

@@ -16,7 +16,7 @@ pub use adapter::{Adapter, AdapterSummary};
 pub use context::Context;
 
 use crate::error::Result;
-use crate::ops::{Binding, Target};
+use crate::ops::{Binding, Dispatch, Target};
 use crate::plan::{Buffer, BufferId, Place, Plan};
 use crate::tensor::{DType, Values};
 
@@ -166,6 +166,10 @@ impl Executor {
         }
         let (mut uniforms, mut launches): (Vec<u8>, Vec<Launch>) = Default::default();
         let dispatches: Vec<_> = plan.steps.iter().map(|step| step.op.gpu(&step.io, &self.target)).collect();
+        if let Some(layout) = scratch(dispatches.iter().flatten()) {
+            let buffer = self.context.buffer(&layout)?;
+            own.insert(layout.id, DeviceBuffer { layout, buffer });
+        }
         let pipelines = self.context.pipelines(dispatches.iter().flatten());
         let mut pipelines = pipelines.into_iter();
         for (index, (step, dispatches)) in plan.steps.iter().zip(&dispatches).enumerate() {
@@ -176,6 +180,7 @@ impl Executor {
                     Binding::Input(i) => Bound::Place(step.inputs[i].clone()),
                     Binding::Output(i) => Bound::Place(step.outputs[i].clone()),
                     Binding::Params => Bound::Params(start..uniforms.len() as u64),
+                    Binding::Scratch(len) => Bound::Place(Place { buffer: BufferId::Scratch, range: 0..len }),
                 };
                 let bindings = dispatch.bindings.iter().map(bind).collect();
                 let pipeline = pipelines.next().expect("one a dispatch");
@@ -246,6 +251,12 @@ impl Executor {
         let resource = wgpu::BufferBinding { buffer, offset: range.start, size };
         wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(resource) }
     }
+}
+
+/// The buffer that all launches which need one use in turn.
+fn scratch<'a>(launches: impl Iterator<Item = &'a Dispatch>) -> Option<Buffer> {
+    let len = launches.map(Dispatch::scratch).max().filter(|&len| len > 0)?;
+    Some(Buffer { id: BufferId::Scratch, dtype: DType::F32, len, row_len: len })
 }
 
 /// The bytes that a place binds: a segment of an arena, rounded up to the 16 that a vec4 needs; elsewhere the whole

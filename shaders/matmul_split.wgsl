@@ -1,0 +1,21 @@
+// y[m,n] = epilogue(sum over parts p of a[p,m,n]): the second pass of a product whose K was split (SPLIT in
+// matmul_tiled.wgsl). a holds the parts, (params.stacks, M, N); they are added in their order, so two runs give the same
+// bits. One invocation makes four columns of a row.
+
+@compute @workgroup_size(WIDTH)
+fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let quads = (params.n + 3u) / 4u;
+    let i = grid_index(id, workgroups);
+    let m = i / quads;
+    if (m >= params.m) {
+        return;
+    }
+    let n = 4u * (i % quads);
+    var at = m * params.n + columns(n);
+    var v = load_a(at);
+    for (var part = 1u; part < params.stacks; part++) {
+        at += params.m * params.n;
+        v += load_a(at);
+    }
+    store_row_guarded(m, n, v, bias_guarded(n));
+}

@@ -1,0 +1,181 @@
+//! The product's test cases: every shape, epilogue and kernel.
+
+use super::super::activation::Function;
+use super::super::binary::changed;
+use super::super::case::random;
+use super::super::dispatch::MOST_WORKGROUPS;
+use super::{Case, Epilogue, MatMul};
+use crate::tensor::Shape;
+
+pub(in crate::ops) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (i, (trans_a, trans_b)) in [(false, false), (true, false), (false, true), (true, true)].into_iter().enumerate()
+    {
+        // Small and odd, multiples of every tile, primes around them, and the shapes of a classifier's layers.
+        for [m, n, k] in [
+            [1, 1, 1],
+            [2, 3, 1],
+            [3, 5, 7],
+            [4, 4, 4],
+            [8, 12, 6],
+            [16, 16, 64],
+            [9, 31, 33],
+            [65, 64, 20],
+            [97, 10, 13],
+            [12, 10, 128],
+            [128, 10, 257],
+            [128, 127, 16],
+            [132, 68, 36],
+            [10, 512, 97],
+            [40, 12, 300],
+        ] {
+            let op = MatMul::new(trans_a, trans_b);
+            let case = case_of(op, [m, n, k], 200 + i as u64);
+            cases.push(if m * n * k <= 800 { case.wrt(&[0, 1]) } else { case });
+        }
+    }
+    // Enough tiles for the larger workgroup tiles, and more than two of them along K.
+    for (i, (trans_a, trans_b, extents)) in [
+        (false, false, [1028, 1032, 21]),
+        (false, true, [1028, 1032, 20]),
+        (true, false, [2052, 2048, 36]),
+        (false, true, [2049, 2047, 9]),
+        (false, false, [32_700, 8, 20]),
+        (true, false, [32_643, 9, 3]),
+        (false, true, [8, 32_700, 20]),
+        (true, true, [7, 32_643, 3]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        cases.push(case_of(MatMul::new(trans_a, trans_b), extents, 230 + i as u64));
+    }
+    cases.extend(epilogue_cases());
+    let sequences = vec![random([2, 3, 5], 220), random([5, 4], 221)];
+    cases.push(Case::new("rows of (2, 3, 5)", MatMul::new(false, false), sequences).wrt(&[0, 1]).sums(5));
+    cases.extend(stacked_cases());
+    cases
+}
+
+/// An epilogue is a pipeline of its own in every kernel, which a software adapter compiles for up to a second. So bias and
+/// one function run in every kernel, the others, which are no more to a kernel than another number, in one each.
+fn epilogue_cases() -> Vec<Case> {
+    let shapes = [
+        (false, false, [5, 7, 3]),
+        (false, true, [33, 12, 10]),
+        (false, false, [97, 10, 31]),
+        (false, false, [3, 6, 5]),
+        (false, false, [2, 8, 12]),
+        (false, true, [12, 20, 8]),
+        (false, false, [5, 6, 259]),
+    ];
+    // One takes long to compile; the others have enough tiles for the larger workgroup tiles.
+    let larger = [(true, false, [36, 20, 97]), (false, false, [1028, 1032, 5]), (false, false, [1028, 1032, 12])];
+    let mut cases = Vec::new();
+    for (i, epilogue) in epilogues().into_iter().enumerate() {
+        let everywhere = match epilogue {
+            Epilogue::Activate { activation: f, .. } | Epilogue::ActivateGrad(f) => f == Function::Tanh,
+            Epilogue::None | Epilogue::Bias => true,
+        };
+        let one = i % shapes.len();
+        let chosen = if everywhere { [&shapes[..], &larger].concat() } else { vec![shapes[one]] };
+        cases.extend(chosen.into_iter().map(|(trans_a, trans_b, extents)| {
+            case_of(MatMul { epilogue, ..MatMul::new(trans_a, trans_b) }, extents, 210 + i as u64)
+        }));
+    }
+    cases
+}
+
+/// Every epilogue but none.
+pub fn epilogues() -> Vec<Epilogue> {
+    let mut all = vec![Epilogue::Bias];
+    for activation in Function::ALL {
+        all.extend([false, true].map(|bias| Epilogue::Activate { bias, activation }));
+        all.push(Epilogue::ActivateGrad(activation));
+    }
+    all
+}
+
+/// A case of random operands for any extents M, N, K.
+pub fn case_of(op: MatMul, extents: [usize; 3], seed: u64) -> Case {
+    stacked_case(op, &[], extents, seed)
+}
+
+/// Each kernel and each way to store an operand, fused epilogues, and more products than a grid holds. Few, because each
+/// is a pipeline of its own.
+fn stacked_cases() -> Vec<Case> {
+    let stacked = MatMul::stacked;
+    let relu = Epilogue::Activate { bias: true, activation: Function::Relu };
+    let tanh = Epilogue::ActivateGrad(Function::Tanh);
+    vec![
+        stacked_case(stacked(false, false), &[2, 3], [3, 5, 7], 222).wrt(&[0, 1]),
+        stacked_case(stacked(true, true), &[2], [17, 18, 5], 223).wrt(&[0, 1]),
+        stacked_case(stacked(false, false), &[3], [4, 8, 12], 224),
+        stacked_case(stacked(true, true), &[3], [8, 12, 4], 225),
+        stacked_case(stacked(false, true), &[2], [20, 36, 16], 226),
+        stacked_case(MatMul { epilogue: relu, ..stacked(false, false) }, &[2], [5, 8, 4], 227),
+        stacked_case(MatMul { epilogue: tanh, ..stacked(false, false) }, &[2], [5, 7, 3], 228),
+        stacked_case(stacked(false, false), &[MOST_WORKGROUPS + 2], [1, 1, 1], 229),
+        stacked_case(stacked(false, true), &[1], [5, 8, 300], 240),
+    ]
+}
+
+/// [`case_of`] with these axes before each matrix.
+fn stacked_case(op: MatMul, stacks: &[usize], [m, n, k]: [usize; 3], seed: u64) -> Case {
+    let matrices = |rows: usize, columns: usize| [stacks, &[rows, columns]].concat();
+    let a = random(if op.trans_a { matrices(k, m) } else { matrices(m, k) }, seed);
+    let b = random(if op.trans_b { matrices(n, k) } else { matrices(k, n) }, seed + 50);
+    let extra = match op.epilogue {
+        Epilogue::None => None,
+        Epilogue::ActivateGrad(f) => Some(changed(&random(matrices(m, n), seed + 100), |x| f.of(x))),
+        _ if op.epilogue.has_bias() => Some(random([n], seed + 100)),
+        _ => None,
+    };
+    let transposed = |t: bool| if t { "'" } else { "" };
+    let (ta, tb) = (transposed(op.trans_a), transposed(op.trans_b));
+    let stacks = if op.stacked { format!("{} of ", Shape::from(stacks)) } else { String::new() };
+    let label = format!("{stacks}({m}, {k}){ta} x ({k}, {n}){tb} {:?}", op.epilogue);
+    let own = match op.epilogue {
+        Epilogue::None => 2.0,
+        // What the sum is off, absolutely, the exponential is off relatively: some K ulps where the sum is large.
+        Epilogue::Activate { activation: Function::Exponential, .. } => 16.0 + k as f64,
+        // An activation adds a few ulps of its own to those of the sum.
+        _ => 16.0,
+    };
+    Case::new(label, op, [a, b].into_iter().chain(extra).collect()).ulps(own).sums(k)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::Any;
+    use std::mem::discriminant;
+
+    use super::*;
+    use crate::graph::Type;
+    use crate::ops::{Binding, Io, Op, Target};
+
+    #[test]
+    fn cases_have_every_epilogue_and_each_kind_of_it_in_every_kernel() {
+        let mut launched: Vec<(&str, Epilogue)> = Vec::new();
+        for case in cases() {
+            let inputs: Vec<Type> = case.inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
+            let op = (&*case.op as &dyn Any).downcast_ref::<MatMul>().expect("a product's cases are products");
+            let io = Io { outputs: op.outputs(&inputs).expect("cases are legal"), inputs };
+            for target in Target::all() {
+                // The parts of a product are added up by another kernel, which alone has the epilogue.
+                let launches = op.gpu(&io, &target).into_iter().filter(|l| l.bindings.contains(&Binding::Output(0)));
+                launched.extend(launches.map(|launch| (launch.entry, op.epilogue)));
+            }
+        }
+        for epilogue in epilogues() {
+            assert!(launched.iter().any(|&(_, e)| e == epilogue), "{epilogue:?} has no case");
+            for (kernel, _) in &launched {
+                let same = |e| discriminant(&e) == discriminant(&epilogue);
+                assert!(
+                    launched.iter().any(|&(k, e)| k == *kernel && same(e)),
+                    "{kernel} has no case like {epilogue:?}"
+                );
+            }
+        }
+    }
+}
