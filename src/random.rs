@@ -14,10 +14,14 @@ pub fn stream(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// The numbers 0..n in an order shuffled by Fisher and Yates' method from (seed, epoch).
+/// The numbers 0..n in an order shuffled from (seed, epoch).
 pub fn shuffled(n: u32, seed: u64, epoch: u64) -> Vec<u32> {
-    let mut rng = stream(seed, "shuffle", epoch);
-    let mut order: Vec<u32> = (0..n).collect();
+    shuffled_with((0..n).collect(), seed, "shuffle", epoch)
+}
+
+/// The values in an order shuffled by Fisher and Yates' method from (seed, purpose, index).
+pub fn shuffled_with<T>(mut order: Vec<T>, seed: u64, purpose: &str, index: u64) -> Vec<T> {
+    let mut rng = stream(seed, purpose, index);
     for i in (1..order.len()).rev() {
         // Multiply-shift maps 32 random bits to 0..=i; its bias is below 2^-32 * n, far under anything measurable.
         let j = (u64::from(rng.next_u32()) * (i as u64 + 1)) >> 32;

@@ -1,7 +1,7 @@
 //! Samples and their targets.
 
 use crate::error::{Error, Result};
-use crate::tensor::{DType, Shape, Tensor, Values};
+use crate::tensor::{DType, Shape, Tensor, Values, of_same_type};
 
 /// Samples and their targets, one of each a row of the first axis.
 ///
@@ -83,7 +83,8 @@ impl Dataset {
         self.x.rows()
     }
 
-    /// Whether there are no samples: only [`head`](Self::head) and [`split_at`](Self::split_at) make such a set.
+    /// Whether there are no samples: only [`head`](Self::head), [`split_at`](Self::split_at) and
+    /// [`subset`](Self::subset) make such a set.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -102,6 +103,14 @@ impl Dataset {
     /// The first `n` samples and the others; where there are no more than `n`, the second set is empty.
     pub fn split_at(&self, n: usize) -> (Self, Self) {
         (self.head(n), Self { x: tail(&self.x, n), y: tail(&self.y, n), scale: self.scale })
+    }
+
+    /// The samples of these numbers, in this order, each as often as it is named.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a number beyond the samples.
+    pub fn subset(&self, rows: &[usize]) -> Result<Self> {
+        Ok(Self { x: self.x.take(rows)?, y: self.y.take(rows)?, scale: self.scale })
     }
 
     /// Checks that every target is a class index below `classes`.
@@ -179,11 +188,6 @@ fn tail(tensor: &Tensor, n: usize) -> Tensor {
     let mut shape = tensor.shape().to_vec();
     shape[0] -= n;
     let start = n * shape[1..].iter().product::<usize>();
-    let values = match tensor.values() {
-        Values::F32(v) => Values::F32(v[start..].to_vec()),
-        Values::F64(v) => Values::F64(v[start..].to_vec()),
-        Values::U32(v) => Values::U32(v[start..].to_vec()),
-        Values::U8(v) => Values::U8(v[start..].to_vec()),
-    };
+    let values = of_same_type!(tensor.values(), v => v[start..].to_vec());
     Tensor::new(shape, values).expect("the shape was reduced by as many rows as were left out")
 }

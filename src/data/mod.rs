@@ -1,4 +1,4 @@
-//! Data sets: samples with their targets, the IDX file format, and the named sets that are found or fetched.
+//! Data sets: samples with their targets, tables and IDX files, and the named sets that are found or fetched.
 
 mod dataset;
 #[cfg(feature = "fetch")]
@@ -6,7 +6,9 @@ mod fetch;
 mod idx;
 mod named;
 mod remote;
+mod scaler;
 mod sets;
+mod split;
 
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
@@ -14,4 +16,6 @@ pub use fetch::Fetcher;
 pub use idx::{parse_idx, read_idx, read_pair, write_idx};
 pub use named::{LoadOptions, NamedSet, Split};
 pub use remote::{Manager, Package, Progress, RemoteFile};
+pub use scaler::Scaler;
 pub use sets::{SETS, fashion_mnist, mnist, mnist_from, mnist_with};
+pub use split::{Fold, KFold};

@@ -1,6 +1,6 @@
 //! Where elements lie: walks in any order, and what is made by moving elements alone.
 
-use super::{Element, Shape, Tensor, Values};
+use super::{Element, Shape, Tensor, Values, of_same_type};
 use crate::error::{Error, Result};
 
 /// Elements of a tensor in the order in which another tensor holds them: one step in memory an axis, which may be zero
@@ -51,12 +51,7 @@ impl View {
 
     /// The elements as a tensor.
     pub fn tensor(self, of: &Tensor) -> Tensor {
-        let values = match &of.values {
-            Values::F32(v) => Values::F32(self.take(v)),
-            Values::F64(v) => Values::F64(self.take(v)),
-            Values::U32(v) => Values::U32(self.take(v)),
-            Values::U8(v) => Values::U8(self.take(v)),
-        };
+        let values = of_same_type!(&of.values, v => self.take(v));
         Tensor { shape: self.extents.into(), values }
     }
 }
@@ -148,6 +143,23 @@ impl Tensor {
     pub(super) fn with_last(&self, axis: usize) -> Self {
         let order: Vec<usize> = (0..self.rank()).filter(|&a| a != axis).chain([axis]).collect();
         self.in_order(&order)
+    }
+
+    /// Rows of the first axis by their numbers, in this order, each as often as it is named: NumPy's `take` along axis 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a number beyond the rows, or of a scalar, which has none.
+    pub fn take(&self, rows: &[usize]) -> Result<Self> {
+        let count = self.shape.first().copied().unwrap_or(0);
+        if let Some(row) = rows.iter().find(|&&row| row >= count) {
+            return Err(Error::shape("Tensor::take", format!("there is no row {row} in shape {}", self.shape)));
+        }
+        let mut shape = self.shape.to_vec();
+        shape.first_mut().into_iter().for_each(|first| *first = rows.len());
+        let width = self.shape.iter().skip(1).product::<usize>();
+        let row = |&row: &usize| row * width..(row + 1) * width;
+        let values = of_same_type!(&self.values, v => rows.iter().flat_map(|r| &v[row(r)]).copied().collect());
+        Self::new(shape, values)
     }
 
     /// Tensors one after the other along an axis; elements of several types become the type that holds them all, as in

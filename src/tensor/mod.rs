@@ -40,6 +40,19 @@ macro_rules! per_dtype {
 }
 use per_dtype;
 
+/// Values of the same type made of values: `$body` with `$v` the vector.
+macro_rules! of_same_type {
+    ($values:expr, $v:ident => $body:expr) => {
+        match $values {
+            $crate::tensor::Values::F32($v) => $crate::tensor::Values::F32($body),
+            $crate::tensor::Values::F64($v) => $crate::tensor::Values::F64($body),
+            $crate::tensor::Values::U32($v) => $crate::tensor::Values::U32($body),
+            $crate::tensor::Values::U8($v) => $crate::tensor::Values::U8($body),
+        }
+    };
+}
+pub(crate) use of_same_type;
+
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -319,13 +332,7 @@ impl Tensor {
             *first = n;
         }
         let end = n * row_len;
-        let values = match &self.values {
-            Values::F32(v) => Values::F32(v[..end].to_vec()),
-            Values::F64(v) => Values::F64(v[..end].to_vec()),
-            Values::U32(v) => Values::U32(v[..end].to_vec()),
-            Values::U8(v) => Values::U8(v[..end].to_vec()),
-        };
-        Self { shape: shape.into(), values }
+        Self { shape: shape.into(), values: of_same_type!(&self.values, v => v[..end].to_vec()) }
     }
 }
 

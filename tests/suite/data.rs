@@ -2,6 +2,8 @@
 
 #[cfg(feature = "fetch")]
 mod fetch;
+mod scaler;
+mod split;
 
 use std::fs;
 use std::io::Write;

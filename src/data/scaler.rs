@@ -1,0 +1,142 @@
+//! Columns brought to one range or spread, as the data that are trained on have them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Dataset;
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Shape, Tensor};
+
+/// `(x - center) / scale` for each column of the samples, with what was fitted to the data that are trained on: the same
+/// for those that are measured on, and for what a model is asked later.
+///
+/// A column is an element of a sample, of whatever shape. Bytes are scaled before, as they are when they are batched.
+///
+/// ```
+/// use kiln::{Tensor, data::{Dataset, Scaler}};
+/// let x = Tensor::from([[1.0f32, 5.0], [3.0, 5.0]]);
+/// let train = Dataset::new(x, Tensor::from([0u32, 1]))?;
+/// let scaler = Scaler::standardize(&train);
+/// assert_eq!(*scaler.apply(&train)?.x(), Tensor::from([[-1.0f32, 0.0], [1.0, 0.0]]));
+/// // As text it is kept beside the model.
+/// assert_eq!(scaler.to_string().parse::<Scaler>()?, scaler);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaler {
+    /// What is subtracted from each column.
+    pub center: Vec<f64>,
+    /// What each column is divided by then.
+    pub scale: Vec<f64>,
+}
+
+impl Scaler {
+    /// Mean 0 and standard deviation 1 (over n, not n - 1), as scikit-learn's StandardScaler has it: a column that does not
+    /// vary, or by rounding alone, is only centred.
+    pub fn standardize(train: &Dataset) -> Self {
+        let n = train.len() as f64;
+        let mean: Vec<f64> = over_rows(train, 0.0, |sum, _, x| sum + x).into_iter().map(|sum| sum / n).collect();
+        // About the mean, and less what rounding left of it, so that no digits cancel.
+        let rest = over_rows(train, 0.0, |sum, column, x| sum + (x - mean[column]));
+        let squares = over_rows(train, 0.0, |sum, column, x| sum + (x - mean[column]).powi(2));
+        let variance = rest.iter().zip(&squares).map(|(rest, squares)| (squares - rest * rest / n) / n);
+        let scale = variance.zip(&mean).map(|(variance, mean)| {
+            let rounding = n * f64::EPSILON * variance + (n * mean * f64::EPSILON).powi(2);
+            if variance <= rounding { 1.0 } else { variance.sqrt() }
+        });
+        Self { scale: scale.collect(), center: mean }
+    }
+
+    /// From 0, the smallest value, to 1, the largest, as scikit-learn's MinMaxScaler has it: a column that does not vary
+    /// becomes 0. Values that are not among those to train on may lie outside.
+    pub fn min_max(train: &Dataset) -> Self {
+        let center = over_rows(train, f64::INFINITY, |least, _, x| least.min(x));
+        let largest = over_rows(train, f64::NEG_INFINITY, |most, _, x| most.max(x));
+        let spread = |(most, least): (&f64, &f64)| if most - least < 10.0 * f64::EPSILON { 1.0 } else { most - least };
+        Self { scale: largest.iter().zip(&center).map(spread).collect(), center }
+    }
+
+    /// The set with its samples scaled: `f32`, to be batched as they are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for samples of another number of columns; [`Error::Argument`] for a value that is beyond `f32`
+    /// then.
+    pub fn apply(&self, data: &Dataset) -> Result<Dataset> {
+        Dataset::new(self.scaled(data.x(), data.scale())?, data.y().clone())
+    }
+
+    /// Samples `(n, ...)` scaled, for [`Sequential::predict`](crate::nn::Sequential::predict).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for samples of another number of columns.
+    pub fn apply_to(&self, x: &Tensor) -> Result<Tensor> {
+        self.scaled(x, if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 })
+    }
+
+    fn scaled(&self, x: &Tensor, factor: f32) -> Result<Tensor> {
+        let width = x.shape().iter().skip(1).product::<usize>();
+        if width != self.center.len() || x.shape().is_scalar() {
+            let sample: Shape = x.shape().iter().skip(1).copied().collect::<Vec<_>>().into();
+            let message = format!("was fitted to {} columns, these samples are {sample}", self.center.len());
+            return Err(Error::shape("Scaler", message));
+        }
+        let columns = self.center.iter().zip(&self.scale).cycle();
+        let values = x.values().to_f64().into_iter().zip(columns);
+        let scaled = values.map(|(x, (center, scale))| ((batched(x, factor) - center) / scale) as f32);
+        Tensor::new(x.shape().clone(), scaled.collect::<Vec<_>>())
+    }
+}
+
+/// A value as a batch has it.
+fn batched(x: f64, factor: f32) -> f64 {
+    f64::from(x as f32 * factor)
+}
+
+/// A fold over the rows, for each column its own, by a function of what there is, the column and the value.
+fn over_rows(data: &Dataset, start: f64, fold: impl Fn(f64, usize, f64) -> f64) -> Vec<f64> {
+    let width = data.sample_shape().len();
+    let mut all = vec![start; width];
+    for (i, x) in data.x().values().to_f64().into_iter().enumerate() {
+        all[i % width] = fold(all[i % width], i % width, batched(x, data.scale()));
+    }
+    all
+}
+
+/// Two lines, `center` and `scale`, each with a number a column, which are read again as they were.
+impl fmt::Display for Scaler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, numbers) in [("center", &self.center), ("scale", &self.scale)] {
+            let numbers = numbers.iter().map(|number| format!(" {number:?}")).collect::<String>();
+            writeln!(f, "{name}{numbers}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Scaler {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refused = |message: String| Error::argument("Scaler", message);
+        let mut lines = text.lines();
+        let mut numbers = |name: &str| {
+            let mut words = lines.next().unwrap_or_default().split_whitespace();
+            if words.next() != Some(name) {
+                return Err(refused(format!("expected a line that begins with {name:?}, then a number a column")));
+            }
+            let number = |word: &str| {
+                let number = word.parse::<f64>().ok().filter(|number| number.is_finite());
+                number.ok_or_else(|| refused(format!("{name}: {word:?} is no finite number")))
+            };
+            words.map(number).collect::<Result<Vec<_>>>()
+        };
+        let scaler = Self { center: numbers("center")?, scale: numbers("scale")? };
+        match (scaler.center.len(), scaler.scale.len()) {
+            (center, scale) if center != scale => {
+                Err(refused(format!("center has {center} columns, scale {scale}: a part is missing")))
+            }
+            _ if scaler.scale.contains(&0.0) => Err(refused("a column's scale is 0".into())),
+            _ => Ok(scaler),
+        }
+    }
+}
