@@ -8,6 +8,7 @@ mod named;
 mod remote;
 mod scaler;
 mod sets;
+mod source;
 mod split;
 
 pub use dataset::Dataset;
@@ -18,4 +19,5 @@ pub use named::{LoadOptions, NamedSet, Split};
 pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;
 pub use sets::{SETS, fashion_mnist, mnist, mnist_from, mnist_with};
+pub use source::Source;
 pub use split::{Fold, KFold};

@@ -6,12 +6,13 @@ use super::layers::Layer;
 use super::optimizer::{self, Optimizer};
 use super::summary::Row;
 use super::{Loss, Metric, Parameter, Summary};
-use crate::data::Dataset;
+use crate::data::{self, Dataset};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Leaf, Type};
 use crate::plan::Plan;
 use crate::tensor::{DType, Shape, Tensor};
+use crate::train::feed::Expected;
 use crate::train::session::{Session, make_plan};
 use crate::train::trace::{self, Key, Mode, Model, Part, Source};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
@@ -227,7 +228,7 @@ impl Sequential {
     /// [`Error::Model`] where the model was not compiled, [`Error::Argument`] for settings that do not fit the data,
     /// [`Error::Shape`] for samples that do not fit the model, [`Error::NotFinite`] where the loss is lost and
     /// [`Fit::check_finite`] is not off, and what the device reports.
-    pub fn fit(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History> {
+    pub fn fit(&mut self, data: &dyn data::Source, options: Fit<'_>) -> Result<History> {
         pollster::block_on(self.fit_async(data, options))
     }
 
@@ -235,10 +236,10 @@ impl Sequential {
     ///
     /// # Errors
     /// As [`Sequential::fit`].
-    pub async fn fit_async(&mut self, data: &Dataset, options: Fit<'_>) -> Result<History> {
-        self.check_data(data)?;
+    pub async fn fit_async(&mut self, data: &dyn data::Source, options: Fit<'_>) -> Result<History> {
+        self.check_source(data)?;
         if let Some(validation) = options.validation_data {
-            self.check_data(validation)?;
+            self.check_source(validation)?;
         }
         self.open()?;
         let seed = options.seed.unwrap_or(self.seed);
@@ -249,7 +250,7 @@ impl Sequential {
     ///
     /// # Errors
     /// As [`Sequential::fit`].
-    pub fn evaluate(&mut self, data: &Dataset) -> Result<Logs> {
+    pub fn evaluate(&mut self, data: &dyn data::Source) -> Result<Logs> {
         pollster::block_on(self.evaluate_async(data))
     }
 
@@ -257,11 +258,12 @@ impl Sequential {
     ///
     /// # Errors
     /// As [`Sequential::fit`].
-    pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Logs> {
-        self.check_data(data)?;
+    pub async fn evaluate_async(&mut self, data: &dyn data::Source) -> Result<Logs> {
+        self.check_source(data)?;
         self.open()?;
+        let expected = self.expected()?;
         let (session, model) = self.parts();
-        evaluation::evaluate(session, &model, data).await
+        evaluation::evaluate(session, &model, data, expected).await
     }
 
     /// The model's output for each sample: (samples, ...). Bytes are scaled by 1 / 255, as [`Dataset`] does.
@@ -374,15 +376,40 @@ impl Sequential {
         profile(session, &model, data, (batch_size, steps), target)
     }
 
-    /// That the model is compiled and takes these samples and targets.
+    /// That the model is compiled and takes these samples and targets; of those that are not in memory, the first.
+    fn check_source(&mut self, data: &dyn data::Source) -> Result<()> {
+        // Orders of rows are of 32 bits.
+        if u32::try_from(data.len()).is_err() {
+            return Err(self.error(format!("{} samples are more than the 2^32 - 1 of an epoch; give parts", data.len())));
+        }
+        let first;
+        let known = match data.resident() {
+            Some(set) => set,
+            None if data.len() == 0 => return Err(self.error("the source has no samples")),
+            None => {
+                first = data.read(&[0])?;
+                &first
+            }
+        };
+        self.check_data(known)
+    }
+
     fn check_data(&mut self, data: &Dataset) -> Result<()> {
-        let loss = self.compiled.as_ref().ok_or_else(|| self.not_compiled())?.loss;
+        if self.compiled.is_none() {
+            return Err(self.not_compiled());
+        }
         if data.is_empty() {
             return Err(self.error("the data set has no samples"));
         }
         self.build(data.sample_shape())?;
-        let output = self.built()?.outputs.last().map_or(&[][..], |shape| &shape[1..]);
-        loss.check_targets(data, output)
+        self.expected()?.check(data)
+    }
+
+    /// What targets must be for a compiled and built model.
+    pub(crate) fn expected(&self) -> Result<Expected> {
+        let loss = self.compiled.as_ref().ok_or_else(|| self.not_compiled())?.loss;
+        let output = self.built()?.outputs.last().map_or(Vec::new(), |shape| shape[1..].to_vec());
+        Ok(Expected { loss, output })
     }
 
     fn not_compiled(&self) -> Error {

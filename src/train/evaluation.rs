@@ -1,11 +1,12 @@
 //! `evaluate` and `predict`.
 
 use super::Logs;
+use super::feed::{CHUNK_BYTES, Expected, Feed};
 use super::rows::{Rows, Watch};
 use super::session::Session;
-use super::trace::{Mode, Model, Part, Source};
+use super::trace::{Mode, Model, Part};
 use super::training::run_all;
-use crate::data::Dataset;
+use crate::data::Source;
 use crate::error::Result;
 use crate::plan::BufferId;
 use crate::tensor::Tensor;
@@ -20,21 +21,26 @@ const COLUMN: usize = 4;
 pub(super) async fn measure(
     session: &mut Session,
     model: &Model<'_>,
-    (source, first, count): (Source, usize, usize),
+    (feed, first, count): (&Feed<'_>, usize, usize),
     prefix: &str,
 ) -> Result<Logs> {
-    let rows = Rows { source, count, batch: EVALUATION_BATCH.min(count) };
+    let mut rows = Rows::new(feed, count, EVALUATION_BATCH.min(count));
     let plans = rows.plans(session, model, Mode::Evaluate, &[Part::All])?;
-    session.start((first as u32..(first + count) as u32).collect(), 0)?;
+    rows.start(session, (first as u32..(first + count) as u32).collect(), 0)?;
     let watch = Watch::new(model, prefix, &rows);
-    let log = run_all(session, &plans, &watch, &mut None, None).await?;
+    let log = run_all(session, (&mut rows, &plans), &watch, &mut None, None).await?;
     Ok(watch.means(&log, rows.steps()))
 }
 
 /// Loss and metrics of a whole set.
-pub(crate) async fn evaluate(session: &mut Session, model: &Model<'_>, data: &Dataset) -> Result<Logs> {
-    let source = session.set_dataset(COLUMN, data)?;
-    measure(session, model, (source, 0, data.len()), "").await
+pub(crate) async fn evaluate(
+    session: &mut Session,
+    model: &Model<'_>,
+    data: &dyn Source,
+    expected: Expected,
+) -> Result<Logs> {
+    let feed = Feed::new(session, COLUMN, data, expected)?;
+    measure(session, model, (&feed, 0, data.len()), "").await
 }
 
 /// Bytes of predictions that stay on the device before they are read back.
@@ -47,20 +53,31 @@ pub(crate) async fn predict(
     (x, scale): (&Tensor, f32),
     output: &[usize],
 ) -> Result<Tensor> {
-    let source = session.set_data(COLUMN, x, None, scale)?;
     let width: usize = output.iter().product();
     let batch = EVALUATION_BATCH.min(x.rows());
-    let at_once = (PREDICTION_BYTES / (4 * width * batch)).max(1) * batch;
+    let batches = |bytes: usize, row_bytes: usize| (bytes / (row_bytes * batch)).max(1) * batch;
+    let mut at_once = batches(PREDICTION_BYTES, 4 * width);
+    let resting = if session.holds(x) { Some(session.set_data(COLUMN, x, None, scale)?) } else { None };
+    if resting.is_none() {
+        at_once = at_once.min(batches(CHUNK_BYTES, x.shape().len() / x.rows() * x.dtype().size()));
+    }
     let mut all = Vec::with_capacity(x.rows() * width);
     for first in (0..x.rows()).step_by(at_once) {
         let count = at_once.min(x.rows() - first);
-        let rows = Rows { source: source.clone(), count, batch: batch.min(count) };
+        let (source, start) = match &resting {
+            Some(source) => (source.clone(), first),
+            None => {
+                let piece = x.take(&(first..first + count).collect::<Vec<_>>())?;
+                (session.set_data(COLUMN, &piece, None, scale)?, 0)
+            }
+        };
+        let rows = Rows::resting(source, count, batch.min(count));
         let plans = rows.plans(session, model, Mode::Predict, &[Part::All])?;
-        session.start((first as u32..(first + rows.count) as u32).collect(), 0)?;
+        session.start((start as u32..(start + count) as u32).collect(), 0)?;
         for round in plans {
             session.executor().run(round.plans[0], round.times)?;
         }
-        all.extend(session.executor().read(BufferId::Predictions, 0..rows.count * width).await?.to_f32());
+        all.extend(session.executor().read(BufferId::Predictions, 0..count * width).await?.to_f32());
     }
     Tensor::new([&[x.rows()], output].concat(), all)
 }

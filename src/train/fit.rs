@@ -2,7 +2,7 @@
 
 use super::callbacks::{Callback, LambdaCallback};
 use super::{CheckFinite, Logs};
-use crate::data::Dataset;
+use crate::data::Source;
 use crate::error::{Error, Result};
 
 /// The settings of [`Sequential::fit`](crate::nn::Sequential::fit), with Keras' names and defaults.
@@ -11,7 +11,7 @@ pub struct Fit<'a> {
     pub(crate) batch_size: usize,
     pub(crate) shuffle: bool,
     pub(crate) validation_split: f64,
-    pub(crate) validation_data: Option<&'a Dataset>,
+    pub(crate) validation_data: Option<&'a dyn Source>,
     pub(crate) seed: Option<u64>,
     pub(crate) verbose: u8,
     pub(crate) check_finite: CheckFinite,
@@ -75,7 +75,7 @@ impl<'a> Fit<'a> {
 
     /// A set to validate on after each epoch; overrides [`Fit::validation_split`].
     #[must_use]
-    pub fn validation_data(mut self, data: &'a Dataset) -> Self {
+    pub fn validation_data(mut self, data: &'a dyn Source) -> Self {
         self.validation_data = Some(data);
         self
     }
@@ -132,7 +132,7 @@ impl<'a> Fit<'a> {
     }
 
     /// How many samples train and how many are held back, with every setting checked.
-    pub(super) fn split(&self, data: &Dataset) -> Result<(usize, usize)> {
+    pub(super) fn split(&self, samples: usize) -> Result<(usize, usize)> {
         let share = self.validation_split;
         if !(0.0..1.0).contains(&share) {
             return Err(Error::argument(
@@ -142,9 +142,9 @@ impl<'a> Fit<'a> {
         }
         // Keras takes the last part, before shuffling, and rounds the training part down.
         let held_back = self.validation_data.is_none() && share > 0.0;
-        let count = if held_back { (data.len() as f64 * (1.0 - share)).floor() as usize } else { data.len() };
+        let count = if held_back { (samples as f64 * (1.0 - share)).floor() as usize } else { samples };
         if count == 0 {
-            let message = format!("{share} of {} samples leaves none to train on; give less", data.len());
+            let message = format!("{share} of {} samples leaves none to train on; give less", samples);
             return Err(Error::argument("validation_split", message));
         }
         if self.batch_size == 0 || self.batch_size > count {
@@ -152,6 +152,6 @@ impl<'a> Fit<'a> {
                 format!("{} does not fit the {count} samples to train on; give 1 to {count}", self.batch_size);
             return Err(Error::argument("batch_size", message));
         }
-        Ok((count, data.len() - count))
+        Ok((count, samples - count))
     }
 }

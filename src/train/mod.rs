@@ -2,6 +2,7 @@
 
 pub mod callbacks;
 pub(crate) mod evaluation;
+pub(crate) mod feed;
 mod finite;
 mod fit;
 mod history;

@@ -1,20 +1,60 @@
 //! A run over rows of a data set: how they are cut into steps, and what the log of the steps means.
 
+use std::ops::Range;
+
 use super::Logs;
+use super::feed::{Feed, Stream};
 use super::session::Session;
 use super::trace::{Key, Mode, Model, Part, Source};
 use crate::error::Result;
 use crate::nn::Metric;
 
 /// The rows of a run: where they lie and how they are cut into steps.
-#[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct Rows<'d> {
     pub source: Source,
     pub count: usize,
     pub batch: usize,
+    /// What brings them to the device, where they do not rest there.
+    stream: Option<Stream<'d>>,
 }
 
-impl Rows {
+impl<'d> Rows<'d> {
+    pub fn new(feed: &Feed<'d>, count: usize, batch: usize) -> Self {
+        let (source, stream) = feed.run(count, batch);
+        Self { source, count, batch, stream }
+    }
+
+    /// Rows that all rest on the device.
+    pub fn resting(source: Source, count: usize, batch: usize) -> Self {
+        Self { source, count, batch, stream: None }
+    }
+
+    /// Sets out on a run over rows in this order.
+    pub fn start(&mut self, session: &mut Session, order: Vec<u32>, iteration: u64) -> Result<()> {
+        match &mut self.stream {
+            Some(stream) => stream.start(session, order, iteration),
+            None => session.start(order, iteration),
+        }
+    }
+
+    /// Sees to it that the rows of a step are on the device.
+    pub fn ready(&mut self, session: &mut Session, step: usize) -> Result<()> {
+        self.stream.as_mut().map_or(Ok(()), |stream| stream.ready(session, step))
+    }
+
+    /// Calls for the run's steps, in order: for all at once, or for those whose rows are on the device.
+    pub fn each_stretch(
+        &mut self,
+        session: &mut Session,
+        mut call: impl FnMut(&mut Session, Range<usize>) -> Result<()>,
+    ) -> Result<()> {
+        let steps = self.steps();
+        match &mut self.stream {
+            Some(stream) => stream.each_stretch(session, steps, call),
+            None => call(session, 0..steps),
+        }
+    }
+
     pub fn steps(&self) -> usize {
         self.count.div_ceil(self.batch)
     }
@@ -47,6 +87,16 @@ pub(super) struct Round {
     pub times: usize,
 }
 
+/// The plans of a step, counted from 0, and the first step after those that run the same.
+pub(super) fn round_of(rounds: &[Round], step: usize) -> (&[usize], usize) {
+    let mut end = 0;
+    let round = rounds.iter().find(|round| {
+        end += round.times;
+        step < end
+    });
+    (&round.expect("a step of the run").plans, end)
+}
+
 /// What the log of a run over rows means.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -58,7 +108,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// `loss`, then the metrics, each behind a prefix.
-    pub fn new(model: &Model<'_>, prefix: &str, rows: &Rows) -> Self {
+    pub fn new(model: &Model<'_>, prefix: &str, rows: &Rows<'_>) -> Self {
         let metrics = model.metrics.iter().map(|m| (m.name(), Some(*m)));
         let columns = std::iter::once(("loss", None)).chain(metrics);
         let columns = columns.map(|(name, m)| (format!("{prefix}{name}"), m)).collect();

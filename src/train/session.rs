@@ -29,6 +29,8 @@ pub(crate) struct Session {
     random_seed: u32,
     /// How many copies of the parameters are in use.
     snapshots: usize,
+    /// Bytes that a buffer can have.
+    largest_buffer: Option<u64>,
 }
 
 impl Session {
@@ -37,7 +39,8 @@ impl Session {
         let arena = Arena::new(parameters.iter().map(|p| &p.shape));
         let executor = Executor::new(device)?;
         let (parameters, random_seed) = (parameters.to_vec(), stream(seed, "device", 0).next_u32());
-        let mut session = Self { executor, parameters, arena, plans: HashMap::new(), random_seed, snapshots: 0 };
+        let (plans, largest_buffer) = (HashMap::new(), device.largest_buffer());
+        let mut session = Self { executor, parameters, arena, plans, random_seed, snapshots: 0, largest_buffer };
         session.allocate_arena(BufferId::Params)?;
         let tensors = session.parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
         let tensors = tensors.collect::<Result<Vec<_>>>()?;
@@ -136,11 +139,10 @@ impl Session {
     /// Puts a data set on the device, as columns `column` (samples) and `column + 1` (targets, if any).
     pub fn set_data(&mut self, column: usize, x: &Tensor, y: Option<&Tensor>, scale: f32) -> Result<Source> {
         let mut upload = |id, tensor: &Tensor| -> Result<Type> {
-            let (shape, dtype) = (tensor.shape().clone(), tensor.dtype());
-            let row_len = shape.len() / tensor.rows().max(1);
-            self.executor.allocate(&Buffer { id, dtype, len: shape.len(), row_len })?;
+            let ty = Type { shape: tensor.shape().clone(), dtype: tensor.dtype() };
+            self.executor.allocate(&column_of(id, &ty))?;
             self.executor.write(id, tensor.values())?;
-            Ok(Type { shape, dtype })
+            Ok(ty)
         };
         let x = upload(BufferId::Data(column), x)?;
         let y = match y {
@@ -153,6 +155,19 @@ impl Session {
     /// [`Session::set_data`] of a labelled set.
     pub fn set_dataset(&mut self, column: usize, data: &Dataset) -> Result<Source> {
         self.set_data(column, data.x(), Some(data.y()), data.scale())
+    }
+
+    /// Whether the device can have a buffer for a column of data.
+    pub fn holds(&self, column: &Tensor) -> bool {
+        let ty = Type { shape: column.shape().clone(), dtype: column.dtype() };
+        let needed = column_of(BufferId::Data(0), &ty).len_bytes() as u64;
+        self.largest_buffer.is_none_or(|limit| needed <= limit)
+    }
+
+    /// Sees to it that there are buffers for a source's columns.
+    pub fn reserve(&mut self, source: &Source) -> Result<()> {
+        self.executor.allocate(&column_of(BufferId::Data(source.column), &source.x))?;
+        self.executor.allocate(&column_of(BufferId::Data(source.column + 1), &source.y))
     }
 
     /// The plans of a run's keys, each made at its first use.
@@ -218,6 +233,12 @@ impl Session {
         (1..=steps as u64).for_each(|t| rows.extend(optimizer.scalars(iteration + t)));
         self.executor.write(BufferId::Schedule, &Values::F64(rows))
     }
+}
+
+/// The buffer of a column of data.
+fn column_of(id: BufferId, ty: &Type) -> Buffer {
+    let len = ty.shape.len();
+    Buffer { id, dtype: ty.dtype, len, row_len: len / ty.shape.first().copied().unwrap_or(1).max(1) }
 }
 
 /// Traces a step and plans it.

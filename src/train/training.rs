@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::callbacks::Callback;
 use super::evaluation::measure;
+use super::feed::Feed;
 use super::fit::FirstStep;
 use super::progress::Progress;
-use super::rows::{Round, Rows, Watch};
+use super::rows::{Round, Rows, Watch, round_of};
 use super::session::Session;
 use super::trace::{Key, Mode, Model, Part};
 use super::{CheckFinite, Fit, History, Run, finite};
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::nn::Sequential;
 use crate::plan::BufferId;
@@ -23,16 +24,17 @@ const PEEK_EVERY: Duration = Duration::from_millis(200);
 type Callbacks<'a> = [Box<dyn Callback + 'a>];
 
 /// Trains, from the model's last step on; returns what was measured.
-pub(crate) async fn fit(model: &mut Sequential, data: &Dataset, mut options: Fit<'_>, seed: u64) -> Result<History> {
-    let (count, held_back) = options.split(data)?;
+pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: Fit<'_>, seed: u64) -> Result<History> {
+    let (count, held_back) = options.split(data.len())?;
+    let expected = model.expected()?;
     let (session, _) = model.parts();
-    let source = session.set_dataset(0, data)?;
+    let feed = Feed::new(session, 0, data, expected.clone())?;
     let validation = match (options.validation_data, held_back) {
-        (Some(set), _) => Some((session.set_dataset(2, set)?, 0, set.len())),
+        (Some(set), _) => Some((Feed::new(session, 2, set, expected)?, 0, set.len())),
         (None, 0) => None,
-        (None, held_back) => Some((source.clone(), count, held_back)),
+        (None, held_back) => Some((feed.clone(), count, held_back)),
     };
-    let rows = Rows { source, count, batch: options.batch_size };
+    let mut rows = Rows::new(&feed, count, options.batch_size);
     let mut callbacks = std::mem::take(&mut options.callbacks);
     let mut run = Run::new(model, &options, rows.steps());
     let mut history = History::default();
@@ -46,10 +48,11 @@ pub(crate) async fn fit(model: &mut Sequential, data: &Dataset, mut options: Fit
         let order =
             if options.shuffle { shuffled(count as u32, seed, run.iteration()) } else { (0..count as u32).collect() };
         let bar = Progress::new(options.verbose, epoch, options.epochs, rows.steps());
-        let losses = train_epoch(&mut run, (&mut callbacks, &mut options.on_first_step), &rows, order, &bar).await?;
-        if let Some(validation) = &validation {
+        let losses =
+            train_epoch(&mut run, (&mut callbacks, &mut options.on_first_step), &mut rows, order, &bar).await?;
+        if let Some((feed, first, count)) = &validation {
             let (session, model) = run.model.parts();
-            let values = measure(session, &model, validation.clone(), "val_").await?;
+            let values = measure(session, &model, (feed, *first, *count), "val_").await?;
             values.iter().for_each(|(name, value)| run.log(name, value));
         }
         bar.finish(run.logs());
@@ -64,7 +67,7 @@ pub(crate) async fn fit(model: &mut Sequential, data: &Dataset, mut options: Fit
 async fn train_epoch(
     run: &mut Run<'_>,
     (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
-    rows: &Rows,
+    rows: &mut Rows<'_>,
     order: Vec<u32>,
     bar: &Progress,
 ) -> Result<Vec<f64>> {
@@ -75,20 +78,22 @@ async fn train_epoch(
     };
     let (session, model) = run.model.parts();
     let rounds = rows.plans(session, &model, Mode::Train, parts)?;
-    session.start(order, start)?;
+    rows.start(session, order, start)?;
     session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
     let watch = Watch::new(&model, "", rows);
     let log = if check == CheckFinite::Step || callbacks.iter().any(|c| c.wants_batches()) {
         run_each(run, (callbacks, first_step), (rows, &rounds), &watch, bar).await?
     } else {
-        run_all(session, &rounds, &watch, first_step, Some(bar)).await?
+        run_all(session, (rows, &rounds), &watch, first_step, Some(bar)).await?
     };
     let steps = log.len() / watch.width();
     run.end_epoch(start, steps, watch.means(&log, steps));
     let losses: Vec<f64> = watch.batch_losses(&log).collect();
     let lost = losses.iter().position(|loss| !loss.is_finite());
     if let (Some(step), CheckFinite::Epoch) = (lost, check) {
-        run.model.parts().0.set_clock(step, step * rows.batch, start + step as u64)?;
+        let session = run.model.parts().0;
+        rows.ready(session, step)?;
+        session.set_clock(step, step * rows.batch, start + step as u64)?;
         return Err(lost_at(run, rows, (step, losses[step]), false).await);
     }
     Ok(losses)
@@ -97,23 +102,23 @@ async fn train_epoch(
 /// One run over rows: starts the plans in turn, shows how it goes, and returns the log of every step.
 pub(super) async fn run_all(
     session: &mut Session,
-    rounds: &[Round],
+    (rows, rounds): (&mut Rows<'_>, &[Round]),
     watch: &Watch,
     first_step: &mut Option<FirstStep<'_>>,
     bar: Option<&Progress>,
 ) -> Result<Vec<f64>> {
-    let (mut done, mut end, mut last_peek) = (0, 0, Instant::now());
-    let log = watch.width() * rounds.iter().map(|round| round.times).sum::<usize>();
-    if let Some(call) = first_step.take() {
-        session.executor().run(rounds[0].plans[0], 1)?;
-        session.executor().finish()?;
-        call();
-        done = 1;
-    }
-    for round in rounds {
-        end += round.times;
-        while done < end {
-            done += session.executor().run_some(round.plans[0], end - done)?;
+    let (log, mut last_peek) = (watch.width() * rows.steps(), Instant::now());
+    rows.each_stretch(session, |session, steps| {
+        let mut done = steps.start;
+        if let Some(call) = first_step.take() {
+            session.executor().run(rounds[0].plans[0], 1)?;
+            session.executor().finish()?;
+            call();
+            done += 1;
+        }
+        while done < steps.end {
+            let (plans, end) = round_of(rounds, done);
+            done += session.executor().run_some(plans[0], end.min(steps.end) - done)?;
             let Some(bar) = bar else { continue };
             let mut seen = None;
             if bar.wants_values() && last_peek.elapsed() > PEEK_EVERY {
@@ -122,7 +127,8 @@ pub(super) async fn run_all(
             }
             bar.update(done, seen.map(|log| watch.means(&log.to_f64(), done)).as_ref());
         }
-    }
+        Ok(())
+    })?;
     Ok(session.executor().read(BufferId::Log, 0..log).await?.to_f64())
 }
 
@@ -131,7 +137,7 @@ pub(super) async fn run_all(
 async fn run_each(
     run: &mut Run<'_>,
     (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
-    (rows, rounds): (&Rows, &[Round]),
+    (rows, rounds): (&mut Rows<'_>, &[Round]),
     watch: &Watch,
     bar: &Progress,
 ) -> Result<Vec<f64>> {
@@ -146,6 +152,7 @@ async fn run_each(
         if rate_changed {
             session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
         }
+        rows.ready(session, step)?;
         session.executor().run(plans[0], 1)?;
         let row = session.executor().read(BufferId::Log, step * width..(step + 1) * width).await?.to_f64();
         if let Some(&update) = plans.get(1) {
@@ -173,7 +180,7 @@ async fn run_each(
 }
 
 /// The error of a step, counted from 0, whose loss or gradients are not finite. The clock stands at it.
-async fn lost_at(run: &mut Run<'_>, rows: &Rows, (step, loss): (usize, f64), intact: bool) -> Error {
+async fn lost_at(run: &mut Run<'_>, rows: &Rows<'_>, (step, loss): (usize, f64), intact: bool) -> Error {
     let epoch = run.epoch();
     let (session, model) = run.model.parts();
     let key = rows.key(Mode::Train, Part::All, rows.batch_of(step));
@@ -189,7 +196,7 @@ pub(crate) fn start_training(
     batch: usize,
     steps: usize,
 ) -> Result<(usize, Key)> {
-    let rows = Rows { source: session.set_dataset(0, data)?, count: steps * batch, batch };
+    let rows = Rows::resting(session.set_dataset(0, data)?, steps * batch, batch);
     let key = rows.key(Mode::Train, Part::All, batch);
     let plan = session.plans(model, std::slice::from_ref(&key))?[0];
     session.start((0..rows.count as u32).collect(), 0)?;

@@ -28,6 +28,7 @@ mod plot;
 mod reductions;
 mod schedules;
 mod shaders;
+mod streaming;
 mod tensor;
 mod tidy;
 mod training;
