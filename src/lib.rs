@@ -25,7 +25,9 @@ pub mod prelude {
     pub use crate::data::Dataset;
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
-    pub use crate::nn::layers::{Dense, Dropout, Flatten, Input, Layer, Permute, Reshape};
+    pub use crate::nn::layers::{
+        Dense, Dropout, Flatten, GaussianNoise, Input, Layer, Permute, RandomFlip, RandomTranslation, Reshape,
+    };
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::nn::schedule::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,

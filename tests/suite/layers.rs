@@ -1,5 +1,6 @@
 //! Layers that give samples their shape: what they compute, how the summary shows them, and what they refuse.
 
+use kiln::nn::layers::Fill;
 use kiln::prelude::*;
 
 use crate::common::devices;
@@ -115,4 +116,68 @@ fn the_input_comes_first_and_is_held_to() {
     let scalar = Sequential::new().add(Input::new([])).add(Dense::new(2));
     let text = scalar.summary().unwrap_err().to_string();
     assert!(text.contains("layer \"dense\"") && text.contains("one or more axes"), "{text}");
+}
+
+/// Images of 4 x 5 pixels of 2 channels, all different.
+fn images(n: usize) -> Tensor {
+    let pixels: Vec<f32> = (0..n * 40).map(|i| (i * 37 % 1009) as f32 / 100.0).collect();
+    Tensor::new([n, 4, 5, 2], pixels).unwrap()
+}
+
+/// How far from `y` a layer brings images in training: the mean squared error of one step, behind a layer that changes
+/// nothing.
+fn trained_loss(layer: impl Layer + 'static, x: &Tensor, y: &Tensor, device: &Device) -> f64 {
+    let mut model = Sequential::new().add(layer).add(Flatten).add(Dense::new(40)).device(device.clone());
+    model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
+    model.build([4, 5, 2]).unwrap();
+    let identity = (0..1600).map(|i| if i % 41 == 0 { 1.0f32 } else { 0.0 }).collect::<Vec<_>>();
+    model
+        .set_weights(&[Tensor::new([40, 40], identity).unwrap(), Tensor::new([40], vec![0.0f32; 40]).unwrap()])
+        .unwrap();
+    let data = Dataset::new(x.clone(), y.reshape(&[-1, 40]).unwrap()).unwrap();
+    // In use the images are what they were.
+    let scores = model.evaluate(&Dataset::new(x.clone(), x.reshape(&[-1, 40]).unwrap()).unwrap()).unwrap();
+    assert_eq!(scores.get("loss"), Some(0.0));
+    let fit = Fit::new().batch_size(x.rows()).shuffle(false).verbose(0);
+    model.fit(&data, fit).unwrap().get("loss")[0]
+}
+
+#[test]
+fn images_are_augmented_in_training_alone() {
+    let x = images(64);
+    for device in devices() {
+        let loss = |layer: RandomFlip, y: &Tensor| trained_loss(layer, &x, y, &device);
+        // Against the images and against all of them flipped: each image adds to one of the two alone.
+        let flipped = x.slice("..., ::-1, :").unwrap();
+        let apart = trained_loss(RandomTranslation::new(0.0, 0.0), &x, &flipped, &device);
+        let parts = [&x, &flipped].map(|y| loss(RandomFlip::horizontal(), y) / apart);
+        assert!((parts[0] + parts[1] - 1.0).abs() < 1e-5 && parts.iter().all(|part| *part > 0.2), "{parts:?}");
+        let upside_down = x.slice(":, ::-1").unwrap();
+        let apart = trained_loss(RandomTranslation::new(0.0, 0.0), &x, &upside_down, &device);
+        let parts = [&x, &upside_down].map(|y| loss(RandomFlip::vertical(), y) / apart);
+        assert!((parts[0] + parts[1] - 1.0).abs() < 1e-5 && parts.iter().all(|part| *part > 0.2), "{parts:?}");
+        assert!(loss(RandomFlip::horizontal_and_vertical(), &x) > 0.0);
+
+        let noise = trained_loss(GaussianNoise::new(0.5), &x, &x, &device);
+        // Of 2,560 squares: the deviation of their mean is 0.007.
+        assert!((noise - 0.25).abs() < 0.035, "{noise}");
+        assert!(trained_loss(RandomTranslation::new(0.3, 0.3), &x, &x, &device) > 0.1);
+        let still = trained_loss(RandomTranslation::new(0.0, 0.0).fill_mode(Fill::Constant), &x, &x, &device);
+        assert_eq!(still, 0.0);
+    }
+}
+
+#[test]
+fn what_cannot_be_augmented_is_refused() {
+    let refused = |layer: Sequential, sample: &[usize], part: &str| {
+        let mut model = layer;
+        let refusal = model.build(sample).unwrap_err().to_string();
+        assert!(refusal.contains(part), "{refusal}");
+    };
+    let flat = "takes images (batch, height, width, ...), was given (1, 784); put it before a Flatten";
+    refused(Sequential::new().add(RandomFlip::horizontal()), &[784], flat);
+    refused(Sequential::new().add(RandomTranslation::new(0.1, 0.1)), &[784], flat);
+    refused(Sequential::new().add(RandomTranslation::new(0.1, 1.5)), &[28, 28], "the factor 1.5 is not in 0..=1");
+    refused(Sequential::new().add(GaussianNoise::new(-1.0)), &[3], "the standard deviation -1 is not 0 or more");
+    refused(Sequential::new().add(GaussianNoise::new(f64::NAN)), &[3], "NaN is not 0 or more");
 }

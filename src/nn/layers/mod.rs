@@ -4,8 +4,11 @@ mod activation;
 mod dense;
 mod dropout;
 mod flatten;
+mod gaussian_noise;
 mod input;
 mod permute;
+mod random_flip;
+mod random_translation;
 mod reshape;
 
 use std::fmt::Debug;
@@ -13,8 +16,11 @@ use std::fmt::Debug;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use gaussian_noise::GaussianNoise;
 pub use input::Input;
 pub use permute::Permute;
+pub use random_flip::RandomFlip;
+pub use random_translation::{Fill, RandomTranslation};
 pub use reshape::Reshape;
 
 use super::Scope;
@@ -75,4 +81,13 @@ impl<L: Layer> Layer for Named<L> {
     fn sample_shape(&self) -> Option<&Shape> {
         self.layer.sample_shape()
     }
+}
+
+/// That a layer's input is a batch of images.
+fn expect_images(scope: &Scope<'_>, x: Id) -> Result<()> {
+    let shape = scope.graph.shape(x);
+    if shape.rank() >= 3 {
+        return Ok(());
+    }
+    Err(scope.error(format!("takes images (batch, height, width, ...), was given {shape}; put it before a Flatten")))
 }

@@ -1,0 +1,133 @@
+// y of images x (batch, height, width, pixel), each moved by an offset of its own, drawn from -reach..=reach along each
+// axis (0 down, 1 right), in 256ths of a pixel: y[o, p] = sum over the taps r of o and c of p of w(o, r) w(p, c) x[r, c], where o is taken
+// from the two places around o - offset. FILL says what stands beyond the edges: 0 the image mirrored, 1 the edge's
+// pixel, 2 the image again, 3 zeros. `translate_grad` is the transposed map: y[r, c] = sum over all o, p of
+// w(o, r) w(p, c) x[o, p]. One invocation makes one of n elements.
+
+struct Params {
+    n: u32,
+    height: u32,
+    width: u32,
+    pixel: u32,
+    reach_0: u32,
+    reach_1: u32,
+    salt: u32,
+}
+
+override FILL: u32 = 0;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+// step, rows, total, seed
+@group(0) @binding(1) var<storage, read> clock: vec4<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+// The offsets of an image down and to the right.
+fn offsets(sample: u32) -> vec2<i32> {
+    let words = vec2(random_word(2u * sample, params.salt, clock), random_word(2u * sample + 1u, params.salt, clock));
+    let reach = vec2(params.reach_0, params.reach_1);
+    return vec2<i32>(high_words(words, 2u * reach + 1u)) - vec2<i32>(reach);
+}
+
+// The place, within the image, of one that may lie outside; -1 where there is none.
+fn place(k: i32, extent: i32) -> i32 {
+    switch FILL {
+        case 0u: {
+            let m = (k + 2 * extent) % (2 * extent);
+            return min(m, 2 * extent - 1 - m);
+        }
+        case 1u: {
+            return clamp(k, 0, extent - 1);
+        }
+        case 2u: {
+            return (k + 2 * extent) % extent;
+        }
+        default: {
+            return select(-1, k, k >= 0 && k < extent);
+        }
+    }
+}
+
+// The two places that a place is taken from, and the weight of the second.
+struct Taps {
+    places: vec2<i32>,
+    weight: f32,
+}
+
+fn taps(o: i32, offset: i32, extent: i32) -> Taps {
+    let at = 256 * o - offset;
+    // A shift to the right rounds down, of negative numbers too.
+    let whole = at >> 8u;
+    return Taps(vec2(place(whole, extent), place(whole + 1, extent)), f32(at & 255) / 256.0);
+}
+
+// How much of place k goes into place o.
+fn weight(o: i32, k: i32, offset: i32, extent: i32) -> f32 {
+    let from_places = taps(o, offset, extent);
+    return select(0.0, 1.0 - from_places.weight, from_places.places.x == k)
+        + select(0.0, from_places.weight, from_places.places.y == k);
+}
+
+// An element of the image whose first is `first`.
+fn element(first: u32, r: i32, c: i32) -> f32 {
+    if r < 0 || c < 0 {
+        return 0.0;
+    }
+    return x[first + (u32(r) * params.width + u32(c)) * params.pixel];
+}
+
+// Where an element lies: the image's first element of the same channel, row and column.
+struct At {
+    offset: vec2<i32>,
+    first: u32,
+    r: i32,
+    c: i32,
+}
+
+fn at_element(i: u32) -> At {
+    let len = params.height * params.width * params.pixel;
+    let sample = i / len;
+    let r = (i / (params.width * params.pixel)) % params.height;
+    let c = (i / params.pixel) % params.width;
+    return At(offsets(sample), sample * len + i % params.pixel, i32(r), i32(c));
+}
+
+@compute @workgroup_size(WIDTH)
+fn translate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.n {
+        return;
+    }
+    let at = at_element(i);
+    let rows = taps(at.r, at.offset.x, i32(params.height));
+    let columns = taps(at.c, at.offset.y, i32(params.width));
+    var between: array<f32, 2>;
+    for (var k = 0u; k < 2u; k++) {
+        between[k] = (1.0 - columns.weight) * element(at.first, rows.places[k], columns.places.x)
+            + columns.weight * element(at.first, rows.places[k], columns.places.y);
+    }
+    y[i] = (1.0 - rows.weight) * between[0] + rows.weight * between[1];
+}
+
+@compute @workgroup_size(WIDTH)
+fn translate_grad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.n {
+        return;
+    }
+    let at = at_element(i);
+    var sum = 0.0;
+    for (var o = 0; o < i32(params.height); o++) {
+        let of_row = weight(o, at.r, at.offset.x, i32(params.height));
+        if of_row == 0.0 {
+            continue;
+        }
+        for (var p = 0; p < i32(params.width); p++) {
+            let of_column = weight(p, at.c, at.offset.y, i32(params.width));
+            if of_column != 0.0 {
+                sum += of_row * of_column * element(at.first, o, p);
+            }
+        }
+    }
+    y[i] = sum;
+}

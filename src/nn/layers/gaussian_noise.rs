@@ -1,0 +1,35 @@
+//! Normal noise, <https://keras.io/api/layers/regularization_layers/gaussian_noise/>.
+
+use super::Layer;
+use crate::error::Result;
+use crate::graph::Id;
+use crate::nn::Scope;
+use crate::ops;
+
+/// In training each element is y = x + normal noise; elsewhere y = x.
+#[derive(Clone, Copy, Debug)]
+pub struct GaussianNoise {
+    stddev: f64,
+}
+
+impl GaussianNoise {
+    /// A layer that adds noise of this standard deviation, 0 or more.
+    pub fn new(stddev: f64) -> Self {
+        Self { stddev }
+    }
+}
+
+impl Layer for GaussianNoise {
+    fn kind(&self) -> &'static str {
+        "GaussianNoise"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        if !(0.0..f64::INFINITY).contains(&self.stddev) {
+            let message = format!("the standard deviation {} is not 0 or more, and finite", self.stddev);
+            return Err(scope.error(message));
+        }
+        let op = ops::gaussian_noise::GaussianNoise { stddev: self.stddev, salt: scope.salt() };
+        scope.training().map_or(Ok(x), |clock| scope.graph.apply(op, &[x, clock]))
+    }
+}

@@ -1,0 +1,47 @@
+//! Images moved at random,
+//! <https://keras.io/api/layers/preprocessing_layers/image_augmentation/random_translation/>.
+
+use super::{Layer, expect_images};
+use crate::error::Result;
+use crate::graph::Id;
+use crate::nn::Scope;
+pub use crate::ops::translate::Fill;
+use crate::ops::translate::Translate;
+
+/// In training each image (height, width, ...) is moved by an offset of its own, up or down and left or right, with values
+/// between pixels interpolated; elsewhere y = x. Offsets are multiples of 1/256 of a pixel.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomTranslation {
+    reach: [f64; 2],
+    fill: Fill,
+}
+
+impl RandomTranslation {
+    /// By up to these shares of the height and the width, 0 to 1, in either direction; the image mirrored at its edges
+    /// stands beyond them.
+    pub fn new(height_factor: f64, width_factor: f64) -> Self {
+        Self { reach: [height_factor, width_factor], fill: Fill::default() }
+    }
+
+    /// What stands beyond the edges; default [`Fill::Reflect`].
+    #[must_use]
+    pub fn fill_mode(mut self, fill: Fill) -> Self {
+        self.fill = fill;
+        self
+    }
+}
+
+impl Layer for RandomTranslation {
+    fn kind(&self) -> &'static str {
+        "RandomTranslation"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+        expect_images(scope, x)?;
+        if let Some(factor) = self.reach.iter().find(|factor| !(0.0..=1.0).contains(*factor)) {
+            return Err(scope.error(format!("the factor {factor} is not in 0..=1: it is a share of the image")));
+        }
+        let op = Translate { reach: self.reach, fill: self.fill, salt: scope.salt(), transposed: false };
+        scope.training().map_or(Ok(x), |clock| scope.graph.apply(op, &[x, clock]))
+    }
+}
