@@ -1,5 +1,7 @@
 //! Data sets: samples with their targets, tables and IDX files, and the named sets that are found or fetched.
 
+#[cfg(feature = "csv")]
+mod csv;
 mod dataset;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -11,6 +13,8 @@ mod sets;
 mod source;
 mod split;
 
+#[cfg(feature = "csv")]
+pub use csv::{Csv, Missing, Table};
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;

@@ -1,5 +1,7 @@
 //! Data sets: pairing, IDX files, and the named sets found in a folder.
 
+#[cfg(feature = "csv")]
+mod csv;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod scaler;

@@ -10,6 +10,8 @@ mod cli;
 mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;
+#[cfg(feature = "cli")]
+mod cli_table;
 mod common;
 mod custom_op;
 mod data;

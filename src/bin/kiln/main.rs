@@ -8,6 +8,7 @@ mod devices;
 mod model;
 mod plan;
 mod profile;
+mod table;
 mod train;
 
 use std::io;

@@ -9,7 +9,7 @@ use kiln::prelude::*;
 /// A perceptron: dense layers, the last one with a unit for each class.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// The data set: mnist or fashion-mnist
+    /// The data set: mnist or fashion-mnist; `train` takes a table, FILE.csv or FILE.tsv, too
     #[arg(value_name = "DATASET")]
     pub set: String,
 
@@ -45,16 +45,26 @@ pub struct DeviceArgs {
 }
 
 impl ModelArgs {
-    /// The model, compiled; it is built from the data.
+    /// The model for a named set, compiled; it is built from the data.
     pub fn model(&self, set: &NamedSet, device: Device, learning_rate: Option<f64>) -> Result<Sequential> {
+        self.classifier((set.name, set.classes), device, learning_rate)
+    }
+
+    /// The model of this name for so many classes.
+    pub fn classifier(
+        &self,
+        (name, classes): (&str, usize),
+        device: Device,
+        learning_rate: Option<f64>,
+    ) -> Result<Sequential> {
         let activation = Activation::by_name(&self.activation)?;
         let mut optimizer: Box<dyn Optimizer> = optimizer::by_name(&self.optimizer)?;
         if let Some(learning_rate) = learning_rate {
             optimizer.set_learning_rate(learning_rate);
         }
         let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
-        let output = Dense::new(set.classes).activation(Activation::Softmax);
-        let model = layers.chain([output]).fold(Sequential::new().named(set.name).add(Flatten), Sequential::add);
+        let output = Dense::new(classes).activation(Activation::Softmax);
+        let model = layers.chain([output]).fold(Sequential::new().named(name).add(Flatten), Sequential::add);
         let mut model = model.device(device);
         model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use kiln::data::{Dataset, NamedSet, Split};
+use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
 use kiln::plot;
@@ -13,12 +13,12 @@ use kiln::train::callbacks::{CsvLogger, EarlyStopping};
 use kiln::train::{CheckFinite, Fit, Logs};
 use serde_json::{Value, json};
 
-use crate::data::Bar;
 use crate::model::{DeviceArgs, ModelArgs};
+use crate::table::{Set, TableArgs};
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
-the CPU; `reference` is the CPU in f64.
+the CPU; `reference` is the CPU in f64. A table's first line names its columns; words become a column each.
 
 Examples:
   kiln train mnist
@@ -26,7 +26,8 @@ Examples:
   kiln train mnist --device cpu --limit 6000 --validation-split 0.1
   kiln train mnist --validation-split 0.1 --plot curves.png
   kiln train mnist --validation-split 0.1 --epochs 50 --early-stopping 3 --csv run.csv
-  kiln train mnist --json > run.jsonl";
+  kiln train mnist --json > run.jsonl
+  kiln train animals.csv --label type --without name --standardize --batch-size 16";
 
 /// Train a model on a data set, and measure it on the test set
 #[derive(clap::Args)]
@@ -34,6 +35,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    table: TableArgs,
 
     #[command(flatten)]
     place: DeviceArgs,
@@ -97,11 +101,11 @@ pub struct Args {
 
 /// `start`: when the command was called.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
-    let set = NamedSet::find(&args.model.set)?;
+    let set = Set::find(&args.model.set, &args.table, args.seed)?;
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
-    let mut model = args.model.model(set, device, args.learning_rate)?.seed(args.seed);
+    let mut model = args.model.classifier((set.name(), set.classes()), device, args.learning_rate)?.seed(args.seed);
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     ensure!(
         args.early_stopping.is_none() || args.validation_split > 0.0,
@@ -110,7 +114,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
-    let Split { train, test } = Bar::load(set)?;
+    let Split { train, test } = set.load()?;
     let train = args.limited(train)?;
     model.build(train.sample_shape())?;
     if args.summary {

@@ -1,0 +1,144 @@
+//! The rows of a file and the columns they are under, with errors that name file, line and column.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+
+use super::{Csv, Missing};
+use crate::data::idx::gunzipped;
+use crate::error::{Error, Result};
+use crate::suggest;
+
+/// A file, its columns known, its rows yet to be read.
+pub(super) struct Lines<'a> {
+    reader: csv::Reader<Box<dyn Read + 'a>>,
+    path: PathBuf,
+    pub columns: Vec<String>,
+    /// Of a file without a header: read to count the columns, and a row as well.
+    first: Option<StringRecord>,
+}
+
+/// The fields of a row.
+pub(super) struct Row<'a> {
+    record: StringRecord,
+    path: &'a Path,
+    columns: &'a [String],
+}
+
+impl<'a> Lines<'a> {
+    pub fn open(path: &'a Path, csv: &Csv) -> Result<Self> {
+        Self::of(File::open(path).map_err(Error::io(path, "open"))?, path, csv)
+    }
+
+    pub fn of(source: impl Read + 'a, path: &Path, csv: &Csv) -> Result<Self> {
+        let (source, _) = gunzipped(source).map_err(Error::io(path, "read"))?;
+        let mut builder = ReaderBuilder::new();
+        let builder = builder.delimiter(csv.separator).has_headers(false).trim(Trim::All);
+        let mut lines =
+            Self { reader: builder.from_reader(source), path: path.into(), columns: Vec::new(), first: None };
+        let Some(first) = lines.record()? else {
+            return Err(Error::format(path, "is empty; the first line is to name the columns"));
+        };
+        if csv.header {
+            lines.columns = first.iter().map(String::from).collect();
+        } else {
+            lines.columns = (1..=first.len()).map(|number| number.to_string()).collect();
+            lines.first = Some(first);
+        }
+        let columns = &lines.columns;
+        match columns.iter().enumerate().find(|(i, name)| columns[..*i].contains(name)) {
+            Some((_, name)) => Err(Error::format(path, format!("line 1: two columns are named {name:?}"))),
+            None => Ok(lines),
+        }
+    }
+
+    fn record(&mut self) -> Result<Option<StringRecord>> {
+        let mut record = StringRecord::new();
+        let found = self.reader.read_record(&mut record).map_err(|e| self.refused(e))?;
+        Ok(found.then_some(record))
+    }
+
+    fn refused(&self, error: csv::Error) -> Error {
+        let message = match error.kind() {
+            ErrorKind::UnequalLengths { pos, expected_len, len } => {
+                let line = pos.as_ref().map_or(0, csv::Position::line);
+                format!("line {line} has {len} fields, line 1 has {expected_len}; look for a quote that does not end")
+            }
+            ErrorKind::Utf8 { pos, err } => {
+                let line = pos.as_ref().map_or(0, csv::Position::line);
+                format!("line {line}, field {}: is no UTF-8; save the file as UTF-8", err.field() + 1)
+            }
+            _ => match error.into_kind() {
+                ErrorKind::Io(e) => return Error::io(&self.path, "read")(e),
+                other => format!("{other:?}"),
+            },
+        };
+        Error::format(&self.path, message)
+    }
+
+    /// The next row.
+    pub fn next(&mut self) -> Result<Option<Row<'_>>> {
+        let record = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.record()?,
+        };
+        Ok(record.map(|record| Row { record, path: &self.path, columns: &self.columns }))
+    }
+
+    /// Where the column stands.
+    pub fn find(&self, option: &str, name: &str) -> Result<usize> {
+        self.columns.iter().position(|column| column == name).ok_or_else(|| {
+            let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+            let mut message = format!("{}: column {}", self.path.display(), suggest::unknown(name, &names));
+            if let [only] = names[..]
+                && let Some(other) = [',', ';', '\t', '|'].into_iter().find(|&other| only.contains(other))
+            {
+                message.push_str(&format!("; is the separator {other:?}?"));
+            }
+            Error::argument(option, message)
+        })
+    }
+
+    pub fn refused_whole(&self, message: &str) -> Error {
+        Error::format(&self.path, message)
+    }
+}
+
+/// Whether a field says that there is nothing.
+fn is_missing(field: &str) -> bool {
+    field.is_empty() || field == "?" || ["na", "n/a", "nan", "null"].iter().any(|word| field.eq_ignore_ascii_case(word))
+}
+
+impl Row<'_> {
+    /// The field of a column, unless it is missing.
+    pub fn field(&self, column: usize) -> Option<&str> {
+        self.record.get(column).filter(|field| !is_missing(field))
+    }
+
+    /// Whether the row is to be passed over: none of these columns' fields may be missing.
+    pub fn is_dropped(&self, missing: Missing, mut columns: impl Iterator<Item = usize>) -> bool {
+        missing == Missing::DropRow && columns.any(|column| self.field(column).is_none())
+    }
+
+    /// The number in a column.
+    pub fn number(&self, column: usize) -> Result<Option<f32>> {
+        let Some(field) = self.field(column) else { return Ok(None) };
+        let hint = "a column of words is named to Csv::words, one that does not matter to Csv::without";
+        let number: f32 = field.parse().map_err(|_| self.refused(column, format!("{field:?} is no number; {hint}")))?;
+        if number.is_finite() {
+            return Ok(Some(number));
+        }
+        Err(self.refused(column, format!("{field} is beyond f32's range, which ends at 3.4e38")))
+    }
+
+    pub fn refused(&self, column: usize, message: impl std::fmt::Display) -> Error {
+        let line = self.record.position().map_or(0, csv::Position::line);
+        Error::format(self.path, format!("line {line}, column {:?}: {message}", self.columns[column]))
+    }
+
+    pub fn missing(&self, column: usize) -> Error {
+        self.refused(column, "the field is missing; drop such rows or fill them in, by Csv::missing")
+    }
+}

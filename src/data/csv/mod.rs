@@ -1,0 +1,219 @@
+//! Tables of comma-separated values: numbers as they are, words as one-hot columns, a label or values as targets.
+
+mod encoding;
+mod lines;
+
+use std::path::Path;
+
+use super::Dataset;
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use encoding::Encoding;
+use lines::Lines;
+
+/// What a row with a missing field comes to. Missing are empty fields, `?`, and `NA`, `N/A`, `NaN` and `null` in any
+/// case. A missing label or target is an error unless its row is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Missing {
+    /// An error that names line and column.
+    #[default]
+    Error,
+    /// The row is left out.
+    DropRow,
+    /// In a column of numbers this number stands in its place; in a column of words, none of the words: zeros.
+    Fill(f32),
+}
+
+/// How a file of comma-separated values becomes samples and targets.
+///
+/// Fields may stand in double quotes, and hold separators and line ends then; blanks around a field are no part of it. The
+/// first line names the columns. A column whose first field is a number is one of numbers; every other column is one of
+/// words, and becomes as many columns as there are different words, 1 where the word is that and 0 elsewhere. Files may be
+/// gzipped.
+///
+/// ```
+/// use kiln::{Tensor, data::Csv};
+/// let text = "name,legs,skin,kind\nfrog,4,bare,amphibian\n\"carp, common\",0,scales,fish\nbass,0,scales,fish\n";
+/// let table = Csv::new().label("kind").without(["name"]).parse(text.as_bytes())?;
+/// assert_eq!(table.features, ["legs", "skin=bare", "skin=scales"]);
+/// assert_eq!(*table.data.x(), Tensor::from([[4.0f32, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]));
+/// assert_eq!(table.classes, ["amphibian", "fish"]);
+/// assert_eq!(*table.data.y(), Tensor::from([0u32, 1, 1]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Csv {
+    separator: u8,
+    header: bool,
+    targets: Targets,
+    classes: Vec<String>,
+    without: Vec<String>,
+    words: Vec<String>,
+    missing: Missing,
+}
+
+/// The columns that are no samples'.
+#[derive(Clone, Debug)]
+enum Targets {
+    Label(String),
+    Values(Vec<String>),
+}
+
+impl Targets {
+    /// What names them.
+    fn option(&self) -> &'static str {
+        match self {
+            Self::Label(_) => "label",
+            Self::Values(_) => "targets",
+        }
+    }
+
+    fn columns(&self) -> &[String] {
+        match self {
+            Self::Label(name) => std::slice::from_ref(name),
+            Self::Values(names) => names,
+        }
+    }
+}
+
+impl Default for Csv {
+    fn default() -> Self {
+        Self {
+            separator: b',',
+            header: true,
+            targets: Targets::Values(Vec::new()),
+            classes: Vec::new(),
+            without: Vec::new(),
+            words: Vec::new(),
+            missing: Missing::default(),
+        }
+    }
+}
+
+fn strings<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
+    names.into_iter().map(Into::into).collect()
+}
+
+impl Csv {
+    /// Fields with commas between them under a line of names; [`Csv::label`] or [`Csv::targets`] is still to be called.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The byte between fields; default `b','`.
+    #[must_use]
+    pub fn separator(mut self, separator: u8) -> Self {
+        self.separator = separator;
+        self
+    }
+
+    /// Whether the first line names the columns; default true. Where it does not they are named `1`, `2` and so on.
+    #[must_use]
+    pub fn header(mut self, header: bool) -> Self {
+        self.header = header;
+        self
+    }
+
+    /// The column of class labels, words or whole numbers: the targets are class indices `(n,)`. The classes are sorted,
+    /// by value where all are numbers, else by letters, unless [`Csv::classes`] gives them.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>) -> Self {
+        self.targets = Targets::Label(name.into());
+        self
+    }
+
+    /// The labels that there are, in the order of the class indices; any other is an error.
+    #[must_use]
+    pub fn classes<S: Into<String>>(mut self, classes: impl IntoIterator<Item = S>) -> Self {
+        self.classes = strings(classes);
+        self
+    }
+
+    /// The columns of numbers to predict: the targets are values `(n, columns)`.
+    #[must_use]
+    pub fn targets<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.targets = Targets::Values(strings(names));
+        self
+    }
+
+    /// Columns that are left out, such as names and numbers of rows.
+    #[must_use]
+    pub fn without<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.without = strings(names);
+        self
+    }
+
+    /// Columns whose numbers are names, such as codes of countries: they are taken for words.
+    #[must_use]
+    pub fn words<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.words = strings(names);
+        self
+    }
+
+    /// What a row with a missing field comes to; default [`Missing::Error`].
+    #[must_use]
+    pub fn missing(mut self, missing: Missing) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses. [`Error::Format`] with line and column where a field is not what its column
+    /// holds, one is missing, or a line has more or fewer fields than the first. [`Error::Argument`] for a column that is
+    /// not there, or where neither label nor targets were named.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Table> {
+        let path = path.as_ref();
+        self.table(|| Lines::open(path, self))
+    }
+
+    /// As [`Csv::read`], of bytes in memory.
+    ///
+    /// # Errors
+    /// As [`Csv::read`].
+    pub fn parse(&self, bytes: &[u8]) -> Result<Table> {
+        self.table(|| Lines::of(bytes, Path::new("text"), self))
+    }
+
+    fn table<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<Table> {
+        if self.targets.columns().is_empty() {
+            let message = "name the column of labels by Csv::label, or those of values by Csv::targets";
+            return Err(Error::argument("label", message));
+        }
+        let encoding = Encoding::of(lines()?, self)?;
+        let data = encoding.dataset(lines()?)?;
+        Ok(Table { data, features: encoding.feature_names(), classes: encoding.classes().to_vec(), encoding })
+    }
+}
+
+/// What a file of comma-separated values held.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Samples `(n, features)` and targets.
+    pub data: Dataset,
+    /// What the samples' columns are: a column's name, or `name=word`.
+    pub features: Vec<String>,
+    /// The labels by class index; none where the targets are values.
+    pub classes: Vec<String>,
+    encoding: Encoding,
+}
+
+impl Table {
+    /// Reads another file of the same columns, in any order, with this table's words and classes: the samples to
+    /// measure on.
+    ///
+    /// # Errors
+    /// As [`Csv::read`]; [`Error::Format`] for a word or a label that this table does not have.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Dataset> {
+        self.encoding.dataset(Lines::open(path.as_ref(), &self.encoding.csv)?)
+    }
+
+    /// As [`Table::read`], the samples alone, `(n, features)`: the file need not have the label or the targets.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn read_samples(&self, path: impl AsRef<Path>) -> Result<Tensor> {
+        self.encoding.samples(Lines::open(path.as_ref(), &self.encoding.csv)?)
+    }
+}
