@@ -6,6 +6,8 @@ mod dataset;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod idx;
+#[cfg(feature = "images")]
+mod images;
 mod named;
 mod remote;
 mod scaler;
@@ -19,6 +21,8 @@ pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;
 pub use idx::{parse_idx, read_idx, read_pair, write_idx};
+#[cfg(feature = "images")]
+pub use images::{ImageFolder, Interpolation};
 pub use named::{LoadOptions, NamedSet, Split};
 pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;

@@ -4,6 +4,8 @@
 mod csv;
 #[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(feature = "images")]
+mod images;
 mod scaler;
 mod split;
 

@@ -1,0 +1,183 @@
+//! Folders of pictures: a folder a class, as Keras' `image_dataset_from_directory` reads them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::ImageReader;
+use image::imageops::FilterType;
+use rayon::prelude::*;
+
+use super::{Dataset, Source};
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+/// How pictures come to another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interpolation {
+    /// Each pixel from those around its place, weighed by their distance; where the picture shrinks, from as many more.
+    #[default]
+    Bilinear,
+    /// Each pixel from the one nearest to its place.
+    Nearest,
+}
+
+/// PNG and JPEG files in a folder for each class, whose name is the class's. What lies beside them, and files with other
+/// endings, are passed over. Classes and files are sorted by name.
+///
+/// It is a [`Source`]: pictures are decoded while the model trains, on all of the processor's cores, and need not fit in
+/// memory. [`ImageFolder::load`] reads all of them. Samples are bytes `(height, width, channels)`.
+///
+/// ```no_run
+/// use kiln::data::ImageFolder;
+/// use kiln::prelude::*;
+/// let pictures = ImageFolder::open("flowers")?.image_size(64, 64);
+/// println!("{} pictures of {}", pictures.files().len(), pictures.classes().join(", "));
+/// let split = pictures.load()?.stratified_split(0.2, 1)?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ImageFolder {
+    files: Vec<PathBuf>,
+    labels: Vec<u32>,
+    classes: Vec<String>,
+    /// Height and width.
+    size: [u32; 2],
+    grayscale: bool,
+    /// `None`: a picture of another size is an error.
+    interpolation: Option<Interpolation>,
+}
+
+/// What a folder holds, sorted.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
+    let paths = listed.map(|entry| entry.map(|entry| entry.path()).map_err(Error::io(folder, "list")));
+    let mut paths = paths.collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    path.is_file() && ending.is_some_and(|ending| ["png", "jpg", "jpeg"].contains(&ending.as_str()))
+}
+
+/// What the file's first bytes say that it is counts, not its name.
+fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>> {
+    let opened = ImageReader::open(path).map_err(Error::io(path, "open"))?;
+    opened.with_guessed_format().map_err(Error::io(path, "read"))
+}
+
+fn unreadable(path: &Path) -> impl Fn(image::ImageError) -> Error + '_ {
+    move |e| Error::format(path, format!("cannot be read as PNG or JPEG: {e}; mend or remove it"))
+}
+
+impl ImageFolder {
+    /// Lists a folder's pictures, and takes the first one's size for that of all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a folder cannot be listed; [`Error::Format`] where there are no folders of pictures, one has
+    /// none, or the first picture cannot be read.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let (mut files, mut labels, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        for class in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+            let pictures = entries(&class)?.into_iter().filter(|path| is_picture(path));
+            files.extend(pictures);
+            if files.len() == labels.len() {
+                return Err(Error::format(class, "holds no PNG or JPEG files; fill or remove it"));
+            }
+            labels.resize(files.len(), classes.len() as u32);
+            classes.push(class.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        }
+        let Some(first) = files.first() else {
+            return Err(Error::format(folder, "holds no folders; put the pictures of each class into one of its own"));
+        };
+        let (width, height) = reader(first)?.into_dimensions().map_err(unreadable(first))?;
+        Ok(Self { size: [height, width], files, labels, classes, grayscale: false, interpolation: None })
+    }
+
+    /// Brings all pictures to this size.
+    #[must_use]
+    pub fn image_size(mut self, height: u32, width: u32) -> Self {
+        self.size = [height, width];
+        self.interpolation = self.interpolation.or_else(|| Some(Interpolation::default()));
+        self
+    }
+
+    /// Brings pictures of another size to the first one's, or to that of [`ImageFolder::image_size`], in this way;
+    /// without either call, such a picture is an error.
+    #[must_use]
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.interpolation = Some(interpolation);
+        self
+    }
+
+    /// One channel, luminance as Rec. 709 weighs red, green and blue, and not three.
+    #[must_use]
+    pub fn grayscale(mut self) -> Self {
+        self.grayscale = true;
+        self
+    }
+
+    /// The classes, by their indices.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The pictures' files, by their rows.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Reads all pictures.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a file that cannot be read or is of another size; [`Error::Argument`] for a size of zero.
+    pub fn load(&self) -> Result<Dataset> {
+        self.read(&(0..self.files.len()).collect::<Vec<_>>())
+    }
+
+    /// The bytes of a picture.
+    fn picture(&self, path: &Path) -> Result<Vec<u8>> {
+        let [height, width] = self.size;
+        let mut picture = reader(path)?.decode().map_err(unreadable(path))?;
+        if (picture.height(), picture.width()) != (height, width) {
+            let filter = match self.interpolation {
+                Some(Interpolation::Bilinear) => FilterType::Triangle,
+                Some(Interpolation::Nearest) => FilterType::Nearest,
+                None => {
+                    let message = format!(
+                        "is {} x {}, {} is {height} x {width}; name a size by ImageFolder::image_size",
+                        picture.height(),
+                        picture.width(),
+                        self.files[0].display()
+                    );
+                    return Err(Error::format(path, message));
+                }
+            };
+            picture = picture.resize_exact(width, height, filter);
+        }
+        Ok(if self.grayscale { picture.to_luma8().into_raw() } else { picture.to_rgb8().into_raw() })
+    }
+}
+
+impl Source for ImageFolder {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn read(&self, rows: &[usize]) -> Result<Dataset> {
+        let [height, width] = self.size;
+        if height == 0 || width == 0 {
+            return Err(Error::argument("image_size", format!("{height} x {width} has no pixels")));
+        }
+        if let Some(row) = rows.iter().find(|&&row| row >= self.files.len()) {
+            return Err(Error::argument("rows", format!("there is no row {row} of {}", self.files.len())));
+        }
+        let pixels = rows.par_iter().map(|&row| self.picture(&self.files[row])).collect::<Result<Vec<_>>>()?.concat();
+        let channels = if self.grayscale { 1 } else { 3 };
+        let labels: Vec<u32> = rows.iter().map(|&row| self.labels[row]).collect();
+        let x = Tensor::new([rows.len(), height as usize, width as usize, channels], pixels)?;
+        Dataset::new(x, Tensor::new([rows.len()], labels)?)
+    }
+}

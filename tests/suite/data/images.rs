@@ -1,0 +1,101 @@
+//! Folders of pictures, written for the test.
+
+use std::fs;
+
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use kiln::data::{ImageFolder, Interpolation, Source};
+use kiln::prelude::*;
+use kiln::{Shape, Values};
+use tempfile::TempDir;
+
+use super::{says, text};
+
+/// Two classes of 3 x 2 pictures: `b` grey ones, `a` coloured ones, and what is none beside them.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir_all(path("b")).unwrap();
+    fs::create_dir_all(path("a")).unwrap();
+    RgbImage::from_fn(2, 3, |x, y| Rgb([10 * x as u8, 20 * y as u8, 200])).save(path("a/1.png")).unwrap();
+    RgbImage::from_pixel(2, 3, Rgb([0, 255, 0])).save(path("a/2.PNG")).unwrap();
+    GrayImage::from_fn(2, 3, |x, y| Luma([(x + 2 * y) as u8])).save(path("b/1.png")).unwrap();
+    RgbImage::from_pixel(2, 3, Rgb([100, 100, 100])).save(path("b/2.jpeg")).unwrap();
+    fs::write(path("b/notes.txt"), "no picture").unwrap();
+    fs::write(path("readme"), "no folder").unwrap();
+    folder
+}
+
+fn bytes(data: &Dataset) -> Vec<u8> {
+    let Values::U8(bytes) = data.x().values() else { panic!("bytes") };
+    bytes.clone()
+}
+
+#[test]
+fn a_folder_is_a_class() {
+    let folder = folder();
+    let pictures = ImageFolder::open(folder.path()).unwrap();
+    assert_eq!((pictures.classes().join(" "), pictures.len()), ("a b".into(), 4));
+    assert!(pictures.files()[2].ends_with("b/1.png"));
+    let data = pictures.load().unwrap();
+    assert_eq!((data.x().shape(), data.y()), (&Shape::from([4, 3, 2, 3]), &Tensor::from([0u32, 0, 1, 1])));
+    assert_eq!(data.scale(), 1.0 / 255.0);
+    let bytes = bytes(&data);
+    assert_eq!(bytes[..12], [0, 0, 200, 10, 0, 200, 0, 20, 200, 10, 20, 200]);
+    assert_eq!(bytes[36..45], [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+    // JPEG is not exact.
+    assert!(bytes[54..].iter().all(|byte| byte.abs_diff(100) <= 2), "{:?}", &bytes[54..]);
+    assert_eq!(pictures.read(&[2, 0]).unwrap(), data.subset(&[2, 0]).unwrap());
+}
+
+#[test]
+fn pictures_may_be_grey_and_of_another_size() {
+    let folder = folder();
+    let grey = ImageFolder::open(folder.path()).unwrap().grayscale().load().unwrap();
+    assert_eq!(*grey.x().shape(), Shape::from([4, 3, 2, 1]));
+    // Rec. 709: green is 0.7152 of the whole.
+    assert_eq!(bytes(&grey)[6..18], [182, 182, 182, 182, 182, 182, 0, 1, 2, 3, 4, 5]);
+
+    let larger = ImageFolder::open(folder.path()).unwrap().grayscale().image_size(6, 4);
+    let nearest = larger.clone().interpolation(Interpolation::Nearest).load().unwrap();
+    assert_eq!(*nearest.x().shape(), Shape::from([4, 6, 4, 1]));
+    assert_eq!(bytes(&nearest)[48..56], [0, 0, 1, 1, 0, 0, 1, 1]);
+    assert_eq!(bytes(&larger.load().unwrap())[24..48], [182; 24]);
+}
+
+#[test]
+fn a_model_trains_as_the_pictures_are_read() {
+    let folder = folder();
+    let pictures = ImageFolder::open(folder.path()).unwrap();
+    let trained = |data: &dyn Source| {
+        let mut model = Sequential::new().add(Flatten).add(Dense::new(2)).device(Device::cpu());
+        model.compile(Sgd::default(), Loss::SparseCategoricalCrossentropyFromLogits, []).unwrap();
+        model.fit(data, Fit::new().epochs(3).batch_size(3).verbose(0)).unwrap();
+        model.weights().unwrap()
+    };
+    assert_eq!(trained(&pictures), trained(&pictures.load().unwrap()));
+}
+
+#[test]
+fn what_is_wrong_with_a_folder_is_named() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let refused = |parts: &[&str]| {
+        let pictures = ImageFolder::open(folder.path()).and_then(|pictures| pictures.load());
+        says(&text(pictures), parts);
+    };
+    GrayImage::new(5, 4).save(path("b/3.png")).unwrap();
+    refused(&["3.png: is 4 x 5, ", "1.png is 3 x 2", "image_size"]);
+    fs::write(path("b/3.png"), "no picture").unwrap();
+    refused(&["3.png: cannot be read as PNG or JPEG"]);
+    let whole = fs::read(path("a/1.png")).unwrap();
+    fs::write(path("b/3.png"), &whole[..whole.len() / 2]).unwrap();
+    refused(&["3.png: cannot be read as PNG or JPEG"]);
+    fs::create_dir(path("c")).unwrap();
+    refused(&["c: holds no PNG or JPEG files"]);
+    says(&text(ImageFolder::open(path("a"))), &["a: holds no folders"]);
+    says(&text(ImageFolder::open(path("none"))), &["none: list: "]);
+    fs::remove_dir(path("c")).unwrap();
+    let pictures = ImageFolder::open(folder.path()).unwrap().image_size(0, 4);
+    says(&text(pictures.load()), &["image_size: 0 x 4 has no pixels"]);
+    says(&text(pictures.image_size(2, 2).read(&[9])), &["there is no row 9 of 5"]);
+}
