@@ -7,6 +7,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod graph;
+pub mod io;
 pub mod nn;
 pub mod ops;
 pub mod plan;
@@ -36,7 +37,8 @@ pub mod prelude {
     pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};
     pub use crate::train::callbacks::{
-        Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLrOnPlateau, TerminateOnNan,
+        Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLrOnPlateau, TensorBoard,
+        TerminateOnNan,
     };
     pub use crate::train::{CheckFinite, Fit, History, Logs, Run};
 }

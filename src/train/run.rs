@@ -174,6 +174,22 @@ impl<'r> Run<'r> {
         self.model.weights()
     }
 
+    /// The gradients of the last training step with respect to each weight: see [`Sequential::gradients`].
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn gradients(&mut self) -> Result<Vec<Tensor>> {
+        self.model.gradients()
+    }
+
+    /// The weights' names, in the order of [`Run::weights`]: see [`Sequential::parameter_paths`].
+    ///
+    /// # Errors
+    /// None while the model trains.
+    pub fn parameter_paths(&self) -> Result<Vec<String>> {
+        self.model.parameter_paths()
+    }
+
     /// Replaces all weights: see [`Sequential::set_weights`].
     ///
     /// # Errors

@@ -32,5 +32,6 @@ mod schedules;
 mod shaders;
 mod streaming;
 mod tensor;
+mod tensorboard;
 mod tidy;
 mod training;

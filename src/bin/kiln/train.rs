@@ -9,7 +9,7 @@ use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
 use kiln::plot;
-use kiln::train::callbacks::{CsvLogger, EarlyStopping};
+use kiln::train::callbacks::{CsvLogger, EarlyStopping, TensorBoard};
 use kiln::train::{CheckFinite, Fit, Logs};
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ Examples:
   kiln train mnist --device cpu --limit 6000 --validation-split 0.1
   kiln train mnist --validation-split 0.1 --plot curves.png
   kiln train mnist --validation-split 0.1 --epochs 50 --early-stopping 3 --csv run.csv
+  kiln train mnist --validation-split 0.1 --logdir runs/first && tensorboard --logdir runs
   kiln train mnist --json > run.jsonl
   kiln train animals.csv --label type --without name --standardize --batch-size 16";
 
@@ -81,6 +82,10 @@ pub struct Args {
     /// Write each epoch's values to a file, a line an epoch
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+
+    /// Write what TensorBoard shows to a folder: values by epoch, histograms of weights and gradients, the model's table
+    #[arg(long, value_name = "DIR")]
+    logdir: Option<PathBuf>,
 
     /// Print the model's table first
     #[arg(long, conflicts_with = "json")]
@@ -148,6 +153,9 @@ impl Args {
         }
         if let Some(path) = &self.csv {
             fit = fit.callback(CsvLogger::new(path));
+        }
+        if let Some(logdir) = &self.logdir {
+            fit = fit.callback(TensorBoard::new(logdir).histogram_freq(1).write_gradients(true));
         }
         if self.json {
             fit = fit.on_first_step(|| first_step = called.elapsed()).on_epoch_end(|epoch, logs| {

@@ -8,6 +8,7 @@ mod model_checkpoint;
 mod monitor;
 mod path_pattern;
 mod reduce_lr_on_plateau;
+mod tensor_board;
 mod terminate_on_nan;
 
 pub use csv_logger::CsvLogger;
@@ -17,6 +18,7 @@ pub use learning_rate_scheduler::LearningRateScheduler;
 pub use model_checkpoint::{ModelCheckpoint, SaveFreq};
 pub use monitor::Mode;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
+pub use tensor_board::{TensorBoard, UpdateFreq};
 pub use terminate_on_nan::TerminateOnNan;
 
 use super::Run;

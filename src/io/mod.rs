@@ -1,0 +1,4 @@
+//! Files that other programs read.
+
+mod protobuf;
+pub mod tensorboard;

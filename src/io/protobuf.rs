@@ -1,0 +1,84 @@
+//! Protobuf messages, <https://protobuf.dev/programming-guides/encoding/>: as much as is written here.
+
+/// A message to which fields are added, each by its number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Message(Vec<u8>);
+
+impl Message {
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// An integer of any type whose values are not negative, or an enumeration.
+    #[must_use]
+    pub fn uint(self, field: u32, value: u64) -> Self {
+        self.key(field, 0).varint(value)
+    }
+
+    #[must_use]
+    pub fn double(self, field: u32, value: f64) -> Self {
+        self.key(field, 1).raw(&value.to_le_bytes())
+    }
+
+    #[must_use]
+    pub fn float(self, field: u32, value: f32) -> Self {
+        self.key(field, 5).raw(&value.to_le_bytes())
+    }
+
+    /// Bytes or a string.
+    #[must_use]
+    pub fn bytes(self, field: u32, value: &[u8]) -> Self {
+        self.key(field, 2).varint(value.len() as u64).raw(value)
+    }
+
+    #[must_use]
+    pub fn message(self, field: u32, value: &Self) -> Self {
+        self.bytes(field, &value.0)
+    }
+
+    /// A packed list.
+    #[must_use]
+    pub fn doubles(self, field: u32, values: &[f64]) -> Self {
+        self.bytes(field, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    }
+
+    /// A field's number and how its value is written.
+    fn key(self, field: u32, wire: u64) -> Self {
+        self.varint(u64::from(field) << 3 | wire)
+    }
+
+    /// Seven bits a byte, the lowest first; all bytes but the last have the eighth set.
+    fn varint(mut self, mut value: u64) -> Self {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+        self
+    }
+
+    fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend(bytes);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first three are the encoding's own examples.
+    #[test]
+    fn fields_are_encoded_as_the_specification_shows() {
+        let inner = Message::default().uint(1, 150);
+        assert_eq!(inner.0, [0x08, 0x96, 0x01]);
+        assert_eq!(Message::default().bytes(2, b"testing").0, b"\x12\x07testing");
+        assert_eq!(Message::default().message(3, &inner).0, [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        let largest = [vec![0xff; 9], vec![0x01]].concat();
+        assert_eq!(Message::default().uint(16, u64::MAX).0, [vec![0x80, 0x01], largest].concat());
+        assert_eq!(Message::default().float(2, 1.5).0, [0x15, 0, 0, 0xc0, 0x3f]);
+        assert_eq!(Message::default().double(1, -2.0).0, [0x09, 0, 0, 0, 0, 0, 0, 0, 0xc0]);
+        let packed = [&[0x3a, 16][..], &1.0f64.to_le_bytes(), &0.1f64.to_le_bytes()].concat();
+        assert_eq!(Message::default().doubles(7, &[1.0, 0.1]).0, packed);
+    }
+}

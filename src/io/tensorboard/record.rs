@@ -1,0 +1,63 @@
+//! TFRecord, the frame of an event in its file, <https://www.tensorflow.org/tutorials/load_data/tfrecord>.
+
+/// The polynomial of CRC-32C (Castagnoli), the lowest bit first: not that of zlib and PNG.
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// What each value of a byte does to the sum.
+const TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut sum, mut bit) = (byte as u32, 0);
+        while bit < 8 {
+            sum = if sum & 1 == 1 { sum >> 1 ^ POLYNOMIAL } else { sum >> 1 };
+            bit += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+};
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum: u32, &byte| sum >> 8 ^ TABLE[usize::from(sum as u8 ^ byte)])
+}
+
+/// A sum of data that holds sums of its own says little: it is turned and moved.
+fn masked(bytes: &[u8]) -> [u8; 4] {
+    crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+}
+
+/// Length, the length's sum, the data, the data's sum.
+pub fn framed(data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u64).to_le_bytes();
+    [&length[..], &masked(&length), data, &masked(data)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check value of the catalogue of CRCs, and the examples of iSCSI (RFC 3720, B.4).
+    #[test]
+    fn sums_are_the_published_ones() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(crc32c(b""), 0);
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+        assert_eq!(crc32c(&std::array::from_fn::<u8, 32, _>(|i| i as u8)), 0x46dd_794e);
+    }
+
+    #[test]
+    fn a_frame_is_sixteen_bytes_around_the_data() {
+        let frame = framed(b"123456789");
+        // 0xe3069283 turned right by 15 bits is 0x2507c60d.
+        let sum = 0x2507_c60du32.wrapping_add(0xa282_ead8).to_le_bytes();
+        assert_eq!(
+            (&frame[..8], &frame[12..21], &frame[21..]),
+            (&[9, 0, 0, 0, 0, 0, 0, 0][..], &b"123456789"[..], &sum[..])
+        );
+        assert_eq!(frame[8..12], masked(&frame[..8]));
+        assert_eq!(framed(b"").len(), 16);
+    }
+}

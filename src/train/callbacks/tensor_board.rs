@@ -1,0 +1,182 @@
+//! Keras' `TensorBoard`, <https://keras.io/api/callbacks/tensorboard/>.
+
+use std::path::{Path, PathBuf};
+
+use super::Callback;
+use crate::error::{Error, Result};
+use crate::io::tensorboard::EventWriter;
+use crate::tensor::Tensor;
+use crate::train::Run;
+
+/// When the values of the epoch so far are written, beside those of whole epochs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpdateFreq {
+    /// Not before its end.
+    #[default]
+    Epoch,
+    /// After every step.
+    Batch,
+    /// After every so many steps.
+    Batches(usize),
+}
+
+/// Writes what [TensorBoard](https://www.tensorflow.org/tensorboard) shows, under Keras' tags and steps, so that runs of
+/// both lie over each other: `epoch_loss`, `epoch_learning_rate` and the like in the folder `train`; the validation's
+/// values as `epoch_loss`, and over the optimizer's steps as `evaluation_loss_vs_iterations`, in the folder `validation`.
+/// The step of an epoch is its number from 0.
+///
+/// In place of Keras' graph it writes the model's table, as a text. Files are complete up to each epoch's end. Runs in one
+/// folder are shown as one: give each its own.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let fit = Fit::new().epochs(20).callback(TensorBoard::new("runs/first").histogram_freq(1));
+/// ```
+#[derive(Debug)]
+pub struct TensorBoard {
+    logdir: PathBuf,
+    histogram_freq: usize,
+    write_gradients: bool,
+    update_freq: UpdateFreq,
+    train: Option<EventWriter>,
+    validation: Option<EventWriter>,
+}
+
+impl TensorBoard {
+    /// Writes into a folder, which is made where there is none, and beside what lies there.
+    pub fn new(logdir: impl Into<PathBuf>) -> Self {
+        Self {
+            logdir: logdir.into(),
+            histogram_freq: 0,
+            write_gradients: false,
+            update_freq: UpdateFreq::Epoch,
+            train: None,
+            validation: None,
+        }
+    }
+
+    /// Writes a histogram of each weight after the first epoch and every so many after it, as `dense/kernel/histogram`
+    /// (Keras puts the model's name before it); default 0, never.
+    #[must_use]
+    pub fn histogram_freq(mut self, epochs: usize) -> Self {
+        self.histogram_freq = epochs;
+        self
+    }
+
+    /// Whether it writes a histogram of each gradient of the epoch's last step, too, as `dense/kernel/gradient/histogram`;
+    /// default false.
+    #[must_use]
+    pub fn write_gradients(mut self, write: bool) -> Self {
+        self.write_gradients = write;
+        self
+    }
+
+    /// Whether it writes the means of the epoch so far, too, as `batch_loss` and the like by the optimizer's step; default
+    /// [`UpdateFreq::Epoch`], not. Else it looks at every step, for what [`Callback::wants_batches`] costs.
+    #[must_use]
+    pub fn update_freq(mut self, freq: UpdateFreq) -> Self {
+        self.update_freq = freq;
+        self
+    }
+
+    /// How many steps lie between two that are written.
+    fn batches(&self) -> Option<usize> {
+        match self.update_freq {
+            UpdateFreq::Epoch => None,
+            UpdateFreq::Batch => Some(1),
+            UpdateFreq::Batches(batches) => Some(batches),
+        }
+    }
+
+    /// That the settings fit together.
+    fn check(&self) -> Result<()> {
+        if self.batches() == Some(0) {
+            return Err(Error::argument("update_freq", "every 0 steps is no interval; give 1 or more, or Epoch"));
+        }
+        if self.write_gradients && self.histogram_freq == 0 {
+            let message =
+                "gradients are written together with weights, which are not; give a histogram_freq, such as 1";
+            return Err(Error::argument("write_gradients", message));
+        }
+        Ok(())
+    }
+
+    fn write_values(&mut self, run: &Run<'_>, step: u64) -> Result<()> {
+        let train = opened(&mut self.train, &self.logdir, "train")?;
+        for (name, value) in run.logs().iter() {
+            let Some(name) = name.strip_prefix("val_") else {
+                // Written below, as it is now.
+                if name != "learning_rate" {
+                    train.scalar(&format!("epoch_{name}"), step, value)?;
+                }
+                continue;
+            };
+            let validation = opened(&mut self.validation, &self.logdir, "validation")?;
+            validation.scalar(&format!("epoch_{name}"), step, value)?;
+            validation.scalar(&format!("evaluation_{name}_vs_iterations"), run.iteration(), value)?;
+        }
+        train.scalar("epoch_learning_rate", step, run.learning_rate())
+    }
+
+    fn write_histograms(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
+        let paths = run.parameter_paths()?;
+        let train = opened(&mut self.train, &self.logdir, "train")?;
+        let mut write = |tensors: &[Tensor], what: &str| {
+            let mut each = paths.iter().zip(tensors);
+            each.try_for_each(|(path, tensor)| train.histogram(&format!("{path}{what}/histogram"), step, tensor))
+        };
+        write(&run.weights()?, "")?;
+        if self.write_gradients { write(&run.gradients()?, "/gradient") } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.train.iter_mut().chain(&mut self.validation).try_for_each(EventWriter::flush)
+    }
+}
+
+/// The writer of a run's folder, made at the first call.
+fn opened<'w>(writer: &'w mut Option<EventWriter>, logdir: &Path, run: &str) -> Result<&'w mut EventWriter> {
+    if writer.is_none() {
+        *writer = Some(EventWriter::create(logdir.join(run))?);
+    }
+    Ok(writer.as_mut().expect("just made"))
+}
+
+impl Callback for TensorBoard {
+    fn wants_batches(&self) -> bool {
+        self.batches().is_some()
+    }
+
+    fn on_train_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.check()?;
+        (self.train, self.validation) = (None, None);
+        // Its lines are as wide as the widest: Markdown would fold them.
+        let table = format!("```\n{}```\n", run.summary()?);
+        opened(&mut self.train, &self.logdir, "train")?.text("model_summary", 0, &table)?;
+        self.flush()
+    }
+
+    fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let step = run.iteration();
+        if self.batches().is_none_or(|batches| !step.is_multiple_of(batches as u64)) {
+            return Ok(());
+        }
+        let train = opened(&mut self.train, &self.logdir, "train")?;
+        run.logs().iter().try_for_each(|(name, value)| train.scalar(&format!("batch_{name}"), step, value))
+    }
+
+    fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let step = run.epoch() as u64 - 1;
+        self.write_values(run, step)?;
+        if self.histogram_freq > 0 && step.is_multiple_of(self.histogram_freq as u64) {
+            self.write_histograms(run, step)?;
+        }
+        self.flush()
+    }
+
+    fn on_train_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        let flushed = self.flush();
+        (self.train, self.validation) = (None, None);
+        flushed
+    }
+}
