@@ -1,10 +1,13 @@
 // log[clock.step, column + c] = sum over i < n of x_c[i] for each of `columns` columns; log: rows of `width` columns.
+// Where `stride` is not 0 the columns are those of one matrix: sum over i < n of x_0[i, c], x_0: (n, stride).
 // Then the step ends: clock = (step + steps, rows + batch, total + steps, seed), where steps is 1, or 0 where more columns
 // follow in another dispatch.
-// One workgroup: 64 invocations a column each sum every 64th element, the first of them adds the 64 sums in order.
+// One workgroup: 64 invocations a column each sum every 64th element, the first of them adds the 64 sums in order. Of a
+// matrix each sums every 256th column.
 
 struct Params {
     n: u32,
+    stride: u32,
     width: u32,
     column: u32,
     columns: u32,
@@ -42,20 +45,31 @@ fn element(column: u32, i: u32) -> f32 {
 
 @compute @workgroup_size(256)
 fn record(@builtin(local_invocation_index) index: u32) {
-    let column = index / 64u;
-    var total = 0.0;
-    for (var i = index % 64u; i < params.n; i += 64u) {
-        total += element(column, i);
-    }
-    sums[index] = total;
-    workgroupBarrier();
-    if index % 64u == 0u && column < params.columns {
-        for (var i = 1u; i < 64u; i++) {
-            total += sums[index + i];
+    let first = clock[0] * params.width + params.column;
+    if params.stride > 0u {
+        for (var c = index; c < params.columns; c += 256u) {
+            var total = 0.0;
+            for (var i = 0u; i < params.n; i++) {
+                total += x_0[i * params.stride + c];
+            }
+            log_rows[first + c] = total;
         }
-        log_rows[clock[0] * params.width + params.column + column] = total;
+    } else {
+        let column = index / 64u;
+        var total = 0.0;
+        for (var i = index % 64u; i < params.n; i += 64u) {
+            total += element(column, i);
+        }
+        sums[index] = total;
+        workgroupBarrier();
+        if index % 64u == 0u && column < params.columns {
+            for (var i = 1u; i < 64u; i++) {
+                total += sums[index + i];
+            }
+            log_rows[first + column] = total;
+        }
     }
-    // Every column has read the step by then.
+    // Every invocation has read the step by then.
     storageBarrier();
     if index == 0u {
         clock[0] += params.steps;

@@ -29,6 +29,7 @@ pub mod prelude {
     pub use crate::nn::layers::{
         Dense, Dropout, Flatten, GaussianNoise, Input, Layer, Permute, RandomFlip, RandomTranslation, Reshape,
     };
+    pub use crate::nn::metric::{AucCurve, Average, ClassAggregation, ConfusionMatrix};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
     pub use crate::nn::schedule::{
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,

@@ -4,7 +4,8 @@ mod terms;
 
 use std::any::Any;
 
-use terms::{EPSILON, Terms};
+pub(super) use terms::EPSILON;
+use terms::Terms;
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -143,8 +144,19 @@ impl Loss {
     }
 
     /// Whether targets are integer labels, not values.
-    fn takes_labels(self) -> bool {
+    pub(super) fn takes_labels(self) -> bool {
         matches!(self, Self::SparseCategoricalCrossentropy | Self::SparseCategoricalCrossentropyFromLogits)
+    }
+
+    /// The same loss of integer labels where this one takes one-hot targets, and the other way round.
+    pub(super) fn twin(self) -> Option<Self> {
+        Some(match self {
+            Self::CategoricalCrossentropy { .. } => Self::SparseCategoricalCrossentropy,
+            Self::CategoricalCrossentropyFromLogits { .. } => Self::SparseCategoricalCrossentropyFromLogits,
+            Self::SparseCategoricalCrossentropy => Self::CategoricalCrossentropy,
+            Self::SparseCategoricalCrossentropyFromLogits => Self::CategoricalCrossentropyFromLogits,
+            _ => return None,
+        })
     }
 
     /// The targets of `rows` samples, for a model whose output for one is `output`.

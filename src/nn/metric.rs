@@ -1,24 +1,41 @@
-//! Metrics by Keras' names.
+//! Metrics by Keras' names. The device sums up columns of numbers over an epoch's samples; the metric is made of those sums.
 
-use super::Loss;
-use super::loss::as_predicted;
+mod auc;
+mod columns;
+mod confusion;
+mod f1;
+mod r2;
+
+pub use auc::AucCurve;
+pub use confusion::{ClassReport, ClassScores, ConfusionMatrix};
+pub use f1::Average;
+pub use r2::ClassAggregation;
+
+use super::{Loss, loss};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
-use crate::ops::Op;
 use crate::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
-use crate::ops::argreduce::ArgReduce;
-use crate::ops::binary::Binary;
-use crate::ops::sum::Sum;
-use crate::tensor::DType;
 
-/// What is measured beside the loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is measured beside the loss, over all samples of an epoch at once: batches make no difference.
+///
+/// Where scores are compared with a threshold they are probabilities: of a model that ends with bare scores (logits) give
+/// 0 for a probability of a half. Integer labels stand for one-hot targets where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Metric {
-    /// The share of samples that are right, which depends on the targets as it does for Keras' `"accuracy"`. Of integer
-    /// labels, and of one-hot targets: the largest score stands at the class. Of targets of one value: the prediction is
-    /// above 0.5 where the target is 1; of logits too, so end the model with a sigmoid to mean a probability by it.
+    /// The share of samples that are right, which depends on the targets as it does for Keras' `"accuracy"`: that of
+    /// integer labels is [`Metric::SparseCategoricalAccuracy`], of one-hot targets [`Metric::CategoricalAccuracy`], of
+    /// targets of one value [`const@Metric::BinaryAccuracy`].
     Accuracy,
+    /// The share of outputs that are above the threshold where the target is 1, and not where it is 0.
+    BinaryAccuracy {
+        /// Keras' is 0.5.
+        threshold: f64,
+    },
+    /// The share of samples whose largest score stands where the one-hot target is largest.
+    CategoricalAccuracy,
+    /// The share of samples whose largest score stands at the class of the integer label.
+    SparseCategoricalAccuracy,
     /// The share of samples of which fewer than `k` classes have a higher score than the class of the one-hot target; Keras'
     /// `k` is 5 unless given. A class with an equal score is not above it: where all are equal, each sample counts.
     /// Of a model that ends in a softmax the logits are compared: they tell apart what underflows to equal probabilities.
@@ -31,103 +48,237 @@ pub enum Metric {
         /// How many classes count as found; 1 or more.
         k: usize,
     },
-    /// The mean of |p - t|.
-    MeanAbsoluteError,
-    /// The mean of (p - t)^2.
-    MeanSquaredError,
+    /// Of the outputs above the threshold, the share whose target is not 0; 0 where none is. The outputs of all classes
+    /// count together.
+    Precision {
+        /// Keras' is 0.5.
+        threshold: f64,
+    },
+    /// Of the outputs whose target is not 0, the share above the threshold; 0 where there are none. The outputs of all
+    /// classes count together.
+    Recall {
+        /// Keras' is 0.5.
+        threshold: f64,
+    },
+    /// 2 precision recall / (precision + recall) of each class, of which Keras' `average` makes one number.
+    F1Score {
+        /// Unless told [`Average::Macro`]. Keras' own default is none, which gives a number a class.
+        average: Average,
+        /// An output above it says yes. `None`, as in Keras, takes a sample's largest for a yes, and all that equal it
+        /// unless they are 0: for one class of several, so that a model of one output needs a threshold.
+        threshold: Option<f64>,
+    },
+    /// The area under a curve of two rates over `num_thresholds` thresholds from 0 to 1, joined as Keras' `interpolation`
+    /// does. All outputs count together; integer labels are refused.
+    Auc {
+        /// Which rates; Keras' is [`AucCurve::Roc`].
+        curve: AucCurve,
+        /// 2 or more, Keras' is 200. The log has two numbers of each for every step.
+        num_thresholds: usize,
+        /// Whether the model ends with bare scores, of which a sigmoid makes probabilities.
+        from_logits: bool,
+    },
+    /// 1 - sum (t - p)^2 / sum (t - mean t)^2 of each output, of which Keras' `class_aggregation` makes one number. As in
+    /// Keras an output with errors whose targets are all the same has 0, and one without errors NaN.
+    R2Score {
+        /// Keras' is [`ClassAggregation::UniformAverage`].
+        class_aggregation: ClassAggregation,
+    },
     /// The root of the mean of (p - t)^2 over the whole epoch.
     RootMeanSquaredError,
+    /// A loss, as a metric of its name. That of [`Loss::CosineSimilarity`] is Keras' metric, which is 1 for the same
+    /// direction, where the loss is -1.
+    Loss(Loss),
 }
 
+/// The bare names, for Keras' defaults: a variant with fields leaves the name of a value free.
+#[expect(non_upper_case_globals, reason = "they are the variants' names")]
 impl Metric {
-    /// The name in logs and [`crate::train::History`].
+    /// Binary accuracy at a threshold of 0.5.
+    pub const BinaryAccuracy: Self = Self::BinaryAccuracy { threshold: 0.5 };
+    /// Precision at a threshold of 0.5.
+    pub const Precision: Self = Self::Precision { threshold: 0.5 };
+    /// Recall at a threshold of 0.5.
+    pub const Recall: Self = Self::Recall { threshold: 0.5 };
+    /// The mean F1 of the classes, one of which each sample is taken for.
+    pub const F1Score: Self = Self::F1Score { average: Average::Macro, threshold: None };
+    /// The area under the ROC curve of probabilities at 200 thresholds.
+    pub const Auc: Self = Self::Auc { curve: AucCurve::Roc, num_thresholds: 200, from_logits: false };
+    /// The mean R^2 of the outputs.
+    pub const R2Score: Self = Self::R2Score { class_aggregation: ClassAggregation::UniformAverage };
+    /// The mean of |p - t|.
+    pub const MeanAbsoluteError: Self = Self::Loss(Loss::MeanAbsoluteError);
+    /// The mean of (p - t)^2.
+    pub const MeanSquaredError: Self = Self::Loss(Loss::MeanSquaredError);
+    /// [`const@Loss::BinaryCrossentropy`].
+    pub const BinaryCrossentropy: Self = Self::Loss(Loss::BinaryCrossentropy);
+    /// [`const@Loss::CategoricalCrossentropy`].
+    pub const CategoricalCrossentropy: Self = Self::Loss(Loss::CategoricalCrossentropy);
+    /// [`Loss::SparseCategoricalCrossentropy`].
+    pub const SparseCategoricalCrossentropy: Self = Self::Loss(Loss::SparseCategoricalCrossentropy);
+}
+
+/// Keras' names and its short forms, those of one metric side by side, the long one first. Those of losses, which
+/// [`Metric::by_name`] knows too, are in [`loss::NAMES`].
+pub const NAMES: [(&str, Metric); 14] = [
+    ("accuracy", Metric::Accuracy),
+    ("acc", Metric::Accuracy),
+    ("binary_accuracy", Metric::BinaryAccuracy),
+    ("categorical_accuracy", Metric::CategoricalAccuracy),
+    ("sparse_categorical_accuracy", Metric::SparseCategoricalAccuracy),
+    ("top_k_categorical_accuracy", Metric::TopKCategoricalAccuracy { k: 5 }),
+    ("sparse_top_k_categorical_accuracy", Metric::SparseTopKCategoricalAccuracy { k: 5 }),
+    ("precision", Metric::Precision),
+    ("recall", Metric::Recall),
+    ("f1_score", Metric::F1Score),
+    ("auc", Metric::Auc),
+    ("r2_score", Metric::R2Score),
+    ("root_mean_squared_error", Metric::RootMeanSquaredError),
+    ("rmse", Metric::RootMeanSquaredError),
+];
+
+impl Metric {
+    /// The metric of Keras' name, with Keras' defaults: one of [`NAMES`] or a loss.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names, and the likeliest one.
+    pub fn by_name(name: &str) -> Result<Self> {
+        let losses = loss::NAMES.into_iter().map(|(name, loss)| (name, Self::Loss(loss)));
+        let all: Vec<(&str, Self)> = NAMES.into_iter().chain(losses).collect();
+        let names = || all.iter().map(|&(known, _)| known).collect::<Vec<_>>();
+        let found = all.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, metric)| metric);
+        found.ok_or_else(|| Error::argument("metric", crate::suggest::unknown(name, &names())))
+    }
+
+    /// The name in logs and [`crate::train::History`]. A second metric of one name is `auc_1` there, a third `auc_2`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::TopKCategoricalAccuracy { .. } => "top_k_categorical_accuracy",
-            Self::SparseTopKCategoricalAccuracy { .. } => "sparse_top_k_categorical_accuracy",
-            Self::MeanAbsoluteError => "mean_absolute_error",
-            Self::MeanSquaredError => "mean_squared_error",
-            Self::RootMeanSquaredError => "root_mean_squared_error",
+        if let Self::Loss(loss) = self {
+            return loss.name();
         }
+        let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
+        NAMES.iter().find(|(_, metric)| same(metric)).map(|(name, _)| *name).expect("every metric has a name")
     }
 
     /// Whether more is better.
     pub(crate) fn rises(self) -> bool {
         match self {
-            Self::Accuracy | Self::TopKCategoricalAccuracy { .. } | Self::SparseTopKCategoricalAccuracy { .. } => true,
-            Self::MeanAbsoluteError | Self::MeanSquaredError | Self::RootMeanSquaredError => false,
+            Self::Loss(loss) => loss == Loss::CosineSimilarity,
+            Self::RootMeanSquaredError => false,
+            _ => true,
         }
     }
 
     /// That its settings are in their ranges.
     pub(crate) fn check(self) -> Result<()> {
-        let (Self::TopKCategoricalAccuracy { k } | Self::SparseTopKCategoricalAccuracy { k }) = self else {
-            return Ok(());
+        let (name, refused) = match self {
+            Self::Loss(loss) => return loss.check(),
+            Self::TopKCategoricalAccuracy { k: 0 } | Self::SparseTopKCategoricalAccuracy { k: 0 } => {
+                ("k", format!("0 classes of {} find none; give 1 or more", self.name()))
+            }
+            Self::BinaryAccuracy { threshold }
+            | Self::Precision { threshold }
+            | Self::Recall { threshold }
+            | Self::F1Score { threshold: Some(threshold), .. }
+                if !threshold.is_finite() =>
+            {
+                ("threshold", format!("{threshold} of {} parts nothing; give a number, such as 0.5", self.name()))
+            }
+            Self::Auc { num_thresholds, .. } if num_thresholds < 2 => {
+                ("num_thresholds", format!("{num_thresholds} of auc make no curve; give 2 or more, such as 200"))
+            }
+            _ => return Ok(()),
         };
-        if k > 0 {
-            Ok(())
-        } else {
-            Err(Error::argument("k", format!("0 classes of {} find none; give 1 or more", self.name())))
+        Err(Error::argument(name, refused))
+    }
+
+    /// How many columns it has, of a model whose output for one sample is `output`.
+    pub(crate) fn width(self, output: &[usize]) -> usize {
+        match self {
+            Self::Precision { .. } | Self::Recall { .. } => 2,
+            Self::F1Score { .. } | Self::R2Score { .. } => 3 * output.last().copied().unwrap_or(1),
+            Self::Auc { num_thresholds, .. } => 2 * num_thresholds,
+            _ => 1,
         }
     }
 
-    /// What the device sums up of each sample (batch,), given predictions and targets.
-    pub(crate) fn apply(self, graph: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
-        let labels = graph.ty(targets).dtype == DType::U32;
-        let loss = match self {
-            Self::Accuracy => return accuracy(graph, predicted, targets),
-            Self::TopKCategoricalAccuracy { k } if !labels => {
-                return judged(graph, predicted, targets, InTopK(k));
+    /// What the device sums up, given predictions and targets: values (rows, columns) of as many columns together as
+    /// [`Metric::width`] says, or (batch,), which are one.
+    pub(crate) fn append(self, g: &mut Graph, predicted: Id, targets: Id) -> Result<Vec<Id>> {
+        let name = self.name();
+        Ok(vec![match self {
+            Self::Accuracy => columns::accuracy(g, predicted, targets)?,
+            Self::BinaryAccuracy { threshold } => columns::binary_accuracy(g, name, threshold, [predicted, targets])?,
+            Self::CategoricalAccuracy => {
+                columns::expect_values(g, name, targets, "sparse_categorical_accuracy")?;
+                columns::expect_classes(g, name, predicted, "binary_accuracy")?;
+                columns::judged(g, predicted, targets, SparseCategoricalAccuracy)?
             }
-            Self::SparseTopKCategoricalAccuracy { k } if labels => return judged(graph, predicted, targets, InTopK(k)),
-            Self::TopKCategoricalAccuracy { .. } => {
-                let message = "takes one-hot targets, these are labels; measure sparse_top_k_categorical_accuracy";
-                return Err(Error::shape(self.name(), message));
+            Self::SparseCategoricalAccuracy => {
+                columns::expect_labels(g, name, targets, "categorical_accuracy")?;
+                columns::judged(g, predicted, targets, SparseCategoricalAccuracy)?
             }
-            Self::SparseTopKCategoricalAccuracy { .. } => {
-                let message = "takes labels, the targets are values; measure top_k_categorical_accuracy";
-                return Err(Error::shape(self.name(), message));
+            Self::TopKCategoricalAccuracy { k } => {
+                columns::expect_values(g, name, targets, "sparse_top_k_categorical_accuracy")?;
+                columns::judged(g, predicted, targets, InTopK(k))?
             }
-            Self::MeanAbsoluteError => Loss::MeanAbsoluteError,
-            Self::MeanSquaredError | Self::RootMeanSquaredError => Loss::MeanSquaredError,
-        };
-        if labels {
-            return Err(Error::shape(self.name(), "compares values, the targets are labels; measure accuracy instead"));
-        }
-        loss.append(graph, predicted, targets)
+            Self::SparseTopKCategoricalAccuracy { k } => {
+                columns::expect_labels(g, name, targets, "top_k_categorical_accuracy")?;
+                columns::judged(g, predicted, targets, InTopK(k))?
+            }
+            Self::Precision { threshold } => {
+                let [hits, said, _] = columns::hits(g, name, threshold, [predicted, targets])?;
+                return Ok(vec![hits, said]);
+            }
+            Self::Recall { threshold } => {
+                let [hits, _, positives] = columns::hits(g, name, threshold, [predicted, targets])?;
+                return Ok(vec![hits, positives]);
+            }
+            Self::F1Score { threshold, .. } => return f1::columns(g, threshold, predicted, targets),
+            Self::Auc { num_thresholds, from_logits, .. } => {
+                auc::columns(g, num_thresholds, from_logits, [predicted, targets])?
+            }
+            Self::R2Score { .. } => return r2::columns(g, predicted, targets),
+            Self::RootMeanSquaredError => {
+                columns::expect_values(g, name, targets, "accuracy")?;
+                Loss::MeanSquaredError.append(g, predicted, targets)?
+            }
+            Self::Loss(loss) => {
+                match loss.twin() {
+                    Some(sparse) if sparse.takes_labels() => columns::expect_values(g, name, targets, sparse.name())?,
+                    Some(values) => columns::expect_labels(g, name, targets, values.name())?,
+                    None => columns::expect_values(g, name, targets, "accuracy")?,
+                }
+                loss.append(g, predicted, targets)?
+            }
+        }])
     }
 
-    /// The metric, from the mean over all samples of what [`Metric::apply`] gives.
-    pub(crate) fn of_mean(self, mean: f64) -> f64 {
-        if self == Self::RootMeanSquaredError { mean.sqrt() } else { mean }
+    /// The metric, from the sum of each column over `samples` samples.
+    pub(crate) fn of_sums(self, sums: &[f64], samples: f64) -> f64 {
+        match self {
+            Self::Precision { .. } | Self::Recall { .. } => share(sums[0], sums[1]),
+            Self::F1Score { average, .. } => average.f1(sums),
+            Self::Auc { curve, .. } => curve.area(sums),
+            Self::R2Score { class_aggregation } => class_aggregation.r2(sums, samples),
+            Self::RootMeanSquaredError => (sums[0] / samples).sqrt(),
+            Self::Loss(Loss::CosineSimilarity) => -sums[0] / samples,
+            _ => sums[0] / samples,
+        }
     }
 }
 
-fn accuracy(graph: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
-    let last = graph.shape(predicted).rank() - 1;
-    if graph.ty(targets).dtype == DType::F32 && graph.shape(predicted)[last] == 1 {
-        let t = as_predicted(graph, predicted, targets)?;
-        let half = graph.fill(0.5, []);
-        let said = graph.apply(Binary::Greater, &[predicted, half])?;
-        let right = graph.apply(Binary::Equal, &[said, t])?;
-        let terms = graph.shape(right)[1..].iter().product::<usize>();
-        return graph.apply(Sum::scaled(1..last + 1, 1.0 / terms as f64), &[right]);
-    }
-    judged(graph, predicted, targets, SparseCategoricalAccuracy)
+/// a / b, and 0 where b is 0: Keras' `divide_no_nan`.
+fn share(a: f64, b: f64) -> f64 {
+    if b == 0.0 { 0.0 } else { a / b }
 }
 
-/// What an op says of each row of scores and its label: that of one-hot targets is where they are largest.
-fn judged(graph: &mut Graph, predicted: Id, targets: Id, op: impl Op) -> Result<Id> {
-    // Softmax keeps the order of scores: without it one pass less.
-    let scores = super::loss::logits_of(graph, predicted).unwrap_or(predicted);
-    let labels = match graph.ty(targets).dtype {
-        DType::F32 => {
-            let targets = as_predicted(graph, predicted, targets)?;
-            let last = graph.shape(targets).rank() - 1;
-            graph.apply(ArgReduce { min: false, axis: last }, &[targets])?
+/// The names in logs, of which no two are the same.
+pub(crate) fn names(metrics: &[Metric]) -> impl Iterator<Item = String> + '_ {
+    metrics.iter().enumerate().map(|(i, metric)| {
+        let name = metric.name();
+        match metrics[..i].iter().filter(|other| other.name() == name).count() {
+            0 => name.to_string(),
+            before => format!("{name}_{before}"),
         }
-        _ => targets,
-    };
-    graph.apply(op, &[scores, labels])
+    })
 }

@@ -15,7 +15,7 @@ pub use activation::Activation;
 pub use init::Initializer;
 pub use layers::Layer;
 pub use loss::Loss;
-pub use metric::Metric;
+pub use metric::{ConfusionMatrix, Metric};
 pub use scope::{Parameter, Scope};
 pub use sequential::Sequential;
 pub use summary::Summary;

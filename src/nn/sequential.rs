@@ -65,6 +65,13 @@ struct Compiled {
     metrics: Vec<Metric>,
 }
 
+impl Built {
+    /// The shape of the last layer's output for one sample.
+    fn output(&self) -> &[usize] {
+        self.outputs.last().map_or(&[], |shape| &shape[1..])
+    }
+}
+
 impl Default for Sequential {
     fn default() -> Self {
         Self {
@@ -279,15 +286,19 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::fit`].
     pub async fn predict_async(&mut self, x: &Tensor) -> Result<Tensor> {
+        let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
+        self.predict_scaled(x, scale).await
+    }
+
+    /// [`Sequential::predict`] of samples that are multiplied by a number.
+    pub(super) async fn predict_scaled(&mut self, x: &Tensor, scale: f32) -> Result<Tensor> {
         if x.shape().is_scalar() || x.shape().is_empty() {
             return Err(Error::shape("predict", format!("expected one or more samples, was given {}", x.shape())));
         }
         self.build(x.shape()[1..].to_vec())?;
         self.open()?;
-        let output = self.built()?.outputs.last().map_or(Vec::new(), |shape| shape[1..].to_vec());
-        let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
         let (session, model) = self.parts();
-        evaluation::predict(session, &model, (x, scale), &output).await
+        evaluation::predict(session, &model, (x, scale)).await
     }
 
     /// All weights in the order of the layers, each layer's kernel before its bias.
@@ -354,11 +365,10 @@ impl Sequential {
     /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit.
     pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
         let built = self.built()?;
-        let model = model(&self.layers, self.compiled.as_ref());
+        let model = model(&self.layers, built, self.compiled.as_ref());
         let loss = model.loss.ok_or_else(|| self.not_compiled())?;
         let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
-        let output = built.outputs.last().map_or(&[][..], |shape| &shape[1..]);
-        let y = loss.targets(rows, output);
+        let y = loss.targets(rows, built.output());
         let source = Source { column: 0, x, y, scale: (1.0f64 / 255.0).to_bits() };
         let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps: rows.div_ceil(batch.max(1)) };
         make_plan(&model, &mut built.parameters.clone(), &key)
@@ -380,7 +390,9 @@ impl Sequential {
     fn check_source(&mut self, data: &dyn data::Source) -> Result<()> {
         // Orders of rows are of 32 bits.
         if u32::try_from(data.len()).is_err() {
-            return Err(self.error(format!("{} samples are more than the 2^32 - 1 of an epoch; give parts", data.len())));
+            return Err(
+                self.error(format!("{} samples are more than the 2^32 - 1 of an epoch; give parts", data.len()))
+            );
         }
         let first;
         let known = match data.resident() {
@@ -408,8 +420,7 @@ impl Sequential {
     /// What targets must be for a compiled and built model.
     pub(crate) fn expected(&self) -> Result<Expected> {
         let loss = self.compiled.as_ref().ok_or_else(|| self.not_compiled())?.loss;
-        let output = self.built()?.outputs.last().map_or(Vec::new(), |shape| shape[1..].to_vec());
-        Ok(Expected { loss, output })
+        Ok(Expected { loss, output: self.built()?.output().to_vec() })
     }
 
     fn not_compiled(&self) -> Error {
@@ -434,7 +445,8 @@ impl Sequential {
 
     /// The session, which must be open, and the model as a step needs it.
     pub(crate) fn parts(&mut self) -> (&mut Session, Model<'_>) {
-        let model = model(&self.layers, self.compiled.as_ref());
+        let built = self.built.get().expect("built before the session was opened");
+        let model = model(&self.layers, built, self.compiled.as_ref());
         (self.session.as_mut().expect("opened before"), model)
     }
 
@@ -454,11 +466,12 @@ impl Sequential {
     }
 }
 
-fn model<'a>(layers: &'a [(String, Box<dyn Layer>)], compiled: Option<&'a Compiled>) -> Model<'a> {
+fn model<'a>(layers: &'a [(String, Box<dyn Layer>)], built: &'a Built, compiled: Option<&'a Compiled>) -> Model<'a> {
     Model {
         layers,
         loss: compiled.map(|c| c.loss),
         metrics: compiled.map_or(&[], |c| &c.metrics),
+        output: built.output(),
         optimizer: compiled.map(|c| &*c.optimizer),
     }
 }

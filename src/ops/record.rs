@@ -1,8 +1,10 @@
 //! Writes the sums of a batch's losses and metrics into the log, in the row of the clock's step, and may end the step:
-//! then it advances the clock.
+//! then it advances the clock. What is counted by class or by threshold has a column of the log each.
 //!
 //! The log keeps every step apart and the host adds the rows in f64: a running f32 sum on the device would lose digits
 //! as the epoch grows, and the course of a run would not be known step by step.
+
+use std::ops::Range;
 
 use super::case::{clock, random};
 use super::clock::Advance;
@@ -15,14 +17,34 @@ use crate::tensor::{DType, Tensor};
 
 const MODULE: Module = Module { stem: "record", source: include_str!("../../shaders/record.wgsl"), libs: &[] };
 
-/// Columns that a dispatch can write: as many as fit the bindings beside log and clock.
-const COLUMNS: usize = 4;
+/// Vectors that a dispatch can sum: as many as fit the bindings beside log and clock.
+const VECTORS: usize = 4;
 
-/// log[clock.step, c] = sum of the input of index c, (batch,); changes the log and the clock
+/// log[clock.step, ...] = the sum of each input (batch,) and those of each column of an input (rows, columns), side by
+/// side in the order of the inputs; changes the log and the clock
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
     /// Rows that the step took, where it ends with this.
     pub ends: Option<usize>,
+}
+
+/// How many columns of the log an input has.
+fn columns(x: &Type) -> usize {
+    x.shape.get(1).copied().unwrap_or(1)
+}
+
+/// The inputs of each launch: vectors that stand side by side, as many as fit the bindings, or one matrix.
+fn launches(inputs: &[Type]) -> Vec<Range<usize>> {
+    let mut launches: Vec<Range<usize>> = Vec::new();
+    for (i, x) in inputs.iter().enumerate() {
+        match launches.last_mut() {
+            Some(last) if last.len() < VECTORS && inputs[last.start].shape.rank() == 1 && x.shape.rank() == 1 => {
+                last.end = i + 1;
+            }
+            _ => launches.push(i..i + 1),
+        }
+    }
+    launches
 }
 
 impl<T: Real> CpuOp<T> for Record {
@@ -32,7 +54,12 @@ impl<T: Real> CpuOp<T> for Record {
         };
         let width = args.io.outputs[0].shape[1];
         let row = &mut log[clock[0] as usize * width..][..width];
-        row.iter_mut().enumerate().for_each(|(c, sum)| *sum = args.real(c).iter().copied().sum());
+        let sums = args.io.inputs.iter().enumerate().flat_map(|(i, x)| {
+            let (x, columns) = (args.real(i), columns(x));
+            // In f64: one after the other in f32, hundreds of rows lose digits that the kernel's 64 partial sums keep.
+            (0..columns).map(move |c| T::of(x.iter().skip(c).step_by(columns).map(|x| x.f64()).sum()))
+        });
+        row.iter_mut().zip(sums).for_each(|(column, sum)| *column = sum);
         if let Some(batch) = self.ends {
             Advance { batch }.advance(clock);
         }
@@ -51,11 +78,14 @@ impl Op for Record {
     fn check_targets(&self, inputs: &[Type], targets: &[Type]) -> Result<()> {
         clock_op::check(targets, 1)?;
         let log = &targets[0];
-        let fits = |x: &Type| x.dtype == DType::F32 && x.shape.rank() == 1 && x.shape == inputs[0].shape;
+        let vector = inputs.iter().find(|x| x.shape.rank() == 1);
+        let fits = |x: &Type| {
+            x.dtype == DType::F32 && (x.shape.rank() == 2 || vector.is_some_and(|vector| x.shape == vector.shape))
+        };
         if inputs.is_empty()
             || !inputs.iter().all(fits)
             || log.dtype != DType::F32
-            || log.shape.get(1..) != Some(&[inputs.len()])
+            || log.shape.get(1..) != Some(&[inputs.iter().map(columns).sum()])
         {
             let found = inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
             return Err(Error::shape("record", format!("{found} are not the columns of the log, {log}")));
@@ -64,24 +94,27 @@ impl Op for Record {
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let (n, width) = (io.inputs[0].shape.len(), io.inputs.len());
-        let launch = |first: usize| {
-            let columns = (width - first).min(COLUMNS);
-            // Only the last one ends the step. A binding must hold something: the first column where there is no more.
-            let ends = self.ends.filter(|_| first + columns == width);
+        let width = io.inputs.iter().map(columns).sum();
+        let launch = |inputs: Range<usize>| {
+            let (first, count) = (inputs.start, inputs.len());
+            let x = &io.inputs[first];
+            let stride = if x.shape.rank() == 2 { columns(x) } else { 0 };
+            // Only the last one ends the step. A binding must hold something: the first input where there is no more.
+            let ends = self.ends.filter(|_| inputs.end == io.inputs.len());
             let params = Params::new()
-                .u32("n", n)
+                .u32("n", x.shape[0])
+                .u32("stride", stride)
                 .u32("width", width)
-                .u32("column", first)
-                .u32("columns", columns)
+                .u32("column", io.inputs[..first].iter().map(columns).sum())
+                .u32("columns", stride.max(count))
                 .u32("steps", usize::from(ends.is_some()))
                 .u32("batch", ends.unwrap_or(0));
-            let column = |c: usize| Binding::Input(if c < columns { first + c } else { first });
-            let bindings = (0..COLUMNS).map(column).chain([Binding::Output(0), Binding::Output(1), Binding::Params]);
+            let vector = |i: usize| Binding::Input(if i < count { first + i } else { first });
+            let bindings = (0..VECTORS).map(vector).chain([Binding::Output(0), Binding::Output(1), Binding::Params]);
             let bindings = bindings.collect();
             Dispatch { module: MODULE, entry: "record", constants: vec![], bindings, params, workgroups: [1, 1, 1] }
         };
-        (0..width).step_by(COLUMNS).map(launch).collect()
+        launches(&io.inputs).into_iter().map(launch).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -90,12 +123,20 @@ impl Op for Record {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |n: usize, columns: usize| {
-        let inputs = (0..columns).map(|c| random([n], (100 + n + c) as u64)).collect();
-        let log = Tensor::new([3, columns], vec![9.0f32; 3 * columns]).expect("three rows");
+    // An extent is a vector's, two are a matrix'.
+    let case = |n: usize, shapes: Vec<Vec<usize>>| {
+        let label = format!("{} of {n} rows", shapes.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(" "));
+        let inputs = shapes.into_iter().zip(100 + n as u64..).map(|(shape, seed)| random(shape, seed));
+        let inputs: Vec<Tensor> = inputs.collect();
+        let width: usize = inputs.iter().map(|x| x.shape()[1..].iter().product::<usize>()).sum();
+        let log = Tensor::new([3, width], vec![9.0f32; 3 * width]).expect("three rows");
         let targets = vec![log, clock(n as u32 % 3, 5)];
         let ends = (n != 64).then_some(n + 1);
-        Case::new(format!("{columns} of ({n},)"), Record { ends }, inputs).changes(targets).sums(n)
+        Case::new(label, Record { ends }, inputs).changes(targets).sums(n)
     };
-    [(1, 1), (2, 2), (63, 3), (64, 4), (65, 5), (128, 2), (1000, 9)].map(|(n, columns)| case(n, columns)).into()
+    let vectors = [(1, 1), (2, 2), (63, 3), (64, 4), (65, 5), (128, 2), (1000, 9)];
+    let mut cases: Vec<Case> = vectors.map(|(n, count)| case(n, vec![vec![n]; count])).into();
+    cases.push(case(66, vec![vec![66], vec![66, 3], vec![66], vec![66], vec![1, 400]]));
+    cases.push(case(64, vec![vec![64, 257], vec![64, 1]]));
+    cases
 }

@@ -2,10 +2,14 @@
 
 mod axis;
 mod draw;
+mod heat_map;
+mod picture;
 mod png;
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
+
+pub(crate) use heat_map::heat_map;
 
 use crate::error::{Error, Result};
 
@@ -92,13 +96,7 @@ impl Chart {
     /// # Errors
     /// Those of [`check_path`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let failed = |what| Error::format(path, format!("the picture was not drawn: {what}"));
-        let bytes = match Format::of(path)? {
-            Format::Svg => self.svg().map_err(failed)?,
-            Format::Png => self.png().map_err(failed)?,
-        };
-        fs::write(path, bytes).map_err(Error::io(path, "write"))
+        picture::save(self, path.as_ref())
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn measure(
     rows.start(session, (first as u32..(first + count) as u32).collect(), 0)?;
     let watch = Watch::new(model, prefix, &rows);
     let log = run_all(session, (&mut rows, &plans), &watch, &mut None, None).await?;
-    Ok(watch.means(&log, rows.steps()))
+    Ok(watch.means(&log))
 }
 
 /// Loss and metrics of a whole set.
@@ -46,14 +46,9 @@ pub(crate) async fn evaluate(
 /// Bytes of predictions that stay on the device before they are read back.
 const PREDICTION_BYTES: usize = 64 << 20;
 
-/// The model's output for every row of `x`; `output` is the shape of one row's.
-pub(crate) async fn predict(
-    session: &mut Session,
-    model: &Model<'_>,
-    (x, scale): (&Tensor, f32),
-    output: &[usize],
-) -> Result<Tensor> {
-    let width: usize = output.iter().product();
+/// The model's output for every row of `x`.
+pub(crate) async fn predict(session: &mut Session, model: &Model<'_>, (x, scale): (&Tensor, f32)) -> Result<Tensor> {
+    let width: usize = model.output.iter().product();
     let batch = EVALUATION_BATCH.min(x.rows());
     let batches = |bytes: usize, row_bytes: usize| (bytes / (row_bytes * batch)).max(1) * batch;
     let mut at_once = batches(PREDICTION_BYTES, 4 * width);
@@ -79,5 +74,5 @@ pub(crate) async fn predict(
         }
         all.extend(session.executor().read(BufferId::Predictions, 0..count * width).await?.to_f32());
     }
-    Tensor::new([&[x.rows()], output].concat(), all)
+    Tensor::new([&[x.rows()], model.output].concat(), all)
 }

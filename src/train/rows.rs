@@ -8,6 +8,7 @@ use super::session::Session;
 use super::trace::{Key, Mode, Model, Part, Source};
 use crate::error::Result;
 use crate::nn::Metric;
+use crate::nn::metric::names;
 
 /// The rows of a run: where they lie and how they are cut into steps.
 pub(super) struct Rows<'d> {
@@ -100,8 +101,10 @@ pub(super) fn round_of(rounds: &[Round], step: usize) -> (&[usize], usize) {
 /// What the log of a run over rows means.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// The name of each column, and the metric where it is not the loss.
-    columns: Vec<(String, Option<Metric>)>,
+    /// The name of the loss.
+    loss: String,
+    /// Each metric behind it: its name, and how many columns of the log it has.
+    metrics: Vec<(String, Metric, usize)>,
     batch: usize,
     rows: usize,
 }
@@ -109,29 +112,38 @@ pub(super) struct Watch {
 impl Watch {
     /// `loss`, then the metrics, each behind a prefix.
     pub fn new(model: &Model<'_>, prefix: &str, rows: &Rows<'_>) -> Self {
-        let metrics = model.metrics.iter().map(|m| (m.name(), Some(*m)));
-        let columns = std::iter::once(("loss", None)).chain(metrics);
-        let columns = columns.map(|(name, m)| (format!("{prefix}{name}"), m)).collect();
-        Self { columns, batch: rows.batch, rows: rows.count }
+        let metrics = names(model.metrics).zip(model.metrics);
+        let metrics = metrics.map(|(name, &m)| (format!("{prefix}{name}"), m, m.width(model.output))).collect();
+        Self { loss: format!("{prefix}loss"), metrics, batch: rows.batch, rows: rows.count }
     }
 
     /// Numbers a step.
     pub fn width(&self) -> usize {
-        self.columns.len()
+        1 + self.metrics.iter().map(|(_, _, width)| width).sum::<usize>()
     }
 
-    /// Loss and metrics over the samples of the first `steps` steps.
-    pub fn means(&self, log: &[f64], steps: usize) -> Logs {
-        let column = |c: usize| log.chunks(self.width()).take(steps).map(|row| row[c]).sum();
-        self.means_of(&(0..self.width()).map(column).collect::<Vec<f64>>(), steps)
+    /// Adds the log of some steps to the sum of each column.
+    pub fn add(&self, totals: &mut [f64], log: &[f64]) {
+        for row in log.chunks(self.width()) {
+            totals.iter_mut().zip(row).for_each(|(total, x)| *total += x);
+        }
+    }
+
+    /// Loss and metrics over the samples of the steps that the log is of.
+    pub fn means(&self, log: &[f64]) -> Logs {
+        let mut totals = vec![0.0; self.width()];
+        self.add(&mut totals, log);
+        self.means_of(&totals, log.len() / self.width())
     }
 
     /// The same, from the sum of each column over these steps.
     pub fn means_of(&self, totals: &[f64], steps: usize) -> Logs {
-        let (samples, mut logs) = ((steps * self.batch).min(self.rows), Logs::default());
-        for ((name, metric), total) in self.columns.iter().zip(totals) {
-            let mean = total / samples.max(1) as f64;
-            logs.set(name, metric.map_or(mean, |metric| metric.of_mean(mean)));
+        let samples = (steps * self.batch).clamp(1, self.rows) as f64;
+        let (mut logs, mut first) = (Logs::default(), 1);
+        logs.set(&self.loss, totals[0] / samples);
+        for (name, metric, width) in &self.metrics {
+            logs.set(name, metric.of_sums(&totals[first..first + width], samples));
+            first += width;
         }
         logs
     }
@@ -139,6 +151,6 @@ impl Watch {
     /// The mean loss of each batch.
     pub fn batch_losses<'b>(&'b self, log: &'b [f64]) -> impl Iterator<Item = f64> + 'b {
         let samples = |step: usize| self.batch.min(self.rows - step * self.batch);
-        log.chunks(self.columns.len()).enumerate().map(move |(step, row)| row[0] / samples(step) as f64)
+        log.chunks(self.width()).enumerate().map(move |(step, row)| row[0] / samples(step) as f64)
     }
 }

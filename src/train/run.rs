@@ -6,6 +6,7 @@ use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::nn::metric::names;
 use crate::nn::{Sequential, Summary};
 use crate::tensor::Tensor;
 
@@ -155,7 +156,10 @@ impl<'r> Run<'r> {
     pub(super) fn rises(&self, name: &str) -> Option<bool> {
         match name.strip_prefix("val_").unwrap_or(name) {
             "loss" => Some(false),
-            name => self.model.metrics().iter().find(|metric| metric.name() == name).map(|metric| metric.rises()),
+            name => {
+                let metrics = self.model.metrics();
+                names(metrics).zip(metrics).find(|(known, _)| known == name).map(|(_, metric)| metric.rises())
+            }
         }
     }
 

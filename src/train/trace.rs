@@ -63,6 +63,8 @@ pub(crate) struct Model<'a> {
     pub layers: &'a [(String, Box<dyn Layer>)],
     pub loss: Option<Loss>,
     pub metrics: &'a [Metric],
+    /// The shape of the last layer's output for one sample.
+    pub output: &'a [usize],
     pub optimizer: Option<&'a dyn Optimizer>,
 }
 
@@ -125,7 +127,7 @@ fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, valu
     g.set_layer("metrics");
     let mut columns = vec![losses];
     for metric in model.metrics {
-        columns.push(metric.apply(g, predicted, targets)?);
+        columns.extend(metric.append(g, predicted, targets)?);
     }
     g.set_layer("");
     if key.mode == Mode::Train {
@@ -140,7 +142,8 @@ fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, valu
     }
     g.set_phase(Phase::Record);
     g.set_layer("metrics");
-    let log = g.leaf(Leaf::Log, Type::float([key.steps, columns.len()]));
+    let width = 1 + model.metrics.iter().map(|metric| metric.width(model.output)).sum::<usize>();
+    let log = g.leaf(Leaf::Log, Type::float([key.steps, width]));
     g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
 }
 

@@ -86,8 +86,7 @@ async fn train_epoch(
     } else {
         run_all(session, (rows, &rounds), &watch, first_step, Some(bar)).await?
     };
-    let steps = log.len() / watch.width();
-    run.end_epoch(start, steps, watch.means(&log, steps));
+    run.end_epoch(start, log.len() / watch.width(), watch.means(&log));
     let losses: Vec<f64> = watch.batch_losses(&log).collect();
     let lost = losses.iter().position(|loss| !loss.is_finite());
     if let (Some(step), CheckFinite::Epoch) = (lost, check) {
@@ -107,7 +106,9 @@ pub(super) async fn run_all(
     first_step: &mut Option<FirstStep<'_>>,
     bar: Option<&Progress>,
 ) -> Result<Vec<f64>> {
-    let (log, mut last_peek) = (watch.width() * rows.steps(), Instant::now());
+    let (width, mut last_peek) = (watch.width(), Instant::now());
+    // The rows of the log that were looked at so far, and their sums: each is fetched once.
+    let (mut seen, mut totals) = (0, vec![0.0; width]);
     rows.each_stretch(session, |session, steps| {
         let mut done = steps.start;
         if let Some(call) = first_step.take() {
@@ -120,16 +121,21 @@ pub(super) async fn run_all(
             let (plans, end) = round_of(rounds, done);
             done += session.executor().run_some(plans[0], end.min(steps.end) - done)?;
             let Some(bar) = bar else { continue };
-            let mut seen = None;
+            let mut logs = None;
             if bar.wants_values() && last_peek.elapsed() > PEEK_EVERY {
-                seen = session.executor().peek(BufferId::Log, 0..log)?;
-                last_peek = if seen.is_some() { Instant::now() } else { last_peek };
+                // What comes in was asked for at an earlier call, and has the rows that were done then.
+                if let Some(rows) = session.executor().peek(BufferId::Log, seen * width..done * width)? {
+                    watch.add(&mut totals, &rows.to_f64());
+                    seen += rows.len() / width;
+                    logs = Some(watch.means_of(&totals, seen));
+                    last_peek = Instant::now();
+                }
             }
-            bar.update(done, seen.map(|log| watch.means(&log.to_f64(), done)).as_ref());
+            bar.update(done, logs.as_ref());
         }
         Ok(())
     })?;
-    Ok(session.executor().read(BufferId::Log, 0..log).await?.to_f64())
+    Ok(session.executor().read(BufferId::Log, 0..rows.steps() * width).await?.to_f64())
 }
 
 /// As [`run_all`], one step at a time: for callbacks that want batches, and to look at the loss and the gradients of
@@ -167,7 +173,7 @@ async fn run_each(
             session.executor().finish()?;
             call();
         }
-        totals.iter_mut().zip(&row).for_each(|(total, x)| *total += x);
+        watch.add(&mut totals, &row);
         log.extend(row);
         run.end_step(watch.means_of(&totals, step + 1));
         callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_end(run))?;

@@ -13,6 +13,7 @@ mod cli_check;
 #[cfg(feature = "cli")]
 mod cli_table;
 mod common;
+mod confusion;
 mod custom_op;
 mod data;
 mod examples;

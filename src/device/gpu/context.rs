@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::adapter::AdapterSummary;
 use crate::error::{Error, Result};
 use crate::ops::{Dispatch, Module};
-use crate::plan::Buffer;
+use crate::plan::{Buffer, BufferId};
 
 /// The first failure that the device reported and nobody has asked for yet, in words for the user.
 pub(super) type Failure = Arc<Mutex<Option<String>>>;
@@ -132,13 +132,14 @@ impl Context {
         let needed = (buffer.len_bytes() as u64).max(4).next_multiple_of(super::ALIGNMENT);
         let limit = self.largest_buffer();
         if needed > limit {
-            return Err(Error::Limit {
-                device: self.summary.name.clone(),
-                what: format!("the buffer of {}", buffer.id),
-                needed,
-                limit,
-                advice: "keep pixels as bytes, take fewer samples or smaller batches, or train on the CPU",
-            });
+            let advice = match buffer.id {
+                BufferId::Log => {
+                    "take larger batches, fewer thresholds or metrics of fewer classes, or train on the CPU"
+                }
+                _ => "keep pixels as bytes, take fewer samples or smaller batches, or train on the CPU",
+            };
+            let what = format!("the buffer of {}", buffer.id);
+            return Err(Error::Limit { device: self.summary.name.clone(), what, needed, limit, advice });
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let label = buffer.id.to_string();

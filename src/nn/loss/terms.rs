@@ -12,7 +12,7 @@ use crate::ops::sum::Sum;
 use crate::ops::unary::Unary;
 
 /// Keras' `epsilon`.
-pub(super) const EPSILON: f64 = 1e-7;
+pub(in crate::nn) const EPSILON: f64 = 1e-7;
 
 /// The terms of a loss, one an output, in a graph under way.
 pub(super) struct Terms<'a>(pub &'a mut Graph);

@@ -1,0 +1,185 @@
+//! Which classes samples are taken for, and what follows for each class.
+
+use std::fmt;
+
+use super::share;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::Sequential;
+use crate::tensor::{DType, Tensor};
+
+/// How many samples of each class were taken for each. `Display` is a table, a line a class.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let scores = Tensor::from([[0.9f32, 0.1], [0.4, 0.6], [0.2, 0.8]]);
+/// let confusion = ConfusionMatrix::new(&scores, &Tensor::from([0u32, 0, 1]))?;
+/// assert_eq!(confusion.counts(), Tensor::from([[1u32, 1], [0, 1]]));
+/// assert_eq!(confusion.report().classes[1].precision, 0.5);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    classes: usize,
+    /// (classes, classes), row by row: true, taken for.
+    counts: Vec<u32>,
+}
+
+/// What was measured of one class, or of all of them together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassScores {
+    /// Of the samples taken for the class, the share that is of it; 0 where there are none.
+    pub precision: f64,
+    /// Of the samples of the class, the share taken for it, which is the class' accuracy; 0 where there are none.
+    pub recall: f64,
+    /// 2 precision recall / (precision + recall); 0 where both are.
+    pub f1: f64,
+    /// How many samples are of it.
+    pub samples: usize,
+}
+
+/// Precision, recall and F1 of each class. `Display` is a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassReport {
+    /// The classes, in their order.
+    pub classes: Vec<ClassScores>,
+    /// The mean of the classes, each as much as any other.
+    pub macro_average: ClassScores,
+    /// The mean of the classes by how many samples each has.
+    pub weighted_average: ClassScores,
+    /// The share of samples that were taken for their class.
+    pub accuracy: f64,
+}
+
+impl ConfusionMatrix {
+    /// Counts predictions (samples, classes), of which the first largest is the class, against u32 labels (samples,) or
+    /// one-hot targets of the predictions' shape. Of predictions (samples, 1) those above 0.5 are class 1.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the shapes do not fit, [`Error::Argument`] that names the row of a label that is no class.
+    pub fn new(predictions: &Tensor, targets: &Tensor) -> Result<Self> {
+        let (p, t) = (predictions.shape(), targets.shape());
+        let samples = predictions.rows();
+        let labels = matches!(targets.dtype(), DType::U32 | DType::U8);
+        let fits = if labels { **t == [samples] } else { p.len() == t.len() && targets.rows() == samples };
+        if p.rank() != 2 || p.is_empty() || !fits {
+            let message = format!(
+                "takes predictions (samples, classes) with integer labels (samples,) or with one-hot targets of their \
+                 shape, was given {p} and {} {t}",
+                targets.dtype()
+            );
+            return Err(Error::shape("confusion_matrix", message));
+        }
+        let taken = classes_of(predictions)?;
+        let own = if labels {
+            targets.values().to_f64().into_iter().map(|label| label as usize).collect()
+        } else {
+            classes_of(&targets.reshape(&[samples as isize, p[1] as isize])?)?
+        };
+        let classes = p[1].max(2);
+        if let Some(row) = own.iter().position(|&class| class >= classes) {
+            let message = format!("row {row} has label {}, the model has {classes} classes", own[row]);
+            return Err(Error::argument("y", message));
+        }
+        let mut counts = vec![0; classes * classes];
+        own.iter().zip(taken).for_each(|(own, taken)| counts[own * classes + taken] += 1);
+        Ok(Self { classes, counts })
+    }
+
+    /// How many samples of each class (a row) were taken for each (a column): u32 (classes, classes).
+    pub fn counts(&self) -> Tensor {
+        Tensor::new([self.classes, self.classes], self.counts.clone()).expect("a count for each pair of classes")
+    }
+
+    /// Precision, recall and F1 of each class.
+    pub fn report(&self) -> ClassReport {
+        let n = self.classes;
+        let at = |own: usize, taken: usize| f64::from(self.counts[own * n + taken]);
+        let sum = |count: &dyn Fn(usize) -> f64| (0..n).map(count).sum::<f64>();
+        let class = |c: usize| {
+            let samples = sum(&|taken| at(c, taken));
+            let (precision, recall) = (share(at(c, c), sum(&|own| at(own, c))), share(at(c, c), samples));
+            let f1 = share(2.0 * precision * recall, precision + recall);
+            ClassScores { precision, recall, f1, samples: samples as usize }
+        };
+        let classes: Vec<ClassScores> = (0..n).map(class).collect();
+        let samples: usize = classes.iter().map(|class| class.samples).sum();
+        let average = |weight: &dyn Fn(&ClassScores) -> f64| {
+            let all: f64 = classes.iter().map(weight).sum();
+            let mean = |of: fn(&ClassScores) -> f64| classes.iter().map(|c| weight(c) * of(c)).sum::<f64>() / all;
+            ClassScores { precision: mean(|c| c.precision), recall: mean(|c| c.recall), f1: mean(|c| c.f1), samples }
+        };
+        ClassReport {
+            macro_average: average(&|_| 1.0),
+            weighted_average: average(&|class| class.samples as f64),
+            accuracy: sum(&|c| at(c, c)) / samples as f64,
+            classes,
+        }
+    }
+
+    /// Draws the counts as a square, each line shaded by its class' shares: PNG or SVG, as the name ends.
+    ///
+    /// # Errors
+    /// Those of [`crate::plot::check_path`]; [`Error::Argument`] for more than 1,000 classes.
+    #[cfg(feature = "plot")]
+    pub fn plot(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        crate::plot::heat_map(&self.counts, self.classes, path.as_ref())
+    }
+}
+
+/// The class of each row: where the first largest number stands or, of one number, whether it is above 0.5.
+fn classes_of(scores: &Tensor) -> Result<Vec<usize>> {
+    if scores.shape()[1] == 1 {
+        return Ok(scores.values().to_f64().into_iter().map(|score| usize::from(score > 0.5)).collect());
+    }
+    Ok(scores.argmax(-1)?.values().to_f64().into_iter().map(|class| class as usize).collect())
+}
+
+impl Sequential {
+    /// Which classes the samples of each class are taken for. The model need not be compiled; it may be of one output, for
+    /// two classes.
+    ///
+    /// # Errors
+    /// As [`Sequential::predict`] and [`ConfusionMatrix::new`].
+    pub fn confusion_matrix(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
+        pollster::block_on(self.confusion_matrix_async(data))
+    }
+
+    /// [`Sequential::confusion_matrix`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::confusion_matrix`].
+    pub async fn confusion_matrix_async(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
+        ConfusionMatrix::new(&self.predict_scaled(data.x(), data.scale()).await?, data.y())
+    }
+}
+
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = self.counts.iter().copied().max().unwrap_or(0).max(self.classes as u32);
+        let width = most.to_string().len();
+        let line = |head: &str, cells: &[String]| {
+            let cells: String = cells.iter().map(|cell| format!("  {cell:>width$}")).collect();
+            format!("{head:>4}{cells}")
+        };
+        let names: Vec<String> = (0..self.classes).map(|class| class.to_string()).collect();
+        writeln!(f, "{}  <- taken for", line("true", &names))?;
+        for (name, counts) in names.iter().zip(self.counts.chunks(self.classes)) {
+            writeln!(f, "{}", line(name, &counts.iter().map(u32::to_string).collect::<Vec<_>>()))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ClassReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>8}  {:>9}  {:>6}  {:>6}  {:>7}", "class", "precision", "recall", "f1", "samples")?;
+        let averages = [("macro", &self.macro_average), ("weighted", &self.weighted_average)];
+        let averages = averages.map(|(name, scores)| (name.to_string(), scores));
+        let classes = self.classes.iter().enumerate().map(|(class, scores)| (class.to_string(), scores));
+        for (name, ClassScores { precision, recall, f1, samples }) in classes.chain(averages) {
+            writeln!(f, "{name:>8}  {precision:>9.4}  {recall:>6.4}  {f1:>6.4}  {samples:>7}")?;
+        }
+        writeln!(f, "accuracy  {:.4}", self.accuracy)
+    }
+}
