@@ -180,7 +180,7 @@ impl<T: Float> Executor<T> {
     /// Elements of a buffer: floats as f64.
     pub fn read(&self, id: BufferId, range: Range<usize>) -> Values {
         match &self.memory[self.session[&id]] {
-            Memory::Real(v) => Values::F64(v[range].iter().map(|x| x.f64()).collect()),
+            Memory::Real(v) => T::values(v[range].to_vec()),
             Memory::U32(v) => Values::U32(v[range].to_vec()),
             Memory::U8(v) => Values::U8(v[range].to_vec()),
         }

@@ -1,4 +1,158 @@
-//! Files that other programs read.
+//! Files that other programs read. [`TensorFile`] reads and writes safetensors and NumPy's `.npz`; whole models are saved by
+//! [`crate::nn::Sequential::save`]; [`tensorboard`] writes event files.
 
+pub(crate) mod json;
+mod npz;
 mod protobuf;
+mod safetensors;
 pub mod tensorboard;
+pub(crate) mod whole;
+mod zip;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+/// Tensors by name, and text beside them.
+///
+/// ```
+/// use kiln::{Tensor, io::TensorFile};
+/// let path = std::env::temp_dir().join("kiln-doc.npz");
+/// TensorFile::new().with("hidden/bias", Tensor::from([1.0f32, 2.0])).write(&path)?;
+/// let file = TensorFile::read(&path)?;
+/// assert_eq!(file.tensor("hidden/bias")?, &Tensor::from([1.0f32, 2.0]));
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TensorFile {
+    /// Stands in errors.
+    path: PathBuf,
+    metadata: Vec<(String, String)>,
+    /// Or why one cannot be had.
+    tensors: Vec<(String, Result<Tensor, String>)>,
+}
+
+impl TensorFile {
+    /// Without tensors.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tensor, or replaces the one of this name.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, tensor: Tensor) -> Self {
+        let name = name.into();
+        self.tensors.retain(|(known, _)| *known != name);
+        self.tensors.push((name, Ok(tensor)));
+        self
+    }
+
+    /// Adds text beside the tensors, or replaces the one of this key.
+    #[must_use]
+    pub fn with_metadata(mut self, key: impl Into<String>, text: impl Into<String>) -> Self {
+        let key = key.into();
+        self.metadata.retain(|(known, _)| *known != key);
+        self.metadata.push((key, text.into()));
+        self
+    }
+
+    /// The names, in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The tensor of a name.
+    ///
+    /// # Errors
+    /// [`Error::Format`] where there is none, or it is of a type that Kiln does not have.
+    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
+        match self.tensors.iter().find(|(known, _)| known == name) {
+            Some((_, Ok(tensor))) => Ok(tensor),
+            Some((_, Err(why))) => Err(self.error(format!("tensor {name:?} {why}"))),
+            None => {
+                let names: Vec<&str> = self.names().collect();
+                Err(self.error(format!("tensor {}", crate::suggest::unknown(name, &names))))
+            }
+        }
+    }
+
+    /// The text of a key.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.iter().find(|(known, _)| known == key).map(|(_, text)| text.as_str())
+    }
+
+    /// Reads a safetensors file, or an `.npz` of NumPy's: the first bytes tell, not the name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is neither, is damaged or cut off.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parse(&whole::read(path)?, path)
+    }
+
+    /// [`TensorFile::read`] of bytes in memory. `path` stands in the errors only.
+    ///
+    /// # Errors
+    /// [`Error::Format`], as of [`TensorFile::read`].
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let parsed = if bytes.starts_with(b"PK") { npz::parse(bytes) } else { safetensors::parse(bytes) };
+        parsed.map(|file| Self { path: path.into(), ..file }).map_err(|e| Error::format(path, e))
+    }
+
+    /// Writes an `.npz` where the name ends so, else a safetensors file: whole or not at all, in place of what was there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses; [`Error::Format`] where an `.npz` is to hold text, or 4 GB.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if !is_npz(path) {
+            let tensors: Vec<_> = self.held().map(|(_, tensor)| safetensors::bytes_of(tensor.values())).collect();
+            let header = safetensors::header(self);
+            let pieces: Vec<&[u8]> = std::iter::once(&header).chain(&tensors).map(Vec::as_slice).collect();
+            return whole::write(path, &pieces);
+        }
+        if !self.metadata.is_empty() {
+            return Err(Error::format(path, NO_MODEL));
+        }
+        let archive = npz::pack(self).map_err(|e| Error::format(path, e))?;
+        whole::write(path, &[&archive])
+    }
+
+    /// The tensors that can be had.
+    fn held(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().filter_map(|(name, held)| Some((name.as_str(), held.as_ref().ok()?)))
+    }
+
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        Error::format(&self.path, message)
+    }
+}
+
+/// That a model can be saved to a path, found out before it is trained: [`crate::nn::Sequential::save`].
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be written; [`Error::Format`] where the path is a folder's or ends in `.npz`.
+pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    if is_npz(path) {
+        return Err(Error::format(path, NO_MODEL));
+    }
+    whole::check(path)
+}
+
+/// Why a model is not written to an `.npz`.
+const NO_MODEL: &str = "an .npz holds weights alone; name the file .safetensors";
+
+fn is_npz(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+}
+
+/// The number of elements of a shape that a file claims.
+fn count(extents: &[usize]) -> Result<usize, String> {
+    // A zero does not make up for what is too large beside it: in another order the product would overflow.
+    let product = extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)));
+    let product = product.ok_or_else(|| format!("a shape of {extents:?} is more than memory holds"))?;
+    Ok(if extents.contains(&0) { 0 } else { product })
+}

@@ -1,5 +1,6 @@
 //! Activations by Keras' names.
 
+use super::{Config, Configured};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::activation::{Activate, Function};
@@ -132,6 +133,31 @@ impl Activation {
             Self::HardSigmoid => Function::HardSigmoid,
         };
         graph.apply(Activate(function), &[x])
+    }
+}
+
+impl Configured for Activation {
+    fn config(&self) -> Config {
+        let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(self);
+        let name = NAMES.iter().find(|(_, activation)| same(activation)).map(|(name, _)| *name);
+        let config = Config::new(name.expect("every activation has a name"));
+        match *self {
+            Self::LeakyRelu { negative_slope } => config.with("negative_slope", negative_slope),
+            Self::Elu { alpha } => config.with("alpha", alpha),
+            _ => config,
+        }
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let mut activation = Self::by_name(config.class())?;
+        match &mut activation {
+            Self::LeakyRelu { negative_slope } => {
+                *negative_slope = config.take_or("negative_slope", *negative_slope)?;
+            }
+            Self::Elu { alpha } => *alpha = config.take_or("alpha", *alpha)?,
+            _ => {}
+        }
+        Ok(activation)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Initialisers, <https://keras.io/api/layers/initializers/>.
 
+use super::{Config, Configured};
 use crate::error::{Error, Result};
 use crate::random;
 use crate::tensor::Shape;
@@ -153,6 +154,42 @@ impl Initializer {
                 (0..n).map(|i| if on_diagonal(i) { gain as f32 } else { 0.0 }).collect()
             }
         })
+    }
+}
+
+impl Configured for Initializer {
+    fn config(&self) -> Config {
+        let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(self);
+        let name = NAMES.iter().find(|(_, initializer)| same(initializer)).map(|(name, _)| *name);
+        let config = Config::new(name.expect("every initialiser has a name"));
+        match *self {
+            Self::Constant(value) => config.with("value", value),
+            Self::RandomUniform { minval, maxval } => config.with("minval", minval).with("maxval", maxval),
+            Self::RandomNormal { mean, stddev } | Self::TruncatedNormal { mean, stddev } => {
+                config.with("mean", mean).with("stddev", stddev)
+            }
+            Self::Orthogonal(gain) | Self::Identity(gain) => config.with("gain", gain),
+            _ => config,
+        }
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let mut initializer = Self::by_name(config.class())?;
+        let mut set = |name, value: &mut f64| config.take_or(name, *value).map(|told| *value = told);
+        match &mut initializer {
+            Self::Constant(value) => set("value", value)?,
+            Self::RandomUniform { minval, maxval } => {
+                set("minval", minval)?;
+                set("maxval", maxval)?;
+            }
+            Self::RandomNormal { mean, stddev } | Self::TruncatedNormal { mean, stddev } => {
+                set("mean", mean)?;
+                set("stddev", stddev)?;
+            }
+            Self::Orthogonal(gain) | Self::Identity(gain) => set("gain", gain)?,
+            _ => {}
+        }
+        Ok(initializer)
     }
 }
 

@@ -7,6 +7,7 @@ use std::any::Any;
 pub(super) use terms::EPSILON;
 use terms::Terms;
 
+use super::{Config, Configured};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -256,6 +257,37 @@ impl Loss {
                 | Self::KlDivergence
                 | Self::CosineSimilarity
         )
+    }
+}
+
+impl Configured for Loss {
+    fn config(&self) -> Config {
+        let config = Config::new(self.name());
+        match *self {
+            Self::Huber { delta } => config.with("delta", delta),
+            Self::BinaryCrossentropy { label_smoothing }
+            | Self::BinaryCrossentropyFromLogits { label_smoothing }
+            | Self::CategoricalCrossentropy { label_smoothing }
+            | Self::CategoricalCrossentropyFromLogits { label_smoothing } => {
+                config.with("label_smoothing", label_smoothing)
+            }
+            _ => config,
+        }
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let mut loss = Self::by_name(config.class())?;
+        match &mut loss {
+            Self::Huber { delta } => *delta = config.take_or("delta", *delta)?,
+            Self::BinaryCrossentropy { label_smoothing }
+            | Self::BinaryCrossentropyFromLogits { label_smoothing }
+            | Self::CategoricalCrossentropy { label_smoothing }
+            | Self::CategoricalCrossentropyFromLogits { label_smoothing } => {
+                *label_smoothing = config.take_or("label_smoothing", *label_smoothing)?;
+            }
+            _ => {}
+        }
+        Ok(loss)
     }
 }
 

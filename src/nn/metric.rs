@@ -2,6 +2,7 @@
 
 mod auc;
 mod columns;
+mod config;
 mod confusion;
 mod f1;
 mod r2;

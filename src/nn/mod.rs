@@ -1,6 +1,8 @@
 //! The front: layers, losses, metrics and optimizers under Keras' names, and [`Sequential`].
 
 pub mod activation;
+mod config;
+mod custom;
 pub mod init;
 pub mod layers;
 pub mod loss;
@@ -12,10 +14,14 @@ mod sequential;
 mod summary;
 
 pub use activation::Activation;
+pub(crate) use config::Configured;
+pub use config::{Config, FromSetting, Setting};
+pub use custom::CustomObjects;
 pub use init::Initializer;
 pub use layers::Layer;
 pub use loss::Loss;
 pub use metric::{ConfusionMatrix, Metric};
 pub use scope::{Parameter, Scope};
+pub(crate) use sequential::About;
 pub use sequential::Sequential;
 pub use summary::Summary;

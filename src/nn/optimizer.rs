@@ -1,5 +1,7 @@
 //! Optimizers by Keras' names.
 
+use super::Config;
+use super::schedule;
 use crate::error::{Error, Result};
 
 pub use crate::ops::adadelta::Adadelta;
@@ -32,6 +34,16 @@ pub fn by_name(name: &str) -> Result<Box<dyn Optimizer>> {
         "lion" => Ok(Box::new(Lion::default())),
         _ => Err(Error::argument("optimizer", crate::suggest::unknown(name, &NAMES))),
     }
+}
+
+/// The optimizer of this class, with the settings taken out of `config`; `None` where the class is none of [`NAMES`].
+pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Optimizer>>> {
+    if config.class() == schedule::SCHEDULED {
+        return schedule::scheduled(config);
+    }
+    let Ok(mut optimizer) = by_name(config.class()) else { return Ok(None) };
+    optimizer.configure(config)?;
+    Ok(Some(optimizer))
 }
 
 /// That the optimizer's settings are in their ranges and its learning rate can train.

@@ -8,10 +8,13 @@
 //! let optimizer = Scheduled::new(Adam::default(), rate);
 //! ```
 
+mod config;
+
 use std::f64::consts::PI;
 use std::fmt::Debug;
 
-use super::optimizer::{Optimizer, SCALARS};
+use super::optimizer::{self, Optimizer, SCALARS};
+use super::{Config, Configured};
 use crate::error::{Error, Result};
 use crate::ops::optimizer::forwarded;
 
@@ -25,6 +28,13 @@ pub trait Schedule: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Argument`] that names the setting.
     fn check(&self) -> Result<()>;
+
+    /// What a saved model keeps of the schedule. Those of this module are made from it again; one of a user's own makes
+    /// the optimizer that has it one for [`crate::nn::CustomObjects`].
+    fn config(&self) -> Config {
+        let path = std::any::type_name::<Self>();
+        Config::new(path.rsplit("::").next().unwrap_or(path))
+    }
 }
 
 /// An optimizer whose learning rate a schedule sets.
@@ -68,6 +78,22 @@ impl<O: Optimizer> Optimizer for Scheduled<O> {
         self.schedule.check()?;
         self.optimizer.check()
     }
+
+    fn config(&self) -> Config {
+        Config::new(SCHEDULED).with("optimizer", self.optimizer.config()).with("schedule", self.schedule.config())
+    }
+}
+
+/// The class of an optimizer with a schedule.
+pub(crate) const SCHEDULED: &str = "Scheduled";
+
+/// The optimizer that a config of [`SCHEDULED`] has, with its schedule; `None` where either is none of Kiln's.
+pub(crate) fn scheduled(config: &mut Config) -> Result<Option<Box<dyn Optimizer>>> {
+    let [mut optimizer, mut schedule]: [Config; 2] = [config.take("optimizer")?, config.take("schedule")?];
+    let made = optimizer::from_config(&mut optimizer)?.zip(config::from_config(&mut schedule)?);
+    optimizer.end()?;
+    schedule.end()?;
+    Ok(made.map(|(optimizer, schedule)| -> Box<dyn Optimizer> { Box::new(Scheduled { optimizer, schedule }) }))
 }
 
 /// That each setting (name, value) is a number of 0 or more.
@@ -97,6 +123,10 @@ fn cosine(share: f64) -> f64 {
 
 /// The same at every step.
 impl Schedule for f64 {
+    fn config(&self) -> Config {
+        config::constant(*self)
+    }
+
     fn at(&self, _step: u64) -> f64 {
         *self
     }
@@ -127,6 +157,10 @@ impl ExponentialDecay {
 }
 
 impl Schedule for ExponentialDecay {
+    fn config(&self) -> Config {
+        Configured::config(self)
+    }
+
     fn at(&self, step: u64) -> f64 {
         self.initial_learning_rate * self.decay_rate.powf(periods(step, self.decay_steps, self.staircase))
     }
@@ -158,6 +192,10 @@ impl InverseTimeDecay {
 }
 
 impl Schedule for InverseTimeDecay {
+    fn config(&self) -> Config {
+        Configured::config(self)
+    }
+
     fn at(&self, step: u64) -> f64 {
         self.initial_learning_rate / (1.0 + self.decay_rate * periods(step, self.decay_steps, self.staircase))
     }
@@ -192,6 +230,10 @@ impl PolynomialDecay {
 }
 
 impl Schedule for PolynomialDecay {
+    fn config(&self) -> Config {
+        Configured::config(self)
+    }
+
     fn at(&self, step: u64) -> f64 {
         let cycles = if self.cycle { step.div_ceil(self.decay_steps).max(1) } else { 1 };
         let whole = self.decay_steps as f64 * cycles as f64;
@@ -227,6 +269,10 @@ impl PiecewiseConstantDecay {
 }
 
 impl Schedule for PiecewiseConstantDecay {
+    fn config(&self) -> Config {
+        Configured::config(self)
+    }
+
     fn at(&self, step: u64) -> f64 {
         self.values[self.boundaries.iter().filter(|&&boundary| boundary < step).count()]
     }
@@ -270,6 +316,10 @@ impl CosineDecay {
 }
 
 impl Schedule for CosineDecay {
+    fn config(&self) -> Config {
+        Configured::config(self)
+    }
+
     fn at(&self, step: u64) -> f64 {
         let (highest, warm_up) = match self.warmup_target {
             Some(target) => (target, self.warmup_steps),
@@ -317,6 +367,10 @@ impl CosineDecayRestarts {
 }
 
 impl Schedule for CosineDecayRestarts {
+    fn config(&self) -> Config {
+        Configured::config(self)
+    }
+
     fn at(&self, step: u64) -> f64 {
         // Keras takes the wave's number from a logarithm, whose rounding puts the start of some waves at the end of the
         // last. Waves are counted out here, all at once where they are of one length.

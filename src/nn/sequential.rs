@@ -1,5 +1,7 @@
 //! A model of layers one after the other, <https://keras.io/api/models/sequential/>.
 
+mod saving;
+
 use std::sync::OnceLock;
 
 use super::layers::Layer;
@@ -16,6 +18,8 @@ use crate::train::feed::Expected;
 use crate::train::session::{Session, make_plan};
 use crate::train::trace::{self, Key, Mode, Model, Part, Source};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
+pub(crate) use saving::About;
+use saving::{Loaded, Reached};
 
 /// Layers one after the other, trained by [`Sequential::fit`].
 ///
@@ -37,8 +41,7 @@ use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
 /// ```
 #[derive(Debug)]
 pub struct Sequential {
-    name: String,
-    seed: u64,
+    about: About,
     layers: Vec<(String, Box<dyn Layer>)>,
     device: Option<Device>,
     /// The shape of one sample, and what it gives rise to; made by [`Sequential::build`] or, from the shape that the
@@ -46,8 +49,9 @@ pub struct Sequential {
     built: OnceLock<Built>,
     compiled: Option<Compiled>,
     session: Option<Session>,
-    /// Optimizer steps since [`Sequential::compile`].
-    pub(crate) iteration: u64,
+    pub(crate) reached: Reached,
+    /// What a file had for the session, until that is opened.
+    loaded: Option<Loaded>,
 }
 
 #[derive(Debug)]
@@ -75,14 +79,14 @@ impl Built {
 impl Default for Sequential {
     fn default() -> Self {
         Self {
-            name: "sequential".into(),
-            seed: 0,
+            about: About { name: "sequential".into(), ..About::default() },
             layers: Vec::new(),
             device: None,
             built: OnceLock::new(),
             compiled: None,
             session: None,
-            iteration: 0,
+            reached: Reached::default(),
+            loaded: None,
         }
     }
 }
@@ -96,7 +100,7 @@ impl Sequential {
     /// Sets the name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.about.name = name.into();
         self
     }
 
@@ -104,7 +108,7 @@ impl Sequential {
     /// One seed on one device gives the same weights to the bit.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.about.seed = seed;
         self
     }
 
@@ -146,7 +150,7 @@ impl Sequential {
                 return Ok(());
             }
             let message = format!("the model was built for samples of {}, these are {sample}", built.sample);
-            return Err(Error::shape(format!("model {:?}", self.name), message));
+            return Err(Error::shape(format!("model {:?}", self.about.name), message));
         }
         self.built = self.traced(sample)?.into();
         Ok(())
@@ -175,7 +179,7 @@ impl Sequential {
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) -> Error {
-        Error::Model { model: format!("model {:?}", self.name), message: message.into() }
+        Error::Model { model: format!("model {:?}", self.about.name), message: message.into() }
     }
 
     fn built(&self) -> Result<&Built> {
@@ -204,7 +208,7 @@ impl Sequential {
             let parameters = own.map(|p| p.shape.len()).sum();
             Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters }
         });
-        Ok(Summary { model: self.name.clone(), rows: rows.collect() })
+        Ok(Summary { model: self.about.name.clone(), rows: rows.collect() })
     }
 
     /// Sets how to train: again, to change it; weights stay, the optimizer starts anew.
@@ -222,7 +226,10 @@ impl Sequential {
         let metrics: Vec<Metric> = metrics.into_iter().collect();
         metrics.iter().try_for_each(|metric| metric.check())?;
         self.compiled = Some(Compiled { optimizer: Box::new(optimizer), loss, metrics });
-        self.iteration = 0;
+        self.reached = Reached::default();
+        if let Some(loaded) = &mut self.loaded {
+            loaded.moments.clear();
+        }
         match (&mut self.session, &self.compiled) {
             (Some(session), Some(compiled)) => session.reset_moments(&*compiled.optimizer),
             _ => Ok(()),
@@ -249,7 +256,7 @@ impl Sequential {
             self.check_source(validation)?;
         }
         self.open()?;
-        let seed = options.seed.unwrap_or(self.seed);
+        let seed = options.seed.unwrap_or(self.about.seed);
         training::fit(self, data, options, seed).await
     }
 
@@ -273,7 +280,8 @@ impl Sequential {
         evaluation::evaluate(session, &model, data, expected).await
     }
 
-    /// The model's output for each sample: (samples, ...). Bytes are scaled by 1 / 255, as [`Dataset`] does.
+    /// The model's output for each sample: (samples, ...). Bytes are scaled as those were that [`Sequential::fit`] had; by
+    /// 1 / 255, as [`Dataset`] does, where it had none.
     ///
     /// # Errors
     /// As [`Sequential::fit`].
@@ -286,7 +294,7 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::fit`].
     pub async fn predict_async(&mut self, x: &Tensor) -> Result<Tensor> {
-        let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
+        let scale = if x.dtype() == DType::U8 { self.about.byte_scale.unwrap_or(1.0 / 255.0) } else { 1.0 };
         self.predict_scaled(x, scale).await
     }
 
@@ -342,10 +350,10 @@ impl Sequential {
         Ok(self.built()?.parameters.iter().map(Parameter::path).collect())
     }
 
-    /// Replaces all weights; in the order of [`Sequential::weights`].
+    /// Replaces all weights; in the order of [`Sequential::weights`]. They are `f32` or `f64`.
     ///
     /// # Errors
-    /// [`Error::Shape`] that lists both shapes where they do not fit.
+    /// [`Error::Shape`] that lists both shapes and types where they do not fit.
     pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
         self.open()?.set_weights(weights)
     }
@@ -365,7 +373,7 @@ impl Sequential {
     /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit.
     pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
         let built = self.built()?;
-        let model = model(&self.layers, built, self.compiled.as_ref());
+        let model = model(&self.about, built, &self.layers, self.compiled.as_ref());
         let loss = model.loss.ok_or_else(|| self.not_compiled())?;
         let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
         let y = loss.targets(rows, built.output());
@@ -434,10 +442,13 @@ impl Sequential {
                 Some(device) => device.clone(),
                 None => self.device.insert(Device::auto()?).clone(),
             };
-            let mut session = Session::new(&device, &self.built()?.parameters, self.seed)?;
-            if let Some(compiled) = &self.compiled {
-                session.reset_moments(&*compiled.optimizer)?;
+            let mut session = Session::new(&device, &self.built()?.parameters, self.about.seed)?;
+            let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
+            optimizer.map_or(Ok(()), |optimizer| session.reset_moments(optimizer))?;
+            if let Some(loaded) = &self.loaded {
+                loaded.write(&mut session, optimizer)?;
             }
+            self.loaded = None;
             self.session = Some(session);
         }
         Ok(self.session.as_mut().expect("just made"))
@@ -446,7 +457,7 @@ impl Sequential {
     /// The session, which must be open, and the model as a step needs it.
     pub(crate) fn parts(&mut self) -> (&mut Session, Model<'_>) {
         let built = self.built.get().expect("built before the session was opened");
-        let model = model(&self.layers, built, self.compiled.as_ref());
+        let model = model(&self.about, built, &self.layers, self.compiled.as_ref());
         (self.session.as_mut().expect("opened before"), model)
     }
 
@@ -456,18 +467,25 @@ impl Sequential {
     }
 
     /// The optimizer of a compiled model.
-    pub(crate) fn optimizer(&self) -> &dyn Optimizer {
+    pub(crate) fn training_optimizer(&self) -> &dyn Optimizer {
         &*self.compiled.as_ref().expect("compiled before").optimizer
     }
 
-    /// [`Sequential::optimizer`], to change its learning rate.
+    /// The optimizer of a compiled model, to change its learning rate.
     pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
         &mut *self.compiled.as_mut().expect("compiled before").optimizer
     }
 }
 
-fn model<'a>(layers: &'a [(String, Box<dyn Layer>)], built: &'a Built, compiled: Option<&'a Compiled>) -> Model<'a> {
+fn model<'a>(
+    about: &'a About,
+    built: &'a Built,
+    layers: &'a [(String, Box<dyn Layer>)],
+    compiled: Option<&'a Compiled>,
+) -> Model<'a> {
     Model {
+        about,
+        sample: &built.sample,
         layers,
         loss: compiled.map(|c| c.loss),
         metrics: compiled.map_or(&[], |c| &c.metrics),

@@ -29,10 +29,14 @@ impl Default for Adadelta {
 }
 
 impl Optimizer for Adadelta {
-    optimizer::settings!();
+    optimizer::settings!("adadelta": learning_rate, rho, epsilon, weight_decay);
 
     fn moments(&self) -> usize {
         2
+    }
+
+    fn moment_name(&self, moment: usize) -> String {
+        ["accumulated_grad", "accumulated_delta_var"][moment].into()
     }
 
     fn scalars(&self, _step: u64) -> [f64; SCALARS] {

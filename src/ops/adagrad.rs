@@ -29,10 +29,14 @@ impl Default for Adagrad {
 }
 
 impl Optimizer for Adagrad {
-    optimizer::settings!();
+    optimizer::settings!("adagrad": learning_rate, initial_accumulator_value, epsilon, weight_decay);
 
     fn moments(&self) -> usize {
         1
+    }
+
+    fn moment_name(&self, _moment: usize) -> String {
+        "accumulator".into()
     }
 
     fn initial(&self, _moment: usize) -> f64 {

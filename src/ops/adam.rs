@@ -50,10 +50,14 @@ pub(super) fn corrected(beta: f64, step: u64) -> f64 {
 }
 
 impl Optimizer for Adam {
-    optimizer::settings!();
+    optimizer::settings!("adam": learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay);
 
     fn moments(&self) -> usize {
         2 + usize::from(self.amsgrad)
+    }
+
+    fn moment_name(&self, moment: usize) -> String {
+        ["momentum", "velocity", "velocity_hat"][moment].into()
     }
 
     fn scalars(&self, step: u64) -> [f64; SCALARS] {

@@ -33,10 +33,14 @@ impl Default for Adamax {
 }
 
 impl Optimizer for Adamax {
-    optimizer::settings!();
+    optimizer::settings!("adamax": learning_rate, beta_1, beta_2, epsilon, weight_decay);
 
     fn moments(&self) -> usize {
         2
+    }
+
+    fn moment_name(&self, moment: usize) -> String {
+        ["momentum", "norm"][moment].into()
     }
 
     fn scalars(&self, step: u64) -> [f64; SCALARS] {

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::Io;
 use super::product::Product;
+use crate::tensor::Values;
 
 /// The float that a CPU executor computes in: f32 to train, f64 as the reference.
 pub trait Real:
@@ -17,6 +18,9 @@ pub trait Real:
 
     /// This number as a double, exactly.
     fn f64(self) -> f64;
+
+    /// Elements in this type.
+    fn values(elements: Vec<Self>) -> Values;
 
     /// Zero where the number is subnormal in f32, the number itself elsewhere. Optimizers flush their moments:
     /// processors and some GPUs take many times longer over subnormals.
@@ -49,6 +53,10 @@ impl Real for f32 {
         f64::from(self)
     }
 
+    fn values(elements: Vec<Self>) -> Values {
+        Values::F32(elements)
+    }
+
     fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
         product.by_kernel(y);
     }
@@ -68,6 +76,10 @@ impl Real for f64 {
     #[inline]
     fn f64(self) -> f64 {
         self
+    }
+
+    fn values(elements: Vec<Self>) -> Values {
+        Values::F64(elements)
     }
 }
 

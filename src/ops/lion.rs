@@ -29,10 +29,14 @@ impl Default for Lion {
 }
 
 impl Optimizer for Lion {
-    optimizer::settings!();
+    optimizer::settings!("lion": learning_rate, beta_1, beta_2, weight_decay);
 
     fn moments(&self) -> usize {
         1
+    }
+
+    fn moment_name(&self, _moment: usize) -> String {
+        "momentum".into()
     }
 
     fn scalars(&self, _step: u64) -> [f64; SCALARS] {

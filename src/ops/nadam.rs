@@ -56,10 +56,14 @@ impl Nadam {
 }
 
 impl Optimizer for Nadam {
-    optimizer::settings!();
+    optimizer::settings!("nadam": learning_rate, beta_1, beta_2, epsilon, weight_decay);
 
     fn moments(&self) -> usize {
         2
+    }
+
+    fn moment_name(&self, moment: usize) -> String {
+        ["momentum", "velocity"][moment].into()
     }
 
     fn scalars(&self, step: u64) -> [f64; SCALARS] {

@@ -10,6 +10,7 @@ use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::Type;
+use crate::nn::Config;
 use crate::tensor::{DType, Tensor};
 
 /// Scalars a step that an optimizer reads from the schedule.
@@ -49,6 +50,11 @@ pub trait Optimizer: Debug + Send + Sync {
     /// How many arenas of state it keeps.
     fn moments(&self) -> usize;
 
+    /// What the moment of this index is called in saved files, by Keras' name where it has one.
+    fn moment_name(&self, moment: usize) -> String {
+        format!("moment_{moment}")
+    }
+
     /// What every element of the moment of this index starts from. Where parameters end, in the arenas' padding, the
     /// gradient is 0, and the update by this must be 0 too.
     fn initial(&self, _moment: usize) -> f64 {
@@ -67,6 +73,20 @@ pub trait Optimizer: Debug + Send + Sync {
 
     /// The op that updates all parameters.
     fn update(&self) -> Arc<dyn Op>;
+
+    /// What a saved model keeps of the optimizer, from which it is made again; unless told otherwise, its type alone.
+    fn config(&self) -> Config {
+        let path = std::any::type_name::<Self>();
+        Config::new(path.rsplit("::").next().unwrap_or(path))
+    }
+
+    /// Takes settings out of what [`Optimizer::config`] gave; those that are missing there stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names a setting of the wrong kind.
+    fn configure(&mut self, _config: &mut Config) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The methods of [`Optimizer`] that one which holds another leaves to it: `this` is the holder, behind `=>` what it
@@ -91,6 +111,11 @@ macro_rules! forwarded {
         fn update(&self) -> std::sync::Arc<dyn $crate::ops::Op> {
             let $this = self;
             $held.update()
+        }
+
+        fn moment_name(&self, moment: usize) -> String {
+            let $this = self;
+            $held.moment_name(moment)
         }
     };
 }
@@ -123,11 +148,19 @@ impl Optimizer for Box<dyn Optimizer> {
     fn check(&self) -> Result<()> {
         (**self).check()
     }
+
+    fn config(&self) -> Config {
+        (**self).config()
+    }
+
+    fn configure(&mut self, config: &mut Config) -> Result<()> {
+        (**self).configure(config)
+    }
 }
 
-/// The methods of [`Optimizer`] that are the same for each of this crate's.
+/// The methods of [`Optimizer`] that follow from the name and the settings of each of this crate's.
 macro_rules! settings {
-    () => {
+    ($name:literal: $($setting:ident),*) => {
         fn learning_rate(&self) -> f64 {
             self.learning_rate
         }
@@ -142,6 +175,15 @@ macro_rules! settings {
 
         fn update(&self) -> std::sync::Arc<dyn $crate::ops::Op> {
             std::sync::Arc::new(*self)
+        }
+
+        fn config(&self) -> $crate::nn::Config {
+            $crate::nn::Config::new($name)$(.with(stringify!($setting), self.$setting))*
+        }
+
+        fn configure(&mut self, config: &mut $crate::nn::Config) -> $crate::error::Result<()> {
+            $(self.$setting = config.take_or(stringify!($setting), self.$setting)?;)*
+            Ok(())
         }
     };
 }

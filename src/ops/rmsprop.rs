@@ -36,10 +36,17 @@ impl Default for RmsProp {
 }
 
 impl Optimizer for RmsProp {
-    optimizer::settings!();
+    optimizer::settings!("rmsprop": learning_rate, rho, momentum, epsilon, centered, weight_decay);
 
     fn moments(&self) -> usize {
         1 + usize::from(self.centered) + usize::from(self.momentum > 0.0)
+    }
+
+    fn moment_name(&self, moment: usize) -> String {
+        let mut names = vec!["velocity"];
+        names.extend(self.centered.then_some("average_gradient"));
+        names.extend((self.momentum > 0.0).then_some("momentum"));
+        names[moment].into()
     }
 
     fn scalars(&self, _step: u64) -> [f64; SCALARS] {

@@ -29,10 +29,14 @@ impl Default for Sgd {
 }
 
 impl Optimizer for Sgd {
-    optimizer::settings!();
+    optimizer::settings!("sgd": learning_rate, momentum, nesterov, weight_decay);
 
     fn moments(&self) -> usize {
         usize::from(self.momentum > 0.0)
+    }
+
+    fn moment_name(&self, _moment: usize) -> String {
+        "velocity".into()
     }
 
     fn scalars(&self, _step: u64) -> [f64; SCALARS] {

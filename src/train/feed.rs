@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::nn::Loss;
 use crate::plan::BufferId;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// Bytes a chunk: some tens of steps of a small model, so that few starts are cut short, and little memory.
 pub(super) const CHUNK_BYTES: usize = 8 << 20;
@@ -58,6 +58,11 @@ impl<'d> Feed<'d> {
         let [x, y] = types(&first);
         let source = Source { column, x, y, scale: f64::from(first.scale()).to_bits() };
         Ok(Self { source, stream: Some((data, expected)) })
+    }
+
+    /// What samples are multiplied by, where they are bytes.
+    pub fn byte_scale(&self) -> Option<f32> {
+        (self.source.x.dtype == DType::U8).then(|| f64::from_bits(self.source.scale) as f32)
     }
 
     /// For a run of `count` rows in batches: what its plans read, and what brings it there.

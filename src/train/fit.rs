@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 
 /// The settings of [`Sequential::fit`](crate::nn::Sequential::fit), with Keras' names and defaults.
 pub struct Fit<'a> {
+    pub(crate) initial_epoch: usize,
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
     pub(crate) shuffle: bool,
@@ -25,6 +26,7 @@ pub(super) type FirstStep<'a> = Box<dyn FnOnce() + 'a>;
 impl Default for Fit<'_> {
     fn default() -> Self {
         Self {
+            initial_epoch: 0,
             epochs: 1,
             batch_size: 32,
             shuffle: true,
@@ -45,7 +47,15 @@ impl<'a> Fit<'a> {
         Self::default()
     }
 
-    /// How often the whole set is gone through; default 1.
+    /// Epochs that earlier runs did of this one's; default 0. The first is numbered one more, the last is
+    /// [`Fit::epochs`]: with [`Sequential::epoch`](crate::nn::Sequential::epoch) of a loaded model, its run goes on.
+    #[must_use]
+    pub fn initial_epoch(mut self, done: usize) -> Self {
+        self.initial_epoch = done;
+        self
+    }
+
+    /// How often the whole set is gone through, earlier runs counted; default 1.
     #[must_use]
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;

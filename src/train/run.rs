@@ -62,13 +62,14 @@ impl<'r> Run<'r> {
 
     pub(super) fn end_step(&mut self, logs: Logs) {
         self.logs = logs;
-        self.model.iteration += 1;
+        self.model.reached.iteration += 1;
     }
 
     /// After `steps` steps from the iteration `start` on.
     pub(super) fn end_epoch(&mut self, start: u64, steps: usize, logs: Logs) {
         (self.step, self.logs, self.within_epoch) = (steps, logs, false);
-        self.model.iteration = start + steps as u64;
+        self.model.reached.iteration = start + steps as u64;
+        self.model.reached.epoch += 1;
     }
 
     /// Whether the learning rate was set since the last call.
@@ -98,7 +99,7 @@ impl<'r> Run<'r> {
 
     /// The optimizer's steps since the model was compiled.
     pub fn iteration(&self) -> u64 {
-        self.model.iteration
+        self.model.reached.iteration
     }
 
     /// The values of the epoch: with the validation's at its end; over its samples so far after a step; none at its
@@ -125,7 +126,7 @@ impl<'r> Run<'r> {
 
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        self.model.optimizer().learning_rate_at(self.model.iteration)
+        self.model.training_optimizer().learning_rate_at(self.model.reached.iteration)
     }
 
     /// Sets the learning rate, from the next step on.
@@ -145,7 +146,7 @@ impl<'r> Run<'r> {
 
     /// That no schedule sets the learning rate.
     pub(super) fn check_unscheduled(&self) -> Result<()> {
-        if !self.model.optimizer().is_scheduled() {
+        if !self.model.training_optimizer().is_scheduled() {
             return Ok(());
         }
         let message = "the optimizer's schedule sets it; compile with an optimizer that has none";
@@ -253,12 +254,11 @@ impl<'r> Run<'r> {
         self.model.summary()
     }
 
-    /// Writes the model to a file, or its weights alone.
+    /// Writes the model to a file, or its weights alone: see [`Sequential::save`] and [`Sequential::save_weights`].
     ///
     /// # Errors
-    /// [`Error::Model`]: there are no files of models yet.
+    /// As there.
     pub fn save(&mut self, path: &Path, weights_only: bool) -> Result<()> {
-        let what = if weights_only { "its weights" } else { "the model" };
-        Err(self.model.error(format!("{what} cannot be written to {} in this version", path.display())))
+        if weights_only { self.model.save_weights(path) } else { self.model.save(path) }
     }
 }

@@ -44,7 +44,7 @@ impl Session {
         session.allocate_arena(BufferId::Params)?;
         let tensors = session.parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
         let tensors = tensors.collect::<Result<Vec<_>>>()?;
-        session.write_arena(tensors.into_iter().map(Values::F32))?;
+        session.write_arena(BufferId::Params, 0.0, tensors.into_iter().map(Values::F32))?;
         Ok(session)
     }
 
@@ -61,13 +61,13 @@ impl Session {
         self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })
     }
 
-    /// Writes all parameters, in their order.
-    fn write_arena(&mut self, tensors: impl Iterator<Item = Values>) -> Result<()> {
-        let mut all = vec![0.0f64; self.arena.len()];
+    /// Writes a tensor for each parameter, in their order, and `padding` between them.
+    fn write_arena(&mut self, id: BufferId, padding: f64, tensors: impl Iterator<Item = Values>) -> Result<()> {
+        let mut all = vec![padding; self.arena.len()];
         for (segment, tensor) in self.arena.segments().iter().zip(tensors) {
             all[segment.clone()].copy_from_slice(&tensor.to_f64());
         }
-        self.executor.write(BufferId::Params, &Values::F64(all))
+        self.executor.write(id, &Values::F64(all))
     }
 
     /// Sets the optimizer's state to its start.
@@ -79,6 +79,20 @@ impl Session {
             self.executor.write(id, &Values::F64(vec![optimizer.initial(moment); self.arena.len()]))?;
         }
         Ok(())
+    }
+
+    /// Replaces the optimizer's state: of each moment, a tensor for each parameter.
+    pub fn set_moments(&mut self, optimizer: &dyn Optimizer, moments: &[Vec<Tensor>]) -> Result<()> {
+        for (moment, tensors) in moments.iter().enumerate() {
+            let tensors = tensors.iter().map(|t| t.values().clone());
+            self.write_arena(BufferId::Moment(moment), optimizer.initial(moment), tensors)?;
+        }
+        Ok(())
+    }
+
+    /// A moment of all parameters, in their order.
+    pub async fn moment(&mut self, moment: usize) -> Result<Vec<Tensor>> {
+        self.read_arena(BufferId::Moment(moment)).await
     }
 
     /// All parameters, in their order.
@@ -106,12 +120,13 @@ impl Session {
         let described = |shapes: Vec<String>| shapes.join(", ");
         let wanted: Vec<String> = self.parameters.iter().map(|p| format!("{} {}", p.path(), p.shape)).collect();
         let fits = tensors.len() == self.parameters.len()
-            && tensors.iter().zip(&self.parameters).all(|(t, p)| *t.shape() == p.shape && t.dtype() != DType::U8);
+            && tensors.iter().zip(&self.parameters).all(|(t, p)| *t.shape() == p.shape && t.dtype().is_float());
         if !fits {
-            let given = described(tensors.iter().map(|t| t.shape().to_string()).collect());
-            return Err(Error::shape("set_weights", format!("expected {}; was given {given}", described(wanted))));
+            let given = described(tensors.iter().map(|t| format!("{} {}", t.dtype(), t.shape())).collect());
+            let message = format!("expected f32 or f64 {}; was given {given}", described(wanted));
+            return Err(Error::shape("set_weights", message));
         }
-        self.write_arena(tensors.iter().map(|t| t.values().clone()))
+        self.write_arena(BufferId::Params, 0.0, tensors.iter().map(|t| t.values().clone()))
     }
 
     /// Copies all parameters aside, over the copy of this index or, without one, beside all others. Returns its index.

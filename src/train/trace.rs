@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
-use crate::nn::{Loss, Metric, Parameter, Scope};
+use crate::nn::{About, Loss, Metric, Parameter, Scope};
 use crate::ops::clock::{Advance, WORDS};
 use crate::ops::copy::Copy;
 use crate::ops::gather::Gather;
@@ -14,6 +14,7 @@ use crate::ops::predictions::Keep;
 use crate::ops::record::Record;
 use crate::ops::sum::Sum;
 use crate::plan::Arena;
+use crate::tensor::Shape;
 
 /// What a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +61,9 @@ pub(crate) struct Key {
 
 /// A model as a step needs it.
 pub(crate) struct Model<'a> {
+    pub about: &'a About,
+    /// The shape of one sample.
+    pub sample: &'a Shape,
     pub layers: &'a [(String, Box<dyn Layer>)],
     pub loss: Option<Loss>,
     pub metrics: &'a [Metric],

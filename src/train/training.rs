@@ -34,12 +34,13 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
         (None, 0) => None,
         (None, held_back) => Some((feed.clone(), count, held_back)),
     };
+    model.set_byte_scale(feed.byte_scale());
     let mut rows = Rows::new(&feed, count, options.batch_size);
     let mut callbacks = std::mem::take(&mut options.callbacks);
     let mut run = Run::new(model, &options, rows.steps());
     let mut history = History::default();
     callbacks.iter_mut().try_for_each(|c| c.on_train_begin(&mut run))?;
-    for epoch in 1..=options.epochs {
+    for epoch in options.initial_epoch + 1..=options.epochs {
         if run.stops() {
             break;
         }

@@ -96,9 +96,9 @@ fn weights_must_have_the_layers_shapes() {
     model.build([4]).unwrap();
     let mut weights = model.weights().unwrap();
     let expected = "dense/kernel (4, 5), dense/bias (5,), dense_1/kernel (5, 3), dense_1/bias (3,)";
-    refused(model.set_weights(&weights[..3]), &["set_weights", expected, "given (4, 5), (5,), (5, 3)"]);
+    refused(model.set_weights(&weights[..3]), &["set_weights", expected, "given f32 (4, 5), f32 (5,), f32 (5, 3)"]);
     weights[2] = Tensor::new([3, 5], vec![0.0f32; 15]).unwrap();
-    refused(model.set_weights(&weights), &[expected, "given (4, 5), (5,), (3, 5), (3,)"]);
+    refused(model.set_weights(&weights), &[expected, "f32 (5,), f32 (3, 5), f32 (3,)"]);
 }
 
 #[test]

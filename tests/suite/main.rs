@@ -29,6 +29,7 @@ mod ops;
 mod optimizers;
 mod plot;
 mod reductions;
+mod saving;
 mod schedules;
 mod shaders;
 mod streaming;

@@ -191,6 +191,27 @@ fn each_shader_is_included_once() {
     report(&twice.map(|(file, places)| format!("{file} is included at {}", places.join(", "))).collect::<Vec<_>>());
 }
 
+/// A layer without these two would be saved and could not be loaded.
+#[test]
+fn layers_can_be_saved() {
+    const TABLE: &str = "src/nn/layers/mod.rs";
+    let sources = sources();
+    let table = sources.iter().find(|s| s.path == TABLE).expect(TABLE);
+    let own =
+        |s: &&Source| s.path.starts_with("src/nn/layers/") && s.path != TABLE && s.text.contains("impl Layer for");
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(own) {
+        let kind = source.text.split_once("fn kind(").and_then(|(_, body)| body.split('"').nth(1)).expect(&source.path);
+        if !source.text.contains("fn config(") {
+            complaints.push(format!("{}: {kind} has no `config`", source.path));
+        }
+        if !table.text.contains(&format!("\"{kind}\" =>")) {
+            complaints.push(format!("{TABLE}: `from_config` does not make {kind}"));
+        }
+    }
+    report(&complaints);
+}
+
 #[test]
 fn wgpu_stays_inside_the_gpu_device() {
     let outside = |s: &Source| s.path.starts_with("src/") && !s.path.starts_with("src/device/gpu/");

@@ -10,7 +10,7 @@ use std::{io, thread};
 use flate2::read::GzDecoder;
 
 use super::super::{Manager, Package, Progress, RemoteFile, idx};
-use super::place::{self, Refused, Temporary};
+use super::place::{self, Refused};
 use super::{Failure, Fetcher, tell};
 use crate::error::Error;
 
@@ -45,7 +45,7 @@ pub(super) fn fetch(
 ) -> Result<(), Failure> {
     tell(&mut fetcher.progress, Progress { file: package.spec, bytes: 0, total: None });
     // Within the folder: it is known to be writable, and to have room for the files.
-    let scratch = Temporary::folder(&fetcher.folder).map_err(Failure::Fatal)?;
+    let scratch = place::scratch(&fetcher.folder).map_err(Failure::Fatal)?;
     let tar = download(fetcher, package, &scratch.path)?;
     extract(fetcher, package, &tar, missing)
 }

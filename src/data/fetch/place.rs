@@ -2,8 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -12,10 +11,8 @@ use super::super::{Progress, RemoteFile, idx};
 use super::Failure;
 use super::partial::{self, PARTIAL};
 use crate::error::{Error, Result};
+use crate::io::whole::{self, Temporary};
 
-const TEMPORARY: &str = ".kiln-fetch-";
-/// What a killed process left behind is older than this; what another one still writes is not.
-const STALE: Duration = Duration::from_secs(3600);
 /// Nobody comes back to a download that was cut so long ago.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 const UNWRITABLE: &str = "write to this folder (KILN_DATA can name another one)";
@@ -23,57 +20,13 @@ const UNWRITABLE: &str = "write to this folder (KILN_DATA can name another one)"
 /// Makes the folder, and removes what earlier processes were killed over.
 pub(super) fn prepare(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io(folder, "make this folder (KILN_DATA can name another one)"))?;
-    // A folder that may be written but not listed serves all the same.
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let begins = |prefix: &str| name.to_string_lossy().starts_with(prefix);
-        let kept_for = [(TEMPORARY, STALE), (PARTIAL, FORGOTTEN)].into_iter().find(|(prefix, _)| begins(prefix));
-        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
-        if kept_for.zip(age).is_some_and(|((_, limit), age)| age > limit) {
-            let _ = remove(&entry.path());
-        }
-    }
+    whole::clear(folder, &[(PARTIAL, FORGOTTEN)]);
     Ok(())
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
-}
-
-/// A file or folder that is removed with this value.
-pub(super) struct Temporary {
-    pub path: PathBuf,
-}
-
-impl Temporary {
-    pub(super) fn folder(parent: &Path) -> Result<Self> {
-        Self::make(parent, |path| fs::create_dir(path)).map(|(temporary, ())| temporary)
-    }
-
-    fn file(parent: &Path) -> Result<(Self, File)> {
-        Self::make(parent, |path| File::create_new(path))
-    }
-
-    /// Under a name that is nobody else's. The process id keeps processes apart; where two machines or containers
-    /// share the folder it may not, so `create` must refuse a name that is taken.
-    fn make<T>(parent: &Path, create: impl Fn(&Path) -> io::Result<T>) -> Result<(Self, T)> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = parent.join(format!("{TEMPORARY}{}-{count}", std::process::id()));
-            match create(&path) {
-                Ok(made) => return Ok((Self { path }, made)),
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io(parent, UNWRITABLE)(e)),
-            }
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = remove(&self.path);
-    }
+/// A folder of its own within `parent`.
+pub(super) fn scratch(parent: &Path) -> Result<Temporary> {
+    Temporary::folder(parent).map_err(Error::io(parent, UNWRITABLE))
 }
 
 /// Whether the folder has the file with its right content.
@@ -124,16 +77,11 @@ pub(super) fn install(
     folder: &Path,
     report: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), Refused> {
-    let (mut temporary, mut target) = Temporary::file(folder).map_err(Refused::Write)?;
     let unwritable = |e| Refused::Write(Error::io(folder, UNWRITABLE)(e));
+    let (temporary, mut target) = Temporary::file(folder).map_err(unwritable)?;
     copy_checked(source, file, &mut |bytes| target.write_all(bytes).map_err(unwritable), report)?;
-    // Without it a power cut may leave the name in place and the bytes not.
-    target.sync_all().map_err(unwritable)?;
-    drop(target);
-    match fs::rename(&temporary.path, folder.join(file.name)) {
+    match temporary.persist(target, &folder.join(file.name)) {
         Ok(()) => {
-            // The name is free again, and perhaps another process's by now: it must not be removed.
-            temporary.path = PathBuf::new();
             partial::discard_all(folder, file);
             Ok(())
         }

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Scope};
+use crate::nn::{Activation, Config, Scope};
 
 /// y = activation(x), any shape: `model.add(Activation::Relu)`.
 impl Layer for Activation {
@@ -13,5 +13,9 @@ impl Layer for Activation {
 
     fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
         self.append(scope.graph, x)
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("activation", *self)
     }
 }

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Initializer, Scope};
+use crate::nn::{Activation, Config, Initializer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::matmul::MatMul;
 
@@ -29,6 +29,18 @@ impl Dense {
             bias_initializer: Initializer::Zeros,
             use_bias: true,
         }
+    }
+
+    /// The layer of these settings, taken out of `config`.
+    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+        let default = Self::new(config.take("units")?);
+        Ok(Self {
+            activation: config.take_or("activation", default.activation)?,
+            use_bias: config.take_or("use_bias", default.use_bias)?,
+            kernel_initializer: config.take_or("kernel_initializer", default.kernel_initializer)?,
+            bias_initializer: config.take_or("bias_initializer", default.bias_initializer)?,
+            ..default
+        })
     }
 
     /// Sets the activation.
@@ -81,5 +93,14 @@ impl Layer for Dense {
             y = scope.graph.apply(Binary::Add, &[y, bias])?;
         }
         self.activation.append(scope.graph, y)
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind())
+            .with("units", self.units)
+            .with("activation", self.activation)
+            .with("use_bias", self.use_bias)
+            .with("kernel_initializer", self.kernel_initializer)
+            .with("bias_initializer", self.bias_initializer)
     }
 }

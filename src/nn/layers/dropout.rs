@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::{Config, Scope};
 use crate::ops;
 
 /// In training each element is zero with probability `rate`, and the others grow by 1 / (1 - rate); elsewhere y = x.
@@ -35,5 +35,9 @@ impl Layer for Dropout {
             }
             None => Ok(x),
         }
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("rate", self.rate)
     }
 }

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::{Config, Scope};
 use crate::ops::reshape::Reshape;
 
 /// From (batch, a, b, ...) to (batch, a * b * ...). Nothing is moved.
@@ -20,5 +20,9 @@ impl Layer for Flatten {
         let row = shape[1..].iter().product();
         let flat = Reshape([shape[0], row].into());
         scope.graph.apply(flat, &[x])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind())
     }
 }

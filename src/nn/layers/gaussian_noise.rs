@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::{Config, Scope};
 use crate::ops;
 
 /// In training each element is y = x + normal noise; elsewhere y = x.
@@ -31,5 +31,9 @@ impl Layer for GaussianNoise {
         }
         let op = ops::gaussian_noise::GaussianNoise { stddev: self.stddev, salt: scope.salt() };
         scope.training().map_or(Ok(x), |clock| scope.graph.apply(op, &[x, clock]))
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("stddev", self.stddev)
     }
 }

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::{Config, Scope};
 use crate::tensor::Shape;
 
 /// Says what a sample's shape is, without the batch's axis, so that the model needs no data and no
@@ -36,5 +36,9 @@ impl Layer for Input {
 
     fn sample_shape(&self) -> Option<&Shape> {
         Some(&self.shape)
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("shape", self.shape.to_vec())
     }
 }

@@ -23,7 +23,7 @@ pub use random_flip::RandomFlip;
 pub use random_translation::{Fill, RandomTranslation};
 pub use reshape::Reshape;
 
-use super::Scope;
+use super::{Activation, Config, Scope};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::tensor::Shape;
@@ -49,6 +49,11 @@ pub trait Layer: Debug + Send + Sync {
         None
     }
 
+    /// What a saved model keeps of the layer, from which it is made again; unless told otherwise, its type alone.
+    fn config(&self) -> Config {
+        Config::new(self.kind())
+    }
+
     /// Gives the layer a name.
     fn named(self, name: impl Into<String>) -> Named<Self>
     where
@@ -56,6 +61,23 @@ pub trait Layer: Debug + Send + Sync {
     {
         Named { layer: self, name: name.into() }
     }
+}
+
+/// The layer of this class, with the settings taken out of `config`; `None` where the class is none of these.
+pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>> {
+    Ok(Some(match config.class() {
+        "InputLayer" => Box::new(Input::new(config.take::<Vec<usize>>("shape")?)),
+        "Dense" => Box::new(Dense::from_config(config)?),
+        "Activation" => Box::new(config.take::<Activation>("activation")?),
+        "Dropout" => Box::new(Dropout::new(config.take("rate")?)),
+        "Flatten" => Box::new(Flatten),
+        "GaussianNoise" => Box::new(GaussianNoise::new(config.take("stddev")?)),
+        "Permute" => Box::new(Permute::new(config.take::<Vec<usize>>("dims")?)),
+        "RandomFlip" => Box::new(RandomFlip::from_config(config)?),
+        "RandomTranslation" => Box::new(RandomTranslation::from_config(config)?),
+        "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
+        _ => return Ok(None),
+    }))
 }
 
 /// A layer with a name: see [`Layer::named`].
@@ -80,6 +102,10 @@ impl<L: Layer> Layer for Named<L> {
 
     fn sample_shape(&self) -> Option<&Shape> {
         self.layer.sample_shape()
+    }
+
+    fn config(&self) -> Config {
+        self.layer.config()
     }
 }
 

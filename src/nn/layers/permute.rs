@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::{Config, Scope};
 use crate::ops::transpose::Transpose;
 
 /// Axis i of a sample becomes what axis `dims[i]` was; counted from 1, the batch's axis stays where it is.
@@ -37,5 +37,9 @@ impl Layer for Permute {
         }
         let order = [&[0], &dims[..]].concat();
         scope.graph.apply(Transpose(order), &[x])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("dims", self.dims.clone())
     }
 }

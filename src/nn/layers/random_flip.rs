@@ -1,9 +1,9 @@
 //! Images turned over at random, <https://keras.io/api/layers/preprocessing_layers/image_augmentation/random_flip/>.
 
 use super::{Layer, expect_images};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::{Config, Scope};
 use crate::ops::flip::Flip;
 
 /// In training each image (height, width, ...) is flipped with probability 1/2, along each axis by itself; elsewhere
@@ -13,7 +13,18 @@ pub struct RandomFlip {
     axes: &'static [usize],
 }
 
+/// Keras' name of each mode, and the axes that it flips along.
+const MODES: [(&str, &[usize]); 3] = [("horizontal", &[2]), ("vertical", &[1]), ("horizontal_and_vertical", &[1, 2])];
+
 impl RandomFlip {
+    /// The layer of Keras' mode.
+    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+        let mode: String = config.take("mode")?;
+        let known = MODES.into_iter().find(|(name, _)| *name == mode);
+        let unknown = || Error::argument("mode", crate::suggest::unknown(&mode, &MODES.map(|(name, _)| name)));
+        known.map(|(_, axes)| Self { axes }).ok_or_else(unknown)
+    }
+
     /// Left to right, as Keras' mode `horizontal`.
     pub fn horizontal() -> Self {
         Self { axes: &[2] }
@@ -42,5 +53,10 @@ impl Layer for RandomFlip {
             Some(clock) => scope.graph.apply(Flip { axis, salt }, &[x, clock]),
             None => Ok(x),
         })
+    }
+
+    fn config(&self) -> Config {
+        let (mode, _) = MODES.into_iter().find(|(_, axes)| *axes == self.axes).expect("made with these");
+        Config::new(self.kind()).with("mode", mode)
     }
 }

@@ -4,9 +4,12 @@
 use super::{Layer, expect_images};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::config::named;
+use crate::nn::{Config, Scope};
 pub use crate::ops::translate::Fill;
 use crate::ops::translate::Translate;
+
+named!(Fill: "reflect" = Reflect, "nearest" = Nearest, "wrap" = Wrap, "constant" = Constant);
 
 /// In training each image (height, width, ...) is moved by an offset of its own, up or down and left or right, with values
 /// between pixels interpolated; elsewhere y = x. Offsets are multiples of 1/256 of a pixel.
@@ -31,6 +34,13 @@ impl RandomTranslation {
     }
 }
 
+impl RandomTranslation {
+    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+        let factors = Self::new(config.take("height_factor")?, config.take("width_factor")?);
+        Ok(factors.fill_mode(config.take("fill_mode")?))
+    }
+}
+
 impl Layer for RandomTranslation {
     fn kind(&self) -> &'static str {
         "RandomTranslation"
@@ -43,5 +53,11 @@ impl Layer for RandomTranslation {
         }
         let op = Translate { reach: self.reach, fill: self.fill, salt: scope.salt(), transposed: false };
         scope.training().map_or(Ok(x), |clock| scope.graph.apply(op, &[x, clock]))
+    }
+
+    fn config(&self) -> Config {
+        let [height_factor, width_factor] = self.reach;
+        let config = Config::new(self.kind()).with("height_factor", height_factor).with("width_factor", width_factor);
+        config.with("fill_mode", self.fill)
     }
 }

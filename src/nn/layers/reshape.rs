@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::Scope;
+use crate::nn::{Config, Scope};
 use crate::ops::reshape;
 use crate::tensor::{Shape, reshaped};
 
@@ -30,5 +30,9 @@ impl Layer for Reshape {
         let sample = reshaped(&Shape::from(&shape[1..]), &self.target_shape).map_err(|why| scope.error(why))?;
         let all = [&shape[..1], &sample].concat();
         scope.graph.apply(reshape::Reshape(all.into()), &[x])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("target_shape", self.target_shape.clone())
     }
 }

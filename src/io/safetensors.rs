@@ -1,0 +1,158 @@
+//! The safetensors format, <https://huggingface.co/docs/safetensors>: the header's length as a little-endian `u64`, the
+//! header in JSON, then the tensors' bytes, little-endian, without gaps.
+
+use std::ops::Range;
+
+use super::{TensorFile, count, json};
+use crate::nn::{FromSetting, Setting};
+use crate::tensor::{DType, Shape, Tensor, Values};
+
+/// Longer ones are refused, as by the format's own reader.
+const MOST_HEADER: u64 = 100_000_000;
+/// The name in the header under which no tensor stands, but text.
+const METADATA: &str = "__metadata__";
+
+const NAMES: [(&str, DType); 4] = [("F32", DType::F32), ("F64", DType::F64), ("U32", DType::U32), ("U8", DType::U8)];
+
+/// The bytes before the tensors'.
+pub(super) fn header(file: &TensorFile) -> Vec<u8> {
+    let text = file.metadata.iter().map(|(key, text)| (key.clone(), Setting::Text(text.clone())));
+    let mut entries = vec![(METADATA.to_string(), Setting::Map(text.collect()))];
+    if file.metadata.is_empty() {
+        entries.clear();
+    }
+    let mut end = 0;
+    for (name, tensor) in file.held() {
+        let begin = end;
+        end += tensor.values().len() * tensor.dtype().size();
+        let (dtype, _) = NAMES.iter().find(|(_, dtype)| *dtype == tensor.dtype()).expect("every type has a name");
+        let entry = [
+            ("dtype", Setting::from(*dtype)),
+            ("shape", tensor.shape().to_vec().into()),
+            ("data_offsets", vec![begin, end].into()),
+        ];
+        entries.push((name.into(), Setting::Map(entry.map(|(key, value)| (key.into(), value)).into())));
+    }
+    let mut header = json::write(&Setting::Map(entries)).into_bytes();
+    // Tensors then begin at a multiple of what their elements need.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header].concat()
+}
+
+/// A tensor's bytes.
+pub(super) fn bytes_of(values: &Values) -> Vec<u8> {
+    match values {
+        Values::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Values::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Values::U32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Values::U8(v) => v.clone(),
+    }
+}
+
+/// A tensor of a type and a shape from so many bytes.
+pub(super) fn tensor_of(dtype: DType, shape: &Shape, bytes: &[u8]) -> Result<Tensor, String> {
+    let values: Values = match dtype {
+        DType::F32 => elements(bytes, f32::from_le_bytes).into(),
+        DType::F64 => elements(bytes, f64::from_le_bytes).into(),
+        DType::U32 => elements(bytes, u32::from_le_bytes).into(),
+        DType::U8 => bytes.to_vec().into(),
+    };
+    Tensor::new(shape.clone(), values).map_err(|e| e.to_string())
+}
+
+fn elements<const N: usize, T>(bytes: &[u8], of: fn([u8; N]) -> T) -> Vec<T> {
+    bytes.chunks_exact(N).map(|chunk| of(chunk.try_into().expect("a chunk has N bytes"))).collect()
+}
+
+/// A tensor's entry in the header.
+struct Entry {
+    name: String,
+    dtype: String,
+    shape: Shape,
+    place: Range<usize>,
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Result<TensorFile, String> {
+    let Some((len, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(format!("has {} bytes; a safetensors file has 8 or more", bytes.len()));
+    };
+    let len = u64::from_le_bytes(*len);
+    if len > MOST_HEADER {
+        return Err(format!("is no safetensors file: its header would have {len} bytes, {MOST_HEADER} at most"));
+    }
+    let Some((header, data)) = rest.split_at_checked(len as usize) else {
+        return Err(format!("is cut off: its header has {len} bytes, {} are there", rest.len()));
+    };
+    let header = std::str::from_utf8(header).map_err(|e| format!("its header is no text: {e}"))?;
+    let header = json::parse(header).map_err(|e| format!("its header is no JSON: {e}"))?;
+    let Setting::Map(header) = header else { return Err("its header is no JSON object".into()) };
+    let mut file = TensorFile::new();
+    let mut entries = Vec::new();
+    for (name, value) in header {
+        if name == METADATA {
+            let Setting::Map(text) = value else { return Err(format!("its {METADATA} is no JSON object")) };
+            for (key, value) in text {
+                let value = String::from_setting(&value).map_err(|e| format!("its {METADATA}, {key:?}: {e}"))?;
+                file.metadata.push((key, value));
+            }
+            continue;
+        }
+        entries.push(entry(&name, &value).map_err(|e| format!("tensor {name:?}: {e}"))?);
+    }
+    entries.sort_by_key(|entry| (entry.place.start, entry.place.end));
+    check_places(&entries, data.len())?;
+    for Entry { name, dtype, shape, place } in entries {
+        let known = NAMES.iter().find(|(known, _)| *known == dtype);
+        let held = match known {
+            Some((_, dtype)) => tensor_of(*dtype, &shape, &data[place]).map_err(|e| format!("tensor {name:?}: {e}"))?,
+            None => {
+                let refusal = format!("is of type {dtype}; {} can be read", NAMES.map(|(known, _)| known).join(", "));
+                file.tensors.push((name, Err(refusal)));
+                continue;
+            }
+        };
+        file.tensors.push((name, Ok(held)));
+    }
+    Ok(file)
+}
+
+fn entry(name: &str, value: &Setting) -> Result<Entry, String> {
+    let part = |key: &str| value.get(key).ok_or_else(|| format!("{key} is missing"));
+    let named = |key: &'static str| move |e: String| format!("{key}: {e}");
+    let dtype = String::from_setting(part("dtype")?).map_err(named("dtype"))?;
+    let shape = Vec::<usize>::from_setting(part("shape")?).map_err(named("shape"))?;
+    let offsets = Vec::<usize>::from_setting(part("data_offsets")?).map_err(named("data_offsets"))?;
+    let [begin, end] = offsets[..] else { return Err(format!("data_offsets: expected two, found {offsets:?}")) };
+    if begin > end {
+        return Err(format!("data_offsets: it ends at {end}, before it begins at {begin}"));
+    }
+    let elements = count(&shape)?;
+    let shape = Shape::from(shape);
+    if let Some((_, known)) = NAMES.iter().find(|(known, _)| *known == dtype) {
+        let len = elements.checked_mul(known.size());
+        if len != Some(end - begin) {
+            return Err(format!(
+                "{elements} elements of {dtype} for shape {shape} do not fit its {} bytes",
+                end - begin
+            ));
+        }
+    }
+    Ok(Entry { name: name.into(), dtype, shape, place: begin..end })
+}
+
+/// That the tensors lie one behind the other, from the first byte to the last.
+fn check_places(entries: &[Entry], len: usize) -> Result<(), String> {
+    let mut end = 0;
+    for Entry { name, place, .. } in entries {
+        if place.start != end {
+            let what = if place.start < end { "overlaps what is before it" } else { "leaves a gap before it" };
+            return Err(format!("tensor {name:?} {what}: it begins at byte {}, expected {end}", place.start));
+        }
+        if place.end > len {
+            let message = format!("tensor {name:?} ends at byte {}, {len} are there", place.end);
+            return Err(format!("is cut off: {message}"));
+        }
+        end = place.end;
+    }
+    if end == len { Ok(()) } else { Err(format!("{} bytes behind the last tensor are nobody's", len - end)) }
+}

@@ -1,0 +1,87 @@
+//! A user's own classes, so that saved models that have them can be loaded.
+
+use std::fmt;
+
+use super::layers::{self, Layer};
+use super::optimizer::{self, Optimizer};
+use super::{Config, Setting};
+use crate::error::{Error, Result};
+
+/// Makes what a class stands for, with the settings that it takes out of the config.
+type Make<'a, T> = Box<dyn Fn(&mut Config) -> Result<Box<T>> + 'a>;
+
+/// Layers and optimizers that are not Kiln's, by class: see [`crate::nn::Sequential::load_with`].
+#[derive(Default)]
+pub struct CustomObjects<'a> {
+    layers: Vec<(String, Make<'a, dyn Layer>)>,
+    optimizers: Vec<(String, Make<'a, dyn Optimizer>)>,
+}
+
+impl<'a> CustomObjects<'a> {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a layer: `make` gives the one whose [`Layer::config`] it is given.
+    #[must_use]
+    pub fn layer<L: Layer + 'static>(
+        mut self,
+        class: impl Into<String>,
+        make: impl Fn(&mut Config) -> Result<L> + 'a,
+    ) -> Self {
+        self.layers.push((class.into(), Box::new(move |config| Ok(Box::new(make(config)?)))));
+        self
+    }
+
+    /// Adds an optimizer: `make` gives the one whose [`Optimizer::config`] it is given.
+    #[must_use]
+    pub fn optimizer<O: Optimizer + 'static>(
+        mut self,
+        class: impl Into<String>,
+        make: impl Fn(&mut Config) -> Result<O> + 'a,
+    ) -> Self {
+        self.optimizers.push((class.into(), Box::new(move |config| Ok(Box::new(make(config)?)))));
+        self
+    }
+
+    pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Box<dyn Layer>> {
+        made("layer", setting, &self.layers, layers::from_config)
+    }
+
+    pub(crate) fn make_optimizer(&self, setting: &Setting) -> Result<Box<dyn Optimizer>> {
+        made("optimizer", setting, &self.optimizers, optimizer::from_config)
+    }
+}
+
+/// By the user's classes, else by Kiln's.
+fn made<T: ?Sized>(
+    what: &str,
+    setting: &Setting,
+    own: &[(String, Make<'_, T>)],
+    known: impl Fn(&mut Config) -> Result<Option<Box<T>>>,
+) -> Result<Box<T>> {
+    let mut config: Config = setting.read().map_err(|e| Error::argument(what, e))?;
+    let made = match own.iter().find(|(class, _)| class == config.class()) {
+        Some((_, make)) => Some(make(&mut config)?),
+        None => known(&mut config)?,
+    };
+    let unknown = || {
+        let message = format!(
+            "its class {:?} is not Kiln's; load it by load_with and CustomObjects that have it, or build the model in code \
+             and call load_weights",
+            config.class()
+        );
+        Error::argument(what, message)
+    };
+    let made = made.ok_or_else(unknown)?;
+    config.end()?;
+    Ok(made)
+}
+
+impl fmt::Debug for CustomObjects<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers = self.layers.iter().map(|(class, _)| class);
+        f.debug_set().entries(layers.chain(self.optimizers.iter().map(|(class, _)| class))).finish()
+    }
+}

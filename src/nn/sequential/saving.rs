@@ -1,0 +1,341 @@
+//! Models in files: the configuration as JSON beside the tensors, all in one safetensors file.
+
+use std::path::Path;
+
+use super::{Compiled, Loss, Metric, Sequential};
+use crate::error::{Error, Result};
+use crate::io::{TensorFile, json};
+use crate::nn::optimizer::Optimizer;
+use crate::nn::{Config, CustomObjects, FromSetting, Parameter, Setting};
+use crate::tensor::{Shape, Tensor};
+use crate::train::session::Session;
+use crate::train::trace::Model;
+
+/// The key of the configuration in the file's metadata.
+const KEY: &str = "kiln";
+/// Of the configuration. A change that this reader would misread takes the next number.
+const VERSION: u64 = 1;
+const CLASS: &str = "Sequential";
+/// What names of the optimizer's tensors begin with.
+const OPTIMIZER: &str = "optimizer/";
+
+/// What is said of a model beside what it computes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub name: String,
+    pub seed: u64,
+    /// What the bytes that it was trained on were multiplied by, where it was trained on bytes.
+    pub byte_scale: Option<f32>,
+    pub notes: Vec<(String, Setting)>,
+}
+
+/// How far a model was trained since it was compiled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reached {
+    /// Optimizer steps.
+    pub iteration: u64,
+    pub epoch: usize,
+}
+
+/// What a file had for the device, until there is one.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub weights: Vec<Tensor>,
+    pub moments: Vec<Vec<Tensor>>,
+}
+
+impl Loaded {
+    pub fn write(&self, session: &mut Session, optimizer: Option<&dyn Optimizer>) -> Result<()> {
+        session.set_weights(&self.weights)?;
+        optimizer.map_or(Ok(()), |optimizer| session.set_moments(optimizer, &self.moments))
+    }
+}
+
+/// The name of a moment's tensor: `optimizer/hidden/kernel/velocity`.
+fn moment_path(optimizer: &dyn Optimizer, parameter: &Parameter, moment: usize) -> String {
+    format!("{OPTIMIZER}{}/{}", parameter.path(), optimizer.moment_name(moment))
+}
+
+/// The file of a model whose state is on a device.
+pub(crate) async fn file(session: &mut Session, model: &Model<'_>, reached: Reached) -> Result<TensorFile> {
+    let mut file = weights_file(session).await?;
+    if let Some(optimizer) = model.optimizer {
+        for moment in 0..optimizer.moments() {
+            let tensors = session.moment(moment).await?;
+            for (parameter, tensor) in session.parameters().iter().zip(tensors) {
+                file = file.with(moment_path(optimizer, parameter, moment), tensor);
+            }
+        }
+    }
+    Ok(file.with_metadata(KEY, json::write(&configuration(model, reached).into())))
+}
+
+async fn weights_file(session: &mut Session) -> Result<TensorFile> {
+    let weights = session.weights().await?;
+    Ok(session.paths().zip(weights).fold(TensorFile::new(), |file, (path, tensor)| file.with(path, tensor)))
+}
+
+fn configuration(model: &Model<'_>, reached: Reached) -> Config {
+    let about = model.about;
+    let layer = |(name, layer): &(String, Box<dyn crate::nn::Layer>)| {
+        Setting::Map(vec![("name".into(), name.as_str().into()), ("layer".into(), layer.config().into())])
+    };
+    let mut config = Config::new(CLASS)
+        .with("version", VERSION)
+        .with("kiln", env!("CARGO_PKG_VERSION"))
+        .with("name", about.name.as_str())
+        .with("seed", about.seed)
+        .with("sample_shape", model.sample.to_vec())
+        .with("layers", model.layers.iter().map(layer).collect::<Vec<_>>());
+    if let Some((optimizer, loss)) = model.optimizer.zip(model.loss) {
+        config = config
+            .with("optimizer", optimizer.config())
+            .with("loss", loss)
+            .with("metrics", model.metrics.to_vec())
+            .with("iteration", reached.iteration)
+            .with("epoch", reached.epoch);
+    }
+    if let Some(scale) = about.byte_scale {
+        config = config.with("byte_scale", f64::from(scale));
+    }
+    config.with("notes", Setting::Map(about.notes.clone()))
+}
+
+/// The tensors of parameters, by names that `name` gives them.
+fn tensors(file: &TensorFile, parameters: &[Parameter], name: impl Fn(&Parameter) -> String) -> Result<Vec<Tensor>> {
+    let tensor = |p: &Parameter| {
+        let name = name(p);
+        let tensor = file.tensor(&name)?;
+        match misfit(tensor, &p.shape) {
+            None => Ok(tensor.clone()),
+            Some(why) => Err(file.error(format!("tensor {name:?} {why}"))),
+        }
+    };
+    parameters.iter().map(tensor).collect()
+}
+
+/// Why a tensor cannot be a weight of this shape.
+fn misfit(tensor: &Tensor, shape: &Shape) -> Option<String> {
+    if tensor.shape() != shape {
+        return Some(format!("has shape {}, the model's has {shape}", tensor.shape()));
+    }
+    let dtype = tensor.dtype();
+    (!dtype.is_float()).then(|| format!("is {dtype}; weights are f32 or f64"))
+}
+
+impl Sequential {
+    /// Writes the model to one safetensors file, which [`Sequential::load`] makes it from again: layers, weights and, where
+    /// it was compiled, optimizer, loss, metrics, the optimizer's state and how far it was trained. A run that goes on
+    /// from the file, with the same data and the same [`crate::train::Fit`], ends with the same weights, to the bit on one
+    /// device, as one that was never stopped.
+    ///
+    /// Weights are named as [`Sequential::parameter_paths`] has them, the optimizer's state `optimizer/dense/kernel/velocity`;
+    /// the rest is JSON under the metadata's key `kiln`. The file is put in place whole: a run that is killed leaves the
+    /// one that was there before.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built; [`Error::Io`] where the system refuses; [`Error::Format`] where
+    /// the name ends in `.npz`, which holds weights alone; and what the device reports.
+    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        pollster::block_on(self.save_async(path))
+    }
+
+    /// [`Sequential::save`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::save`].
+    pub async fn save_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.open()?;
+        let reached = self.reached;
+        let (session, model) = self.parts();
+        file(session, &model, reached).await?.write(path)
+    }
+
+    /// The model of a file that [`Sequential::save`] wrote, ready to predict or to be trained further. Where to run it is
+    /// not in the file: [`Sequential::device`].
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let path = std::env::temp_dir().join("kiln-load.safetensors");
+    /// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(2)).device(Device::cpu());
+    /// model.save(&path)?;
+    /// let mut again = Sequential::load(&path)?.device(Device::cpu());
+    /// assert_eq!(again.weights()?, model.weights()?);
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses; [`Error::Format`] that says what is wrong with the file: it is none of
+    /// Kiln's or damaged, a layer's class is unknown, or a tensor is missing, of another shape or no float.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_with(path, &CustomObjects::new())
+    }
+
+    /// [`Sequential::load`] of a model that has layers, or an optimizer, of one's own.
+    ///
+    /// # Errors
+    /// As [`Sequential::load`], and what the makers of one's own return.
+    pub fn load_with(path: impl AsRef<Path>, custom: &CustomObjects<'_>) -> Result<Self> {
+        let file = TensorFile::read(path)?;
+        let Some(text) = file.metadata(KEY) else {
+            return Err(file.error("holds tensors, and no model; build the model in code and call load_weights"));
+        };
+        let setting = json::parse(text).map_err(|e| file.error(format!("its metadata {KEY:?} is no JSON: {e}")))?;
+        let read = || -> Result<Self> {
+            let config = setting.read().map_err(|e| Error::argument(KEY, e))?;
+            let mut model = Self::of(config, custom)?;
+            model.take_tensors(&file)?;
+            Ok(model)
+        };
+        read().map_err(|e| if matches!(e, Error::Format { .. }) { e } else { file.error(e.to_string()) })
+    }
+
+    /// The model of a configuration, without its tensors.
+    fn of(mut config: Config, custom: &CustomObjects<'_>) -> Result<Self> {
+        let found = config.take::<u64>("version")?;
+        if found > VERSION || config.class() != CLASS {
+            let by = config.take_or("kiln", "a later version".to_string())?;
+            let class = config.class();
+            let message = format!("was saved by Kiln {by} as {class} {found}; this version reads {CLASS} {VERSION}");
+            return Err(Error::argument("version", message));
+        }
+        let _: String = config.take("kiln")?;
+        let mut model = Self::new().named(config.take::<String>("name")?).seed(config.take("seed")?);
+        for entry in config.take::<Vec<Setting>>("layers")? {
+            let part = |key: &str| entry.get(key).ok_or_else(|| Error::argument("layers", format!("one has no {key}")));
+            let name: String = part("name")?.read().map_err(|e| Error::argument("a layer's name", e))?;
+            let layer = custom.make_layer(part("layer")?);
+            let layer = layer.map_err(|e| Error::argument(format!("layer {name:?}"), e.to_string()))?;
+            model.layers.push((name, layer));
+        }
+        if let Some(optimizer) = config.take_or("optimizer", None::<Setting>)? {
+            let optimizer = custom.make_optimizer(&optimizer)?;
+            let loss: Loss = config.take("loss")?;
+            let metrics: Vec<Metric> = config.take("metrics")?;
+            model.compile(optimizer, loss, metrics)?;
+            model.reached = Reached { iteration: config.take("iteration")?, epoch: config.take("epoch")? };
+        }
+        model.about.byte_scale = config.take_or("byte_scale", None::<f64>)?.map(|scale| scale as f32);
+        if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
+            model.about.notes = notes;
+        }
+        let sample = Shape::from(config.take::<Vec<usize>>("sample_shape")?);
+        config.end()?;
+        model.build(sample)?;
+        Ok(model)
+    }
+
+    fn take_tensors(&mut self, file: &TensorFile) -> Result<()> {
+        let parameters = &self.built()?.parameters;
+        let weights = tensors(file, parameters, Parameter::path)?;
+        let mut moments = Vec::new();
+        if let Some(Compiled { optimizer, .. }) = &self.compiled {
+            for moment in 0..optimizer.moments() {
+                moments.push(tensors(file, parameters, |p| moment_path(&**optimizer, p, moment))?);
+            }
+        }
+        self.loaded = Some(Loaded { weights, moments });
+        Ok(())
+    }
+
+    /// Writes all weights by name: an `.npz` of NumPy's where the name ends so, else a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built; [`Error::Io`] where the system refuses; and what the device
+    /// reports.
+    pub fn save_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        pollster::block_on(self.save_weights_async(path))
+    }
+
+    /// [`Sequential::save_weights`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Sequential::save_weights`].
+    pub async fn save_weights_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        weights_file(self.open()?).await?.write(path)
+    }
+
+    /// Replaces all weights by those of a safetensors file or an `.npz`, by name: `hidden/kernel` is layer `hidden`'s.
+    /// An optimizer's state in the file is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built; [`Error::Io`] where the system refuses; [`Error::Format`] that
+    /// names file, tensor and both shapes where one does not fit, is missing, or is none of the model's.
+    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let parameters = &self.built()?.parameters;
+        let file = TensorFile::read(path)?;
+        let weights = tensors(&file, parameters, Parameter::path)?;
+        let known = |name: &str| name.starts_with(OPTIMIZER) || parameters.iter().any(|p| p.path() == name);
+        if let Some(name) = file.names().find(|name| !known(name)) {
+            let message = format!("tensor {name:?} is none of the model's; load_weights_partial passes it over");
+            return Err(file.error(message));
+        }
+        self.set_weights(&weights)
+    }
+
+    /// [`Sequential::load_weights`] of those that are in the file and fit; the others stay as they are. Returns the names
+    /// of those.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built; [`Error::Io`] where the system refuses; [`Error::Format`] where the
+    /// file is damaged.
+    pub fn load_weights_partial(&mut self, path: impl AsRef<Path>) -> Result<Vec<String>> {
+        let parameters = self.built()?.parameters.clone();
+        let file = TensorFile::read(path)?;
+        let (mut weights, mut left) = (self.weights()?, Vec::new());
+        for (weight, parameter) in weights.iter_mut().zip(&parameters) {
+            match file.tensor(&parameter.path()) {
+                Ok(tensor) if misfit(tensor, &parameter.shape).is_none() => *weight = tensor.clone(),
+                _ => left.push(parameter.path()),
+            }
+        }
+        self.set_weights(&weights)?;
+        Ok(left)
+    }
+
+    /// Epochs trained since [`Sequential::compile`]: what [`crate::train::Fit::initial_epoch`] takes where a run goes on.
+    pub fn epoch(&self) -> usize {
+        self.reached.epoch
+    }
+
+    /// The shape of one sample, without the batch's axis.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn sample_shape(&self) -> Result<&Shape> {
+        Ok(&self.built()?.sample)
+    }
+
+    /// The optimizer, where the model was compiled.
+    pub fn optimizer(&self) -> Option<&dyn Optimizer> {
+        self.compiled.as_ref().map(|compiled| &*compiled.optimizer)
+    }
+
+    /// Remembers what bytes are multiplied by, where a run had some.
+    pub(crate) fn set_byte_scale(&mut self, scale: Option<f32>) {
+        self.about.byte_scale = scale.or(self.about.byte_scale);
+    }
+
+    /// The loss, where the model was compiled.
+    pub fn loss(&self) -> Option<Loss> {
+        self.compiled.as_ref().map(|compiled| compiled.loss)
+    }
+
+    /// Keeps something of one's own with the model, in its file too.
+    pub fn set_note(&mut self, name: impl Into<String>, value: impl Into<Setting>) {
+        let name = name.into();
+        self.about.notes.retain(|(known, _)| *known != name);
+        self.about.notes.push((name, value.into()));
+    }
+
+    /// What was kept by [`Sequential::set_note`]; `None` where nothing was.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where it is of another kind.
+    pub fn note<T: FromSetting>(&self, name: &str) -> Result<Option<T>> {
+        let found = self.about.notes.iter().find(|(known, _)| known == name);
+        let read = found.map(|(_, setting)| setting.read().map_err(|e| Error::argument(format!("note {name:?}"), e)));
+        read.transpose()
+    }
+}
