@@ -38,8 +38,8 @@ pub mod prelude {
     pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
     pub use crate::tensor::{Shape, Tensor};
     pub use crate::train::callbacks::{
-        Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLrOnPlateau, TensorBoard,
-        TerminateOnNan,
+        Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint, ReduceLrOnPlateau,
+        TensorBoard, TerminateOnNan,
     };
     pub use crate::train::{CheckFinite, Fit, History, Logs, Run};
 }

@@ -1,4 +1,4 @@
-//! Data sets: samples with their targets, tables and IDX files, and the named sets that are found or fetched.
+//! Data sets: samples with their targets, tables, pictures and IDX files, and the named sets that are found or fetched.
 
 #[cfg(feature = "csv")]
 mod csv;
@@ -9,6 +9,7 @@ mod idx;
 #[cfg(feature = "images")]
 mod images;
 mod named;
+mod png;
 mod remote;
 mod scaler;
 mod sets;
@@ -24,6 +25,7 @@ pub use idx::{parse_idx, read_idx, read_pair, write_idx};
 #[cfg(feature = "images")]
 pub use images::{ImageFolder, Interpolation};
 pub use named::{LoadOptions, NamedSet, Split};
+pub use png::{parse_png, read_png};
 pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;
 pub use sets::{SETS, fashion_mnist, mnist, mnist_from, mnist_with};

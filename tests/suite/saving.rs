@@ -11,6 +11,7 @@ use kiln::nn::optimizer::{self, NAMES, Optimizer};
 use kiln::nn::{Config, CustomObjects, Scope};
 use kiln::prelude::*;
 use kiln::random::stream;
+use kiln::train::callbacks::SaveFreq;
 use rand::Rng as _;
 use tempfile::TempDir;
 
@@ -110,13 +111,14 @@ fn checkpoints_are_the_models_of_their_epochs() {
     let (folder, data) = (TempDir::new().unwrap(), data());
     for device in devices() {
         let path = place(&folder, "checkpoint.safetensors");
+        let every = |n| ModelCheckpoint::new(path.to_string_lossy()).save_freq(SaveFreq::Epochs(n));
         let mut model = compiled(&device, Box::new(Adam::default()));
-        model.fit(&data, fit(5).checkpoint(&path, 2)).unwrap();
+        model.fit(&data, fit(5).callback(every(2))).unwrap();
         let mut shorter = compiled(&device, Box::new(Adam::default()));
         shorter.fit(&data, fit(4)).unwrap();
         let mut saved = Sequential::load(&path).unwrap().device(device.clone());
         assert_eq!((saved.epoch(), saved.weights().unwrap()), (4, shorter.weights().unwrap()), "{device}");
-        says(model.fit(&data, fit(1).checkpoint(&path, 0)), &["checkpoint: every 0 epochs"]);
+        says(model.fit(&data, fit(1).callback(every(0))), &["save_freq: every 0"]);
     }
 }
 

@@ -5,9 +5,14 @@ mod check;
 mod compare;
 mod data;
 mod devices;
+mod eval;
 mod model;
+mod picture;
 mod plan;
+mod predict;
 mod profile;
+mod saved;
+mod summary;
 mod table;
 mod train;
 
@@ -36,6 +41,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Args),
+    Eval(eval::Args),
+    Predict(predict::Args),
+    Summary(summary::Args),
     Check(check::Args),
     Compare(compare::Args),
     Devices(devices::Args),
@@ -51,6 +59,9 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let outcome = match Cli::parse().command {
         Command::Train(args) => train::run(&args, start),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Summary(args) => summary::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),

@@ -8,12 +8,13 @@ use anyhow::{Result, ensure};
 use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
-use kiln::plot;
-use kiln::train::callbacks::{CsvLogger, EarlyStopping, TensorBoard};
+use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq, TensorBoard};
 use kiln::train::{CheckFinite, Fit, Logs};
+use kiln::{io as files, plot};
 use serde_json::{Value, json};
 
 use crate::model::{DeviceArgs, ModelArgs};
+use crate::saved::Course;
 use crate::table::{Set, TableArgs};
 
 const EXAMPLES: &str = "\
@@ -27,6 +28,8 @@ Examples:
   kiln train mnist --validation-split 0.1 --plot curves.png
   kiln train mnist --validation-split 0.1 --epochs 50 --early-stopping 3 --csv run.csv
   kiln train mnist --validation-split 0.1 --logdir runs/first && tensorboard --logdir runs
+  kiln train mnist --epochs 20 --save mnist.safetensors --checkpoint-every 1
+  kiln train mnist --epochs 20 --save mnist.safetensors --resume mnist.safetensors
   kiln train mnist --json > run.jsonl
   kiln train animals.csv --label type --without name --standardize --batch-size 16";
 
@@ -86,6 +89,24 @@ pub struct Args {
     /// Write what TensorBoard shows to a folder: values by epoch, histograms of weights and gradients, the model's table
     #[arg(long, value_name = "DIR")]
     logdir: Option<PathBuf>,
+    /// Write the trained model to this file, of safetensors, put in place whole
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// Write it after every N epochs, too
+    #[arg(long, value_name = "N", requires = "save")]
+    checkpoint_every: Option<usize>,
+
+    /// Go on with the run that wrote this file, up to --epochs in all: model, optimizer, batch size and order are the file's
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "hidden", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
+            "no_shuffle",
+        ]
+    )]
+    resume: Option<PathBuf>,
 
     /// Print the model's table first
     #[arg(long, conflicts_with = "json")]
@@ -110,46 +131,80 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
-    let mut model = args.model.classifier((set.name(), set.classes()), device, args.learning_rate)?.seed(args.seed);
+    let (mut model, course) = args.start(&set, device)?;
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
+    args.save.as_ref().map_or(Ok(()), files::check_path)?;
     ensure!(
-        args.early_stopping.is_none() || args.validation_split > 0.0,
+        args.early_stopping.is_none() || course.validation_split > 0.0,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
     );
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
     let Split { train, test } = set.load()?;
-    let train = args.limited(train)?;
+    let train = course.limited(train)?;
     model.build(train.sample_shape())?;
     if args.summary {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
-    let outcome = args.fit(&mut model, &train, &test, start)?;
+    let outcome = args.fit(&mut model, &course, (&train, &test), start)?;
+    args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
     if args.json { outcome.print_json(&place) } else { outcome.print() }
 }
 
 impl Args {
-    fn limited(&self, train: Dataset) -> Result<Dataset> {
-        let Some(limit) = self.limit else { return Ok(train) };
-        ensure!(limit > 0, "limit: 0 leaves no sample to train on; give 1 to {}", train.len());
-        Ok(train.head(limit))
+    /// The model and what else makes the run: as the options say, or as the file does.
+    fn start(&self, set: &Set, device: Device) -> Result<(Sequential, Course)> {
+        let Some(path) = &self.resume else {
+            let course = Course {
+                set: set.name().into(),
+                batch_size: self.model.batch_size,
+                validation_split: self.validation_split,
+                shuffle: !self.no_shuffle,
+                limit: self.limit,
+            };
+            let model = self.model.classifier((set.name(), set.classes()), device, self.learning_rate)?;
+            let mut model = model.seed(self.seed);
+            course.keep(&mut model);
+            return Ok((model, course));
+        };
+        ensure!(
+            matches!(set, Set::Named(_)),
+            "resume: goes on with runs on named sets; a table is split anew by each run"
+        );
+        let model = Sequential::load(path)?.device(device);
+        let course = Course::of(&model, path)?;
+        let (file, known, set, done) = (path.display(), &course.set, set.name(), model.epoch());
+        ensure!(known == set, "{file}: was trained on {known}, not on {set}; resume it on {known}");
+        ensure!(done < self.epochs, "epochs: {file} has {done} of {}; give more", self.epochs);
+        Ok((model, course))
     }
 
-    fn fit(&self, model: &mut Sequential, train: &Dataset, test: &Dataset, called: Instant) -> Result<Outcome> {
+    fn fit(
+        &self,
+        model: &mut Sequential,
+        course: &Course,
+        (train, test): (&Dataset, &Dataset),
+        called: Instant,
+    ) -> Result<Outcome> {
         let (mut written, mut first_step) = (Ok(()), Duration::ZERO);
         let start = Instant::now();
         let mut epoch_start = start;
         let verbose = if self.json || self.quiet { 0 } else { self.verbose };
+        let done = model.epoch();
         let mut fit = Fit::new()
+            .initial_epoch(done)
             .epochs(self.epochs)
-            .batch_size(self.model.batch_size)
-            .validation_split(self.validation_split)
-            .shuffle(!self.no_shuffle)
+            .batch_size(course.batch_size)
+            .validation_split(course.validation_split)
+            .shuffle(course.shuffle)
             .check_finite(self.check_finite)
             .verbose(verbose);
         if let Some(patience) = self.early_stopping {
             fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
+        }
+        if let (Some(path), Some(every)) = (&self.save, self.checkpoint_every) {
+            fit = fit.callback(ModelCheckpoint::new(path.to_string_lossy()).save_freq(SaveFreq::Epochs(every)));
         }
         if let Some(path) = &self.csv {
             fit = fit.callback(CsvLogger::new(path));
@@ -170,7 +225,7 @@ impl Args {
         written?;
         self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
         let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
-        let samples = train.len() as f64 * (1.0 - self.validation_split) * epochs as f64;
+        let samples = train.len() as f64 * (1.0 - course.validation_split) * epochs as f64;
         Ok(Outcome { test: model.evaluate(test)?, first_step, duration, epochs, steps, samples })
     }
 }

@@ -1,0 +1,153 @@
+//! Pictures for `kiln predict`: read from files, brought to a model's size, drawn in a terminal.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use kiln::data::{read_idx, read_png};
+use kiln::tensor::{Shape, Tensor, Values};
+
+/// A grey picture, row by row.
+pub struct Picture {
+    height: usize,
+    width: usize,
+    pixels: Vec<u8>,
+}
+
+/// Rows and columns of a sample that is a grey picture; a flat one is taken for a square.
+pub fn extents(sample: &Shape) -> Option<(usize, usize)> {
+    match **sample {
+        [height, width] | [height, width, 1] | [1, height, width] => Some((height, width)),
+        [len] => Some(len.isqrt()).filter(|side| side * side == len).map(|side| (side, side)),
+        _ => None,
+    }
+}
+
+/// The samples of a file: a PNG, an IDX file, or text of pixels, a sample a line; the first bytes tell.
+pub fn read(path: &Path, sample: &Shape, invert: bool) -> Result<Tensor> {
+    let mut magic = [0; 4];
+    let mut file = File::open(path).with_context(|| format!("{}: open", path.display()))?;
+    let read = file.read(&mut magic).with_context(|| format!("{}: read", path.display()))?;
+    drop(file);
+    let samples = match magic[..read] {
+        [0x89, b'P', b'N', b'G'] => {
+            let (height, width) = extents(sample)
+                .with_context(|| format!("the model takes samples of {sample}, a PNG is a grey picture"))?;
+            vec![Picture::of_png(&read_png(path)?).resized(height, width).pixels]
+        }
+        [0, 0, ..] | [0x1f, 0x8b, ..] => {
+            let all = read_idx(path)?;
+            let Values::U8(bytes) = all.values() else { bail!("{}: holds {}, not bytes", path.display(), all.dtype()) };
+            let row = all.shape().iter().skip(1).product::<usize>();
+            ensure!(
+                row == sample.len(),
+                "{}: holds {}, the model takes samples of {sample}",
+                path.display(),
+                all.shape()
+            );
+            bytes.chunks(row).map(<[u8]>::to_vec).collect()
+        }
+        _ => text(path, sample.len())?,
+    };
+    let flip = |pixel: u8| if invert { 255 - pixel } else { pixel };
+    let pixels: Vec<u8> = samples.iter().flatten().copied().map(flip).collect();
+    Ok(Tensor::new([&[samples.len()], &sample[..]].concat(), pixels)?)
+}
+
+/// Lines of pixels, with commas or spaces between.
+fn text(path: &Path, len: usize) -> Result<Vec<Vec<u8>>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{name}: read as PNG, IDX or text of pixels"))?;
+    let mut samples = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let words = line.split([',', ';', ' ', '\t']).filter(|word| !word.is_empty());
+        let pixels = words.map(|word| word.parse().with_context(|| format!("{word:?} is no pixel, which is 0 to 255")));
+        let pixels: Vec<u8> = pixels.collect::<Result<_>>().with_context(|| format!("{name}, line {number}"))?;
+        ensure!(pixels.len() == len, "{name}, line {number}: {} pixels, the model takes {len}", pixels.len());
+        samples.push(pixels);
+    }
+    ensure!(!samples.is_empty(), "{name}: holds no pixels");
+    Ok(samples)
+}
+
+impl Picture {
+    pub fn new(height: usize, width: usize, pixels: &[u8]) -> Self {
+        Self { height, width, pixels: pixels.to_vec() }
+    }
+
+    /// Colours by their brightness as the eye sees it (ITU-R BT.601), on black where they are transparent.
+    fn of_png(png: &Tensor) -> Self {
+        let Values::U8(samples) = png.values() else { unreachable!("read_png gives bytes") };
+        let [height, width, channels] = **png.shape() else { unreachable!("read_png gives three axes") };
+        let grey = |pixel: &[u8]| match *pixel {
+            [r, g, b, ref alpha @ ..] => {
+                let bright = (299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) + 500) / 1000;
+                (bright * alpha.first().map_or(255, |&a| u32::from(a)) / 255) as u8
+            }
+            [grey, alpha] => (u32::from(grey) * u32::from(alpha) / 255) as u8,
+            _ => pixel[0],
+        };
+        Self { height, width, pixels: samples.chunks(channels).map(grey).collect() }
+    }
+
+    /// Each pixel the mean over the area that it covers.
+    fn resized(&self, height: usize, width: usize) -> Self {
+        if (height, width) == (self.height, self.width) {
+            return Self::new(height, width, &self.pixels);
+        }
+        let columns: Vec<_> = (0..width).map(|x| shares(x, width, self.width)).collect();
+        let mut pixels = Vec::with_capacity(height * width);
+        for y in 0..height {
+            let rows = shares(y, height, self.height);
+            for columns in &columns {
+                let terms =
+                    rows.iter().flat_map(|&(y, a)| columns.iter().map(move |&(x, b)| (y * self.width + x, a * b)));
+                pixels.push(terms.map(|(at, share)| share * f64::from(self.pixels[at])).sum::<f64>().round() as u8);
+            }
+        }
+        Self { height, width, pixels }
+    }
+
+    /// Two rows a line: the upper and the lower half of a block, full where the pixel is bright.
+    pub fn draw(&self) -> String {
+        let bright = |y: usize, x: usize| y < self.height && self.pixels[y * self.width + x] >= 128;
+        let block = |y, x| match (bright(y, x), bright(y + 1, x)) {
+            (false, false) => ' ',
+            (true, false) => '▀',
+            (false, true) => '▄',
+            (true, true) => '█',
+        };
+        let line = |y| (0..self.width).map(|x| block(y, x)).collect::<String>();
+        (0..self.height).step_by(2).map(|y| line(y).trim_end().to_string() + "\n").collect()
+    }
+}
+
+/// The old places that the new one of `len` covers, with the share of each; the shares are one in all.
+fn shares(place: usize, len: usize, old: usize) -> Vec<(usize, f64)> {
+    // In units of 1 / len of an old place.
+    let (begin, end) = (place * old, (place + 1) * old);
+    let covered = |at: usize| (at, ((at + 1) * len).min(end) as f64 - (at * len).max(begin) as f64);
+    (begin / len..end.div_ceil(len)).map(covered).map(|(at, units)| (at, units / old as f64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pixel_is_the_mean_of_what_it_covers() {
+        let picture = Picture::new(2, 4, &[0, 100, 200, 200, 40, 60, 0, 0]);
+        assert_eq!(picture.resized(1, 2).pixels, [50, 100]);
+        assert_eq!(picture.resized(2, 4).pixels, picture.pixels);
+        // A half of the first and of the second, and so on; larger ones repeat.
+        assert_eq!(Picture::new(1, 3, &[30, 60, 90]).resized(1, 2).pixels, [40, 80]);
+        assert_eq!(Picture::new(1, 2, &[10, 20]).resized(2, 4).pixels, [10, 10, 20, 20, 10, 10, 20, 20]);
+        assert_eq!(shares(1, 2, 3), [(1, 1.0 / 3.0), (2, 2.0 / 3.0)]);
+    }
+
+    #[test]
+    fn rows_are_drawn_in_pairs() {
+        assert_eq!(Picture::new(3, 3, &[255, 0, 0, 0, 255, 0, 255, 255, 0]).draw(), "▀▄\n▀▀\n");
+    }
+}

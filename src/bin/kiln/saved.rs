@@ -1,0 +1,63 @@
+//! What the commands about saved models share.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use kiln::data::Dataset;
+use kiln::nn::{Config, Sequential};
+
+/// What a run was told beside its model: kept in the file, so that the run can go on.
+pub struct Course {
+    /// The name of the data set.
+    pub set: String,
+    pub batch_size: usize,
+    pub validation_split: f64,
+    pub shuffle: bool,
+    /// Train on so many samples only.
+    pub limit: Option<usize>,
+}
+
+/// The note in the file.
+const NOTE: &str = "course";
+
+impl Course {
+    pub fn keep(&self, model: &mut Sequential) {
+        let config = Config::new(&self.set)
+            .with("batch_size", self.batch_size)
+            .with("validation_split", self.validation_split)
+            .with("shuffle", self.shuffle);
+        let config = self.limit.into_iter().fold(config, |config, limit| config.with("limit", limit));
+        model.set_note(NOTE, config);
+    }
+
+    /// That of the model in the file at `path`.
+    pub fn of(model: &Sequential, path: &Path) -> Result<Self> {
+        let read = || -> Result<Self> {
+            let mut config: Config =
+                model.note(NOTE)?.context("says of no run; `kiln train --save` writes one that does")?;
+            Ok(Self {
+                set: config.class().into(),
+                batch_size: config.take("batch_size")?,
+                validation_split: config.take("validation_split")?,
+                shuffle: config.take("shuffle")?,
+                limit: config.take_or("limit", None)?,
+            })
+        };
+        read().with_context(|| path.display().to_string())
+    }
+
+    /// The samples to train on.
+    pub fn limited(&self, train: Dataset) -> Result<Dataset> {
+        let Some(limit) = self.limit else { return Ok(train) };
+        ensure!(limit > 0, "limit: 0 leaves no sample to train on; give 1 to {}", train.len());
+        Ok(train.head(limit))
+    }
+
+    /// Option by option, as `kiln train` has them.
+    pub fn print(&self) -> String {
+        let limit = self.limit.map(|n| format!(", limit {n}")).unwrap_or_default();
+        let order = if self.shuffle { "" } else { ", not shuffled" };
+        let (set, batch, split) = (&self.set, self.batch_size, self.validation_split);
+        format!("{set}, batch size {batch}, validation split {split}{limit}{order}")
+    }
+}

@@ -1,0 +1,33 @@
+//! `kiln summary`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use kiln::nn::Sequential;
+
+use crate::saved::Course;
+
+/// Print what a saved model consists of, and how it was trained
+#[derive(clap::Args)]
+pub struct Args {
+    /// A file of `kiln train --save`, or of a program's `Sequential::save`
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let model = Sequential::load(&args.file)?;
+    let mut out = io::stdout().lock();
+    write!(out, "{}", model.summary()?)?;
+    writeln!(out, "Samples: {}", model.sample_shape()?)?;
+    if let Some((optimizer, loss)) = model.optimizer().zip(model.loss()) {
+        writeln!(out, "Optimizer: {optimizer:?}")?;
+        writeln!(out, "Loss: {}", loss.name())?;
+        writeln!(out, "Epochs: {}", model.epoch())?;
+    }
+    if let Ok(course) = Course::of(&model, &args.file) {
+        writeln!(out, "Data: {}", course.print())?;
+    }
+    Ok(())
+}
