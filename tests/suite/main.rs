@@ -31,6 +31,7 @@ mod ops;
 mod optimizers;
 mod plot;
 mod reductions;
+mod saved_settings;
 mod saving;
 mod schedules;
 mod shaders;

@@ -134,6 +134,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let (mut model, course) = args.start(&set, device)?;
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     args.save.as_ref().map_or(Ok(()), files::check_path)?;
+    ensure!(args.checkpoint_every != Some(0), "checkpoint_every: every 0 epochs is never; give 1 or more");
     ensure!(
         args.early_stopping.is_none() || course.validation_split > 0.0,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
