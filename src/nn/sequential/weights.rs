@@ -1,6 +1,8 @@
 //! A model's weights and gradients as tensors.
 
 use super::Sequential;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::nn::Parameter;
 use crate::tensor::Tensor;
