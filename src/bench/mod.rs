@@ -4,18 +4,21 @@
 
 mod models;
 
+use std::borrow::Borrow;
 use std::time::{Duration, Instant};
 
 pub use models::{Model, ModelTime, STANDARD, synthetic};
 
+use crate::check::graph_of;
 use crate::device::{Device, Executor};
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Type};
 use crate::ops::copy::Copy;
 use crate::ops::matmul::MatMul;
 use crate::ops::peak::Peak;
-use crate::ops::{Op, case};
+use crate::ops::{Case, Op, case};
 use crate::plan::{Arena, BufferId, Plan};
+use crate::tensor::Tensor;
 
 /// Rounds that a median is taken of.
 const ROUNDS: usize = 5;
@@ -151,16 +154,54 @@ impl Meter {
     fn time(&mut self, graph: &Graph, inputs: &[Type]) -> Result<Timing> {
         let plan = Plan::new("bench", graph, &Arena::default());
         self.executor.forget_plans()?;
-        let loaded = self.executor.load(&plan)?;
-        for (i, ty) in inputs.iter().enumerate() {
-            self.executor.write(BufferId::Input(i), case::random(ty.shape.clone(), i as u64).values())?;
-        }
+        let random = inputs.iter().zip(0..).map(|(ty, seed)| case::random(ty.shape.clone(), seed));
+        let loaded = load(&mut self.executor, &plan, random)?;
         let duration = median(self.round, |runs| {
             self.executor.run(loaded, runs)?;
             self.executor.finish()
         })?;
         Ok(Timing { duration, flops: plan.flops(), bytes: plan.bytes_moved() })
     }
+}
+
+/// An op with its inputs on a device, ready to run again and again.
+#[derive(Debug)]
+pub struct Ready {
+    executor: Executor,
+    plan: usize,
+}
+
+impl Ready {
+    /// Loads the op of a case; an effect's targets start from zeros.
+    ///
+    /// # Errors
+    /// What the device reports, or [`crate::Error::Shape`] where the op does not take such inputs.
+    pub fn new(device: &Device, case: &Case) -> Result<Self> {
+        let mut executor = Executor::new(device)?;
+        let plan = Plan::new(&case.label, &graph_of(case, 1)?.0, &Arena::default());
+        let plan = load(&mut executor, &plan, case.inputs.iter())?;
+        Ok(Self { executor, plan })
+    }
+
+    /// How long so many runs take.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn run(&mut self, times: usize) -> Result<Duration> {
+        let start = Instant::now();
+        self.executor.run(self.plan, times)?;
+        self.executor.finish()?;
+        Ok(start.elapsed())
+    }
+}
+
+/// Loads a plan and writes its inputs; returns its plan's number.
+fn load<T: Borrow<Tensor>>(executor: &mut Executor, plan: &Plan, inputs: impl Iterator<Item = T>) -> Result<usize> {
+    let plan = executor.load(plan)?;
+    for (i, input) in inputs.enumerate() {
+        executor.write(BufferId::Input(i), input.borrow().values())?;
+    }
+    Ok(plan)
 }
 
 /// The median time of one run over several rounds of at least `round`, after a first one that is not counted.

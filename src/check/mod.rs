@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 pub use gradients::{check_gradient, check_gradient_on};
+pub(crate) use ops::graph as graph_of;
 pub use ops::{check_case, check_ops, check_steps, outputs};
 
 use crate::device::{Device, Executor};

@@ -91,7 +91,7 @@ pub(super) fn relative_error(wanted: &[f64], found: &[f64]) -> f64 {
 
 /// The graph of a case: its inputs as `Input` leaves, its outputs or targets as `Output` leaves. Over several steps the
 /// clock is the session's, and advances.
-fn graph(case: &Case, steps: usize) -> Result<(Graph, Vec<Type>)> {
+pub(crate) fn graph(case: &Case, steps: usize) -> Result<(Graph, Vec<Type>)> {
     let mut g = Graph::new();
     let ty = |t: &Tensor| Type { shape: t.shape().clone(), dtype: t.dtype() };
     let leaf = |i: usize| if steps > 1 && i == CLOCK_INPUT { Leaf::Clock } else { Leaf::Input(i) };

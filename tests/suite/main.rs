@@ -40,3 +40,4 @@ mod tensor;
 mod tensorboard;
 mod tidy;
 mod training;
+mod vectors;
