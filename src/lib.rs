@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod bench;
+mod cache;
 pub mod check;
 pub mod data;
 pub mod device;

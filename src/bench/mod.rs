@@ -3,6 +3,7 @@
 //! Every time is the median of several rounds, each long enough that the clock and the start of a submit do not show.
 
 mod models;
+pub mod tune;
 
 use std::borrow::Borrow;
 use std::time::{Duration, Instant};
@@ -90,6 +91,8 @@ pub fn products() -> Vec<Product> {
 pub struct Meter {
     executor: Executor,
     round: Duration,
+    /// A run that takes longer than this is not repeated.
+    patience: Duration,
 }
 
 impl Meter {
@@ -98,7 +101,7 @@ impl Meter {
     /// # Errors
     /// [`crate::Error::Device`] where the system gives no threads.
     pub fn new(device: &Device, round: Duration) -> Result<Self> {
-        Ok(Self { executor: Executor::new(device)?, round })
+        Ok(Self { executor: Executor::new(device)?, round, patience: Duration::MAX })
     }
 
     /// The device's peaks.
@@ -156,7 +159,7 @@ impl Meter {
         self.executor.forget_plans()?;
         let random = inputs.iter().zip(0..).map(|(ty, seed)| case::random(ty.shape.clone(), seed));
         let loaded = load(&mut self.executor, &plan, random)?;
-        let duration = median(self.round, |runs| {
+        let duration = median(self.round, self.patience, |runs| {
             self.executor.run(loaded, runs)?;
             self.executor.finish()
         })?;
@@ -204,8 +207,9 @@ fn load<T: Borrow<Tensor>>(executor: &mut Executor, plan: &Plan, inputs: impl It
     Ok(plan)
 }
 
-/// The median time of one run over several rounds of at least `round`, after a first one that is not counted.
-fn median(round: Duration, mut run: impl FnMut(usize) -> Result<()>) -> Result<Duration> {
+/// The median time of one run over several rounds of at least `round`, after a first one that is not counted; the second
+/// one's alone where that passes `patience`.
+fn median(round: Duration, patience: Duration, mut run: impl FnMut(usize) -> Result<()>) -> Result<Duration> {
     let mut timed = |runs: usize| -> Result<Duration> {
         let start = Instant::now();
         run(runs)?;
@@ -214,6 +218,9 @@ fn median(round: Duration, mut run: impl FnMut(usize) -> Result<()>) -> Result<D
     timed(1)?;
     let mut runs = 1;
     let mut elapsed = timed(runs)?;
+    if elapsed > patience {
+        return Ok(elapsed);
+    }
     while elapsed < round {
         // What is known so far says how many fit; not more than ten times as many, since it was a short look.
         let fit = round.as_secs_f64() / elapsed.as_secs_f64().max(1e-9) * runs as f64 * 1.1;

@@ -189,7 +189,7 @@ pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<
         for other in &others {
             let others = case.op.gpu(&io, other);
             if !seen.contains(&others) {
-                add(0, Part::Forward, Some(*other), &others, &case);
+                add(0, Part::Forward, Some(other.clone()), &others, &case);
                 seen.push(others);
             }
         }
@@ -248,10 +248,10 @@ impl Item {
 
     /// Which kernels it runs, in words; nothing where they are the adapter's own.
     pub fn kernels_in_words(&self) -> &'static str {
-        match self.kernels {
+        match &self.kernels {
             None => "",
             Some(Target { kind: AdapterKind::Software, .. }) => "software kernels",
-            Some(target) if target == Target::new(target.kind) => "GPU kernels",
+            Some(target) if *target == Target::new(target.kind) => "GPU kernels",
             Some(_) => "GPU kernels, larger tiles",
         }
     }
@@ -283,10 +283,10 @@ impl Item {
     }
 
     fn forward(&self, bench: &mut Bench) -> Result<Vec<Finding>> {
-        let Some(target) = self.kernels else {
+        let Some(target) = &self.kernels else {
             return self.each(|case| check_case(case, &mut bench.tested, &mut bench.reference));
         };
-        let mut tested = Executor::new(&bench.device.clone().with_kernels_for(target))?;
+        let mut tested = Executor::new(&bench.device.clone().with_kernels_for(target.clone()))?;
         self.each(|case| check_case(case, &mut tested, &mut bench.reference))
     }
 }

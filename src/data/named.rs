@@ -105,7 +105,7 @@ impl NamedSet {
     pub fn folder(&self, options: LoadOptions<'_>) -> Result<PathBuf> {
         let places = match &options.folder {
             Some(folder) => Places { search: vec![absolute(folder)], target: Some(absolute(folder)) },
-            None => self.places(env::var_os(KILN_DATA), cache_folder()),
+            None => self.places(env::var_os(KILN_DATA), crate::cache::folder()),
         };
         match places.search.iter().find(|folder| self.missing(folder).is_empty()) {
             Some(found) => Ok(found.clone()),
@@ -234,18 +234,6 @@ fn located(folder: &Path, name: &str) -> Option<PathBuf> {
 /// Absolute, so that a message names a place that can be found; as it is where the system does not know.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
-}
-
-#[cfg(feature = "fetch")]
-fn cache_folder() -> Option<PathBuf> {
-    use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
-    Some(choose_native_strategy().ok()?.cache_dir().join("kiln"))
-}
-
-/// Without a way to know the platform's folders, `KILN_DATA` is the only place.
-#[cfg(not(feature = "fetch"))]
-fn cache_folder() -> Option<PathBuf> {
-    None
 }
 
 #[cfg(test)]

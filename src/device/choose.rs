@@ -61,7 +61,8 @@ impl Device {
     /// its name.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] that lists the devices there are, where none fits.
+    /// [`Error::NoDevice`] that lists the devices there are, where none fits; [`Error::Format`] where the adapter's kernels
+    /// were chosen by `kiln tune` and its file is broken.
     pub fn choose(request: &str) -> Result<Choice> {
         pollster::block_on(Self::choose_async(request))
     }
@@ -69,8 +70,27 @@ impl Device {
     /// [`Device::choose`] for callers that cannot block.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] that lists the devices there are, where none fits.
+    /// As [`Device::choose`].
     pub async fn choose_async(request: &str) -> Result<Choice> {
+        let Choice { device, reason } = Self::choose_untuned_async(request).await?;
+        #[cfg(feature = "gpu")]
+        if let Kind::Gpu(context, target) = &device.0 {
+            let tuning = context.summary().tuning(target)?;
+            return Ok(Choice { device: device.tuned(tuning), reason });
+        }
+        Ok(Choice { device, reason })
+    }
+
+    /// [`Device::choose`] without a look at what `kiln tune` has kept: with the built-in choice of kernels, whatever the
+    /// machine's user has measured.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] that lists the devices there are, where none fits.
+    pub fn choose_untuned(request: &str) -> Result<Choice> {
+        pollster::block_on(Self::choose_untuned_async(request))
+    }
+
+    async fn choose_untuned_async(request: &str) -> Result<Choice> {
         match request.trim().to_lowercase().as_str() {
             "cpu" => Ok(Choice { device: Self::cpu(), reason: "asked for".into() }),
             "reference" => Ok(Choice { device: Self::reference(), reason: "asked for".into() }),
@@ -88,11 +108,12 @@ impl Device {
         match &self.0 {
             Kind::Cpu | Kind::Reference => Target::new(AdapterKind::Software),
             #[cfg(feature = "gpu")]
-            Kind::Gpu(_, target) => *target,
+            Kind::Gpu(_, target) => target.clone(),
         }
     }
 
-    /// The same device with the kernels for another: how the kernels for GPUs are tested on a software adapter.
+    /// The same device with the kernels for another, built-in ones: how the kernels for GPUs are tested on a software
+    /// adapter.
     #[must_use]
     pub fn with_kernels_for(self, target: Target) -> Self {
         match self.0 {
@@ -150,9 +171,9 @@ async fn choose_adapter(request: &str) -> Result<Choice> {
     let opened = async |adapter: &gpu::Adapter, reason: String| -> Result<Choice> {
         let summary = adapter.summary();
         let target = Target {
-            kind: summary.kind,
             subgroup_size: summary.subgroup_size,
             workgroup_bytes: summary.max_workgroup_memory_bytes as usize,
+            ..Target::new(summary.kind)
         };
         Ok(Choice { device: Device(Kind::Gpu(adapter.open().await?, target)), reason })
     };

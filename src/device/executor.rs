@@ -61,7 +61,7 @@ impl Executor {
             Kind::Cpu => Inner::Cpu(cpu::Executor::new(0)?),
             Kind::Reference => Inner::Reference(cpu::Executor::new(0)?),
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context, target) => Inner::Gpu(Box::new(gpu::Executor::new(context.clone(), *target))),
+            Kind::Gpu(context, target) => Inner::Gpu(Box::new(gpu::Executor::new(context.clone(), target.clone()))),
         };
         Ok(Self { inner, starts: 0 })
     }

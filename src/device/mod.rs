@@ -6,6 +6,7 @@ mod executor;
 mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod tuned;
 
 pub use choose::{Choice, Device};
 pub use executor::{Executor, Span};

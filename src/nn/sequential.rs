@@ -343,7 +343,7 @@ impl Sequential {
         self.open()?;
         let target = self.device.as_ref().filter(|device| device.is_gpu()).map(Device::target);
         let (session, model) = self.parts();
-        profile(session, &model, data, (batch_size, steps), target)
+        profile(session, &model, data, (batch_size, steps), target.as_ref())
     }
 
     /// That the model is compiled and takes these samples and targets; of those that are not in memory, the first.

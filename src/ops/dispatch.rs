@@ -1,6 +1,10 @@
 //! What a kernel launch is, as plain data that knows no wgpu: the gpu executor compiles it, `kiln plan` prints it and
 //! the tests hold it against the shader.
 
+use std::sync::Arc;
+
+use super::tuning::Tuning;
+
 /// A WGSL file and the shared functions it needs, which are put before it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Module {
@@ -191,7 +195,7 @@ pub enum AdapterKind {
 }
 
 /// What an op may know of the device when it chooses its kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// GPU or software.
     pub kind: AdapterKind,
@@ -199,19 +203,21 @@ pub struct Target {
     pub subgroup_size: Option<u32>,
     /// Bytes of workgroup memory that a workgroup can have.
     pub workgroup_bytes: usize,
+    /// Kernels that were measured on it.
+    pub tuning: Arc<Tuning>,
 }
 
 impl Target {
     /// A kind of adapter that nothing more is known of: it has the workgroup memory that each has.
     pub fn new(kind: AdapterKind) -> Self {
-        Self { kind, subgroup_size: None, workgroup_bytes: 16 << 10 }
+        Self { kind, subgroup_size: None, workgroup_bytes: 16 << 10, tuning: Arc::default() }
     }
 
     /// One of each that some op has kernels of its own for.
     pub fn all() -> [Self; 4] {
         let [hardware, software] = [AdapterKind::Hardware, AdapterKind::Software].map(Self::new);
-        let larger = Self { workgroup_bytes: 32 << 10, ..hardware };
-        [hardware, larger, software, Self { subgroup_size: Some(8), ..software }]
+        let larger = Self { workgroup_bytes: 32 << 10, ..hardware.clone() };
+        [hardware, larger, software.clone(), Self { subgroup_size: Some(8), ..software }]
     }
 
     /// Whether an adapter that is `other` can run the kernels for this one.

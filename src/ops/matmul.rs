@@ -4,11 +4,12 @@
 //! its like. A plain matrix on the right of a stack is the former. The epilogue is what fusion moves in: see `graph/fuse.rs`.
 
 mod cases;
+mod kernel;
 
 use super::activation::Function;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{
-    AdapterKind, Binding, Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_PRODUCT, MOST_WORKGROUPS, Module, Params, Target,
+    Binding, Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_PRODUCT, MOST_WORKGROUPS, Module, Params, Target,
 };
 use super::product::Product;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -17,7 +18,8 @@ use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
 pub(super) use cases::cases;
-pub use cases::{case_of, epilogues};
+pub use cases::{case_of, case_of_problem, epilogues};
+pub use kernel::{Kernel, Problem};
 
 const LIBS: &[&str] = &[LIB_ACTIVATION, LIB_PRODUCT];
 const MODULE: Module = Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: LIBS };
@@ -111,6 +113,12 @@ impl MatMul {
     fn stacks(&self, inputs: &[Type]) -> usize {
         let a = &inputs[0].shape;
         if self.stacked { a[..a.rank() - 2].iter().product() } else { 1 }
+    }
+
+    /// What the choice of a kernel goes by, for operands of these types.
+    pub fn problem(&self, inputs: &[Type]) -> Problem {
+        let transposed = [self.trans_a, self.trans_b];
+        Problem { stacks: self.stacks(inputs), extents: self.extents(inputs), transposed }
     }
 }
 
@@ -231,7 +239,8 @@ impl Op for MatMul {
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
         let stacks = self.stacks(&io.inputs);
-        let kernel = self.kernel(self.extents(&io.inputs), stacks, target);
+        let problem = self.problem(&io.inputs);
+        let kernel = target.tuning.kernel(&problem).cloned().unwrap_or_else(|| problem.built_in(target));
         if kernel.span.is_some() {
             return self.in_parts(io, &kernel).into();
         }
@@ -252,9 +261,10 @@ impl MatMul {
         let params = Params::new().u32("m", m).u32("n", n).u32("k", k).u32("first", first).u32("stacks", stacks);
         let params = params.u32("span", kernel.span.unwrap_or(k));
         let Kernel { module, entry, tile: [tile_m, tile_n], .. } = *kernel;
+        let constants = kernel.constants.iter().map(|&(name, value)| (name, value as f64)).collect();
         let workgroups =
             [n.div_ceil(tile_n), m.div_ceil(tile_m), (stacks - first).min(MOST_WORKGROUPS)].map(|x| x as u32);
-        let launch = Dispatch { module, entry, constants: kernel.constants.clone(), bindings, params, workgroups }
+        let launch = Dispatch { module, entry, constants, bindings, params, workgroups }
             .constant("TRANS_A", self.trans_a)
             .constant("TRANS_B", self.trans_b)
             .constant("STACKED", self.stacked);
@@ -278,74 +288,4 @@ impl MatMul {
     fn extra(&self) -> Binding {
         Binding::Input(if self.epilogue.has_extra() { 2 } else { 1 })
     }
-
-    fn kernel(&self, extents: [usize; 3], stacks: usize, target: &Target) -> Kernel {
-        let [m, n, k] = extents;
-        let (a_row, b_row) = (if self.trans_a { m } else { k }, if self.trans_b { k } else { n });
-        let vec4 = [a_row, b_row, n].iter().all(|extent| extent.is_multiple_of(4));
-        match target.kind {
-            AdapterKind::Hardware => tiled(extents, stacks, vec4, target.workgroup_bytes),
-            AdapterKind::Software => direct(extents, vec4, target.subgroup_size),
-        }
-    }
-}
-
-/// A kernel, its own constants, and the rows and columns of y that a workgroup makes.
-struct Kernel {
-    module: Module,
-    entry: &'static str,
-    constants: Vec<(&'static str, f64)>,
-    tile: [usize; 2],
-    /// Where K is split, how much of it is a part.
-    span: Option<usize>,
-}
-
-/// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
-fn direct([m, n, _]: [usize; 3], vec4: bool, subgroup_size: Option<u32>) -> Kernel {
-    let span = None;
-    if vec4 && m >= 16 && n >= 16 && subgroup_size == Some(8) {
-        return Kernel { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64], span };
-    }
-    let (entry, tile) = match (vec4, m) {
-        (true, 0..=4) => ("direct_vec4_4x4", 4),
-        (true, _) if m >= 16 && n >= 16 => ("direct_vec4_16x16", 16),
-        (true, _) => ("direct_vec4", 8),
-        (false, 0..=4) => ("direct_guarded_4x4", 4),
-        (false, _) => ("direct_guarded", 8),
-    };
-    // Of the ways to lay out 8 invocations that which leaves the fewest idle at the edges.
-    let groups = |x: usize| n.div_ceil(x * tile) * m.div_ceil(8 / x * tile);
-    let x = [8, 4, 2, 1].into_iter().min_by_key(|&x| groups(x)).expect("four ways");
-    let constants = vec![("WG_X", x as f64), ("WG_Y", (8 / x) as f64)];
-    Kernel { module: MODULE, entry, constants, tile: [8 / x * tile, x * tile], span }
-}
-
-/// The kernel for GPUs: of the tiles for a product's form the largest that still gives every core something to do. Where
-/// none does and K is long, it is split.
-fn tiled([m, n, k]: [usize; 3], stacks: usize, vec4: bool, workgroup_bytes: usize) -> Kernel {
-    // A large card has some hundred cores, and each wants two workgroups.
-    const ENOUGH: usize = 256;
-    // The second pass of a shorter K takes as long as it saves; a shorter part spends its time waiting for its first tile.
-    const LONG: usize = 256;
-    const LEAST_PART: usize = 64;
-    // Registers an invocation, and BM, BN, BK of the workgroup.
-    let tiles = match (m, n) {
-        (_, 0..=16) => &[(4, [128, 16, 8]), (4, [32, 16, 8])][..],
-        (0..=16, _) => &[(4, [16, 128, 8]), (4, [16, 32, 8])],
-        _ if workgroup_bytes >= 32 << 10 => &[(8, [128, 128, 16]), (8, [64, 64, 8]), (4, [32, 32, 16])],
-        _ => &[(8, [128, 128, 8]), (8, [64, 64, 8]), (4, [32, 32, 16])],
-    };
-    let groups = |[bm, bn, _]: [usize; 3]| m.div_ceil(bm) * n.div_ceil(bn) * stacks;
-    let smallest = tiles[tiles.len() - 1];
-    let (registers, tile @ [bm, bn, bk]) = *tiles.iter().find(|(_, tile)| groups(*tile) >= ENOUGH).unwrap_or(&smallest);
-    let parts = (ENOUGH / groups(tile).max(1)).min(k / LEAST_PART);
-    let span = (stacks == 1 && k >= LONG && parts > 1).then(|| k.div_ceil(parts).next_multiple_of(bk));
-    let entry = match (registers, vec4) {
-        (8, true) => "tiled_8x8_vec4",
-        (8, false) => "tiled_8x8_guarded",
-        (_, true) => "tiled_4x4_vec4",
-        (_, false) => "tiled_4x4_guarded",
-    };
-    let constants = [("BM", bm), ("BN", bn), ("BK", bk)].map(|(name, value)| (name, value as f64));
-    Kernel { module: TILED_MODULE, entry, constants: constants.into(), tile: [bm, bn], span }
 }

@@ -10,6 +10,7 @@ pub mod optimizer;
 pub mod philox;
 pub mod product;
 pub mod strided;
+pub mod tuning;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -17,6 +18,7 @@ use std::fmt::Debug;
 pub use case::Case;
 pub use cpu::{CpuArgs, CpuOp, Real};
 pub use dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
+pub use tuning::Tuning;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};

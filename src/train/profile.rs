@@ -79,7 +79,7 @@ pub(crate) fn profile(
     model: &Model<'_>,
     data: &Dataset,
     (batch, steps): (usize, usize),
-    target: Option<Target>,
+    target: Option<&Target>,
 ) -> Result<Profile> {
     let all = WARM_UP + steps;
     if steps == 0 || batch == 0 || all * batch > data.len() {
@@ -96,7 +96,7 @@ pub(crate) fn profile(
     let spans = session.executor().profile(loaded, steps)?;
     let kernels = plan.steps.iter().enumerate().map(|(index, step)| {
         let total: Duration = spans.iter().filter(|span| span.step == index).map(|span| span.duration).sum();
-        let launches = target.map_or(Vec::new(), |target| step.op.gpu(&step.io, &target));
+        let launches = target.map_or(Vec::new(), |target| step.op.gpu(&step.io, target));
         let kernels: Vec<String> = launches.iter().map(Dispatch::kernel).collect();
         KernelTime {
             op: step.op.name(),

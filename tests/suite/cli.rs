@@ -52,7 +52,7 @@ pub fn command(data: &Path, args: &[&str]) -> Command {
     let nowhere = data.join("nowhere");
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
     command.args(args).env("KILN_DATA", data).env_remove("XDG_RUNTIME_DIR").env_remove("RUST_BACKTRACE");
-    for home in ["HOME", "XDG_CACHE_HOME"] {
+    for home in ["HOME", "XDG_CACHE_HOME", "KILN_CACHE_DIR"] {
         command.env(home, &nowhere);
     }
     command

@@ -3,13 +3,14 @@
 use kiln::device::Device;
 use serde_json::Value;
 
-/// The adapter under test: `KILN_TEST_DEVICE`, else the first GPU or software adapter.
+/// The adapter under test, with the built-in kernels: `KILN_TEST_DEVICE`, else the first GPU or software adapter.
 ///
 /// # Panics
 /// Where there is none: kernels are always tested. `scripts/test` installs a software adapter.
 #[cfg(feature = "gpu")]
 pub fn adapter() -> Device {
-    let device = Device::choose(&adapter_name()).expect("no adapter; run scripts/test, which installs one").device;
+    let device =
+        Device::choose_untuned(&adapter_name()).expect("no adapter; run scripts/test, which installs one").device;
     assert!(device.is_gpu(), "{device} has no kernels to test");
     device
 }

@@ -14,6 +14,8 @@ mod cli_check;
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;
+#[cfg(feature = "cli")]
+mod cli_tune;
 mod common;
 mod confusion;
 mod custom_op;
@@ -40,4 +42,5 @@ mod tensor;
 mod tensorboard;
 mod tidy;
 mod training;
+mod tuning;
 mod vectors;

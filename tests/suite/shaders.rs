@@ -13,7 +13,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use kiln::graph::Type;
-use kiln::ops::{Binding, Dispatch, Io, Module, Target, all_cases};
+use kiln::ops::matmul::{MatMul, Problem, case_of_problem};
+use kiln::ops::{Binding, Dispatch, Io, Module, Op, Target, Tuning, all_cases};
 use kiln::tensor::{DType, Tensor};
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides};
 use naga::valid::{
@@ -90,8 +91,31 @@ fn launches() -> Vec<Launch> {
             node += 1;
             for dispatch in case.op.gpu(&io, &target) {
                 let label = format!("{} {} on {target:?}", case.op.name(), case.label);
-                launches.push(Launch { label, node, dispatch, io: io.clone(), target });
+                launches.push(Launch { label, node, dispatch, io: io.clone(), target: target.clone() });
             }
+        }
+    }
+    launches.extend(candidates(node));
+    launches
+}
+
+/// What `kiln tune` may choose: every candidate for a product where loads by vec4 fit, and for one where they do not.
+fn candidates(mut node: usize) -> Vec<Launch> {
+    let mut launches = Vec::new();
+    for (target, problem) in Target::all().iter().flat_map(|t| ["64x32x16:nn", "7x5x3:tn"].map(|p| (t, p))) {
+        let problem: Problem = problem.parse().expect("a product");
+        let op = MatMul::new(problem.transposed[0], false);
+        let inputs = case_of_problem(problem, op.epilogue, 0).inputs;
+        let inputs: Vec<Type> = inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
+        let io = Io { outputs: op.outputs(&inputs).expect("a product"), inputs };
+        for kernel in problem.candidates(target) {
+            let tuning = Tuning::parse(&format!("matmul {problem}\t{kernel}"), target).expect("a candidate");
+            let target = Target { tuning: tuning.into(), ..target.clone() };
+            node += 1;
+            let label = format!("{problem} by {kernel} on {:?}", target.kind);
+            let launch =
+                |dispatch| Launch { label: label.clone(), node, dispatch, io: io.clone(), target: target.clone() };
+            launches.extend(op.gpu(&io, &target).into_iter().map(launch));
         }
     }
     launches

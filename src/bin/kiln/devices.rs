@@ -49,6 +49,7 @@ fn as_json(auto: kiln::Result<Choice>) -> Result<String> {
 #[cfg(feature = "gpu")]
 mod adapters {
     use std::fmt::Write as _;
+    use std::path::PathBuf;
 
     use kiln::device::gpu::{Adapter, AdapterSummary};
     use serde_json::{Value, json};
@@ -81,9 +82,18 @@ mod adapters {
                 bytes(a.max_workgroup_memory_bytes.into())
             )?;
             let (timestamps, subgroups, f16) = (yes(a.timestamps), yes(a.subgroups), yes(a.f16));
-            writeln!(text, "   timestamps {timestamps}, subgroups {subgroups}, f16 {f16}\n")?;
+            writeln!(text, "   timestamps {timestamps}, subgroups {subgroups}, f16 {f16}")?;
+            if let Some(file) = tuning_file(a) {
+                writeln!(text, "   products take the kernels of `kiln tune`: {}", file.display())?;
+            }
+            writeln!(text)?;
         }
         Ok(text)
+    }
+
+    /// The file of `kiln tune`, where it is there.
+    fn tuning_file(adapter: &AdapterSummary) -> Option<PathBuf> {
+        adapter.tuning_file().filter(|file| file.exists())
     }
 
     /// In the largest unit of 1024 that leaves a whole, or else two digits after the point.
@@ -112,6 +122,7 @@ mod adapters {
                 "timestamps": a.timestamps,
                 "subgroups": a.subgroups,
                 "f16": a.f16,
+                "tuning_file": tuning_file(a),
             })
         };
         all().iter().enumerate().map(one).collect()

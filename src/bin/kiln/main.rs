@@ -15,6 +15,7 @@ mod saved;
 mod summary;
 mod table;
 mod train;
+mod tune;
 
 use std::io;
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ enum Command {
     Plan(plan::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Tune(tune::Args),
     Data(data::Args),
 }
 
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Data(args) => data::run(&args),
     };
     match outcome {

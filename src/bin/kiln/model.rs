@@ -1,9 +1,10 @@
-//! What `train`, `plan` and `compare` share: the options of the model and the model itself.
+//! What `train`, `plan`, `tune` and `compare` share: the options of the model and the model itself.
 
 use clap::Args;
 use kiln::data::NamedSet;
 use kiln::device::Device;
 use kiln::nn::optimizer::{self, Optimizer};
+use kiln::plan::Plan;
 use kiln::prelude::*;
 
 /// A perceptron: dense layers, the last one with a unit for each class.
@@ -70,6 +71,19 @@ impl ModelArgs {
         Ok(model)
     }
 
+    /// The plan of a training step; it takes no data.
+    pub fn training_plan(&self, device: &Device) -> Result<Plan> {
+        let set = NamedSet::find(&self.set)?;
+        let ((samples, sample_len), batch) = (extents(set), self.batch_size);
+        if !(1..=samples).contains(&batch) {
+            let message = format!("{batch} does not fit the {samples} samples of {}; give 1 to {samples}", set.name);
+            return Err(Error::argument("batch_size", message));
+        }
+        let mut model = self.model(set, device.clone(), None)?;
+        model.build([sample_len])?;
+        model.training_plan(batch, samples)
+    }
+
     fn hidden(&self) -> Result<Vec<usize>> {
         let hidden: Vec<usize> = self.hidden.iter().copied().flatten().collect();
         if hidden.is_empty() || hidden.len() == self.hidden.len() {
@@ -77,4 +91,12 @@ impl ModelArgs {
         }
         Err(Error::argument("hidden", "`none` stands beside units; give one or the other"))
     }
+}
+
+/// How many training samples the set has and how many bytes each: the lengths of its files tell, so that a plan needs
+/// no data. An IDX file has 4 bytes, then 4 an axis, then one byte an element.
+fn extents(set: &NamedSet) -> (usize, usize) {
+    let [images, labels, ..] = set.files.map(|file| file.len as usize);
+    let samples = labels - 8;
+    (samples, (images - 16) / samples)
 }

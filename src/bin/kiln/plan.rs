@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::ValueEnum;
-use kiln::data::NamedSet;
 use kiln::device::{Choice, Device};
 use kiln::ops::{AdapterKind, Target};
 
@@ -52,27 +51,14 @@ impl Kernels {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let set = NamedSet::find(&args.model.set)?;
-    let (samples, sample_len) = extents(set);
-    let batch = args.model.batch_size;
-    ensure!(
-        (1..=samples).contains(&batch),
-        "batch_size: {batch} does not fit the {samples} samples of {}; give 1 to {samples}",
-        set.name
-    );
     let Choice { device, .. } = Device::choose(&args.place.device)?;
     let target = args.kernels.map_or(device.target(), Kernels::target);
-    let mut model = args.model.model(set, device, None)?;
-    model.build([sample_len])?;
-    let plan = model.training_plan(batch, samples)?;
-    write!(io::stdout(), "{}", plan.report(target))?;
+    let plan = args.model.training_plan(&device)?;
+    let tuned = target.tuning.len();
+    let mut out = io::stdout().lock();
+    write!(out, "{}", plan.report(target))?;
+    if tuned > 0 {
+        writeln!(out, "kernels of {tuned} products are chosen by {}", device.tuning_file()?.display())?;
+    }
     Ok(())
-}
-
-/// How many training samples the set has and how many bytes each: the lengths of its files tell, so that a plan needs
-/// no data. An IDX file has 4 bytes, then 4 an axis, then one byte an element.
-fn extents(set: &NamedSet) -> (usize, usize) {
-    let [images, labels, ..] = set.files.map(|file| file.len as usize);
-    let samples = labels - 8;
-    (samples, (images - 16) / samples)
 }

@@ -4,7 +4,7 @@ use super::super::activation::Function;
 use super::super::binary::changed;
 use super::super::case::random;
 use super::super::dispatch::MOST_WORKGROUPS;
-use super::{Case, Epilogue, MatMul};
+use super::{Case, Epilogue, MatMul, Problem};
 use crate::tensor::Shape;
 
 pub(in crate::ops) fn cases() -> Vec<Case> {
@@ -118,6 +118,14 @@ fn stacked_cases() -> Vec<Case> {
         stacked_case(stacked(false, false), &[MOST_WORKGROUPS + 2], [1, 1, 1], 229),
         stacked_case(stacked(false, true), &[1], [5, 8, 300], 240),
     ]
+}
+
+/// A case of random operands for a product as its kernel is chosen, with an epilogue.
+pub fn case_of_problem(problem: Problem, epilogue: Epilogue, seed: u64) -> Case {
+    let Problem { stacks, extents, transposed: [trans_a, trans_b] } = problem;
+    let stacked = stacks > 1;
+    let axes = if stacked { &[stacks][..] } else { &[] };
+    stacked_case(MatMul { trans_a, trans_b, stacked, epilogue }, axes, extents, seed)
 }
 
 /// [`case_of`] with these axes before each matrix.
