@@ -36,7 +36,7 @@ pub mod prelude {
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
         Schedule, Scheduled,
     };
-    pub use crate::nn::{Activation, Initializer, Loss, Metric, Sequential};
+    pub use crate::nn::{Activation, Initializer, Loss, Metric, Regularizer, Sequential};
     pub use crate::tensor::{Shape, Tensor};
     pub use crate::train::callbacks::{
         Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint, ReduceLrOnPlateau,

@@ -1,6 +1,6 @@
 //! Where a layer is applied: the graph under construction and the model's trainable tensors.
 
-use super::Initializer;
+use super::{Initializer, Regularizer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Type};
 use crate::tensor::Shape;
@@ -16,6 +16,8 @@ pub struct Parameter {
     pub shape: Shape,
     /// What it starts from.
     pub initializer: Initializer,
+    /// What its size adds to the loss.
+    pub regularizer: Option<Regularizer>,
 }
 
 impl Parameter {
@@ -82,10 +84,31 @@ impl Scope<'_> {
             Some(_) => {}
             None => {
                 let layer = self.layer.to_string();
-                self.parameters.push(Parameter { layer, name: name.into(), shape: shape.clone(), initializer });
+                let (name, shape) = (name.into(), shape.clone());
+                self.parameters.push(Parameter { layer, name, shape, initializer, regularizer: None });
             }
         }
         // A layer applied twice has one tensor, and one gradient that sums over both.
         Ok(self.graph.parameter(index).unwrap_or_else(|| self.graph.leaf(Leaf::Param(index), Type::float(shape))))
+    }
+
+    /// [`Scope::parameter`] with a penalty on its size, added to the loss once however often the layer is applied.
+    ///
+    /// # Errors
+    /// Those of [`Scope::parameter`], and [`Error::Shape`] where a factor of the penalty is negative or no number.
+    pub fn regularized(
+        &mut self,
+        name: &str,
+        shape: impl Into<Shape>,
+        initializer: Initializer,
+        regularizer: Option<Regularizer>,
+    ) -> Result<Id> {
+        if let Some(regularizer) = regularizer {
+            regularizer.check().map_err(|e| self.error(format!("{name}: {e}")))?;
+        }
+        let id = self.parameter(name, shape, initializer)?;
+        let known = self.parameters.iter_mut().find(|p| p.layer == self.layer && p.name == name);
+        known.expect("asked for just now").regularizer = regularizer;
+        Ok(id)
     }
 }

@@ -127,7 +127,13 @@ fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, valu
     let [predicted, targets, clock] = values;
     g.set_layer("loss");
     let loss = model.loss.expect("checked before tracing");
-    let losses = loss.append(g, predicted, targets)?;
+    let mut losses = loss.append(g, predicted, targets)?;
+    for (i, param) in params.iter().enumerate() {
+        if let Some(regularizer) = param.regularizer {
+            let w = g.parameter(i).expect("each layer asked for its own");
+            losses = regularizer.append(g, losses, w)?;
+        }
+    }
     g.set_layer("metrics");
     let mut columns = vec![losses];
     for metric in model.metrics {

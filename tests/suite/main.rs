@@ -33,6 +33,7 @@ mod ops;
 mod optimizers;
 mod plot;
 mod reductions;
+mod regularizers;
 mod saved_settings;
 mod saving;
 mod schedules;

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Initializer, Scope};
+use crate::nn::{Activation, Config, Initializer, Regularizer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::matmul::MatMul;
 
@@ -16,6 +16,8 @@ pub struct Dense {
     activation: Activation,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
+    kernel_regularizer: Option<Regularizer>,
+    bias_regularizer: Option<Regularizer>,
     use_bias: bool,
 }
 
@@ -27,6 +29,8 @@ impl Dense {
             activation: Activation::Linear,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: None,
+            bias_regularizer: None,
             use_bias: true,
         }
     }
@@ -39,6 +43,8 @@ impl Dense {
             use_bias: config.take_or("use_bias", default.use_bias)?,
             kernel_initializer: config.take_or("kernel_initializer", default.kernel_initializer)?,
             bias_initializer: config.take_or("bias_initializer", default.bias_initializer)?,
+            kernel_regularizer: config.take_or("kernel_regularizer", None)?,
+            bias_regularizer: config.take_or("bias_regularizer", None)?,
             ..default
         })
     }
@@ -64,6 +70,20 @@ impl Dense {
         self
     }
 
+    /// Sets a penalty on the kernel, added to the loss; default none.
+    #[must_use]
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel_regularizer = Some(regularizer);
+        self
+    }
+
+    /// Sets a penalty on the bias, added to the loss; default none.
+    #[must_use]
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias_regularizer = Some(regularizer);
+        self
+    }
+
     /// Whether a bias is added; default true.
     #[must_use]
     pub fn use_bias(mut self, use_bias: bool) -> Self {
@@ -86,10 +106,12 @@ impl Layer for Dense {
             return Err(scope.error("expected samples of one or more axes, was given single numbers"));
         }
         let inputs = shape[shape.rank() - 1];
-        let kernel = scope.parameter("kernel", [inputs, self.units], self.kernel_initializer)?;
+        let shape = [inputs, self.units];
+        let kernel = scope.regularized("kernel", shape, self.kernel_initializer, self.kernel_regularizer)?;
         let mut y = scope.graph.apply(MatMul::new(false, false), &[x, kernel])?;
         if self.use_bias {
-            let bias = scope.parameter("bias", [self.units], self.bias_initializer)?;
+            let shape = [self.units];
+            let bias = scope.regularized("bias", shape, self.bias_initializer, self.bias_regularizer)?;
             y = scope.graph.apply(Binary::Add, &[y, bias])?;
         }
         self.activation.append(scope.graph, y)
@@ -102,5 +124,7 @@ impl Layer for Dense {
             .with("use_bias", self.use_bias)
             .with("kernel_initializer", self.kernel_initializer)
             .with("bias_initializer", self.bias_initializer)
+            .with("kernel_regularizer", self.kernel_regularizer)
+            .with("bias_regularizer", self.bias_regularizer)
     }
 }

@@ -1,0 +1,82 @@
+//! Penalties on a layer's weights, <https://keras.io/api/layers/regularizers/>.
+
+use super::{Config, Configured};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id};
+use crate::ops::Op;
+use crate::ops::binary::Binary;
+use crate::ops::sum::Sum;
+use crate::ops::unary::Unary;
+
+/// `l1 * sum |w| + l2 * sum w²`, added to the loss: Keras' `L1L2`, of which `L1` and `L2` have one part.
+///
+/// The loss that is logged has it, in training and in evaluation, as in Keras.
+/// The gradient of `|w|` at 0 is 0; Keras on JAX has 1 there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Regularizer {
+    /// What the sum of absolute values is multiplied by, 0 or more.
+    pub l1: f64,
+    /// What the sum of squares is multiplied by, 0 or more.
+    pub l2: f64,
+}
+
+impl Regularizer {
+    /// Absolute values alone; Keras' default is 0.01.
+    pub fn l1(l1: f64) -> Self {
+        Self { l1, l2: 0.0 }
+    }
+
+    /// Squares alone; Keras' default is 0.01.
+    pub fn l2(l2: f64) -> Self {
+        Self { l1: 0.0, l2 }
+    }
+
+    /// Both.
+    pub fn l1_l2(l1: f64, l2: f64) -> Self {
+        Self { l1, l2 }
+    }
+
+    /// That both factors are numbers, 0 or more.
+    pub(super) fn check(&self) -> Result<()> {
+        for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {
+            if !(factor >= 0.0 && factor.is_finite()) {
+                let message = format!("{factor} is no penalty; give a number of 0 or more, such as 0.01");
+                return Err(Error::argument(format!("{name} of a regularizer"), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The losses of samples (batch,), each with the penalty of w added, so that their mean has it once.
+    pub(crate) fn append(&self, g: &mut Graph, losses: Id, w: Id) -> Result<Id> {
+        let losses = add(g, losses, w, self.l1, Unary::Abs)?;
+        add(g, losses, w, self.l2, Unary::Square)
+    }
+}
+
+/// Losses plus `factor * sum size(w)`.
+fn add(g: &mut Graph, losses: Id, w: Id, factor: f64, size: impl Op) -> Result<Id> {
+    if factor == 0.0 {
+        return Ok(losses);
+    }
+    let mut penalty = g.apply(size, &[w])?;
+    // An axis at a time: each pass has as many invocations as numbers are left.
+    while g.shape(penalty).rank() > 0 {
+        let scale = if g.shape(penalty).rank() == 1 { factor } else { 1.0 };
+        penalty = g.apply(Sum::scaled(0..1, scale), &[penalty])?;
+    }
+    g.apply(Binary::Add, &[losses, penalty])
+}
+
+impl Configured for Regularizer {
+    fn config(&self) -> Config {
+        Config::new("L1L2").with("l1", self.l1).with("l2", self.l2)
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        if config.class() != "L1L2" {
+            return Err(Error::argument("regularizer", format!("expected L1L2, found {}", config.class())));
+        }
+        Ok(Self { l1: config.take_or("l1", 0.0)?, l2: config.take_or("l2", 0.0)? })
+    }
+}
