@@ -101,6 +101,9 @@ fn a_saved_model_is_measured_summed_up_and_asked() {
         says(&measured, &["100 test samples of mnist", "loss: ", &format!("accuracy: {accuracy}")]);
         let measured = json(&output(folder.path(), &[&["eval", &file, "mnist", "--json"], &place[..]].concat()));
         assert_eq!((&measured["samples"], measured["loss"].is_f64()), (&100.into(), true));
+        let accuracy = measured["accuracy"].as_f64().unwrap();
+        assert!(measured.get("confusion").is_none());
+        counted(&folder, &[&["eval", &file, "--confusion"], &place[..]].concat(), accuracy);
 
         let images = name(&folder, SETS[0].files[2].name);
         let text = output(folder.path(), &[&["predict", &file, &images, "--limit", "2"], &place[..]].concat());
@@ -123,6 +126,22 @@ fn a_saved_model_is_measured_summed_up_and_asked() {
     let text = output(folder.path(), &["summary", &file]);
     says(&text, &["dense_1 (Dense)", "Total params: 12,730", "Samples: (28, 28)", "Adam { learning_rate: 0.001"]);
     says(&text, &["Loss: sparse_categorical_crossentropy", "Epochs: 8", "Data: mnist, batch size 25"]);
+}
+
+/// The confusion matrix of 100 samples: in the terminal, as JSON whose diagonal is the accuracy, and as a picture.
+fn counted(folder: &tempfile::TempDir, args: &[&str], accuracy: f64) {
+    says(&output(folder.path(), args), &["100 test samples of mnist", "precision", "recall", "macro"]);
+    let picture = name(folder, "confusion.png");
+    let all = json(&output(folder.path(), &[args, &["--json", "--plot", &picture]].concat()));
+    let counts: Vec<Vec<u64>> = serde_json::from_value(all["confusion"]["counts"].clone()).unwrap();
+    assert_eq!((counts.len(), counts.iter().flatten().sum::<u64>()), (10, 100));
+    let right: u64 = (0..10).map(|class| counts[class][class]).sum();
+    // The loss' accuracy is an f32 mean.
+    assert!((right as f64 / 100.0 - accuracy).abs() < 1e-6, "{right} of 100, accuracy {accuracy}");
+    for (class, row) in all["confusion"]["classes"].as_array().unwrap().iter().zip(&counts) {
+        assert_eq!(class["samples"], row.iter().sum::<u64>());
+    }
+    assert_eq!(std::fs::read(picture).unwrap()[1..4], *b"PNG");
 }
 
 /// A picture of plotters' is 24-bit colour; the model takes 28 x 28.
@@ -151,6 +170,8 @@ fn what_is_wrong_with_files_and_options_is_said() {
         (vec!["eval", &nowhere], vec!["nowhere", "open"]),
         (vec!["eval", &text], vec!["text: has 6 bytes; a safetensors file has 8 or more"]),
         (vec!["eval", &file, "mnits"], vec!["mnits", "did you mean"]),
+        (vec!["eval", &file, "--plot", "x.png"], vec!["--confusion"]),
+        (vec!["eval", &file, "--confusion", "--plot", "x.gif"], vec!["x.gif", ".png", ".svg"]),
         (vec!["predict", &file], vec!["<INPUT>"]),
         (vec!["predict", &file, &text, "--device", "cpu"], vec!["text, line 1: 3 pixels, the model takes 784"]),
         (vec!["predict", &file, &idx, "--device", "cpu"], vec!["x.idx: holds (1, 3)", "(28, 28)"]),

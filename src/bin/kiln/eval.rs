@@ -7,7 +7,9 @@ use anyhow::Result;
 use kiln::data::NamedSet;
 use kiln::device::Device;
 use kiln::nn::Sequential;
-use serde_json::json;
+use kiln::nn::metric::{ClassScores, ConfusionMatrix};
+use kiln::plot;
+use serde_json::{Value, json};
 
 use crate::data::Bar;
 use crate::model::DeviceArgs;
@@ -17,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   kiln train mnist --save mnist.safetensors
   kiln eval mnist.safetensors
+  kiln eval mnist.safetensors --confusion --plot confusion.png
   kiln eval mnist.safetensors fashion-mnist --device cpu";
 
 /// Measure a saved model on a test set: loss and metrics
@@ -34,12 +37,21 @@ pub struct Args {
     #[command(flatten)]
     place: DeviceArgs,
 
+    /// Count which classes the samples of each class are taken for; precision, recall and F1 of each
+    #[arg(long)]
+    confusion: bool,
+
+    /// Draw the confusion matrix: .png or .svg
+    #[arg(long, value_name = "FILE", requires = "confusion")]
+    plot: Option<PathBuf>,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
     let set = match &args.set {
         Some(name) => NamedSet::find(name)?,
@@ -47,14 +59,38 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let test = Bar::load(set)?.test;
     let logs = model.evaluate(&test)?;
+    let confusion = args.confusion.then(|| model.confusion_matrix(&test)).transpose()?;
+    if let (Some(confusion), Some(path)) = (&confusion, &args.plot) {
+        confusion.plot(path)?;
+    }
     let mut out = io::stdout().lock();
     if args.json {
         let mut line = json!({ "set": set.name, "samples": test.len() });
         logs.iter().for_each(|(name, value)| line[name] = json!(value));
+        if let Some(confusion) = &confusion {
+            line["confusion"] = as_json(confusion);
+        }
         writeln!(out, "{line}")?;
         return Ok(());
     }
     let values: Vec<String> = logs.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
     writeln!(out, "{} test samples of {}: {}", test.len(), set.name, values.join(", "))?;
+    if let Some(confusion) = &confusion {
+        write!(out, "\n{confusion}\n{}", confusion.report())?;
+    }
     Ok(())
+}
+
+/// The counts, a list for each class, and the scores of each.
+fn as_json(confusion: &ConfusionMatrix) -> Value {
+    let scores = |of: &ClassScores| json!({ "precision": of.precision, "recall": of.recall, "f1": of.f1, "samples": of.samples });
+    let (counts, report) = (confusion.counts().values().to_f64(), confusion.report());
+    let rows: Vec<Vec<u64>> =
+        counts.chunks(report.classes.len()).map(|row| row.iter().map(|&count| count as u64).collect()).collect();
+    json!({
+        "counts": rows,
+        "classes": report.classes.iter().map(scores).collect::<Vec<_>>(),
+        "macro_average": scores(&report.macro_average),
+        "weighted_average": scores(&report.weighted_average),
+    })
 }
