@@ -83,8 +83,9 @@ impl Product<'_, f32> {
     pub(super) fn by_kernel(&self, y: &mut [f32]) {
         let [m, n, k] = self.extents;
         let suits = match (self.trans_a, self.trans_b) {
-            // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle.
-            (_, false) => n >= 8 && k * 4 * STRIP <= RESIDENT_BYTES && k * n * 4 <= 16 * RESIDENT_BYTES,
+            // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. Every core reads all
+            // of b: of a large one the optimizer's update, which writes it next, waits for the others to give it up.
+            (_, false) => n >= 8 && k * 4 * STRIP <= RESIDENT_BYTES && k * n * 4 <= 2 * RESIDENT_BYTES,
             // Sums over fewer than some vectors are mostly additions across the lanes.
             (false, true) => (64..=4096).contains(&k),
             (true, true) => false,
