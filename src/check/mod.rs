@@ -16,8 +16,7 @@ pub use ops::{check_case, check_ops, check_steps, outputs};
 
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
-use crate::graph::Type;
-use crate::ops::{AdapterKind, Case, Dispatch, Io, Target, all_cases};
+use crate::ops::{AdapterKind, Case, Dispatch, Target, all_cases};
 
 /// What a case came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,7 +178,7 @@ pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<
     let others: Vec<Target> = Target::all().into_iter().filter(|other| wanted && other.runs_on(&own)).collect();
     let mut all: [Vec<Item>; 3] = Default::default();
     for case in cases {
-        let io = io(&case)?;
+        let io = case.io()?;
         let kernels = case.op.gpu(&io, &own);
         let mut add = |list: usize, part, kernels, dispatches: &[Dispatch], case: &Case| {
             Item::add(&mut all[list], part, kernels, dispatches, case);
@@ -201,16 +200,6 @@ pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<
         }
     }
     Ok(all.into_iter().flatten().collect())
-}
-
-/// The types of a case's inputs and of what it writes.
-fn io(case: &Case) -> Result<Io> {
-    let types = |tensors: &[crate::Tensor]| -> Vec<Type> {
-        tensors.iter().map(|t| Type { shape: t.shape().clone(), dtype: t.dtype() }).collect()
-    };
-    let inputs = types(&case.inputs);
-    let outputs = if case.targets.is_empty() { case.op.outputs(&inputs)? } else { types(&case.targets) };
-    Ok(Io { inputs, outputs })
 }
 
 impl Item {

@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use super::choose::{Device, Kind};
 use crate::error::{Error, Result};
+use crate::io::whole;
 #[cfg(feature = "gpu")]
 use crate::ops::Target;
 use crate::ops::Tuning;
@@ -44,11 +45,7 @@ fn read(path: &Path, target: &Target) -> Result<Tuning> {
 fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().expect("it lies in a folder");
     fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(|e| {
-        let _ = fs::remove_file(&part);
-        Error::io(path, "write")(e)
-    })
+    whole::write(path, &[text.as_bytes()])
 }
 
 impl Device {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rand::Rng as _;
 
-use super::Op;
+use super::{Io, Op};
+use crate::error::Result;
+use crate::graph::Type;
 use crate::random::stream;
 use crate::tensor::{DType, Shape, Tensor};
 
@@ -64,6 +66,19 @@ impl Case {
         self.ulps += 2.0 * (terms as f64).sqrt();
         self.sums = true;
         self
+    }
+
+    /// The types of its inputs and of what it writes.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where the op does not take these inputs.
+    pub fn io(&self) -> Result<Io> {
+        let types = |tensors: &[Tensor]| -> Vec<Type> {
+            tensors.iter().map(|t| Type { shape: t.shape().clone(), dtype: t.dtype() }).collect()
+        };
+        let inputs = types(&self.inputs);
+        let outputs = if self.targets.is_empty() { self.op.outputs(&inputs)? } else { types(&self.targets) };
+        Ok(Io { inputs, outputs })
     }
 
     /// The first element of `found` that is further from `reference` than allowed, or the worst error in ulps.

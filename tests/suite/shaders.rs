@@ -13,9 +13,9 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use kiln::graph::Type;
-use kiln::ops::matmul::{MatMul, Problem, case_of_problem};
-use kiln::ops::{Binding, Dispatch, Io, Module, Op, Target, Tuning, all_cases};
-use kiln::tensor::{DType, Tensor};
+use kiln::ops::matmul::{Epilogue, Problem, case_of_problem};
+use kiln::ops::{Binding, Dispatch, Io, Module, Target, Tuning, all_cases};
+use kiln::tensor::DType;
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides};
 use naga::valid::{
     Capabilities, GlobalUse, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
@@ -79,14 +79,9 @@ impl All {
 }
 
 fn launches() -> Vec<Launch> {
-    let types = |tensors: &[Tensor]| -> Vec<Type> {
-        tensors.iter().map(|t| Type { shape: t.shape().clone(), dtype: t.dtype() }).collect()
-    };
     let (mut launches, mut node) = (Vec::new(), 0);
     for case in all_cases().iter().filter(|case| !case.op.is_view()) {
-        let (inputs, targets) = (types(&case.inputs), types(&case.targets));
-        let outputs = if targets.is_empty() { case.op.outputs(&inputs).expect("cases are legal") } else { targets };
-        let io = Io { inputs, outputs };
+        let io = case.io().expect("cases are legal");
         for target in Target::all() {
             node += 1;
             for dispatch in case.op.gpu(&io, &target) {
@@ -104,10 +99,8 @@ fn candidates(mut node: usize) -> Vec<Launch> {
     let mut launches = Vec::new();
     for (target, problem) in Target::all().iter().flat_map(|t| ["64x32x16:nn", "7x5x3:tn"].map(|p| (t, p))) {
         let problem: Problem = problem.parse().expect("a product");
-        let op = MatMul::new(problem.transposed[0], false);
-        let inputs = case_of_problem(problem, op.epilogue, 0).inputs;
-        let inputs: Vec<Type> = inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
-        let io = Io { outputs: op.outputs(&inputs).expect("a product"), inputs };
+        let case = case_of_problem(problem, Epilogue::None, 0);
+        let io = case.io().expect("a product");
         for kernel in problem.candidates(target) {
             let tuning = Tuning::parse(&format!("matmul {problem}\t{kernel}"), target).expect("a candidate");
             let target = Target { tuning: tuning.into(), ..target.clone() };
@@ -115,7 +108,7 @@ fn candidates(mut node: usize) -> Vec<Launch> {
             let label = format!("{problem} by {kernel} on {:?}", target.kind);
             let launch =
                 |dispatch| Launch { label: label.clone(), node, dispatch, io: io.clone(), target: target.clone() };
-            launches.extend(op.gpu(&io, &target).into_iter().map(launch));
+            launches.extend(case.op.gpu(&io, &target).into_iter().map(launch));
         }
     }
     launches

@@ -5,9 +5,8 @@ use kiln::device::Device;
 use kiln::{
     check::{check_case, outputs},
     device::Executor,
-    graph::Type,
     ops::{
-        AdapterKind, Case, Io, Target, Tuning,
+        AdapterKind, Case, Target, Tuning,
         matmul::{Epilogue, Problem, case_of_problem},
     },
 };
@@ -21,9 +20,7 @@ fn case(problem: &str) -> (Problem, Case) {
 /// The kernel that a device launches for a case, with the constants of its own.
 #[cfg(feature = "gpu")]
 fn launched(case: &Case, device: &Device) -> String {
-    let inputs: Vec<Type> = case.inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
-    let io = Io { outputs: case.op.outputs(&inputs).unwrap(), inputs };
-    let [launch] = &case.op.gpu(&io, &device.target())[..] else { panic!("one launch was expected") };
+    let [launch] = &case.op.gpu(&case.io().unwrap(), &device.target())[..] else { panic!("one launch was expected") };
     let own = launch.constants.iter().filter(|(name, _)| !["TRANS_A", "TRANS_B", "STACKED", "BIAS"].contains(name));
     own.fold(launch.entry.to_string(), |text, (name, value)| format!("{text} {name}={value}"))
 }

@@ -159,16 +159,14 @@ mod tests {
     use std::mem::discriminant;
 
     use super::*;
-    use crate::graph::Type;
-    use crate::ops::{Binding, Io, Op, Target};
+    use crate::ops::{Binding, Op, Target};
 
     #[test]
     fn cases_have_every_epilogue_and_each_kind_of_it_in_every_kernel() {
         let mut launched: Vec<(&str, Epilogue)> = Vec::new();
         for case in cases() {
-            let inputs: Vec<Type> = case.inputs.iter().map(|t| Type::float(t.shape().clone())).collect();
             let op = (&*case.op as &dyn Any).downcast_ref::<MatMul>().expect("a product's cases are products");
-            let io = Io { outputs: op.outputs(&inputs).expect("cases are legal"), inputs };
+            let io = case.io().expect("cases are legal");
             for target in Target::all() {
                 // The parts of a product are added up by another kernel, which alone has the epilogue.
                 let launches = op.gpu(&io, &target).into_iter().filter(|l| l.bindings.contains(&Binding::Output(0)));
