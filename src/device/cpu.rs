@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::Span;
 use crate::error::{Error, Result};
@@ -64,6 +65,14 @@ impl<T: Real> Memory<T> {
     }
 }
 
+/// A plan that is ready to run.
+#[derive(Debug)]
+struct Loaded {
+    steps: Vec<LoadedStep>,
+    /// Whether there is work for several threads in it.
+    parallel: bool,
+}
+
 #[derive(Debug)]
 struct LoadedStep {
     op: Arc<dyn Op>,
@@ -105,7 +114,7 @@ fn touched(step: &Step, index: impl Fn(&BufferId) -> usize) -> Vec<Touched> {
 pub struct Executor<T> {
     memory: Vec<Memory<T>>,
     session: HashMap<BufferId, usize>,
-    plans: Vec<Vec<LoadedStep>>,
+    plans: Vec<Loaded>,
     pool: Arc<rayon::ThreadPool>,
 }
 
@@ -208,7 +217,7 @@ impl<T: Float> Executor<T> {
             outputs: step.outputs.len(),
             touched: touched(step, index),
         });
-        self.plans.push(steps.collect());
+        self.plans.push(Loaded { steps: steps.collect(), parallel: plan.flops() >= PARALLEL_FROM });
         Ok(self.plans.len() - 1)
     }
 
@@ -222,9 +231,9 @@ impl<T: Float> Executor<T> {
 
     /// Runs a plan `times` times.
     pub fn run(&mut self, plan: usize, times: usize) {
-        let (pool, steps, memory) = (self.pool.clone(), &self.plans[plan], &mut self.memory);
-        pool.install(|| {
-            for step in std::iter::repeat_n(steps, times).flatten() {
+        let (plan, memory) = (&self.plans[plan], &mut self.memory);
+        plan.install(&self.pool, || {
+            for step in std::iter::repeat_n(&plan.steps, times).flatten() {
                 run_step(step, memory);
             }
         });
@@ -232,16 +241,55 @@ impl<T: Float> Executor<T> {
 
     /// Runs a plan `runs` times and times each step.
     pub fn profile(&mut self, plan: usize, runs: usize) -> Vec<Span> {
-        let (pool, steps, memory) = (self.pool.clone(), &self.plans[plan], &mut self.memory);
+        let (plan, memory) = (&self.plans[plan], &mut self.memory);
         let begin = Instant::now();
         let timed = |(index, step): (usize, &LoadedStep)| {
             let start = begin.elapsed();
             run_step(step, memory);
             Span { step: index, start, duration: begin.elapsed() - start }
         };
-        pool.install(|| {
-            std::iter::repeat_n(steps, runs).flat_map(|steps| steps.iter().enumerate()).map(timed).collect()
+        plan.install(&self.pool, || {
+            std::iter::repeat_n(&plan.steps, runs).flat_map(|steps| steps.iter().enumerate()).map(timed).collect()
         })
+    }
+}
+
+/// A plan of fewer operations leaves next to nothing to a second thread.
+const PARALLEL_FROM: u64 = 1_000_000;
+
+/// How long a thread without work stays awake for more.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+impl Loaded {
+    /// Runs `f` in the pool, whose other threads stay awake meanwhile. Left alone they go to sleep after some 20 us without
+    /// work, between two products of a small net, and take as long to wake.
+    fn install<R: Send>(&self, pool: &rayon::ThreadPool, f: impl FnOnce() -> R + Send) -> R {
+        let done = &AtomicBool::new(false);
+        pool.scope(|scope| {
+            let own = rayon::current_thread_index();
+            for _ in 1..if self.parallel { rayon::current_num_threads() } else { 1 } {
+                // The thread that has the work may come upon this while it waits for the others.
+                scope.spawn(move |_| {
+                    if rayon::current_thread_index() != own {
+                        stay_awake(done)
+                    }
+                });
+            }
+            let result = f();
+            done.store(true, Ordering::Relaxed);
+            result
+        })
+    }
+}
+
+/// Works off what other threads of the pool give away, until all is done or there was nothing for long.
+fn stay_awake(done: &AtomicBool) {
+    let mut last = Instant::now();
+    while !done.load(Ordering::Relaxed) && last.elapsed() < PATIENCE {
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => last = Instant::now(),
+            _ => std::thread::yield_now(),
+        }
     }
 }
 
@@ -288,6 +336,27 @@ fn cut<'a, T>(mut rest: SliceMut<'a, T>, ranges: &[(usize, Range<usize>)], outpu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_that_stay_awake_share_nested_work_and_hold_nobody_up() {
+        fn sum(range: Range<u64>) -> u64 {
+            if range.end - range.start < 3 {
+                return range.sum();
+            }
+            let middle = range.start.midpoint(range.end);
+            let (a, b) = rayon::join(|| sum(range.start..middle), || sum(middle..range.end));
+            a + b
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+        let plan = Loaded { steps: Vec::new(), parallel: true };
+        for n in 0..200 {
+            assert_eq!(plan.install(&pool, || sum(0..n)), n * n.saturating_sub(1) / 2);
+        }
+        // One that fails lets the others go, too.
+        let fails = std::panic::AssertUnwindSafe(|| plan.install(&pool, || panic!("on purpose")));
+        assert!(std::panic::catch_unwind(fails).is_err());
+        assert_eq!(plan.install(&pool, || sum(0..9)), 36);
+    }
 
     #[test]
     fn a_buffer_that_no_memory_holds_is_an_error() {

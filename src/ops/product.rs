@@ -2,9 +2,12 @@
 //!
 //! The `gemm` crate packs its operands before it multiplies them, which pays for large ones and is all that it does for
 //! small ones. So f32 has kernels here that read both operands where they lie, for what is small enough to stay in a
-//! core's cache meanwhile; f64, the reference, is the library's alone.
+//! core's cache meanwhile; f64, the reference, is the library's alone. Who shares the work and how is told here, too: a
+//! core keeps to its rows of a layer's weights and of their gradient, from the forward pass to the optimizer's update.
 
 use std::array::from_fn;
+use std::cell::Cell;
+use std::ops::Range;
 
 use pulp::Simd;
 use rayon::prelude::*;
@@ -46,25 +49,33 @@ impl<T: Real> Product<'_, T> {
 
     /// By the `gemm` crate.
     pub(super) fn by_library(&self, y: &mut [T]) {
+        let [m, _, k] = self.extents;
+        let threads = if self.is_parallel() { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+        self.part_by_library(0..m, 0..k, threads, y);
+    }
+
+    /// Some rows of y, of sums over a range of K, by the `gemm` crate.
+    fn part_by_library(&self, rows: Range<usize>, depth: Range<usize>, threads: gemm::Parallelism, y: &mut [T]) {
         let [m, n, k] = self.extents;
         let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides();
-        assert!(self.a.len() == m * k && self.b.len() == k * n && y.len() == m * n, "{:?}", self.extents);
-        let threads = if self.is_parallel() { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-        // SAFETY: y, a and b hold m * n, m * k and k * n elements (asserted), and the strides index exactly those;
-        // y is borrowed mutably, so it overlaps neither.
+        assert!(self.a.len() == m * k && self.b.len() == k * n && y.len() == rows.len() * n, "{:?}", self.extents);
+        assert!(rows.end <= m && depth.end <= k, "{rows:?} and {depth:?} of {:?}", self.extents);
+        let (row, start) = (rows.start as isize, depth.start as isize);
+        // SAFETY: y, a and b hold as many elements as asserted, and the strides index exactly those; y is borrowed mutably,
+        // so it overlaps neither.
         unsafe {
             gemm::gemm(
-                m,
+                rows.len(),
                 n,
-                k,
+                depth.len(),
                 y.as_mut_ptr(),
                 1,
                 n as isize,
                 false,
-                self.a.as_ptr(),
+                self.a.as_ptr().wrapping_offset(row * a_rows + start * a_columns),
                 a_columns,
                 a_rows,
-                self.b.as_ptr(),
+                self.b.as_ptr().wrapping_offset(start * b_rows),
                 b_columns,
                 b_rows,
                 T::zero(),
@@ -82,33 +93,83 @@ impl Product<'_, f32> {
     /// By the kernels of this file where they are the faster ones, else by the library.
     pub(super) fn by_kernel(&self, y: &mut [f32]) {
         let [m, n, k] = self.extents;
-        let suits = match (self.trans_a, self.trans_b) {
-            // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. Every core reads all
-            // of b: of a large one the optimizer's update, which writes it next, waits for the others to give it up.
-            (_, false) => n >= 8 && k * 4 * STRIP <= RESIDENT_BYTES && k * n * 4 <= 2 * RESIDENT_BYTES,
-            // Sums over fewer than some vectors are mostly additions across the lanes.
-            (false, true) => (64..=4096).contains(&k),
-            (true, true) => false,
-        };
         let pieces = if self.is_parallel() { rayon::current_num_threads() } else { 1 };
-        if !suits || m < 6 * pieces && pieces > 1 {
+        // Where b is a layer's weights, or y their gradient, a core has the same rows of them here that it updates later:
+        // what another core has read or written must be taken from it first.
+        let few = pieces <= MOST_PARTS;
+        if pieces > 1 && !self.trans_a && !self.trans_b && k >= (2 * m).max(64 * pieces) && few {
+            return self.by_parts(pieces, y);
+        }
+        if pieces > 1 && (m < 6 * pieces || !(self.has_kernel(0..k) || self.trans_a && few)) {
             return self.by_library(y);
         }
         let rows = m.div_ceil(pieces);
-        let piece =
-            |(i, y): (usize, &mut [f32])| pulp::Arch::new().dispatch(Rows { product: self, first: i * rows, y });
+        let piece = |(i, y): (usize, &mut [f32])| Rows { product: self, first: i * rows, depth: 0..k, y }.multiply();
         if pieces == 1 { piece((0, y)) } else { y.par_chunks_mut(rows * n).enumerate().for_each(piece) }
     }
+
+    /// Whether the kernels of this file suit sums over a range of K.
+    fn has_kernel(&self, depth: Range<usize>) -> bool {
+        let [_, n, _] = self.extents;
+        match (self.trans_a, self.trans_b) {
+            // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. For a larger b these
+            // kernels are no faster than the library's, which are right for any processor.
+            (_, false) => {
+                n >= 8 && depth.len() * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth.len() * n * 4 <= 2 * RESIDENT_BYTES
+            }
+            // Sums over fewer than some vectors are mostly additions across the lanes.
+            (false, true) => (64..=4096).contains(&depth.len()),
+            (true, true) => false,
+        }
+    }
+
+    /// Cuts the sums over K into parts, one a core, and adds these up.
+    fn by_parts(&self, parts: usize, y: &mut [f32]) {
+        let [_, _, k] = self.extents;
+        let depth = k.div_ceil(parts);
+        let part = |i: usize, y: &mut [f32]| {
+            Rows { product: self, first: 0, depth: i * depth..((i + 1) * depth).min(k), y }.multiply();
+        };
+        // Taken out meanwhile: a core that waits may begin another product.
+        let mut others = PARTS.take();
+        let len = y.len();
+        others.resize(others.len().max((parts - 1) * len), 0.0);
+        let all = &mut others[..(parts - 1) * len];
+        rayon::join(|| part(0, y), || all.par_chunks_mut(len).enumerate().for_each(|(i, y)| part(i + 1, y)));
+        for other in all.chunks(len) {
+            y.iter_mut().zip(other).for_each(|(y, other)| *y += other);
+        }
+        PARTS.set(others);
+    }
+}
+
+/// Cores that share the sums over K, at most: their parts are added up by one of them.
+const MOST_PARTS: usize = 4;
+
+thread_local! {
+    /// Sums over parts of K, kept from step to step.
+    static PARTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Columns of y in a strip, at most: four vectors of the widest kind.
 const STRIP: usize = 64;
 
-/// Rows of y from `first` on.
+/// Rows of y from `first` on, of sums over a range of K.
 struct Rows<'a> {
     product: &'a Product<'a, f32>,
     first: usize,
+    depth: Range<usize>,
     y: &'a mut [f32],
+}
+
+impl Rows<'_> {
+    fn multiply(self) {
+        if self.product.has_kernel(self.depth.clone()) {
+            return pulp::Arch::new().dispatch(self);
+        }
+        let rows = self.first..self.first + self.y.len() / self.product.extents[1].max(1);
+        self.product.part_by_library(rows, self.depth, gemm::Parallelism::None, self.y);
+    }
 }
 
 impl pulp::WithSimd for Rows<'_> {
@@ -149,7 +210,8 @@ impl Rows<'_> {
                     _ => 1,
                 };
                 let (y, tail) = rest.split_at_mut(count * n);
-                let block = Block { product: self.product, row, columns: columns.clone(), y };
+                let (columns, depth) = (columns.clone(), self.depth.clone());
+                let block = Block { product: self.product, row, columns, depth, y };
                 match count {
                     6 => block.rows::<S, TRANS_A, 6>(simd),
                     4 => block.rows::<S, TRANS_A, 4>(simd),
@@ -166,7 +228,8 @@ impl Rows<'_> {
 struct Block<'a> {
     product: &'a Product<'a, f32>,
     row: usize,
-    columns: std::ops::Range<usize>,
+    columns: Range<usize>,
+    depth: Range<usize>,
     y: &'a mut [f32],
 }
 
@@ -191,7 +254,7 @@ impl Block<'_> {
         let rows: [&[f32]; ROWS] =
             if TRANS_A { [&[]; ROWS] } else { from_fn(|r| &a[(self.row + r) * depth..][..depth]) };
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        for k in 0..depth {
+        for k in self.depth {
             let b = &b[k * n + self.columns.start..][..width];
             let b: [S::f32s; VECTORS] = from_fn(|v| simd.partial_load_f32s(&b[vector(v)]));
             let a: [f32; ROWS] = if TRANS_A {
