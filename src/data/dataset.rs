@@ -1,4 +1,4 @@
-//! Samples and their targets.
+//! Samples, their targets and, where they do not all count the same, their weights.
 
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Shape, Tensor, Values, of_same_type};
@@ -20,6 +20,8 @@ use crate::tensor::{DType, Shape, Tensor, Values, of_same_type};
 pub struct Dataset {
     x: Tensor,
     y: Tensor,
+    /// Of shape `(n,)`.
+    sample_weight: Option<Tensor>,
     scale: f32,
 }
 
@@ -53,7 +55,25 @@ impl Dataset {
             ));
         }
         let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
-        Ok(Self { x: samples(x)?, y: targets(y)?, scale })
+        Ok(Self { x: samples(x)?, y: targets(y)?, sample_weight: None, scale })
+    }
+
+    /// The same set, of which each sample's loss is multiplied by its weight: in training, and where the set is evaluated
+    /// or validated on. As Keras has it, the sum is still divided by the number of samples, and metrics take no notice.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there is not one weight a sample; [`Error::Argument`] for one that is NaN or infinite.
+    pub fn with_sample_weight(mut self, weights: Vec<f32>) -> Result<Self> {
+        if weights.len() != self.len() {
+            let message = format!("{} weights for {} samples; give one each", weights.len(), self.len());
+            return Err(Error::shape("with_sample_weight", message));
+        }
+        if let Some(row) = weights.iter().position(|weight| !weight.is_finite()) {
+            let message = format!("row {row}: {:?} is no weight; give a finite number", weights[row]);
+            return Err(Error::argument("sample_weight", message));
+        }
+        self.sample_weight = Some(Tensor::new([weights.len()], weights)?);
+        Ok(self)
     }
 
     /// The same set whose samples are multiplied by `scale` when they are batched.
@@ -71,6 +91,11 @@ impl Dataset {
     /// The targets: `u32` class indices of shape `(n,)`, or `f32` values of shape `(n, ...)`.
     pub fn y(&self) -> &Tensor {
         &self.y
+    }
+
+    /// What each sample's loss is multiplied by, `f32` of shape `(n,)`, where [`Dataset::with_sample_weight`] says so.
+    pub fn sample_weight(&self) -> Option<&Tensor> {
+        self.sample_weight.as_ref()
     }
 
     /// What an element of `x` is multiplied by when it is batched.
@@ -97,12 +122,18 @@ impl Dataset {
     /// The first `n` samples, all of them where there are fewer.
     #[must_use]
     pub fn head(&self, n: usize) -> Self {
-        Self { x: self.x.head(n), y: self.y.head(n), scale: self.scale }
+        self.cut(|column| column.head(n))
     }
 
     /// The first `n` samples and the others; where there are no more than `n`, the second set is empty.
     pub fn split_at(&self, n: usize) -> (Self, Self) {
-        (self.head(n), Self { x: tail(&self.x, n), y: tail(&self.y, n), scale: self.scale })
+        (self.head(n), self.cut(|column| tail(column, n)))
+    }
+
+    /// The same rows of each column.
+    fn cut(&self, rows: impl Fn(&Tensor) -> Tensor) -> Self {
+        let sample_weight = self.sample_weight.as_ref().map(&rows);
+        Self { x: rows(&self.x), y: rows(&self.y), sample_weight, scale: self.scale }
     }
 
     /// The samples of these numbers, in this order, each as often as it is named.
@@ -110,7 +141,8 @@ impl Dataset {
     /// # Errors
     /// [`Error::Shape`] for a number beyond the samples.
     pub fn subset(&self, rows: &[usize]) -> Result<Self> {
-        Ok(Self { x: self.x.take(rows)?, y: self.y.take(rows)?, scale: self.scale })
+        let sample_weight = self.sample_weight.as_ref().map(|weights| weights.take(rows)).transpose()?;
+        Ok(Self { x: self.x.take(rows)?, y: self.y.take(rows)?, sample_weight, scale: self.scale })
     }
 
     /// Checks that every target is a class index below `classes`.

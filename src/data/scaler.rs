@@ -62,7 +62,11 @@ impl Scaler {
     /// [`Error::Shape`] for samples of another number of columns; [`Error::Argument`] for a value that is beyond `f32`
     /// then.
     pub fn apply(&self, data: &Dataset) -> Result<Dataset> {
-        Dataset::new(self.scaled(data.x(), data.scale())?, data.y().clone())
+        let scaled = Dataset::new(self.scaled(data.x(), data.scale())?, data.y().clone())?;
+        match data.sample_weight() {
+            Some(weights) => scaled.with_sample_weight(weights.values().to_f32()),
+            None => Ok(scaled),
+        }
     }
 
     /// Samples `(n, ...)` scaled, for [`Sequential::predict`](crate::nn::Sequential::predict).

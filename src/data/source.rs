@@ -35,8 +35,8 @@ pub trait Source: Sync {
     /// The number of samples.
     fn len(&self) -> usize;
 
-    /// The samples of these numbers, in this order, each as often as it is named. Shapes, types and
-    /// [`scale`](Dataset::scale) are the same at every call.
+    /// The samples of these numbers, in this order, each as often as it is named. Shapes, types,
+    /// [`scale`](Dataset::scale) and whether there are [weights](Dataset::with_sample_weight) are the same at every call.
     ///
     /// # Errors
     /// Whatever hinders: it ends the training and is passed on.

@@ -329,7 +329,7 @@ impl Sequential {
         let loss = model.loss.ok_or_else(|| self.not_compiled())?;
         let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
         let y = loss.targets(rows, built.output());
-        let source = Source { column: 0, x, y, scale: (1.0f64 / 255.0).to_bits() };
+        let source = Source { column: 0, x, y, weighted: false, scale: (1.0f64 / 255.0).to_bits() };
         let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps: rows.div_ceil(batch.max(1)) };
         make_plan(&model, &mut built.parameters.clone(), &key)
     }
@@ -380,7 +380,7 @@ impl Sequential {
     /// What targets must be for a compiled and built model.
     pub(crate) fn expected(&self) -> Result<Expected> {
         let loss = self.compiled.as_ref().ok_or_else(|| self.not_compiled())?.loss;
-        Ok(Expected { loss, output: self.built()?.output().to_vec() })
+        Ok(Expected { loss, output: self.built()?.output().to_vec(), class_weight: None })
     }
 
     fn not_compiled(&self) -> Error {

@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 const EVALUATION_BATCH: usize = 500;
 
 /// Where a set lies that is neither trained nor validated on: a callback may evaluate one between two epochs.
-const COLUMN: usize = 4;
+const COLUMN: usize = 6;
 
 /// Loss and metrics over `count` rows from `first` on, without training.
 pub(super) async fn measure(

@@ -1,9 +1,11 @@
 //! How samples come to the device: a set that it holds rests there; of any other come chunks in the order of the run, each
 //! read while the device works on the one before.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::{panic, thread};
 
+use super::class_weight::ClassWeight;
 use super::session::Session;
 use super::trace::Source;
 use crate::data::{self, Dataset};
@@ -16,17 +18,30 @@ use crate::tensor::{DType, Tensor};
 /// Bytes a chunk: some tens of steps of a small model, so that few starts are cut short, and little memory.
 pub(super) const CHUNK_BYTES: usize = 8 << 20;
 
-/// What the targets must be.
+/// What the targets must be, and what samples weigh by them.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub loss: Loss,
     /// The shape of the model's output for a sample.
     pub output: Vec<usize>,
+    pub class_weight: Option<ClassWeight>,
 }
 
 impl Expected {
     pub fn check(&self, data: &Dataset) -> Result<()> {
         self.loss.check_targets(data, &self.output)
+    }
+
+    /// The weight of each row, the set's own or its class', if it has one.
+    fn weights<'d>(&self, data: &'d Dataset) -> Result<Option<Cow<'d, Tensor>>> {
+        match (&self.class_weight, data.sample_weight()) {
+            (None, own) => Ok(own.map(Cow::Borrowed)),
+            (Some(classes), None) => Ok(Some(Cow::Owned(classes.of(data)?))),
+            (Some(_), Some(_)) => {
+                let message = "the samples have weights of their own; give one or the other, or multiply them yourself";
+                Err(Error::argument("class_weight", message))
+            }
+        }
     }
 }
 
@@ -35,7 +50,9 @@ impl Expected {
 pub(crate) struct Feed<'d> {
     /// As plans read it: all rows where it rests on the device, else the first.
     source: Source,
-    stream: Option<(&'d dyn data::Source, Expected)>,
+    expected: Expected,
+    /// What is read where it does not rest.
+    stream: Option<&'d dyn data::Source>,
 }
 
 /// The types of samples and targets.
@@ -49,15 +66,27 @@ fn of_rows(types: [Type; 2], rows: usize) -> [Type; 2] {
 }
 
 impl<'d> Feed<'d> {
-    /// Puts a set on the device, as columns `column` and `column + 1`, if it holds it.
+    /// Puts a set on the device, as columns `column` to `column + 2`, if it holds it.
     pub fn new(session: &mut Session, column: usize, data: &'d dyn data::Source, expected: Expected) -> Result<Self> {
+        // A weight has no more bytes than a target.
         if let Some(set) = data.resident().filter(|set| session.holds(set.x()) && session.holds(set.y())) {
-            return Ok(Self { source: session.set_dataset(column, set)?, stream: None });
+            let source = session.set_dataset(column, set, expected.weights(set)?.as_deref())?;
+            return Ok(Self { source, expected, stream: None });
         }
         let first = data.read(&[0])?;
         let [x, y] = types(&first);
-        let source = Source { column, x, y, scale: f64::from(first.scale()).to_bits() };
-        Ok(Self { source, stream: Some((data, expected)) })
+        let weighted = expected.weights(&first)?.is_some();
+        let source = Source { column, x, y, weighted, scale: f64::from(first.scale()).to_bits() };
+        Ok(Self { source, expected, stream: Some(data) })
+    }
+
+    /// The same rows, to validate on: classes have weights in training only.
+    pub fn held_back(&self) -> Self {
+        let mut feed = self.clone();
+        if feed.expected.class_weight.take().is_some() {
+            feed.source.weighted = false;
+        }
+        feed
     }
 
     /// What samples are multiplied by, where they are bytes.
@@ -67,15 +96,15 @@ impl<'d> Feed<'d> {
 
     /// For a run of `count` rows in batches: what its plans read, and what brings it there.
     pub fn run(&self, count: usize, batch: usize) -> (Source, Option<Stream<'d>>) {
-        let Some((data, expected)) = &self.stream else { return (self.source.clone(), None) };
+        let Some(data) = self.stream else { return (self.source.clone(), None) };
         let Source { x, y, .. } = &self.source;
         let row_bytes = [x, y].iter().map(|ty| ty.shape.len() * ty.dtype.size()).sum::<usize>();
         let rows = ((CHUNK_BYTES / (row_bytes * batch)).max(1) * batch).min(count);
         let [x, y] = of_rows([x.clone(), y.clone()], rows);
         let source = Source { x, y, ..self.source };
         let stream = Stream {
-            data: *data,
-            expected: expected.clone(),
+            data,
+            expected: self.expected.clone(),
             source: source.clone(),
             rows,
             steps: rows.div_ceil(batch),
@@ -85,6 +114,9 @@ impl<'d> Feed<'d> {
         (source, Some(stream))
     }
 }
+
+/// Rows and what each weighs, if they do not all weigh the same.
+type Chunk = (Dataset, Option<Tensor>);
 
 /// A set on its way to the device.
 pub(crate) struct Stream<'d> {
@@ -109,8 +141,8 @@ impl Stream<'_> {
         session.start(within_chunk, iteration)
     }
 
-    /// The rows of the chunk whose first step is `step`.
-    fn read(&self, step: usize) -> Result<Dataset> {
+    /// The rows of the chunk whose first step is `step`, and their weights.
+    fn read(&self, step: usize) -> Result<Chunk> {
         let first = step / self.steps * self.rows;
         let rows = &self.order[first..self.order.len().min(first + self.rows)];
         let chunk = self.data.read(&rows.iter().map(|&row| row as usize).collect::<Vec<_>>())?;
@@ -125,14 +157,22 @@ impl Stream<'_> {
             return Err(Error::shape("Source", message));
         }
         self.expected.check(&chunk)?;
-        Ok(chunk)
+        let weights = self.expected.weights(&chunk)?.map(Cow::into_owned);
+        if weights.is_some() != self.source.weighted {
+            let [found, wanted] = if weights.is_some() { ["with", "without"] } else { ["without", "with"] };
+            let message = format!("read gave samples {found} weights; its first row came {wanted}");
+            return Err(Error::shape("Source", message));
+        }
+        Ok((chunk, weights))
     }
 
-    fn put(&mut self, session: &mut Session, step: usize, chunk: &Dataset) -> Result<()> {
+    fn put(&mut self, session: &mut Session, step: usize, (chunk, weights): &Chunk) -> Result<()> {
         self.first = Some(step);
-        let column = self.source.column;
-        session.executor().write(BufferId::Data(column), chunk.x().values())?;
-        session.executor().write(BufferId::Data(column + 1), chunk.y().values())
+        let columns = [Some(chunk.x()), Some(chunk.y()), weights.as_ref()].into_iter().flatten();
+        for (column, tensor) in (self.source.column..).zip(columns) {
+            session.executor().write(BufferId::Data(column), tensor.values())?;
+        }
+        Ok(())
     }
 
     /// Brings the rows of a step to the device, unless they are there.

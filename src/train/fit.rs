@@ -13,6 +13,7 @@ pub struct Fit<'a> {
     pub(crate) shuffle: bool,
     pub(crate) validation_split: f64,
     pub(crate) validation_data: Option<&'a dyn Source>,
+    pub(crate) class_weight: Vec<(u32, f32)>,
     pub(crate) seed: Option<u64>,
     pub(crate) verbose: u8,
     pub(crate) check_finite: CheckFinite,
@@ -32,6 +33,7 @@ impl Default for Fit<'_> {
             shuffle: true,
             validation_split: 0.0,
             validation_data: None,
+            class_weight: Vec::new(),
             seed: None,
             verbose: 1,
             check_finite: CheckFinite::default(),
@@ -87,6 +89,17 @@ impl<'a> Fit<'a> {
     #[must_use]
     pub fn validation_data(mut self, data: &'a dyn Source) -> Self {
         self.validation_data = Some(data);
+        self
+    }
+
+    /// What the loss of each class' samples is multiplied by in training; a class that is not named has 1. Weights for the
+    /// samples themselves are the set's: [`Dataset::with_sample_weight`](crate::data::Dataset::with_sample_weight); it is an
+    /// error to give both. Validation takes no notice, and nor do metrics, as in Keras.
+    ///
+    /// A target is a class index, a one-hot row, whose largest value counts, or one value, which is rounded.
+    #[must_use]
+    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f32)>) -> Self {
+        self.class_weight = weights.into_iter().collect();
         self
     }
 

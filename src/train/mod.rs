@@ -1,6 +1,7 @@
 //! Training: the session on a device, the loop of `fit`, its callbacks, and what it reports.
 
 pub mod callbacks;
+mod class_weight;
 pub(crate) mod evaluation;
 pub(crate) mod feed;
 mod finite;

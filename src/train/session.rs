@@ -164,12 +164,17 @@ impl Session {
             Some(y) => upload(BufferId::Data(column + 1), y)?,
             None => Type::u32([x.shape[0]]),
         };
-        Ok(Source { column, x, y, scale: f64::from(scale).to_bits() })
+        Ok(Source { column, x, y, weighted: false, scale: f64::from(scale).to_bits() })
     }
 
-    /// [`Session::set_data`] of a labelled set.
-    pub fn set_dataset(&mut self, column: usize, data: &Dataset) -> Result<Source> {
-        self.set_data(column, data.x(), Some(data.y()), data.scale())
+    /// [`Session::set_data`] of a labelled set, with a weight for each row, if any, as the column `column + 2`.
+    pub fn set_dataset(&mut self, column: usize, data: &Dataset, weights: Option<&Tensor>) -> Result<Source> {
+        let source = self.set_data(column, data.x(), Some(data.y()), data.scale())?;
+        let Some(weights) = weights else { return Ok(source) };
+        let source = Source { weighted: true, ..source };
+        self.executor.allocate(&column_of(BufferId::Data(column + 2), &source.weight_type()))?;
+        self.executor.write(BufferId::Data(column + 2), weights.values())?;
+        Ok(source)
     }
 
     /// Whether the device can have a buffer for a column of data.
@@ -182,7 +187,11 @@ impl Session {
     /// Sees to it that there are buffers for a source's columns.
     pub fn reserve(&mut self, source: &Source) -> Result<()> {
         self.executor.allocate(&column_of(BufferId::Data(source.column), &source.x))?;
-        self.executor.allocate(&column_of(BufferId::Data(source.column + 1), &source.y))
+        self.executor.allocate(&column_of(BufferId::Data(source.column + 1), &source.y))?;
+        if !source.weighted {
+            return Ok(());
+        }
+        self.executor.allocate(&column_of(BufferId::Data(source.column + 2), &source.weight_type()))
     }
 
     /// The plans of a run's keys, each made at its first use.

@@ -7,6 +7,7 @@ use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
 use crate::nn::{About, Loss, Metric, Parameter, Scope};
+use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
 use crate::ops::copy::Copy;
 use crate::ops::gather::Gather;
@@ -35,14 +36,23 @@ pub(crate) enum Part {
 /// A resident data set, as a plan needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
-    /// The index of [`Leaf::Data`] that holds the samples; the targets are in the next.
+    /// The index of [`Leaf::Data`] that holds the samples; the targets are in the next, the weights in the one after.
     pub column: usize,
     /// The samples' type, all rows.
     pub x: Type,
     /// The targets' type, all rows.
     pub y: Type,
+    /// Whether each row has a weight.
+    pub weighted: bool,
     /// What samples are multiplied by, in bits.
     pub scale: u64,
+}
+
+impl Source {
+    /// The weights' type, all rows.
+    pub fn weight_type(&self) -> Type {
+        Type::float([self.x.shape[0]])
+    }
 }
 
 /// Everything that one plan differs from another by.
@@ -105,12 +115,18 @@ pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key
     }
     let gather = Gather { batch: key.batch, scales };
     let batch = g.apply_all(Arc::new(gather), &[&columns[..], &[order, clock]].concat())?;
+    let weights = if source.weighted && key.mode != Mode::Predict {
+        let column = g.leaf(Leaf::Data(source.column + 2), source.weight_type());
+        Some(g.apply(Gather { batch: key.batch, scales: vec![1.0] }, &[column, order, clock])?)
+    } else {
+        None
+    };
     let x = batch[0];
     let training = (key.mode == Mode::Train).then_some(clock);
     let outputs = forward(model.layers, &mut g, parameters, x, training)?;
     let predicted = outputs.last().copied().unwrap_or(x);
     match batch[..] {
-        [_, targets] => learn(model, &mut g, parameters, key, [predicted, targets, clock])?,
+        [_, targets] => learn(model, &mut g, parameters, key, ([predicted, targets, clock], weights))?,
         _ => {
             g.set_phase(Phase::Record);
             let all = [&[key.rows], &g.shape(predicted)[1..]].concat();
@@ -123,11 +139,19 @@ pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key
 }
 
 /// Loss, metrics and, to train, gradients and update.
-fn learn(model: &Model<'_>, g: &mut Graph, params: &[Parameter], key: &Key, values: [Id; 3]) -> Result<()> {
-    let [predicted, targets, clock] = values;
+fn learn(
+    model: &Model<'_>,
+    g: &mut Graph,
+    params: &[Parameter],
+    key: &Key,
+    ([predicted, targets, clock], weights): ([Id; 3], Option<Id>),
+) -> Result<()> {
     g.set_layer("loss");
     let loss = model.loss.expect("checked before tracing");
     let mut losses = loss.append(g, predicted, targets)?;
+    if let Some(weights) = weights {
+        losses = g.apply(Binary::Mul, &[losses, weights])?;
+    }
     for (i, param) in params.iter().enumerate() {
         if let Some(regularizer) = param.regularizer {
             let w = g.parameter(i).expect("each layer asked for its own");
@@ -178,4 +202,36 @@ fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, steps:
         targets.push(g.leaf(Leaf::Moment(i), arena.clone()));
     }
     g.effect_dyn(optimizer.update(), &[grads, schedule, clock], &targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+    use crate::device::Device;
+    use crate::nn::layers::Dense;
+    use crate::nn::optimizer::Sgd;
+    use crate::nn::{Activation, Sequential};
+    use crate::train::session::make_plan;
+
+    #[test]
+    fn weights_add_a_gather_and_two_products_and_nothing_where_there_are_none() {
+        let mut model = Sequential::new().add(Dense::new(3).activation(Activation::Softmax)).device(Device::cpu());
+        model.compile(Sgd::default(), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy]).unwrap();
+        model.predict(&Tensor::from([[0.0f32; 4]])).unwrap();
+        let (session, model) = model.parts();
+        let steps = |mode, weighted| {
+            let source = Source { column: 0, x: Type::float([9, 4]), y: Type::u32([9]), weighted, scale: 0 };
+            let key = Key { mode, part: Part::All, source, batch: 3, rows: 9, steps: 3 };
+            let plan = make_plan(&model, &mut session.parameters().to_vec(), &key).unwrap();
+            plan.steps.iter().map(|step| step.op.name()).collect::<Vec<_>>()
+        };
+        let (plain, weighted) = (steps(Mode::Train, false), steps(Mode::Train, true));
+        let count = |steps: &[&str], name: &str| steps.iter().filter(|step| **step == name).count();
+        assert_eq!([count(&plain, "gather"), count(&weighted, "gather")], [1, 2]);
+        assert_eq!([count(&plain, "mul"), count(&weighted, "mul")], [0, 2]);
+        let one = "softmax_cross_entropy_step";
+        assert_eq!([count(&plain, one), count(&weighted, one)], [1, 0]);
+        assert_eq!(steps(Mode::Predict, true), steps(Mode::Predict, false));
+    }
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::callbacks::Callback;
+use super::class_weight::ClassWeight;
 use super::evaluation::measure;
-use super::feed::Feed;
+use super::feed::{Expected, Feed};
 use super::fit::FirstStep;
 use super::progress::Progress;
 use super::rows::{Round, Rows, Watch, round_of};
@@ -27,12 +28,13 @@ type Callbacks<'a> = [Box<dyn Callback + 'a>];
 pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: Fit<'_>, seed: u64) -> Result<History> {
     let (count, held_back) = options.split(data.len())?;
     let expected = model.expected()?;
+    let class_weight = ClassWeight::new(&options.class_weight, &expected.output)?;
     let (session, _) = model.parts();
-    let feed = Feed::new(session, 0, data, expected.clone())?;
+    let feed = Feed::new(session, 0, data, Expected { class_weight, ..expected.clone() })?;
     let validation = match (options.validation_data, held_back) {
-        (Some(set), _) => Some((Feed::new(session, 2, set, expected)?, 0, set.len())),
+        (Some(set), _) => Some((Feed::new(session, 3, set, expected)?, 0, set.len())),
         (None, 0) => None,
-        (None, held_back) => Some((feed.clone(), count, held_back)),
+        (None, held_back) => Some((feed.held_back(), count, held_back)),
     };
     model.set_byte_scale(feed.byte_scale());
     let mut rows = Rows::new(&feed, count, options.batch_size);
@@ -203,7 +205,7 @@ pub(crate) fn start_training(
     batch: usize,
     steps: usize,
 ) -> Result<(usize, Key)> {
-    let rows = Rows::resting(session.set_dataset(0, data)?, steps * batch, batch);
+    let rows = Rows::resting(session.set_dataset(0, data, data.sample_weight())?, steps * batch, batch);
     let key = rows.key(Mode::Train, Part::All, batch);
     let plan = session.plans(model, std::slice::from_ref(&key))?[0];
     session.start((0..rows.count as u32).collect(), 0)?;

@@ -28,6 +28,21 @@ fn a_table_is_trained_on_and_measured() {
 }
 
 #[test]
+fn rows_and_labels_may_have_weights() {
+    let folder = TempDir::new().unwrap();
+    let scores = |more: &[&str]| {
+        let args = zoo(&[&["--device", "cpu", "--hidden", "none", "--json"], more].concat());
+        let last = json(output(folder.path(), &args).lines().last().unwrap());
+        (last["test_loss"].as_f64().unwrap(), last["test_accuracy"].as_f64().unwrap())
+    };
+    let plain = scores(&[]);
+    assert_ne!(scores(&["--class-weight", "mammal=3,bird=0.5"]), plain);
+    assert_eq!(scores(&["--class-weight", "mammal=1"]).1, plain.1);
+    // Animals without legs count for nothing, and there is one column of them less.
+    assert_ne!(scores(&["--sample-weight", "legs"]), plain);
+}
+
+#[test]
 fn what_is_wrong_with_a_table_is_said() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("t.tsv");
@@ -43,6 +58,12 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&[table, "--label", "kind"], &["t.tsv: line 3, column \"a\": the field is missing"]);
     refused(&[table, "--label", "kind", "--drop-missing", "--test-split", "2"], &["test_share: 2 of 4 samples"]);
     refused(&["mnist", "--label", "kind"], &["label: mnist is no table"]);
+    refused(&["mnist", "--class-weight", "3=2"], &["class_weight: mnist is no table"]);
+    let splits = ["--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
+    let weighted = |option, value| [&[table][..], &splits, &["--device", "cpu", option, value]].concat();
+    refused(&weighted("--class-weight", "z=2"), &["class_weight: no row has the label \"z\"; there are x, y"]);
+    refused(&weighted("--class-weight", "x=-2"), &["class_weight: class 0 has -2.0"]);
+    refused(&weighted("--sample-weight", "b"), &["sample_weight: ", "column \"b\" is unknown"]);
     refused(&["no.csv", "--label", "kind"], &["no.csv: open: "]);
     let args = ["train", table, "--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
     says(&output(folder.path(), &[&args[..], &["--device", "cpu"]].concat()), &["Test accuracy: "]);

@@ -45,3 +45,4 @@ mod tidy;
 mod training;
 mod tuning;
 mod vectors;
+mod weights;

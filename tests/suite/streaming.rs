@@ -9,13 +9,13 @@ use kiln::random;
 use crate::common::devices;
 
 /// A set that says of itself that it is not in memory, and counts how often it is read.
-struct Streamed<'a> {
+pub struct Streamed<'a> {
     set: &'a Dataset,
     reads: AtomicUsize,
 }
 
 impl<'a> Streamed<'a> {
-    fn new(set: &'a Dataset) -> Self {
+    pub fn new(set: &'a Dataset) -> Self {
         Self { set, reads: AtomicUsize::new(0) }
     }
 }

@@ -31,7 +31,8 @@ Examples:
   kiln train mnist --epochs 20 --save mnist.safetensors --checkpoint-every 1
   kiln train mnist --epochs 20 --save mnist.safetensors --resume mnist.safetensors
   kiln train mnist --json > run.jsonl
-  kiln train animals.csv --label type --without name --standardize --batch-size 16";
+  kiln train animals.csv --label type --without name --standardize --batch-size 16
+  kiln train patients.csv --label ill --class-weight yes=5";
 
 /// Train a model on a data set, and measure it on the test set
 #[derive(clap::Args)]
@@ -142,13 +143,15 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
+    let class_weight = set.class_weight();
     let Split { train, test } = set.load()?;
     let train = course.limited(train)?;
     model.build(train.sample_shape())?;
     if args.summary {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
-    let outcome = args.fit(&mut model, &course, (&train, &test), start)?;
+    let fit = Fit::new().class_weight(class_weight);
+    let outcome = args.fit(&mut model, (&course, fit), (&train, &test), start)?;
     args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
     if args.json { outcome.print_json(&place) } else { outcome.print() }
 }
@@ -184,7 +187,7 @@ impl Args {
     fn fit(
         &self,
         model: &mut Sequential,
-        course: &Course,
+        (course, fit): (&Course, Fit<'_>),
         (train, test): (&Dataset, &Dataset),
         called: Instant,
     ) -> Result<Outcome> {
@@ -193,7 +196,7 @@ impl Args {
         let mut epoch_start = start;
         let verbose = if self.json || self.quiet { 0 } else { self.verbose };
         let done = model.epoch();
-        let mut fit = Fit::new()
+        let mut fit = fit
             .initial_epoch(done)
             .epochs(self.epochs)
             .batch_size(course.batch_size)

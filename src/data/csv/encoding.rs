@@ -83,13 +83,13 @@ fn sort(names: &mut [String]) {
 impl Encoding {
     /// Goes through a file to learn its columns.
     pub fn of(mut lines: Lines<'_>, csv: &Csv) -> Result<Self> {
-        let targets = columns(&lines, csv.targets.option(), csv.targets.columns())?;
+        let targets = targets(&lines, csv)?;
         let left_out = columns(&lines, "without", &csv.without)?;
         let words = columns(&lines, "words", &csv.words)?;
         let taken: Vec<usize> =
             (0..lines.columns.len()).filter(|c| !targets.contains(c) && !left_out.contains(c)).collect();
         if taken.is_empty() {
-            return Err(lines.refused_whole("has no columns beside the targets and those left out"));
+            return Err(lines.refused_whole("has no columns beside the targets, the weights and those left out"));
         }
         // What is not known yet is decided by the first field that is not missing.
         let mut kinds: Vec<Option<Option<Vec<String>>>> =
@@ -137,13 +137,20 @@ impl Encoding {
 
     /// The samples and targets of a file.
     pub fn dataset(&self, lines: Lines<'_>) -> Result<Dataset> {
-        let targets = columns(&lines, self.csv.targets.option(), self.csv.targets.columns())?;
-        let (x, y) = self.encode(lines, &targets)?;
+        let targets = targets(&lines, &self.csv)?;
+        let (x, all) = self.encode(lines, &targets)?;
+        let (mut y, mut weights) = (Vec::new(), Vec::new());
+        for row in all.chunks(targets.len()) {
+            let (own, weight) = row.split_at(self.csv.targets.columns().len());
+            y.extend_from_slice(own);
+            weights.extend_from_slice(weight);
+        }
         let y = match self.csv.targets {
             Targets::Label(_) => Tensor::new([x.rows()], y.iter().map(|&class| class as u32).collect::<Vec<_>>()),
-            Targets::Values(_) => Tensor::new([x.rows(), targets.len()], y),
+            Targets::Values(_) => Tensor::new([x.rows(), y.len() / x.rows()], y),
         };
-        Dataset::new(x, y?)
+        let data = Dataset::new(x, y?)?;
+        if weights.is_empty() { Ok(data) } else { data.with_sample_weight(weights) }
     }
 
     /// The samples of a file.
@@ -151,7 +158,7 @@ impl Encoding {
         Ok(self.encode(lines, &[])?.0)
     }
 
-    /// The samples, and the numbers in the columns of targets.
+    /// The samples, and the numbers in the columns of targets and weights.
     fn encode(&self, mut lines: Lines<'_>, targets: &[usize]) -> Result<(Tensor, Vec<f32>)> {
         let find = |feature: &Feature| lines.find("columns", &feature.name);
         let places = self.features.iter().map(find).collect::<Result<Vec<_>>>()?;
@@ -163,8 +170,8 @@ impl Encoding {
             for (feature, &column) in self.features.iter().zip(&places) {
                 feature.encode(&row, column, self.csv.missing, &mut x)?;
             }
-            for &column in targets {
-                y.push(self.target(&row, column)?);
+            for (i, &column) in targets.iter().enumerate() {
+                y.push(self.target(&row, i, column)?);
             }
             rows += 1;
         }
@@ -174,10 +181,12 @@ impl Encoding {
         Ok((Tensor::new([rows, self.features.iter().map(Feature::width).sum()], Values::F32(x))?, y))
     }
 
-    fn target(&self, row: &Row<'_>, column: usize) -> Result<f32> {
-        let Targets::Label(_) = self.csv.targets else {
+    /// The number in the `i`th of the columns of targets and weights.
+    fn target(&self, row: &Row<'_>, i: usize, column: usize) -> Result<f32> {
+        let is_label = matches!(self.csv.targets, Targets::Label(_)) && i == 0;
+        if !is_label {
             return row.number(column)?.ok_or_else(|| row.missing(column));
-        };
+        }
         let label = row.field(column).ok_or_else(|| row.missing(column))?;
         let class = position(&self.classes, label);
         Ok(class.ok_or_else(|| row.refused(column, unknown(label, &self.classes)))? as f32)
@@ -193,6 +202,13 @@ fn note_class(row: &Row<'_>, column: usize, given: &[String], classes: &mut Vec<
         return Err(row.refused(column, message));
     }
     note(classes, label, row, column)
+}
+
+/// The columns of targets, then that of weights.
+fn targets(lines: &Lines<'_>, csv: &Csv) -> Result<Vec<usize>> {
+    let mut targets = columns(lines, csv.targets.option(), csv.targets.columns())?;
+    targets.extend(columns(lines, "sample_weight", csv.sample_weight.as_slice())?);
+    Ok(targets)
 }
 
 fn columns(lines: &Lines<'_>, option: &str, names: &[String]) -> Result<Vec<usize>> {

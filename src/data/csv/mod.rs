@@ -12,7 +12,7 @@ use encoding::Encoding;
 use lines::Lines;
 
 /// What a row with a missing field comes to. Missing are empty fields, `?`, and `NA`, `N/A`, `NaN` and `null` in any
-/// case. A missing label or target is an error unless its row is dropped.
+/// case. A missing label, target or weight is an error unless its row is dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Missing {
     /// An error that names line and column.
@@ -47,6 +47,7 @@ pub struct Csv {
     header: bool,
     targets: Targets,
     classes: Vec<String>,
+    sample_weight: Option<String>,
     without: Vec<String>,
     words: Vec<String>,
     missing: Missing,
@@ -83,6 +84,7 @@ impl Default for Csv {
             header: true,
             targets: Targets::Values(Vec::new()),
             classes: Vec::new(),
+            sample_weight: None,
             without: Vec::new(),
             words: Vec::new(),
             missing: Missing::default(),
@@ -133,6 +135,13 @@ impl Csv {
     #[must_use]
     pub fn targets<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.targets = Targets::Values(strings(names));
+        self
+    }
+
+    /// The column of each sample's weight: see [`Dataset::with_sample_weight`].
+    #[must_use]
+    pub fn sample_weight(mut self, name: impl Into<String>) -> Self {
+        self.sample_weight = Some(name.into());
         self
     }
 
@@ -190,7 +199,7 @@ impl Csv {
 /// What a file of comma-separated values held.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Samples `(n, features)` and targets.
+    /// Samples `(n, features)`, targets and, where their column is named, weights.
     pub data: Dataset,
     /// What the samples' columns are: a column's name, or `name=word`.
     pub features: Vec<String>,

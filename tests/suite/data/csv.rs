@@ -79,6 +79,24 @@ fn quotes_blanks_separators_line_ends_and_marks_are_understood() {
 }
 
 #[test]
+fn a_column_of_weights_is_no_samples() {
+    let text = "legs,w,kind\n4,0.5,frog\n0,2,carp\n2,0,frog\n";
+    let table = parse(&Csv::new().label("kind").sample_weight("w"), text).unwrap();
+    assert_eq!(table.features, ["legs"]);
+    assert_eq!(*table.data.y(), Tensor::from([1u32, 0, 1]));
+    assert_eq!(table.data.sample_weight(), Some(&Tensor::from([0.5f32, 2.0, 0.0])));
+    let table = parse(&Csv::new().targets(["w", "legs"]).sample_weight("x"), "w,x,legs,a\n1,2,3,4\n5,6,7,8\n").unwrap();
+    assert_eq!(*table.data.y(), Tensor::from([[1.0f32, 3.0], [5.0, 7.0]]));
+    assert_eq!(table.data.sample_weight(), Some(&Tensor::from([2.0f32, 6.0])));
+    let csv = Csv::new().label("kind").sample_weight("w");
+    refused(&csv, "legs,w,kind\n4,heavy,frog\n", &["line 2, column \"w\": \"heavy\" is no number"]);
+    refused(&csv, "legs,w,kind\n4,,frog\n", &["line 2, column \"w\": the field is missing"]);
+    refused(&csv, "legs,v,kind\n4,1,frog\n", &["sample_weight: text: column \"w\" is unknown"]);
+    let dropped = parse(&csv.missing(Missing::DropRow), "legs,w,kind\n4,,frog\n1,3,frog\n").unwrap();
+    assert_eq!(dropped.data.sample_weight(), Some(&Tensor::from([3.0f32])));
+}
+
+#[test]
 fn a_missing_field_is_an_error_unless_it_is_said_what_to_do() {
     let table = "age,skin,kind\n,fur,a\n3,?,b\n5,bare,N/A\n7,bare,a\n";
     refused(&labelled(), table, &["line 2, column \"age\": the field is missing", "Csv::missing"]);
