@@ -1,6 +1,8 @@
 //! The bare graph: two constants and their sum, then an input that is given at the run.
 //!
-//! `cargo run --example constants [DEVICE]` prints 30 twice.
+//! `cargo run --example constants [-- --device NAME]` prints 30 twice.
+
+mod common;
 
 use kiln::device::Function;
 use kiln::graph::{Graph, Leaf, Type};
@@ -8,8 +10,7 @@ use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 
 fn main() -> anyhow::Result<()> {
-    let device = std::env::args().nth(1).unwrap_or_else(|| "auto".into());
-    let device = Device::choose(&device)?.device;
+    let device = common::device()?;
 
     let mut graph = Graph::new();
     let (a, b) = (graph.fill(10.0, [1]), graph.fill(20.0, [1]));

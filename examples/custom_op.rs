@@ -3,8 +3,10 @@
 //! Kiln has no such op, and needs no change to take it. From Ziyin and others, "Neural networks fail to learn periodic
 //! functions and how to fix it", <https://arxiv.org/abs/2006.08195>.
 //!
-//! `cargo run --release --example custom_op [-- --device DEVICE]` checks op, kernel and gradient as `kiln check` checks
+//! `cargo run --release --example custom_op [-- --device NAME]` checks op, kernel and gradient as `kiln check` checks
 //! Kiln's own, then trains a small net with it on a sine and says how far it is off beyond the points that it was shown.
+
+mod common;
 
 use std::sync::Arc;
 
@@ -176,8 +178,7 @@ pub fn train(device: &Device, activation: impl Layer + 'static, epochs: usize) -
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut args = std::env::args().skip_while(|arg| arg != "--device").skip(1);
-    let device = Device::choose(&args.next().unwrap_or_else(|| "auto".into()))?.device;
+    let device = common::device()?;
     for device in [Device::cpu(), device.clone()].iter().take(1 + usize::from(device.is_gpu())) {
         let failures = check_op(device)?;
         anyhow::ensure!(failures.is_empty(), "{failures:#?}");

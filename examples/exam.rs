@@ -1,16 +1,17 @@
 //! One sigmoid unit: hours of study, and whether the exam was passed.
 //!
-//! `cargo run --example exam [DEVICE]` gets all 7 right and prints from which hour on it expects a pass.
+//! `cargo run --example exam [-- --device NAME]` gets all 7 right and prints from which hour on it expects a pass.
+
+mod common;
 
 use kiln::prelude::*;
 
 fn main() -> anyhow::Result<()> {
-    let device = std::env::args().nth(1).unwrap_or_else(|| "auto".into());
+    let device = common::device()?;
     let hours: Vec<f32> = (1..=7).map(|i| 2.0 * i as f32).collect();
     let passed = vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0];
     let data = Dataset::new(Tensor::new([7, 1], hours.clone())?, Tensor::new([7, 1], passed)?)?;
-    let mut model =
-        Sequential::new().add(Dense::new(1).activation(Activation::Sigmoid)).device(Device::choose(&device)?.device);
+    let mut model = Sequential::new().add(Dense::new(1).activation(Activation::Sigmoid)).device(device);
     model.compile(Sgd { learning_rate: 0.1, ..Sgd::default() }, Loss::BinaryCrossentropy, [Metric::Accuracy])?;
     model.fit(&data, Fit::new().epochs(5000).batch_size(7).verbose(0))?;
     let chances = model.predict(&Tensor::new([7, 1], hours.clone())?)?.values().to_f64();

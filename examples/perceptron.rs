@@ -1,6 +1,9 @@
 //! The first neuron there was: a step of a weighted sum, taught by the delta rule.
 //!
-//! `cargo run --example perceptron [DEVICE]` learns AND and OR within some epochs, and never XOR, which no line parts.
+//! `cargo run --example perceptron [-- --device NAME]` learns AND and OR within some epochs, and never XOR, which no
+//! line parts.
+
+mod common;
 
 use kiln::device::Function;
 use kiln::graph::{Graph, Id, Leaf, Type};
@@ -34,8 +37,8 @@ fn delta_rule() -> Result<Graph> {
 }
 
 fn main() -> anyhow::Result<()> {
-    let device = std::env::args().nth(1).unwrap_or_else(|| "auto".into());
-    let mut learn = Function::new(&Device::choose(&device)?.device, &delta_rule()?)?;
+    let device = common::device()?;
+    let mut learn = Function::new(&device, &delta_rule()?)?;
     for (name, targets) in
         [("AND", [0.0f32, 0.0, 0.0, 1.0]), ("OR", [0.0, 1.0, 1.0, 1.0]), ("XOR", [0.0, 1.0, 1.0, 0.0])]
     {

@@ -1,7 +1,9 @@
 //! Why deep nets came late: through five hidden layers of sigmoids the gradient of exclusive or vanishes.
 //!
-//! `cargo run --release --example xor [DEVICE]` trains 2-5-5-5-5-5-1 with sigmoids, which stays at the loss of a guess,
-//! 0.6931, and with relu, which learns all four points, and prints the gradients' norms layer by layer.
+//! `cargo run --release --example xor [-- --device NAME]` trains 2-5-5-5-5-5-1 with sigmoids, which stays at the loss
+//! of a guess, 0.6931, and with relu, which learns all four points, and prints the gradients' norms layer by layer.
+
+mod common;
 
 use kiln::prelude::*;
 
@@ -17,8 +19,7 @@ fn norms(gradients: &[Tensor]) -> Vec<f64> {
 }
 
 fn main() -> anyhow::Result<()> {
-    let device = std::env::args().nth(1).unwrap_or_else(|| "auto".into());
-    let device = Device::choose(&device)?.device;
+    let device = common::device()?;
     let x = Tensor::new([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
     let data = Dataset::new(x, Tensor::new([4, 1], vec![0.0f32, 1.0, 1.0, 0.0])?)?;
     for (name, activation) in [("sigmoid", Activation::Sigmoid), ("relu", Activation::Relu)] {

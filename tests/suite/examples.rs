@@ -5,29 +5,37 @@ use std::process::Command;
 #[cfg(feature = "gpu")]
 use crate::common::adapter_name;
 
-/// What an example prints on each device. `cargo test` builds the examples beside this binary.
-fn printed(name: &str) -> Vec<String> {
+/// An example's program with its arguments. `cargo test` builds the examples beside this binary.
+fn example(name: &str, args: &[&str]) -> Command {
     let suite = std::env::current_exe().expect("the test binary has a path");
     let target = suite.parent().and_then(|deps| deps.parent()).expect("it lies in target/PROFILE/deps");
-    let example = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let devices = [
+    let program = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "there is no {}; `cargo build --examples` makes it", program.display());
+    let mut command = Command::new(program);
+    command.args(args);
+    command
+}
+
+/// What a run printed that has to succeed.
+fn printed(mut command: Command) -> String {
+    let output = command.output().expect("the example is there");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn devices() -> Vec<String> {
+    vec![
         "cpu".to_string(),
         #[cfg(feature = "gpu")]
         adapter_name(),
-    ];
-    let run = |device: &String| {
-        let output = Command::new(&example).arg(device).output();
-        let output = output.unwrap_or_else(|e| panic!("{}: {e}; `cargo build --examples` makes it", example.display()));
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{name} on {device}: {}", text(&output.stderr));
-        text(&output.stdout)
-    };
-    devices.iter().map(run).collect()
+    ]
 }
 
 /// Each of the lines is a part of what the example prints on every device.
 fn prints(name: &str, lines: &[&str]) {
-    for text in printed(name) {
+    for device in devices() {
+        let text = printed(example(name, &["--device", &device]));
         for line in lines {
             assert!(text.contains(line), "{name} does not print {line:?}:\n{text}");
         }
@@ -58,4 +66,18 @@ fn a_line_through_four_scores_and_a_sigmoid_through_seven_exams() {
 #[test]
 fn sigmoids_do_not_learn_exclusive_or_where_relu_does() {
     prints("xor", &["sigmoid: loss 0.6931, accuracy 0.50", "relu: loss 0.0000, accuracy 1.00"]);
+}
+
+#[test]
+fn what_an_example_does_not_take_is_an_error() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["cpu"], "unknown argument `cpu`; give any of --device"),
+        (&["--device"], "--device needs a value behind it"),
+        (&["--device", "no such one"], "no such one"),
+    ];
+    for (args, message) in cases {
+        let output = example("softmax", args).output().expect("the example is there");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(message), "{args:?}: {text}");
+    }
 }

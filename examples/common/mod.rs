@@ -1,0 +1,52 @@
+//! What the examples share: the options that stand behind their names.
+#![allow(dead_code, reason = "each example uses a part")]
+
+use anyhow::Context;
+use kiln::prelude::*;
+
+/// `--device NAME`, the device to run on; `auto` unless given. Anything else is an error.
+pub fn device() -> anyhow::Result<Device> {
+    let [device] = options(["--device"])?;
+    choose(device)
+}
+
+/// `--device NAME` as for [`device()`], and what makes a run shorter.
+pub struct Args {
+    /// Where to train.
+    pub device: Device,
+    /// `--limit N`: how many of the training samples are taken; all unless given.
+    pub limit: usize,
+    /// `--epochs N`.
+    pub epochs: usize,
+}
+
+impl Args {
+    /// What the command line asks for; `epochs` where it does not say how many.
+    pub fn read(epochs: usize) -> anyhow::Result<Self> {
+        let [device, limit, wanted] = options(["--device", "--limit", "--epochs"])?;
+        let limit = number("--limit", limit, usize::MAX)?;
+        Ok(Self { limit, epochs: number("--epochs", wanted, epochs)?, device: choose(device)? })
+    }
+}
+
+/// What stands behind each of these on the command line.
+fn options<const N: usize>(known: [&str; N]) -> anyhow::Result<[Option<String>; N]> {
+    let mut values = [const { None }; N];
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let place = known.iter().position(|name| *name == arg);
+        let place = place.with_context(|| format!("unknown argument `{arg}`; give any of {}", known.join(", ")))?;
+        values[place] = Some(args.next().with_context(|| format!("{arg} needs a value behind it"))?);
+    }
+    Ok(values)
+}
+
+fn choose(name: Option<String>) -> anyhow::Result<Device> {
+    Ok(Device::choose(name.as_deref().unwrap_or("auto"))?.device)
+}
+
+fn number(option: &str, value: Option<String>, default: usize) -> anyhow::Result<usize> {
+    let Some(value) = value else { return Ok(default) };
+    let number = value.parse().ok().filter(|&n| n > 0);
+    number.with_context(|| format!("{option} {value}: give a whole number above 0"))
+}
