@@ -1,7 +1,8 @@
-//! What the examples share: the options that stand behind their names.
+//! What the examples share: the options that stand behind their names, and how the notes train on Fashion-MNIST.
 #![allow(dead_code, reason = "each example uses a part")]
 
 use anyhow::Context;
+use kiln::data::Split;
 use kiln::prelude::*;
 
 /// `--device NAME`, the device to run on; `auto` unless given. Anything else is an error.
@@ -49,4 +50,37 @@ fn number(option: &str, value: Option<String>, default: usize) -> anyhow::Result
     let Some(value) = value else { return Ok(default) };
     let number = value.parse().ok().filter(|&n| n > 0);
     number.with_context(|| format!("{option} {value}: give a whole number above 0"))
+}
+
+/// Fashion-MNIST to train on, and the last fifth of its training samples to validate on; of the first `limit` samples.
+pub fn fashion_mnist(limit: usize) -> anyhow::Result<Split> {
+    let data = kiln::data::fashion_mnist()?.train.head(limit);
+    anyhow::ensure!(
+        data.len() >= 40,
+        "--limit {limit}: there is no batch of 32 without the last fifth; give 40 or more"
+    );
+    let (train, test) = data.split_at(data.len() - data.len() / 5);
+    Ok(Split { train, test })
+}
+
+/// Trains a net on Fashion-MNIST in batches of 32, and prints the last epoch's figures beside those of the notes.
+pub fn train(
+    model: Sequential,
+    optimizer: impl Optimizer + 'static,
+    args: Args,
+    notes: &[(&str, f64)],
+) -> anyhow::Result<()> {
+    let data = fashion_mnist(args.limit)?;
+    let mut model = model.device(args.device);
+    model.build(data.train.sample_shape())?;
+    print!("{}", model.summary()?);
+    model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
+    let history = model.fit(&data.train, Fit::new().epochs(args.epochs).validation_data(&data.test))?;
+    println!("{:<14}{:>8}{:>8}", "", "Kiln", "notes");
+    for (name, value) in history.epochs().last().into_iter().flat_map(Logs::iter) {
+        let noted = notes.iter().find(|(noted, _)| *noted == name);
+        let noted = noted.map_or(String::new(), |(_, value)| format!("{value:>8.4}"));
+        println!("{name:<14}{value:>8.4}{noted}");
+    }
+    Ok(())
 }

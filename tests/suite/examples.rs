@@ -81,3 +81,102 @@ fn what_an_example_does_not_take_is_an_error() {
         assert!(!output.status.success() && text.contains(message), "{args:?}: {text}");
     }
 }
+
+#[test]
+#[cfg(feature = "csv")]
+fn every_animal_of_the_zoo_is_learned() {
+    prints("zoo", &["accuracy 1.00: 101 of 101"]);
+}
+
+/// The examples on Fashion-MNIST, where 300 drawings of a formula stand in for it.
+#[cfg(feature = "cli")]
+mod fashion {
+    use std::path::Path;
+
+    use kiln::data::SETS;
+    use tempfile::TempDir;
+
+    use super::{devices, example, printed};
+    use crate::cli;
+
+    /// A folder to run in, with the drawings where Fashion-MNIST is looked for.
+    fn folder() -> TempDir {
+        let folder = TempDir::new().unwrap();
+        std::fs::rename(cli::fixture().keep(), folder.path().join("fashion-mnist")).unwrap();
+        folder
+    }
+
+    fn run(folder: &Path, name: &str, args: &str) -> String {
+        let mut command = example(name, &args.split(' ').collect::<Vec<_>>());
+        command.current_dir(folder).env("KILN_DATA", folder);
+        printed(command)
+    }
+
+    /// The numbers of the line that begins so.
+    #[track_caller]
+    fn numbers(text: &str, start: &str) -> Vec<f64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(start)).unwrap_or_else(|| panic!("{start}: {text}"));
+        line.split([' ', ',', ':']).filter_map(|word| word.parse().ok()).collect()
+    }
+
+    #[test]
+    fn figures_stand_beside_those_of_the_notes() {
+        let folder = folder();
+        for (name, notes) in [("softmax", 0.8551), ("sigmoid", 0.8784), ("relu", 0.8859)] {
+            let text = run(folder.path(), &format!("fashion_{name}"), "--device cpu --epochs 6");
+            assert_eq!(numbers(&text, "accuracy"), [1.0, notes], "{text}");
+        }
+        for device in devices() {
+            let text = run(folder.path(), "fashion_named", &format!("--device {device} --epochs 2 --limit 50"));
+            cli::says(&text, &["Model: \"fashion\"", "hidden (Dense)", "output (Dense)", "Total params: 79,510"]);
+            assert_eq!(numbers(&text, "val_accuracy")[1], 0.8678, "{text}");
+            assert!(text.contains("2 steps"), "40 of the 50 are trained on: {text}");
+        }
+    }
+
+    #[test]
+    fn one_against_the_rest_is_measured_in_five_folds() {
+        let text = run(folder().path(), "fashion_logistic", "--device cpu --epochs 4");
+        for fold in 1..=5 {
+            assert_eq!(numbers(&text, &format!("fold {fold}")), [1.0], "{text}");
+        }
+        assert_eq!(numbers(&text, "mean accuracy"), [1.0, 0.8196], "{text}");
+    }
+
+    #[test]
+    fn six_optimizers_train() {
+        let text = run(folder().path(), "fashion_optimizers", "--device cpu --epochs 3");
+        for name in ["SGD   ", "SGD 0.1", "SGD Nesterov 0.9", "Adagrad", "RMSprop", "Adam"] {
+            let [loss, _, _, accuracy] = numbers(&text, name)[..] else { panic!("{name}: {text}") };
+            // Adagrad's rate of 0.001 takes its time: a tenth of the guesses are right to begin with.
+            assert!(name == "Adagrad" || loss < 2.2 && accuracy > 0.4, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn dropout_narrows_the_gap_and_curves_are_drawn() {
+        let folder = folder();
+        let text = run(folder.path(), "fashion_dropout", "--device cpu --epochs 6 --limit 50");
+        let gap = |rate| numbers(&text, rate)[2];
+        assert!(gap("0.3 ") < gap("0  "), "{text}");
+        for rate in ["0", "0.3"] {
+            let picture = std::fs::read(folder.path().join(format!("runs/dropout-{rate}.png"))).unwrap();
+            assert!(picture.starts_with(b"\x89PNG"));
+        }
+    }
+
+    /// Labels that follow from nothing in the drawings are learned by heart: the validation loss rises soon.
+    #[test]
+    fn training_ends_by_itself_and_the_best_weights_come_back() {
+        let folder = folder();
+        let labels = cli::idx(&[300], (0..300u32).map(|row| (row / 10 % 10) as u8));
+        std::fs::write(folder.path().join("fashion-mnist").join(SETS[1].files[1].name), labels).unwrap();
+        for device in devices() {
+            let text = run(folder.path(), "fashion_early_stopping", &format!("--device {device}"));
+            let [stopped, 20.0] = numbers(&text, "stopped after epoch")[..] else { panic!("{text}") };
+            let [epoch, best] = numbers(&text, "best epoch")[..] else { panic!("{text}") };
+            assert_eq!(stopped, epoch + 2.0, "{text}");
+            assert_eq!((numbers(&text, "restored")[0], numbers(&text, "saved")[0]), (best, best), "{text}");
+        }
+    }
+}
