@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::Dataset;
+use super::{Dataset, integers};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor, Values};
 
@@ -228,13 +228,14 @@ impl Elements {
     }
 
     /// The elements, where they are integers of more than eight bits or a sign.
-    fn integers(&self) -> Vec<i32> {
-        match self.kind {
+    fn integers(&self) -> impl Iterator<Item = i128> + use<> {
+        let integers: Vec<i32> = match self.kind {
             Kind::I8 => self.numbers(|b| i32::from(i8::from_be_bytes(b))),
             Kind::I16 => self.numbers(|b| i32::from(i16::from_be_bytes(b))),
             Kind::I32 => self.numbers(i32::from_be_bytes),
             Kind::U8 | Kind::F32 | Kind::F64 => unreachable!("{:?} has a tensor of its own", self.kind),
-        }
+        };
+        integers.into_iter().map(i128::from)
     }
 
     /// As [`read_idx`] reads them.
@@ -244,8 +245,7 @@ impl Elements {
             Kind::F32 => Tensor::new(self.shape.clone(), self.numbers(f32::from_be_bytes)),
             Kind::F64 => Tensor::new(self.shape.clone(), self.numbers(f64::from_be_bytes)),
             Kind::I8 | Kind::I16 | Kind::I32 => {
-                let exact = |x: i32| Some(x as f32).filter(|&y| f64::from(y) == f64::from(x));
-                self.converted(path, exact, "f32 does not hold exactly")
+                integers::values(&self.shape, self.integers()).map_err(|e| Error::format(path, e))
             }
         }
     }
@@ -254,23 +254,8 @@ impl Elements {
     fn labels(self, path: &Path) -> Result<Tensor> {
         match self.kind {
             Kind::U8 | Kind::F32 | Kind::F64 => self.values(path),
-            _ => self.converted(path, |x| u32::try_from(x).ok(), "is no class index: they count from 0"),
+            _ => integers::labels(&self.shape, self.integers()).map_err(|e| Error::format(path, e)),
         }
-    }
-
-    /// The integers in another type; one that has no value there is refused for this reason.
-    fn converted<T>(&self, path: &Path, to: impl Fn(i32) -> Option<T>, refusal: &str) -> Result<Tensor>
-    where
-        Values: From<Vec<T>>,
-    {
-        let integers = self.integers();
-        let converted: Option<Vec<T>> = integers.iter().map(|&x| to(x)).collect();
-        let Some(converted) = converted else {
-            let at = integers.iter().position(|&x| to(x).is_none()).expect("one of them had no value");
-            let message = format!("the number {} at {} {refusal}", integers[at], self.shape.position(at));
-            return Err(Error::format(path, message));
-        };
-        Tensor::new(self.shape.clone(), converted)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Data sets: samples with their targets, tables, pictures and IDX files, and the named sets that are found or fetched.
+//! Data sets: samples with their targets, tables, pictures, IDX files and NumPy's, and the named sets that are found or fetched.
 
 #[cfg(feature = "csv")]
 mod csv;
@@ -8,7 +8,9 @@ mod fetch;
 mod idx;
 #[cfg(feature = "images")]
 mod images;
+mod integers;
 mod named;
+mod npz;
 mod png;
 mod remote;
 mod scaler;
@@ -25,6 +27,7 @@ pub use idx::{parse_idx, read_idx, read_pair, write_idx};
 #[cfg(feature = "images")]
 pub use images::{ImageFolder, Interpolation};
 pub use named::{LoadOptions, NamedSet, Split};
+pub use npz::Npz;
 pub use png::{parse_png, read_png};
 pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;

@@ -2,7 +2,7 @@
 //! [`crate::nn::Sequential::save`]; [`tensorboard`] writes event files.
 
 pub(crate) mod json;
-mod npz;
+pub(crate) mod npz;
 mod protobuf;
 mod safetensors;
 pub mod tensorboard;

@@ -9,6 +9,18 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const EXTENSION: &str = ".npy";
 const NAMES: [(&str, DType); 5] =
     [("<f4", DType::F32), ("<f8", DType::F64), ("<u4", DType::U32), ("|u1", DType::U8), ("<u1", DType::U8)];
+/// Types of whole numbers, and of yes and no, their bytes and whether they have a sign: of data sets alone.
+const INTEGERS: [(&str, usize, bool); 9] = [
+    ("|b1", 1, false),
+    ("|u1", 1, false),
+    ("|i1", 1, true),
+    ("<u2", 2, false),
+    ("<i2", 2, true),
+    ("<u4", 4, false),
+    ("<i4", 4, true),
+    ("<u8", 8, false),
+    ("<i8", 8, true),
+];
 
 pub(super) fn pack(file: &TensorFile) -> Result<Vec<u8>, String> {
     let files = file.held().map(|(name, tensor)| (format!("{name}{EXTENSION}"), npy(tensor)));
@@ -16,18 +28,69 @@ pub(super) fn pack(file: &TensorFile) -> Result<Vec<u8>, String> {
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<TensorFile, String> {
-    let mut file = TensorFile::new();
+    let tensors = arrays(bytes)?.into_iter().map(|(name, array)| (name, array.tensor())).collect();
+    Ok(TensorFile { tensors, ..TensorFile::new() })
+}
+
+/// The arrays of an archive by name, in its order.
+pub(crate) fn arrays(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
+    if !bytes.starts_with(b"PK") {
+        return Err("is no .npz archive, which begins with PK; np.savez writes one".into());
+    }
+    let mut arrays: Vec<(String, Array)> = Vec::new();
     for (name, bytes) in zip::parse(bytes)? {
         let Some(name) = name.strip_suffix(EXTENSION) else {
             return Err(format!("holds {name:?}; an .npz holds {EXTENSION} files only"));
         };
-        if file.tensors.iter().any(|(known, _)| known == name) {
+        if arrays.iter().any(|(known, _)| known == name) {
             return Err(format!("holds {name:?} twice"));
         }
-        let held = parse_npy(&bytes).map_err(|e| format!("tensor {name:?}: {e}"))?;
-        file.tensors.push((name.into(), held));
+        let array = parse_npy(&bytes).map_err(|e| format!("tensor {name:?}: {e}"))?;
+        arrays.push((name.into(), array));
     }
-    Ok(file)
+    Ok(arrays)
+}
+
+/// What an archive has under a name; of a type that is none of those known, the shape alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Array {
+    pub dtype: String,
+    pub shape: Shape,
+    /// The elements, row by row.
+    data: Vec<u8>,
+}
+
+impl Array {
+    /// The array in its own type, or why it cannot be had.
+    pub fn tensor(&self) -> Result<Tensor, String> {
+        match NAMES.iter().find(|(known, _)| *known == self.dtype) {
+            Some((_, dtype)) => tensor_of(*dtype, &self.shape, &self.data),
+            None => {
+                let known = NAMES.map(|(known, _)| known).join(", ");
+                Err(format!("is of type {:?}; {known} can be read", self.dtype))
+            }
+        }
+    }
+
+    pub fn is_bytes(&self) -> bool {
+        self.dtype.ends_with("u1")
+    }
+
+    /// Whether the elements were read.
+    pub fn is_known(&self) -> bool {
+        size_of(&self.dtype).is_some()
+    }
+
+    /// The whole numbers that it consists of, where it does.
+    pub fn integers(&self) -> Option<impl Iterator<Item = i128> + '_> {
+        let &(_, size, signed) = INTEGERS.iter().find(|(known, ..)| *known == self.dtype)?;
+        Some(self.data.chunks_exact(size).map(move |bytes| {
+            let negative = signed && bytes.last().is_some_and(|byte| byte >> 7 == 1);
+            let mut wide = [if negative { 0xff } else { 0 }; 16];
+            wide[..size].copy_from_slice(bytes);
+            i128::from_le_bytes(wide)
+        }))
+    }
 }
 
 fn npy(tensor: &Tensor) -> Vec<u8> {
@@ -41,8 +104,7 @@ fn npy(tensor: &Tensor) -> Vec<u8> {
     [MAGIC, &[1, 0][..], &len, header.as_bytes(), &bytes_of(tensor.values())].concat()
 }
 
-/// The tensor, or why one of its type cannot be had.
-fn parse_npy(bytes: &[u8]) -> Result<Result<Tensor, String>, String> {
+fn parse_npy(bytes: &[u8]) -> Result<Array, String> {
     let cut = "its .npy is cut off";
     let rest = bytes.strip_prefix(MAGIC).ok_or("it is no .npy file")?;
     let (&version, rest) = rest.split_first_chunk::<2>().ok_or(cut)?;
@@ -65,17 +127,32 @@ fn parse_npy(bytes: &[u8]) -> Result<Result<Tensor, String>, String> {
     let extents: Result<Vec<usize>, _> = extents.map(str::parse).collect();
     let extents = extents.map_err(|e| format!("its shape has an extent that is none: {e}"))?;
     let elements = count(&extents)?;
-    let Some((_, dtype)) = NAMES.iter().find(|(known, _)| *known == dtype) else {
-        return Ok(Err(format!("is of type {dtype:?}; {} can be read", NAMES.map(|(known, _)| known).join(", "))));
-    };
-    if elements.checked_mul(dtype.size()) != Some(data.len()) {
-        let shape = Shape::from(extents);
+    let (dtype, shape) = (dtype.to_string(), Shape::from(extents));
+    let Some(size) = size_of(&dtype) else { return Ok(Array { dtype, shape, data: Vec::new() }) };
+    if elements.checked_mul(size) != Some(data.len()) {
         return Err(format!("{elements} elements of {dtype} for shape {shape} do not fit its {} bytes", data.len()));
     }
-    if !fortran {
-        return Ok(Ok(tensor_of(*dtype, &extents.into(), data)?));
-    }
-    // The first axis runs fastest: the axes in the other order, row by row.
-    let reversed: Vec<usize> = extents.into_iter().rev().collect();
-    Ok(Ok(tensor_of(*dtype, &reversed.into(), data)?.transpose()))
+    let data = if fortran { row_by_row(data, size, &shape) } else { data.to_vec() };
+    Ok(Array { dtype, shape, data })
+}
+
+/// The bytes of an element, where the type is known.
+fn size_of(dtype: &str) -> Option<usize> {
+    let own = NAMES.iter().find(|(known, _)| *known == dtype).map(|(_, dtype)| dtype.size());
+    own.or_else(|| INTEGERS.iter().find(|(known, ..)| *known == dtype).map(|&(_, size, _)| size))
+}
+
+/// Elements of which the first axis runs fastest, in the other order.
+fn row_by_row(data: &[u8], size: usize, shape: &Shape) -> Vec<u8> {
+    let strides = shape.iter().scan(size, |stride, &extent| Some(std::mem::replace(stride, *stride * extent)));
+    let axes: Vec<(usize, usize)> = shape.iter().copied().zip(strides).collect();
+    let place = |mut at: usize| {
+        let offset = |&(extent, stride): &(usize, usize)| {
+            let index = at % extent;
+            at /= extent;
+            index * stride
+        };
+        axes.iter().rev().map(offset).sum::<usize>()
+    };
+    (0..data.len() / size).flat_map(|at| &data[place(at)..][..size]).copied().collect()
 }

@@ -6,6 +6,7 @@ mod csv;
 mod fetch;
 #[cfg(feature = "images")]
 mod images;
+mod npz;
 mod scaler;
 mod split;
 
