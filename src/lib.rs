@@ -19,6 +19,15 @@ mod suggest;
 pub mod tensor;
 pub mod train;
 
+/// The programs in the documents, which the tests compile.
+#[cfg(all(doctest, feature = "cli", feature = "images"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/from-keras.md")]
+    mod from_keras {}
+}
+
 pub use error::{Error, Result};
 pub use tensor::{DType, Shape, Tensor, Values};
 
