@@ -11,6 +11,8 @@ mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;
 #[cfg(feature = "cli")]
+mod cli_interrupt;
+#[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;

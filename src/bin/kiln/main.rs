@@ -6,6 +6,7 @@ mod compare;
 mod data;
 mod devices;
 mod eval;
+mod interrupt;
 mod model;
 mod picture;
 mod plan;
@@ -79,10 +80,13 @@ fn main() -> ExitCode {
         Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
             ExitCode::SUCCESS
         }
-        Err(e) => {
-            eprintln!("error: {}", one_line_of_causes(&e));
-            ExitCode::FAILURE
-        }
+        Err(e) => match e.downcast::<interrupt::Stopped>() {
+            Ok(stopped) => stopped.end(),
+            Err(e) => {
+                eprintln!("error: {}", one_line_of_causes(&e));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -13,6 +13,7 @@ use kiln::train::{CheckFinite, Fit, Logs};
 use kiln::{io as files, plot};
 use serde_json::{Value, json};
 
+use crate::interrupt::{Interrupt, Stop};
 use crate::model::{DeviceArgs, ModelArgs};
 use crate::saved::Course;
 use crate::table::{Set, TableArgs};
@@ -20,6 +21,9 @@ use crate::table::{Set, TableArgs};
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
 the CPU; `reference` is the CPU in f64. A table's first line names its columns; words become a column each.
+
+Ctrl-C, or SIGTERM, ends the run after the epoch under way: it is saved where --save says, and the command line that goes
+on is printed. The second one ends it at once. Either way the exit code is 130, for SIGTERM 143.
 
 Examples:
   kiln train mnist
@@ -143,16 +147,19 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
+    let resumable = matches!(set, Set::Named(_));
     let class_weight = set.class_weight();
     let Split { train, test } = set.load()?;
     let train = course.limited(train)?;
     model.build(train.sample_shape())?;
+    let stop = Stop::on_signals()?;
     if args.summary {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
-    let fit = Fit::new().class_weight(class_weight);
-    let outcome = args.fit(&mut model, (&course, fit), (&train, &test), start)?;
+    let (trained, interrupt) = args.fit(&mut model, &course, (&train, class_weight), (start, &stop))?;
+    interrupt.result(args.epochs, resumable)?;
     args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
+    let outcome = Outcome { test: model.evaluate(&test)?, trained };
     if args.json { outcome.print_json(&place) } else { outcome.print() }
 }
 
@@ -184,26 +191,16 @@ impl Args {
         Ok((model, course))
     }
 
-    fn fit(
-        &self,
-        model: &mut Sequential,
-        (course, fit): (&Course, Fit<'_>),
-        (train, test): (&Dataset, &Dataset),
-        called: Instant,
-    ) -> Result<Outcome> {
-        let (mut written, mut first_step) = (Ok(()), Duration::ZERO);
-        let start = Instant::now();
-        let mut epoch_start = start;
-        let verbose = if self.json || self.quiet { 0 } else { self.verbose };
-        let done = model.epoch();
-        let mut fit = fit
+    /// How it trains, with the callbacks of the options.
+    fn settings<'a>(&self, done: usize, course: &Course) -> Fit<'a> {
+        let mut fit = Fit::new()
             .initial_epoch(done)
             .epochs(self.epochs)
             .batch_size(course.batch_size)
             .validation_split(course.validation_split)
             .shuffle(course.shuffle)
             .check_finite(self.check_finite)
-            .verbose(verbose);
+            .verbose(if self.json || self.quiet { 0 } else { self.verbose });
         if let Some(patience) = self.early_stopping {
             fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
         }
@@ -211,11 +208,27 @@ impl Args {
             fit = fit.callback(ModelCheckpoint::new(path.to_string_lossy()).save_freq(SaveFreq::Epochs(every)));
         }
         if let Some(path) = &self.csv {
-            fit = fit.callback(CsvLogger::new(path));
+            fit = fit.callback(CsvLogger::new(path).append(self.resume.is_some()));
         }
         if let Some(logdir) = &self.logdir {
             fit = fit.callback(TensorBoard::new(logdir).histogram_freq(1).write_gradients(true));
         }
+        fit
+    }
+
+    /// `called`: when the command was.
+    fn fit(
+        &self,
+        model: &mut Sequential,
+        course: &Course,
+        (train, class_weight): (&Dataset, Vec<(u32, f32)>),
+        (called, stop): (Instant, &Stop),
+    ) -> Result<(Trained, Interrupt)> {
+        let (mut written, mut first_step) = (Ok(()), Duration::ZERO);
+        let start = Instant::now();
+        let mut epoch_start = start;
+        let mut interrupt = Interrupt::new(stop, self.save.as_deref());
+        let mut fit = self.settings(model.epoch(), course).class_weight(class_weight);
         if self.json {
             fit = fit.on_first_step(|| first_step = called.elapsed()).on_epoch_end(|epoch, logs| {
                 if written.is_ok() {
@@ -224,13 +237,13 @@ impl Args {
                 epoch_start = Instant::now();
             });
         }
-        let history = model.fit(train, fit)?;
+        let history = model.fit(train, fit.callback(&mut interrupt))?;
         let duration = start.elapsed();
         written?;
         self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
         let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
         let samples = train.len() as f64 * (1.0 - course.validation_split) * epochs as f64;
-        Ok(Outcome { test: model.evaluate(test)?, first_step, duration, epochs, steps, samples })
+        Ok((Trained { first_step, duration, epochs, steps, samples }, interrupt))
     }
 }
 
@@ -248,9 +261,8 @@ fn print_epoch(epoch: usize, logs: &Logs, duration: Duration) -> io::Result<()> 
     print_line(&line)
 }
 
-/// A run's result.
-struct Outcome {
-    test: Logs,
+/// What was trained.
+struct Trained {
     /// From the command's call to the end of the first step; measured for `--json` only.
     first_step: Duration,
     /// Of the training, with validation.
@@ -260,12 +272,20 @@ struct Outcome {
     samples: f64,
 }
 
-impl Outcome {
+impl Trained {
     /// Per second, of the training's time.
     fn rate(&self, count: f64) -> f64 {
         count / self.duration.as_secs_f64().max(1e-9)
     }
+}
 
+/// A run's result.
+struct Outcome {
+    test: Logs,
+    trained: Trained,
+}
+
+impl Outcome {
     fn scores(&self) -> (f64, f64) {
         let score = |name| self.test.get(name).unwrap_or(f64::NAN);
         (score("accuracy"), score("loss"))
@@ -273,8 +293,9 @@ impl Outcome {
 
     fn print(&self) -> Result<()> {
         let (accuracy, loss) = self.scores();
-        let (seconds, steps) = (self.duration.as_secs_f64(), self.steps);
-        let (steps_rate, samples_rate) = (self.rate(steps as f64), self.rate(self.samples));
+        let trained = &self.trained;
+        let (seconds, steps) = (trained.duration.as_secs_f64(), trained.steps);
+        let (steps_rate, samples_rate) = (trained.rate(steps as f64), trained.rate(trained.samples));
         let mut out = io::stdout().lock();
         writeln!(out, "Test accuracy: {accuracy:.4}, test loss: {loss:.4}")?;
         writeln!(
@@ -285,15 +306,15 @@ impl Outcome {
     }
 
     fn print_json(&self, device: &str) -> Result<()> {
-        let (accuracy, loss) = self.scores();
+        let ((accuracy, loss), trained) = (self.scores(), &self.trained);
         Ok(print_line(&json!({
             "device": device,
-            "epochs": self.epochs,
-            "first_step_seconds": self.first_step.as_secs_f64(),
-            "samples_per_second": self.rate(self.samples),
-            "seconds": self.duration.as_secs_f64(),
-            "steps": self.steps,
-            "steps_per_second": self.rate(self.steps as f64),
+            "epochs": trained.epochs,
+            "first_step_seconds": trained.first_step.as_secs_f64(),
+            "samples_per_second": trained.rate(trained.samples),
+            "seconds": trained.duration.as_secs_f64(),
+            "steps": trained.steps,
+            "steps_per_second": trained.rate(trained.steps as f64),
             "test_accuracy": accuracy,
             "test_loss": loss,
         }))?)

@@ -1,0 +1,220 @@
+//! Ctrl-C in `kiln train`: the first ends the run after the epoch under way, the second the process.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, CommandFactory as _};
+use kiln::train::Run;
+use kiln::train::callbacks::Callback;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+
+/// So often signals are looked for. What sends one twice within this, as a shell and a wrapper do, sends one.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Who asks a run to stop, and whether one is asked.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    /// Set by the signal's handler.
+    interrupted: Arc<AtomicBool>,
+    terminated: Arc<AtomicBool>,
+    /// The signal that asked the run to stop; 0 before.
+    asked: AtomicI32,
+    /// Whether there is no run any more that could stop.
+    over: AtomicBool,
+}
+
+impl Stop {
+    /// From now on SIGINT, which is Ctrl-C, and SIGTERM ask the run to stop, and say so.
+    pub fn on_signals() -> Result<Self> {
+        let stop = Self::default();
+        for (signal, came) in [(SIGINT, &stop.0.interrupted), (SIGTERM, &stop.0.terminated)] {
+            flag::register(signal, came.clone()).context("cannot listen to signals")?;
+        }
+        let watched = stop.clone();
+        thread::spawn(move || {
+            loop {
+                thread::sleep(LOOK_EVERY);
+                match watched.signal() {
+                    Some(signal) if watched.ask(signal) => end(signal),
+                    // Behind what is there of a bar's line.
+                    Some(_) if io::stderr().is_terminal() => eprintln!("\n{NOTICE}"),
+                    Some(_) => eprintln!("{NOTICE}"),
+                    None => {}
+                }
+            }
+        });
+        Ok(stop)
+    }
+
+    /// A signal that came since the last call.
+    fn signal(&self) -> Option<i32> {
+        let came = [(SIGINT, &self.0.interrupted), (SIGTERM, &self.0.terminated)];
+        came.into_iter().find(|(_, came)| came.swap(false, SeqCst)).map(|(signal, _)| signal)
+    }
+
+    /// Asks the run to stop. Returns whether there is no waiting for that: it was asked before, or is over.
+    fn ask(&self, signal: i32) -> bool {
+        self.0.asked.swap(signal, SeqCst) != 0 || self.0.over.load(SeqCst)
+    }
+
+    /// The signal that asked the run to stop.
+    fn asked(&self) -> Option<i32> {
+        Some(self.0.asked.load(SeqCst)).filter(|&signal| signal != 0)
+    }
+}
+
+/// Said at the first signal.
+const NOTICE: &str = "stopping after this epoch; press Ctrl-C again to stop at once";
+
+/// Ends the process as the signal would have: a shell sees 128 and its number, and ends its script's loops, too.
+fn end(signal: i32) -> ! {
+    // The system lets no signal end a container's first process.
+    if cfg!(unix) && std::process::id() != 1 {
+        let _unknown = low_level::emulate_default_handler(signal);
+    }
+    low_level::exit(128 + signal)
+}
+
+/// Stops a run after the epoch in which it was asked to, and saves it.
+pub struct Interrupt {
+    stop: Stop,
+    save: Option<PathBuf>,
+    /// The epoch and what asked.
+    stopped: Option<(usize, i32)>,
+}
+
+impl Interrupt {
+    /// To be the last callback: others may end the run by themselves.
+    pub fn new(stop: &Stop, save: Option<&Path>) -> Self {
+        Self { stop: stop.clone(), save: save.map(Path::to_path_buf), stopped: None }
+    }
+
+    /// After the run; an error where it was stopped. `resumable`: whether a saved one can go on.
+    pub fn result(self, epochs: usize, resumable: bool) -> Result<(), Stopped> {
+        let Some((epoch, signal)) = self.stopped else { return Ok(()) };
+        let what = match &self.save {
+            None => "nothing was saved; a run with --save FILE can be resumed".into(),
+            Some(path) if !resumable => {
+                format!("saved {}; a run on a table cannot be resumed", path.display())
+            }
+            Some(path) => format!("saved {}; resume by\n  {}", path.display(), resumed(std::env::args_os(), path)),
+        };
+        Err(Stopped { signal, text: format!("stopped after epoch {epoch} of {epochs}: {what}") })
+    }
+}
+
+impl Callback for Interrupt {
+    fn on_epoch_end(&mut self, run: &mut Run<'_>) -> kiln::Result<()> {
+        let Some(signal) = self.stop.asked().filter(|_| !run.stops() && run.epoch() < run.epochs()) else {
+            return Ok(());
+        };
+        // Here, not after the run: as it ends, others may go back to the weights of a better epoch.
+        self.save.as_ref().map_or(Ok(()), |path| run.save(path, false))?;
+        self.stopped = Some((run.epoch(), signal));
+        run.stop_training();
+        Ok(())
+    }
+
+    fn on_train_end(&mut self, _run: &mut Run<'_>) -> kiln::Result<()> {
+        self.stop.0.over.store(true, SeqCst);
+        Ok(())
+    }
+}
+
+/// That a run was stopped, and how it goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Stopped {
+    signal: i32,
+    text: String,
+}
+
+impl Stopped {
+    /// Says so and ends the process.
+    pub fn end(self) -> ! {
+        eprintln!("{self}");
+        end(self.signal)
+    }
+}
+
+/// The command line that resumes the run of this one of `kiln train` from a file: without what the file knows.
+fn resumed(args: impl IntoIterator<Item = OsString>, file: &Path) -> String {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut kiln = crate::Cli::command();
+    kiln.build();
+    let train = kiln.find_subcommand("train").expect("a subcommand of that name");
+    let resume = train.get_arguments().find(|arg| arg.get_id() == "resume").expect("an option of that name");
+    let known = train.get_arg_conflicts_with(resume);
+    let matches = crate::Cli::command().get_matches_from(&args);
+    let given = matches.subcommand_matches("train").expect("called by it");
+    let mut words = vec![args[0].to_string_lossy().into_owned(), "train".into()];
+    let kept = |arg: &&Arg| !known.contains(arg) && *arg != resume;
+    words.extend(train.get_arguments().filter(kept).flat_map(|arg| words_of(arg, given)));
+    words.extend(["--resume".into(), file.to_string_lossy().into_owned()]);
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// An option as it was given.
+fn words_of(arg: &Arg, given: &ArgMatches) -> Vec<String> {
+    let id = arg.get_id().as_str();
+    if given.value_source(id) != Some(ValueSource::CommandLine) {
+        return Vec::new();
+    }
+    let mut words: Vec<String> = arg.get_long().map(|long| format!("--{long}")).into_iter().collect();
+    if arg.get_action().takes_values() {
+        words.extend(given.get_raw(id).into_iter().flatten().map(|value| value.to_string_lossy().into_owned()));
+    }
+    words
+}
+
+/// A word as a POSIX shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_resumed_without_what_the_file_knows() {
+        let resumed = |line: &str| resumed(line.split(' ').map(OsString::from), Path::new("it's.safetensors"));
+        for (line, wanted) in [
+            ("kiln train mnist", "kiln train mnist"),
+            (
+                "./kiln train --hidden 32,16 --epochs=20 mnist -q --seed 3 --no-shuffle --limit 9 --csv run.csv",
+                "./kiln train mnist --epochs 20 --csv run.csv --quiet",
+            ),
+            ("kiln train mnist --epochs 7 --resume old --device cpu", "kiln train mnist --device cpu --epochs 7"),
+        ] {
+            assert_eq!(resumed(line), format!("{wanted} --resume 'it'\\''s.safetensors'"));
+        }
+    }
+
+    #[test]
+    fn the_second_time_is_at_once() {
+        let stop = Stop::default();
+        assert_eq!((stop.asked(), stop.signal()), (None, None));
+        stop.0.terminated.store(true, SeqCst);
+        assert_eq!((stop.signal(), stop.signal()), (Some(SIGTERM), None));
+        assert!(!stop.ask(SIGTERM) && stop.asked() == Some(SIGTERM) && stop.ask(SIGINT));
+        let over = Stop::default();
+        over.0.over.store(true, SeqCst);
+        assert!(over.ask(SIGINT));
+    }
+}
