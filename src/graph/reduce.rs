@@ -57,6 +57,20 @@ impl Graph {
         self.apply(Reshape(extents.into()), &[y])
     }
 
+    /// The sum of all elements, times `scale`. It goes an axis at a time: each pass has as many invocations as numbers are
+    /// left.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where x is not of floats.
+    pub(crate) fn sum_of_all(&mut self, x: Id, scale: f64) -> Result<Id> {
+        let mut sum = x;
+        while self.shape(sum).rank() > 0 {
+            let scale = if self.shape(sum).rank() == 1 { scale } else { 1.0 };
+            sum = self.apply(Sum::scaled(0..1, scale), &[sum])?;
+        }
+        Ok(sum)
+    }
+
     fn reduce_neighbours(&mut self, aggregation: Aggregation, x: Id, axes: std::ops::Range<usize>) -> Result<Id> {
         let shape = self.shape(x).clone();
         let count: usize = shape[axes.clone()].iter().product();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::layers::{self, Layer};
-use super::optimizer::{self, Optimizer};
+use super::optimizer::{self, Optimizer, Options};
 use super::{Config, Setting};
 use crate::error::{Error, Result};
 
@@ -46,22 +46,25 @@ impl<'a> CustomObjects<'a> {
     }
 
     pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Box<dyn Layer>> {
-        made("layer", setting, &self.layers, layers::from_config)
+        let config = setting.read().map_err(|e| Error::argument("layer", e))?;
+        made("layer", config, &self.layers, layers::from_config)
     }
 
     pub(crate) fn make_optimizer(&self, setting: &Setting) -> Result<Box<dyn Optimizer>> {
-        made("optimizer", setting, &self.optimizers, optimizer::from_config)
+        let mut config: Config = setting.read().map_err(|e| Error::argument("optimizer", e))?;
+        let options = Options::take(&mut config)?;
+        let made = made("optimizer", config, &self.optimizers, optimizer::from_config)?;
+        Ok(options.applied_to(made))
     }
 }
 
 /// By the user's classes, else by Kiln's.
 fn made<T: ?Sized>(
     what: &str,
-    setting: &Setting,
+    mut config: Config,
     own: &[(String, Make<'_, T>)],
     known: impl Fn(&mut Config) -> Result<Option<Box<T>>>,
 ) -> Result<Box<T>> {
-    let mut config: Config = setting.read().map_err(|e| Error::argument(what, e))?;
     let made = match own.iter().find(|(class, _)| class == config.class()) {
         Some((_, make)) => Some(make(&mut config)?),
         None => known(&mut config)?,

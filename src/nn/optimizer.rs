@@ -1,8 +1,12 @@
 //! Optimizers by Keras' names.
 
+mod options;
+
 use super::Config;
 use super::schedule;
 use crate::error::{Error, Result};
+
+pub use options::{Options, WithOptions};
 
 pub use crate::ops::adadelta::Adadelta;
 pub use crate::ops::adagrad::Adagrad;
@@ -38,12 +42,14 @@ pub fn by_name(name: &str) -> Result<Box<dyn Optimizer>> {
 
 /// The optimizer of this class, with the settings taken out of `config`; `None` where the class is none of [`NAMES`].
 pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Optimizer>>> {
+    let options = Options::take(config)?;
     if config.class() == schedule::SCHEDULED {
-        return schedule::scheduled(config);
+        let made = schedule::scheduled(config)?;
+        return Ok(made.map(|optimizer| options.applied_to(optimizer)));
     }
     let Ok(mut optimizer) = by_name(config.class()) else { return Ok(None) };
     optimizer.configure(config)?;
-    Ok(Some(optimizer))
+    Ok(Some(options.applied_to(optimizer)))
 }
 
 /// That the optimizer's settings are in their ranges and its learning rate can train.

@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::Op;
 use crate::ops::binary::Binary;
-use crate::ops::sum::Sum;
 use crate::ops::unary::Unary;
 
 /// `l1 * sum |w| + l2 * sum w²`, added to the loss: Keras' `L1L2`, of which `L1` and `L2` have one part.
@@ -59,12 +58,8 @@ fn add(g: &mut Graph, losses: Id, w: Id, factor: f64, size: impl Op) -> Result<I
     if factor == 0.0 {
         return Ok(losses);
     }
-    let mut penalty = g.apply(size, &[w])?;
-    // An axis at a time: each pass has as many invocations as numbers are left.
-    while g.shape(penalty).rank() > 0 {
-        let scale = if g.shape(penalty).rank() == 1 { factor } else { 1.0 };
-        penalty = g.apply(Sum::scaled(0..1, scale), &[penalty])?;
-    }
+    let sizes = g.apply(size, &[w])?;
+    let penalty = g.sum_of_all(sizes, factor)?;
     g.apply(Binary::Add, &[losses, penalty])
 }
 

@@ -13,7 +13,7 @@ mod config;
 use std::f64::consts::PI;
 use std::fmt::Debug;
 
-use super::optimizer::{self, Optimizer, SCALARS};
+use super::optimizer::{self, Optimizer, Options, SCALARS};
 use super::{Config, Configured};
 use crate::error::{Error, Result};
 use crate::ops::optimizer::forwarded;
@@ -54,6 +54,10 @@ impl<O: Optimizer> Scheduled<O> {
 impl<O: Optimizer> Optimizer for Scheduled<O> {
     forwarded!(this => this.optimizer);
 
+    fn with_learning_rate(&self, learning_rate: f64) -> Box<dyn Optimizer> {
+        self.optimizer.with_learning_rate(learning_rate)
+    }
+
     fn learning_rate(&self) -> f64 {
         self.schedule.at(0)
     }
@@ -72,6 +76,10 @@ impl<O: Optimizer> Optimizer for Scheduled<O> {
 
     fn scalars(&self, step: u64) -> [f64; SCALARS] {
         self.optimizer.with_learning_rate(self.schedule.at(step - 1)).scalars(step)
+    }
+
+    fn options(&self) -> &Options {
+        self.optimizer.options()
     }
 
     fn check(&self) -> Result<()> {

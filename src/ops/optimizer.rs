@@ -11,6 +11,7 @@ use super::{Case, Io, Op, clock as clock_op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::nn::Config;
+use crate::nn::optimizer::{Options, WithOptions};
 use crate::tensor::{DType, Tensor};
 
 /// Scalars a step that an optimizer reads from the schedule.
@@ -65,6 +66,44 @@ pub trait Optimizer: Debug + Send + Sync {
     /// called once for each step of each epoch.
     fn scalars(&self, step: u64) -> [f64; SCALARS];
 
+    /// What is done to gradients before the update, whatever the optimizer.
+    fn options(&self) -> &Options {
+        &Options::NONE
+    }
+
+    /// The same optimizer, for which each element of each gradient is brought to at most `limit` in size: Keras'
+    /// `clipvalue`.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let optimizer = Adam { learning_rate: 0.01, ..Adam::default() }.clip_value(0.5);
+    /// assert_eq!(optimizer.options().clip_value, Some(0.5));
+    /// ```
+    fn clip_value(self, limit: f64) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        WithOptions::new(self, |options| options.clip_value = Some(limit))
+    }
+
+    /// The same optimizer, for which the gradient of each parameter whose norm, the root of its sum of squares, is larger
+    /// than `limit` is scaled to it: Keras' `clipnorm`.
+    fn clip_norm(self, limit: f64) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        WithOptions::new(self, |options| options.clip_norm = Some(limit))
+    }
+
+    /// The same optimizer, for which all gradients, where their norm taken together is larger than `limit`, are scaled by
+    /// one factor to it: Keras' `global_clipnorm`.
+    fn global_clip_norm(self, limit: f64) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        WithOptions::new(self, |options| options.global_clip_norm = Some(limit))
+    }
+
     /// That every setting but the learning rate is in its range.
     ///
     /// # Errors
@@ -93,11 +132,6 @@ pub trait Optimizer: Debug + Send + Sync {
 /// holds.
 macro_rules! forwarded {
     ($this:ident => $held:expr) => {
-        fn with_learning_rate(&self, learning_rate: f64) -> Box<dyn $crate::ops::optimizer::Optimizer> {
-            let $this = self;
-            $held.with_learning_rate(learning_rate)
-        }
-
         fn moments(&self) -> usize {
             let $this = self;
             $held.moments()
@@ -125,6 +159,10 @@ pub(crate) use forwarded;
 impl Optimizer for Box<dyn Optimizer> {
     forwarded!(this => (**this));
 
+    fn with_learning_rate(&self, learning_rate: f64) -> Box<dyn Optimizer> {
+        (**self).with_learning_rate(learning_rate)
+    }
+
     fn learning_rate(&self) -> f64 {
         (**self).learning_rate()
     }
@@ -143,6 +181,10 @@ impl Optimizer for Box<dyn Optimizer> {
 
     fn scalars(&self, step: u64) -> [f64; SCALARS] {
         (**self).scalars(step)
+    }
+
+    fn options(&self) -> &Options {
+        (**self).options()
     }
 
     fn check(&self) -> Result<()> {

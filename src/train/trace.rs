@@ -165,9 +165,10 @@ fn learn(
     }
     g.set_layer("");
     if key.mode == Mode::Train {
-        backward(g, params, losses)?;
+        let optimizer = model.optimizer.expect("checked before tracing");
+        backward(g, params, losses, optimizer)?;
         g.set_phase(Phase::Update);
-        update(g, params, model.optimizer.expect("checked before tracing"), key.steps, clock)?;
+        update(g, params, optimizer, key.steps, clock)?;
     }
     // What ends the step comes last, because the others read the clock. A step in parts is looked at before its update.
     let whole = key.part == Part::All;
@@ -181,12 +182,14 @@ fn learn(
     g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
 }
 
-/// The gradients of the mean loss, each into its segment of the arena.
-fn backward(g: &mut Graph, params: &[Parameter], losses: Id) -> Result<()> {
+/// The gradients of the mean loss, as the optimizer clips them, each into its segment of the arena.
+fn backward(g: &mut Graph, params: &[Parameter], losses: Id, optimizer: &dyn Optimizer) -> Result<()> {
     g.set_layer("loss");
     let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses])?;
     let leaves: Vec<Id> = (0..params.len()).map(|i| g.parameter(i).expect("each layer asked for its own")).collect();
-    for (i, gradient) in g.gradients(mean, &leaves)?.into_iter().enumerate() {
+    let gradients = g.gradients(mean, &leaves)?;
+    g.set_layer("clipping");
+    for (i, gradient) in optimizer.options().clip(g, gradients)?.into_iter().enumerate() {
         let place = g.leaf(Leaf::Grad(i), Type::float(params[i].shape.clone()));
         g.effect(Copy, &[gradient], &[place])?;
     }

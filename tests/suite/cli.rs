@@ -163,7 +163,14 @@ fn options_reach_the_model() {
     };
     let plain = result("--hidden 20");
     assert_eq!((plain["steps"].as_u64(), result("--hidden 20 --limit 100")["steps"].as_u64()), (Some(12), Some(4)));
-    for changed in ["--seed 1", "--optimizer adam", "--learning-rate 0.01", "--activation tanh", "--no-shuffle"] {
+    for changed in [
+        "--seed 1",
+        "--optimizer adam",
+        "--clip-norm 0.001",
+        "--learning-rate 0.01",
+        "--activation tanh",
+        "--no-shuffle",
+    ] {
         let other = result(&format!("--hidden 20 {changed}"));
         assert_ne!(other["test_loss"], plain["test_loss"], "{changed}");
     }

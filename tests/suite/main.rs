@@ -33,6 +33,7 @@ mod metrics;
 mod numerics;
 mod ops;
 mod optimizers;
+mod options;
 mod plot;
 mod reductions;
 mod regularizers;

@@ -108,7 +108,7 @@ pub struct Args {
         value_name = "FILE",
         conflicts_with_all = [
             "hidden", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
-            "no_shuffle",
+            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm",
         ]
     )]
     resume: Option<PathBuf>,

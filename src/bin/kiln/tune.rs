@@ -26,7 +26,8 @@ Examples:
   kiln tune --forget";
 
 /// The options that say nothing without a data set.
-const MODEL: &[&str] = &["hidden", "activation", "optimizer", "batch_size"];
+const MODEL: &[&str] =
+    &["hidden", "activation", "optimizer", "batch_size", "clip_value", "clip_norm", "global_clip_norm"];
 
 /// Measure which kernels are the fastest on this adapter, and keep the choice
 #[derive(clap::Args)]

@@ -25,7 +25,7 @@ impl Sequential {
     }
 
     /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
-    /// [`Sequential::weights`]; zeros before the first step.
+    /// [`Sequential::weights`] and as the optimizer clips them; zeros before the first step.
     ///
     /// # Errors
     /// As [`Sequential::weights`].

@@ -1,0 +1,184 @@
+//! Options that every optimizer takes: Keras' losses and weights (`scripts/golden-options`), what a step costs with and
+//! without them, saved models, bad values.
+
+use kiln::nn::optimizer::{self, Options};
+use kiln::plan::Plan;
+use kiln::prelude::*;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::{devices, distance, executors, fixture, numbers};
+
+fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
+    Tensor::new(shape, numbers(values).iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
+}
+
+fn data(golden: &Value) -> Dataset {
+    Dataset::new(tensor([6, 3], &golden["x"]), tensor([6, 2], &golden["y"])).unwrap()
+}
+
+/// The optimizer of a case of the fixture.
+fn optimizer_of(case: &Value) -> Box<dyn Optimizer> {
+    let config = &case["optimizer"];
+    let get = |name: &str| config[name].as_f64();
+    let learning_rate = get("learning_rate").unwrap();
+    let weight_decay = get("weight_decay").unwrap_or(0.0);
+    let mut optimizer: Box<dyn Optimizer> = match config["class"].as_str().unwrap() {
+        "SGD" => {
+            let momentum = get("momentum").unwrap_or(0.0);
+            Box::new(Sgd { learning_rate, momentum, weight_decay, ..Sgd::default() })
+        }
+        _ => Box::new(Adam { learning_rate, weight_decay, ..Adam::default() }),
+    };
+    if let Some(limit) = get("clipvalue") {
+        optimizer = Box::new(optimizer.clip_value(limit));
+    }
+    if let Some(limit) = get("clipnorm") {
+        optimizer = Box::new(optimizer.clip_norm(limit));
+    }
+    if let Some(limit) = get("global_clipnorm") {
+        optimizer = Box::new(optimizer.global_clip_norm(limit));
+    }
+    optimizer
+}
+
+fn start(golden: &Value) -> Vec<Tensor> {
+    let shapes: [&[usize]; 4] = [&[3, 4], &[4], &[4, 2], &[2]];
+    shapes.iter().zip(golden["start"].as_array().unwrap()).map(|(shape, w)| tensor(shape.to_vec(), w)).collect()
+}
+
+/// The script's net, built and compiled.
+fn model(device: &Device, optimizer: impl Optimizer + 'static) -> Sequential {
+    let mut model = Sequential::new()
+        .add(Input::new([3]))
+        .add(Dense::new(4).activation(Activation::Tanh))
+        .add(Dense::new(2))
+        .device(device.clone());
+    model.compile(optimizer, Loss::MeanSquaredError, []).unwrap();
+    model
+}
+
+fn fit(epochs: usize) -> Fit<'static> {
+    Fit::new().epochs(epochs).batch_size(6).shuffle(false).verbose(0)
+}
+
+fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
+    let off = (found / wanted - 1.0).abs();
+    assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
+}
+
+#[test]
+fn losses_and_weights_are_keras() {
+    let golden = fixture("keras-options.json");
+    let data = data(&golden);
+    for (i, device) in executors().into_iter().enumerate() {
+        // The first is the reference; weights are read as f32 even from there. Keras' betas are f64 here, as Kiln's are.
+        let (loss_limit, limit) = if i == 0 { (1e-12, 1e-6) } else { (2e-6, 4e-6) };
+        for (name, case) in golden["cases"].as_object().unwrap() {
+            let who = format!("{name} on {device}");
+            let mut model = model(&device, optimizer_of(case));
+            model.set_weights(&start(&golden)).unwrap();
+            let history = model.fit(&data, fit(6)).unwrap();
+            for (&found, wanted) in history.get("loss").iter().zip(numbers(&case["losses"])) {
+                assert_near(found, wanted, loss_limit, &who);
+            }
+            let evaluated = model.evaluate(&data).unwrap().get("loss").unwrap();
+            assert_near(evaluated, case["evaluated"].as_f64().unwrap(), loss_limit, &who);
+            for (i, found) in model.weights().unwrap().iter().enumerate() {
+                let apart =
+                    distance(&found.values().to_f64(), &numbers(&case["weights"][i]), &numbers(&golden["start"][i]));
+                assert!(apart < limit, "{who}: tensor {i} is {apart:e} from Keras");
+            }
+        }
+    }
+}
+
+fn plan(optimizer: impl Optimizer + 'static) -> Plan {
+    model(&Device::cpu(), optimizer).training_plan(6, 60).unwrap()
+}
+
+fn names(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|step| step.op.name()).collect()
+}
+
+#[test]
+fn a_step_without_clipping_pays_nothing_for_it() {
+    let plain = names(&plan(Sgd::default()));
+    assert_eq!(names(&plan(Box::new(Sgd::default()) as Box<dyn Optimizer>)), plain);
+    // Four gradients: each is raised, then lowered, into its place of the arena at once.
+    assert_eq!(plan(Sgd::default().clip_value(1.0)).steps.len(), plain.len() + 4 * 2);
+    // Squares, their sum by each axis, root, maximum, quotient, product.
+    assert_eq!(plan(Sgd::default().clip_norm(1.0)).steps.len(), plain.len() + 4 * (1 + 4) + 2 * (2 + 1));
+    assert_eq!(plan(Sgd::default().global_clip_norm(1.0)).steps.len(), plain.len() + 4 * 2 + 2 * (2 + 1) + 3 + 3);
+}
+
+#[test]
+fn clipped_gradients_are_as_long_as_they_may_be() {
+    let golden = fixture("keras-options.json");
+    let length =
+        |tensors: &[&Tensor]| tensors.iter().flat_map(|t| t.values().to_f64()).map(|x| x * x).sum::<f64>().sqrt();
+    for device in devices() {
+        let gradients = |optimizer: Box<dyn Optimizer>| {
+            let mut model = model(&device, optimizer);
+            model.set_weights(&start(&golden)).unwrap();
+            model.fit(&data(&golden), fit(1)).unwrap();
+            model.gradients().unwrap()
+        };
+        let limit = 0.125;
+        let near = |length: f64| assert!((length - limit).abs() < 1e-6, "{length} on {device}");
+        gradients(Box::new(Sgd::default().clip_norm(limit))).iter().for_each(|t| near(length(&[t])));
+        near(length(&gradients(Box::new(Sgd::default().global_clip_norm(limit))).iter().collect::<Vec<_>>()));
+        let largest = |tensors: Vec<Tensor>| {
+            tensors.iter().flat_map(|t| t.values().to_f64()).fold(0.0f64, |largest, x| largest.max(x.abs()))
+        };
+        assert_eq!(largest(gradients(Box::new(Sgd::default().clip_value(limit)))), limit);
+        // Limits that nothing passes change no bit.
+        let plain = gradients(Box::<Sgd>::default());
+        assert_eq!(gradients(Box::new(Sgd::default().clip_value(1e3))), plain);
+        assert_eq!(gradients(Box::new(Sgd::default().clip_norm(1e3))), plain);
+        assert_eq!(gradients(Box::new(Sgd::default().global_clip_norm(1e3))), plain);
+    }
+}
+
+#[test]
+fn they_are_kept_by_every_holder_of_an_optimizer_and_in_files() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model");
+    let schedule = CosineDecay::new(0.1, 10);
+    let holders: [Box<dyn Optimizer>; 4] = [
+        Box::new(Adam::default().clip_norm(0.5)),
+        Box::new(Scheduled::new(Sgd::default().clip_norm(0.5), schedule)),
+        Box::new(Scheduled::new(Sgd::default(), schedule).clip_norm(0.5)),
+        optimizer::by_name("lion").map(|lion| Box::new(lion.clip_norm(0.5))).unwrap(),
+    ];
+    for holder in holders {
+        let (text, rate) = (format!("{holder:?}"), holder.learning_rate_at(3));
+        let changed = holder.with_learning_rate(0.25);
+        assert_eq!((changed.options().clip_norm, changed.learning_rate()), (Some(0.5), 0.25), "{text}");
+        model(&Device::cpu(), holder).save(&path).unwrap();
+        let loaded = Sequential::load(&path).unwrap();
+        let found = loaded.optimizer().unwrap();
+        assert_eq!((found.options().clip_norm, found.learning_rate_at(3)), (Some(0.5), rate), "{text}");
+    }
+    assert_eq!(*Adam::default().options(), Options::NONE);
+}
+
+#[test]
+fn bad_limits_are_refused() {
+    let refused = |optimizer: Box<dyn Optimizer>| {
+        let mut model = Sequential::new().add(Dense::new(2));
+        model.compile(optimizer, Loss::MeanSquaredError, []).unwrap_err().to_string()
+    };
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for (name, optimizer) in [
+            ("clip_value", Box::new(Sgd::default().clip_value(bad)) as Box<dyn Optimizer>),
+            ("clip_norm", Box::new(Scheduled::new(Sgd::default().clip_norm(bad), 0.1))),
+            ("global_clip_norm", Box::new(Sgd::default().global_clip_norm(bad))),
+        ] {
+            let error = refused(optimizer);
+            assert!(error.starts_with(&format!("{name}: {bad} ")) && error.contains("above 0"), "{error}");
+        }
+    }
+    let error = refused(Box::new(Adam::default().clip_norm(1.0).clip_value(0.5)));
+    assert!(error.contains("clip_value is given, too") && error.contains("give one of"), "{error}");
+}
