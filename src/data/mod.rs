@@ -19,7 +19,7 @@ mod source;
 mod split;
 
 #[cfg(feature = "csv")]
-pub use csv::{Csv, Missing, Table};
+pub use csv::{Csv, Encoding, Missing, Table};
 pub use dataset::Dataset;
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;

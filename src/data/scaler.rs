@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 use super::Dataset;
 use crate::error::{Error, Result};
+use crate::nn::{Config, Configured};
 use crate::tensor::{DType, Shape, Tensor};
+
+/// Its name in errors and in saved models.
+const CLASS: &str = "Scaler";
 
 /// `(x - center) / scale` for each column of the samples, with what was fitted to the data that are trained on: the same
 /// for those that are measured on, and for what a model is asked later.
@@ -18,7 +22,10 @@ use crate::tensor::{DType, Shape, Tensor};
 /// let train = Dataset::new(x, Tensor::from([0u32, 1]))?;
 /// let scaler = Scaler::standardize(&train);
 /// assert_eq!(*scaler.apply(&train)?.x(), Tensor::from([[-1.0f32, 0.0], [1.0, 0.0]]));
-/// // As text it is kept beside the model.
+/// // It is kept with the model, in its file, or as text.
+/// let mut model = kiln::nn::Sequential::new();
+/// model.set_note("scaler", scaler.clone());
+/// assert_eq!(model.note::<Scaler>("scaler")?, Some(scaler.clone()));
 /// assert_eq!(scaler.to_string().parse::<Scaler>()?, scaler);
 /// # Ok::<(), kiln::Error>(())
 /// ```
@@ -82,12 +89,27 @@ impl Scaler {
         if width != self.center.len() || x.shape().is_scalar() {
             let sample: Shape = x.shape().iter().skip(1).copied().collect::<Vec<_>>().into();
             let message = format!("was fitted to {} columns, these samples are {sample}", self.center.len());
-            return Err(Error::shape("Scaler", message));
+            return Err(Error::shape(CLASS, message));
         }
         let columns = self.center.iter().zip(&self.scale).cycle();
         let values = x.values().to_f64().into_iter().zip(columns);
         let scaled = values.map(|(x, (center, scale))| ((batched(x, factor) - center) / scale) as f32);
         Tensor::new(x.shape().clone(), scaled.collect::<Vec<_>>())
+    }
+
+    /// One that was kept, if nothing in it is damaged.
+    fn checked(self) -> Result<Self> {
+        let refused = |message: String| Err(Error::argument(CLASS, message));
+        if self.center.len() != self.scale.len() {
+            let (center, scale) = (self.center.len(), self.scale.len());
+            return refused(format!("center has {center} columns, scale {scale}: a part is missing"));
+        }
+        for (name, numbers) in [("center", &self.center), ("scale", &self.scale)] {
+            if let Some(number) = numbers.iter().find(|number| !number.is_finite()) {
+                return refused(format!("{name}: {number} is no finite number"));
+            }
+        }
+        if self.scale.contains(&0.0) { refused("a column's scale is 0".into()) } else { Ok(self) }
     }
 }
 
@@ -121,26 +143,30 @@ impl FromStr for Scaler {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refused = |message: String| Error::argument("Scaler", message);
+        let refused = |message: String| Error::argument(CLASS, message);
         let mut lines = text.lines();
         let mut numbers = |name: &str| {
             let mut words = lines.next().unwrap_or_default().split_whitespace();
             if words.next() != Some(name) {
                 return Err(refused(format!("expected a line that begins with {name:?}, then a number a column")));
             }
-            let number = |word: &str| {
-                let number = word.parse::<f64>().ok().filter(|number| number.is_finite());
-                number.ok_or_else(|| refused(format!("{name}: {word:?} is no finite number")))
-            };
+            let number =
+                |word: &str| word.parse::<f64>().map_err(|_| refused(format!("{name}: {word:?} is no number")));
             words.map(number).collect::<Result<Vec<_>>>()
         };
-        let scaler = Self { center: numbers("center")?, scale: numbers("scale")? };
-        match (scaler.center.len(), scaler.scale.len()) {
-            (center, scale) if center != scale => {
-                Err(refused(format!("center has {center} columns, scale {scale}: a part is missing")))
-            }
-            _ if scaler.scale.contains(&0.0) => Err(refused("a column's scale is 0".into())),
-            _ => Ok(scaler),
+        Self { center: numbers("center")?, scale: numbers("scale")? }.checked()
+    }
+}
+
+impl Configured for Scaler {
+    fn config(&self) -> Config {
+        Config::new(CLASS).with("center", self.center.clone()).with("scale", self.scale.clone())
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        if config.class() != CLASS {
+            return Err(Error::argument(config.class(), format!("is no {CLASS}")));
         }
+        Self { center: config.take("center")?, scale: config.take("scale")? }.checked()
     }
 }

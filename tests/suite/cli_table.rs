@@ -1,6 +1,7 @@
-//! `kiln train` on a table.
+//! `kiln train` on a table, and what is done with the model that it saves.
 #![cfg(feature = "cli")]
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{devices, json, output, run, says};
@@ -67,4 +68,112 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&["no.csv", "--label", "kind"], &["no.csv: open: "]);
     let args = ["train", table, "--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
     says(&output(folder.path(), &[&args[..], &["--device", "cpu"]].concat()), &["Test accuracy: "]);
+}
+
+/// Standardised, so that a scaler that is left out makes a difference.
+const SAVED: [&str; 6] = ["--standardize", "--hidden", "16", "--optimizer", "adam", "-q"];
+
+/// Some rows of the zoo in another order of columns, without the label, and the label of each.
+fn rows_without_label() -> (String, Vec<String>) {
+    let text = std::fs::read_to_string(ZOO).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let line = |row: &Vec<&str>| row[..17].iter().rev().copied().collect::<Vec<_>>().join(",") + "\n";
+    let labels = rows[1..9].iter().map(|row| row[17].to_string());
+    (rows[..9].iter().map(line).collect(), labels.collect())
+}
+
+#[test]
+fn a_saved_model_reads_tables_as_it_was_trained() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (file, rows) = (place("zoo.safetensors"), place("rows.csv"));
+    let (text, labels) = rows_without_label();
+    std::fs::write(&rows, text).unwrap();
+    for device in devices() {
+        let place = ["--device", &device[..]];
+        let trained = zoo(&[&SAVED[..5], &place, &["--save", &file, "--json", "--learning-rate", "0.05"]].concat());
+        let trained = json(output(folder.path(), &trained).lines().last().unwrap());
+        let eval = |more: &[&str]| output(folder.path(), &[&["eval", &file], more, &place].concat());
+        // The same rows on the same device: the same numbers.
+        let held = json(&eval(&[ZOO, "--held-out", "--json"]));
+        let found = (&held["samples"], &held["accuracy"], &held["loss"]);
+        assert_eq!(found, (&21.into(), &trained["test_accuracy"], &trained["test_loss"]), "{device}");
+        says(&eval(&[ZOO, "--confusion"]), &["101 samples of ", "zoo.csv: loss: ", "precision"]);
+        says(&eval(&[ZOO, "--held-out"]), &["21 test samples of "]);
+
+        let asked =
+            output(folder.path(), &[&["predict", &file, &rows, ZOO, "--json", "--limit", "8"], &place[..]].concat());
+        let lines: Vec<Value> = asked.lines().map(json).collect();
+        assert_eq!(lines.len(), 16);
+        let hits = lines.iter().zip(labels.iter().cycle()).filter(|(line, label)| line["label"] == **label).count();
+        assert_eq!(hits, 16, "{asked}");
+        assert!((0..8).all(|row| lines[row]["outputs"] == lines[row + 8]["outputs"]), "{asked}");
+        let text = output(folder.path(), &[&["predict", &file, &rows, "--limit", "1"], &place[..]].concat());
+        says(&text, &["rows.csv, row 0: class mammal, ", "bird: 0.0", "mammal: "]);
+    }
+    let summary = output(folder.path(), &["summary", &file]);
+    says(
+        &summary,
+        &["Data: zoo, batch size 16", "Table: columns hair, feathers, ", "standardized; classes amphibian, bird,"],
+    );
+}
+
+#[test]
+fn a_resumed_run_on_a_table_writes_the_file_of_one_that_was_never_stopped() {
+    let folder = TempDir::new().unwrap();
+    let [whole, part, rest] =
+        ["whole", "part", "rest"].map(|name| folder.path().join(name).to_str().unwrap().to_string());
+    for device in devices() {
+        let options = [
+            "train",
+            ZOO,
+            "--label",
+            "type",
+            "--without",
+            "name",
+            "--batch-size",
+            "16",
+            "--seed",
+            "3",
+            "--device",
+            &device,
+        ];
+        let run = |more: &[&str]| output(folder.path(), &[&options[..], &SAVED, more].concat());
+        run(&["--epochs", "4", "--save", &whole]);
+        run(&["--epochs", "3", "--save", &part]);
+        let resume = ["train", ZOO, "--epochs", "4", "--resume", &part, "--save", &rest, "-q", "--device", &device];
+        output(folder.path(), &resume);
+        let [whole, rest] = [&whole, &rest].map(|file| std::fs::read(file).unwrap());
+        assert!(whole == rest, "{device}: the files differ");
+    }
+}
+
+#[test]
+fn what_does_not_fit_a_saved_model_of_a_table_is_said() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let [file, other, short, missing] = ["zoo.safetensors", "other.csv", "zoo.csv", "missing.csv"].map(place);
+    output(folder.path(), &zoo(&[&SAVED[..], &["--device", "cpu", "--save", &file]].concat()));
+    let (text, _) = rows_without_label();
+    std::fs::write(&other, text.replacen("hair", "hare", 1)).unwrap();
+    std::fs::write(&missing, text.replacen(",1,", ",,", 1)).unwrap();
+    let zoo = std::fs::read_to_string(ZOO).unwrap();
+    std::fs::write(&short, zoo.lines().take(90).map(|line| line.to_string() + "\n").collect::<String>()).unwrap();
+    let cpu = ["--device", "cpu"];
+    for (args, parts) in [
+        (vec!["predict", &file, &other], vec!["other.csv: column \"hair\" is unknown; did you mean \"hare\"?"]),
+        (vec!["predict", &file, &missing], vec!["missing.csv: line 2, column ", "the field is missing"]),
+        (vec!["predict", &file, ZOO, "--invert"], vec!["invert: is for pictures", "zoo.safetensors takes tables"]),
+        (vec!["eval", &file], vec!["was trained on a table", "zoo.csv"]),
+        (vec!["eval", &file, "mnist", "--held-out"], vec!["held_out: mnist is no table"]),
+        (vec!["eval", &file, &other], vec!["other.csv: column \"type\" is unknown"]),
+        (vec!["eval", &file, &short, "--held-out"], vec!["zoo.csv: has 89 rows, the run had 101"]),
+        (vec!["train", &short, "--resume", &file, "--epochs", "99"], vec!["zoo.csv: has 89 rows, the run had 101"]),
+        (vec!["train", ZOO, "--resume", &file, "--label", "type"], vec!["--resume", "--label"]),
+        (vec!["train", "mnist", "--resume", &file], vec!["was trained on zoo, not on mnist"]),
+    ] {
+        let (code, _, stderr) = run(folder.path(), &[&args, &cpu[..]].concat());
+        assert_ne!(code, Some(0), "{args:?}");
+        says(&stderr, &parts);
+    }
 }

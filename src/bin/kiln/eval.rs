@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::Result;
-use kiln::data::NamedSet;
+use anyhow::{Result, bail, ensure};
+use kiln::data::{Dataset, NamedSet};
 use kiln::device::Device;
 use kiln::nn::Sequential;
 use kiln::nn::metric::{ClassScores, ConfusionMatrix};
@@ -14,15 +14,18 @@ use serde_json::{Value, json};
 use crate::data::Bar;
 use crate::model::DeviceArgs;
 use crate::saved::Course;
+use crate::table::{Columns, table};
 
 const EXAMPLES: &str = "\
 Examples:
   kiln train mnist --save mnist.safetensors
   kiln eval mnist.safetensors
   kiln eval mnist.safetensors --confusion --plot confusion.png
-  kiln eval mnist.safetensors fashion-mnist --device cpu";
+  kiln eval mnist.safetensors fashion-mnist --device cpu
+  kiln eval animals.safetensors more-animals.csv
+  kiln eval animals.safetensors animals.csv --held-out";
 
-/// Measure a saved model on a test set: loss and metrics
+/// Measure a saved model on a test set, or on all rows of a table: loss and metrics
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -30,9 +33,13 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The data set [default: the one that it was trained on]
+    /// The data set [default: the one that it was trained on], or a table with the columns of that: FILE.csv
     #[arg(value_name = "DATASET")]
     set: Option<String>,
+
+    /// Of the table that it was trained on, only the rows that were held back
+    #[arg(long)]
+    held_out: bool,
 
     #[command(flatten)]
     place: DeviceArgs,
@@ -53,11 +60,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
-    let set = match &args.set {
-        Some(name) => NamedSet::find(name)?,
-        None => NamedSet::find(&Course::of(&model, &args.file)?.set)?,
-    };
-    let test = Bar::load(set)?.test;
+    let (set, test) = args.samples(&model)?;
     let logs = model.evaluate(&test)?;
     let confusion = args.confusion.then(|| model.confusion_matrix(&test)).transpose()?;
     if let (Some(confusion), Some(path)) = (&confusion, &args.plot) {
@@ -65,7 +68,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut out = io::stdout().lock();
     if args.json {
-        let mut line = json!({ "set": set.name, "samples": test.len() });
+        let mut line = json!({ "set": set, "samples": test.len() });
         logs.iter().for_each(|(name, value)| line[name] = json!(value));
         if let Some(confusion) = &confusion {
             line["confusion"] = as_json(confusion);
@@ -74,11 +77,37 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let values: Vec<String> = logs.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
-    writeln!(out, "{} test samples of {}: {}", test.len(), set.name, values.join(", "))?;
+    let what = if args.set.as_deref().and_then(table).is_some() && !args.held_out { "samples" } else { "test samples" };
+    writeln!(out, "{} {what} of {set}: {}", test.len(), values.join(", "))?;
     if let Some(confusion) = &confusion {
         write!(out, "\n{confusion}\n{}", confusion.report())?;
     }
     Ok(())
+}
+
+impl Args {
+    /// The name of the set, and what is measured of it.
+    fn samples(&self, model: &Sequential) -> Result<(String, Dataset)> {
+        let name = match &self.set {
+            Some(name) => name.clone(),
+            None => Course::of(model, &self.file)?.set,
+        };
+        if let Some(path) = table(&name) {
+            let columns = Columns::of(model, &self.file)?;
+            let data = if self.held_out { columns.held_out(path)? } else { columns.dataset(path)? };
+            return Ok((name, data));
+        }
+        ensure!(
+            !self.held_out,
+            "held_out: {name} is no table; give the file that {} was trained on",
+            self.file.display()
+        );
+        if self.set.is_none() && Columns::find(model, &self.file)?.is_some() {
+            bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
+        }
+        let test = Bar::load(NamedSet::find(&name)?)?.test;
+        Ok((name, test))
+    }
 }
 
 /// The counts, a list for each class, and the scores of each.

@@ -100,14 +100,11 @@ impl Interrupt {
         Self { stop: stop.clone(), save: save.map(Path::to_path_buf), stopped: None }
     }
 
-    /// After the run; an error where it was stopped. `resumable`: whether a saved one can go on.
-    pub fn result(self, epochs: usize, resumable: bool) -> Result<(), Stopped> {
+    /// After the run; an error where it was stopped.
+    pub fn result(self, epochs: usize) -> Result<(), Stopped> {
         let Some((epoch, signal)) = self.stopped else { return Ok(()) };
         let what = match &self.save {
             None => "nothing was saved; a run with --save FILE can be resumed".into(),
-            Some(path) if !resumable => {
-                format!("saved {}; a run on a table cannot be resumed", path.display())
-            }
             Some(path) => format!("saved {}; resume by\n  {}", path.display(), resumed(std::env::args_os(), path)),
         };
         Err(Stopped { signal, text: format!("stopped after epoch {epoch} of {epochs}: {what}") })

@@ -11,17 +11,20 @@ use serde_json::json;
 
 use crate::model::DeviceArgs;
 use crate::picture::{self, Picture};
+use crate::table::Columns;
 
 const EXAMPLES: &str = "\
 An input is a PNG of any size, an IDX file of bytes, raw or gzipped, or text of pixels from 0 to 255, a sample a line. MNIST
-is white on black: --invert makes it of ink on paper.
+is white on black: --invert makes it of ink on paper. Of a model that was trained on a table the inputs are tables with
+its columns; those of labels and others may be there.
 
 Examples:
   kiln predict mnist.safetensors seven.png
   kiln predict mnist.safetensors --invert scan.png
-  kiln predict mnist.safetensors t10k-images-idx3-ubyte --limit 3";
+  kiln predict mnist.safetensors t10k-images-idx3-ubyte --limit 3
+  kiln predict animals.safetensors more-animals.csv";
 
-/// Say what a saved model sees in pictures: the class and its probability, beside the picture
+/// Say what a saved model sees in pictures, the class and its probability beside the picture, or in the rows of a table
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -29,7 +32,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// PNG, IDX or text files
+    /// PNG, IDX or text files; tables where it was trained on one
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -52,33 +55,51 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.limit > 0, "limit: 0 leaves nothing to predict; give 1 or more");
     let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
+    let columns = Columns::find(&model, &args.file)?;
+    ensure!(columns.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
     let sample = model.sample_shape()?.clone();
+    let classes = columns.as_ref().map(|columns| columns.encoding.classes());
     for input in &args.inputs {
-        let x = picture::read(input, &sample, args.invert)?.head(args.limit);
+        let x = match &columns {
+            Some(columns) => columns.samples(input)?,
+            None => picture::read(input, &sample, args.invert)?,
+        };
+        let x = x.head(args.limit);
         let y = model.predict(&x)?;
-        print(args, input, &sample, &x, &y)?;
+        print(args, input, (&sample, &x), &y, classes)?;
     }
     Ok(())
 }
 
-fn print(args: &Args, input: &Path, sample: &Shape, x: &Tensor, y: &Tensor) -> Result<()> {
-    let Values::U8(pixels) = x.values() else { unreachable!("inputs are read as bytes") };
+/// Of pictures classes are numbers; of a table, words.
+fn print(
+    args: &Args,
+    input: &Path,
+    (sample, x): (&Shape, &Tensor),
+    y: &Tensor,
+    classes: Option<&[String]>,
+) -> Result<()> {
     let outputs = y.values().to_f64();
     let width = outputs.len() / x.rows();
+    let name = |class: usize| classes.map_or_else(|| class.to_string(), |classes| classes[class].clone());
     let mut out = io::stdout().lock();
-    for (row, (pixels, outputs)) in pixels.chunks(sample.len()).zip(outputs.chunks(width)).enumerate() {
+    for (row, outputs) in outputs.chunks(width).enumerate() {
         let class = (0..width).max_by(|&a, &b| outputs[a].total_cmp(&outputs[b])).expect("a model gives something");
         if args.json {
-            let line = json!({ "input": input, "row": row, "class": class, "outputs": outputs });
+            let mut line = json!({ "input": input, "row": row, "class": class, "outputs": outputs });
+            if classes.is_some() {
+                line["label"] = json!(name(class));
+            }
             writeln!(out, "{line}")?;
             continue;
         }
-        writeln!(out, "{}, row {row}: class {class}, {:.4}", input.display(), outputs[class])?;
-        if let Some((height, width)) = picture::extents(sample) {
+        writeln!(out, "{}, row {row}: class {}, {:.4}", input.display(), name(class), outputs[class])?;
+        if let (Values::U8(pixels), Some((height, width))) = (x.values(), picture::extents(sample)) {
+            let pixels = &pixels[row * sample.len()..][..sample.len()];
             write!(out, "{}", Picture::new(height, width, pixels).draw())?;
         }
         let all: Vec<String> =
-            outputs.iter().enumerate().map(|(class, share)| format!("{class}: {share:.4}")).collect();
+            outputs.iter().enumerate().map(|(class, share)| format!("{}: {share:.4}", name(class))).collect();
         writeln!(out, "{}\n", all.join("  "))?;
     }
     Ok(())

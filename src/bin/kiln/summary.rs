@@ -7,6 +7,7 @@ use anyhow::Result;
 use kiln::nn::Sequential;
 
 use crate::saved::Course;
+use crate::table::Columns;
 
 /// Print what a saved model consists of, and how it was trained
 #[derive(clap::Args)]
@@ -28,6 +29,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Ok(course) = Course::of(&model, &args.file) {
         writeln!(out, "Data: {}", course.print())?;
+    }
+    if let Some(columns) = Columns::find(&model, &args.file)? {
+        writeln!(out, "Table: {}", columns.print())?;
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
-//! What `train` trains on: a named set, or a table of one's own.
+//! What `train` trains on: a named set, or a table of one's own; and what a saved model keeps of the table.
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use kiln::data::{Csv, Missing, NamedSet, Scaler, Split};
+use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split};
+use kiln::nn::{Config, Sequential};
+use kiln::tensor::Tensor;
 
 use crate::data::Bar;
 
@@ -45,17 +47,28 @@ fn class_weight(text: &str) -> Result<(String, f32)> {
     Ok((label.into(), weight.parse().with_context(|| format!("{weight:?} is no number"))?))
 }
 
+/// One weight of each class: 1 where none is given. None at all where no class has one.
+fn class_weights(given: &[(String, f32)], classes: &[String]) -> Result<Vec<f64>> {
+    let mut weights = vec![1.0; if given.is_empty() { 0 } else { classes.len() }];
+    for (i, (label, weight)) in given.iter().enumerate() {
+        let unknown = || format!("class_weight: no row has the label {label:?}; there are {}", classes.join(", "));
+        weights[classes.iter().position(|class| class == label).with_context(unknown)?] = f64::from(*weight);
+        ensure!(given[..i].iter().all(|(other, _)| other != label), "class_weight: {label:?} is named twice");
+        ensure!(*weight >= 0.0 && weight.is_finite(), "class_weight: {label:?} has {weight}; give 0 or more");
+    }
+    Ok(weights)
+}
+
 /// A data set, loaded when it is wanted.
 pub enum Set {
     Named(&'static NamedSet),
-    Table { name: String, classes: usize, class_weight: Vec<(u32, f32)>, split: Box<Split> },
+    Table { name: String, split: Box<Split>, columns: Box<Columns> },
 }
 
 impl Set {
     /// The set of this name or, where it has an ending such as `.csv`, in this file.
     pub fn find(name: &str, args: &TableArgs, seed: u64) -> Result<Self> {
-        let path = Path::new(name);
-        let Some(ending) = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()) else {
+        let Some(path) = table(name) else {
             let given = [
                 ("label", args.label.is_some()),
                 ("sample_weight", args.sample_weight.is_some()),
@@ -69,6 +82,7 @@ impl Set {
         let Some(label) = &args.label else {
             bail!("label: name the column of {name} that holds the labels, by --label");
         };
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let separator = if ["tsv", "tab"].contains(&ending.as_str()) { b'\t' } else { b',' };
         let missing = if args.drop_missing { Missing::DropRow } else { Missing::Error };
         let mut csv = Csv::new().separator(separator).label(label).without(&args.without).missing(missing);
@@ -76,27 +90,35 @@ impl Set {
             csv = csv.sample_weight(column);
         }
         let table = csv.read(path)?;
-        let place = |(label, weight): &(String, f32)| {
-            let class = table.classes.iter().position(|class| class == label);
-            let unknown =
-                || format!("class_weight: no row has the label {label:?}; there are {}", table.classes.join(", "));
-            Ok((class.with_context(unknown)? as u32, *weight))
-        };
-        let class_weight = args.class_weight.iter().map(place).collect::<Result<Vec<_>>>()?;
-        let mut split = table.data.stratified_split(args.test_split, seed)?;
-        if args.standardize {
-            let scaler = Scaler::standardize(&split.train);
-            split = Split { train: scaler.apply(&split.train)?, test: scaler.apply(&split.test)? };
-        }
+        let class_weight = class_weights(&args.class_weight, &table.classes)?;
+        let (encoding, rows, test_split) = (table.encoding().clone(), table.data.len(), args.test_split);
+        let mut columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows };
+        let split = columns.split(&table.data)?;
+        columns.scaler = args.standardize.then(|| Scaler::standardize(&split.train));
+        Self::of_table(path, columns, &split)
+    }
+
+    /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
+    pub fn again(name: &str, model: &Sequential, file: &Path) -> Result<Self> {
+        let Some(path) = table(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
+        let columns = Columns::of(model, file)?;
+        let split = columns.split(&columns.whole(path)?)?;
+        Self::of_table(path, columns, &split)
+    }
+
+    fn of_table(path: &Path, columns: Columns, split: &Split) -> Result<Self> {
+        let split = Split { train: columns.scaled(&split.train)?, test: columns.scaled(&split.test)? };
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self::Table { name, classes: table.classes.len(), class_weight, split: Box::new(split) })
+        Ok(Self::Table { name, split: Box::new(split), columns: Box::new(columns) })
     }
 
     /// The weights of classes, by their indices.
     pub fn class_weight(&self) -> Vec<(u32, f32)> {
         match self {
             Self::Named(_) => Vec::new(),
-            Self::Table { class_weight, .. } => class_weight.clone(),
+            Self::Table { columns, .. } => {
+                (0..).zip(columns.class_weight.iter().map(|&weight| weight as f32)).collect()
+            }
         }
     }
 
@@ -110,7 +132,7 @@ impl Set {
     pub fn classes(&self) -> usize {
         match self {
             Self::Named(set) => set.classes,
-            Self::Table { classes, .. } => *classes,
+            Self::Table { columns, .. } => columns.encoding.classes().len(),
         }
     }
 
@@ -120,5 +142,102 @@ impl Set {
             Self::Named(set) => Ok(Bar::load(set)?),
             Self::Table { split, .. } => Ok(*split),
         }
+    }
+
+    /// Keeps with the model what it needs of a table.
+    pub fn keep(&self, model: &mut Sequential) {
+        if let Self::Table { columns, .. } = self {
+            let config = Config::new(NOTE)
+                .with("encoding", columns.encoding.clone())
+                .with("scaler", columns.scaler.clone())
+                .with("class_weight", columns.class_weight.clone())
+                .with("test_split", columns.test_split)
+                .with("seed", columns.seed)
+                .with("rows", columns.rows);
+            model.set_note(NOTE, config);
+        }
+    }
+}
+
+/// The path of a table, where a name is one: it has an ending.
+pub fn table(name: &str) -> Option<&Path> {
+    Some(Path::new(name)).filter(|path| path.extension().is_some())
+}
+
+/// The note in the file.
+const NOTE: &str = "table";
+
+/// What the columns of a table are, and which of its rows are measured on.
+pub struct Columns {
+    pub encoding: Encoding,
+    scaler: Option<Scaler>,
+    /// One of each class, or none.
+    class_weight: Vec<f64>,
+    test_split: f64,
+    seed: u64,
+    rows: usize,
+}
+
+impl Columns {
+    /// Those of the model in the file at `path`, where it was trained on a table.
+    pub fn find(model: &Sequential, path: &Path) -> Result<Option<Self>> {
+        let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
+        let mut read = || -> kiln::Result<Self> {
+            Ok(Self {
+                encoding: config.take("encoding")?,
+                scaler: config.take("scaler")?,
+                class_weight: config.take("class_weight")?,
+                test_split: config.take("test_split")?,
+                seed: config.take("seed")?,
+                rows: config.take("rows")?,
+            })
+        };
+        read().map(Some).with_context(|| path.display().to_string())
+    }
+
+    /// [`Columns::find`] of a model that must have them.
+    pub fn of(model: &Sequential, path: &Path) -> Result<Self> {
+        let none = || format!("{}: knows no table; `kiln train TABLE.csv --save` writes one that does", path.display());
+        Self::find(model, path)?.with_context(none)
+    }
+
+    /// All samples of the table that was trained on, as they stand there.
+    fn whole(&self, path: &Path) -> Result<Dataset> {
+        let (data, rows) = (self.encoding.read(path)?, self.rows);
+        let (name, found) = (path.display(), data.len());
+        ensure!(found == rows, "{name}: has {found} rows, the run had {rows}; give the table that it was trained on");
+        Ok(data)
+    }
+
+    /// The same parts each time.
+    fn split(&self, data: &Dataset) -> Result<Split> {
+        Ok(data.stratified_split(self.test_split, self.seed)?)
+    }
+
+    fn scaled(&self, data: &Dataset) -> Result<Dataset> {
+        Ok(self.scaler.as_ref().map_or_else(|| Ok(data.clone()), |scaler| scaler.apply(data))?)
+    }
+
+    /// The rows of a table, as the model takes them.
+    pub fn dataset(&self, path: &Path) -> Result<Dataset> {
+        self.scaled(&self.encoding.read(path)?)
+    }
+
+    /// Those of the table that was trained on which were held back from the training.
+    pub fn held_out(&self, path: &Path) -> Result<Dataset> {
+        self.scaled(&self.split(&self.whole(path)?)?.test)
+    }
+
+    /// The samples of a table, which need have no labels. No row is left out, so that they can be counted.
+    pub fn samples(&self, path: &Path) -> Result<Tensor> {
+        let x = self.encoding.clone().missing(Missing::Error).read_samples(path)?;
+        Ok(self.scaler.as_ref().map_or_else(|| Ok(x.clone()), |scaler| scaler.apply_to(&x))?)
+    }
+
+    /// What a file must have, and what comes of it.
+    pub fn print(&self) -> String {
+        let scaled = if self.scaler.is_some() { ", standardized" } else { "" };
+        let (features, classes) = (self.encoding.features().join(", "), self.encoding.classes().join(", "));
+        format!("columns {features}{scaled}; classes {classes}")
     }
 }

@@ -1,7 +1,7 @@
 //! `kiln train`.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -35,7 +35,8 @@ Examples:
   kiln train mnist --epochs 20 --save mnist.safetensors --checkpoint-every 1
   kiln train mnist --epochs 20 --save mnist.safetensors --resume mnist.safetensors
   kiln train mnist --json > run.jsonl
-  kiln train animals.csv --label type --without name --standardize --batch-size 16
+  kiln train animals.csv --label type --without name --standardize --batch-size 16 --save animals.safetensors
+  kiln train animals.csv --epochs 20 --resume animals.safetensors
   kiln train patients.csv --label ill --class-weight yes=5";
 
 /// Train a model on a data set, and measure it on the test set
@@ -102,13 +103,14 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "save")]
     checkpoint_every: Option<usize>,
 
-    /// Go on with the run that wrote this file, up to --epochs in all: model, optimizer, batch size and order are the file's
+    /// Go on with the run that wrote this file, up to --epochs in all: model, optimizer, batch size, order and a table's columns are the file's
     #[arg(
         long,
         value_name = "FILE",
         conflicts_with_all = [
             "hidden", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
-            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm",
+            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "label", "without", "sample_weight", "class_weight",
+            "drop_missing", "test_split", "standardize",
         ]
     )]
     resume: Option<PathBuf>,
@@ -132,11 +134,17 @@ pub struct Args {
 
 /// `start`: when the command was called.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
-    let set = Set::find(&args.model.set, &args.table, args.seed)?;
+    let name = &args.model.set;
+    let saved =
+        args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Sequential::load(path)?, path))).transpose()?;
+    let set = match &saved {
+        Some((model, path)) => Set::again(name, model, path)?,
+        None => Set::find(name, &args.table, args.seed)?,
+    };
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
-    let (mut model, course) = args.start(&set, device)?;
+    let (mut model, course) = args.start(&set, saved, device)?;
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     args.save.as_ref().map_or(Ok(()), files::check_path)?;
     ensure!(args.checkpoint_every != Some(0), "checkpoint_every: every 0 epochs is never; give 1 or more");
@@ -147,7 +155,6 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
-    let resumable = matches!(set, Set::Named(_));
     let class_weight = set.class_weight();
     let Split { train, test } = set.load()?;
     let train = course.limited(train)?;
@@ -157,7 +164,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
     let (trained, interrupt) = args.fit(&mut model, &course, (&train, class_weight), (start, &stop))?;
-    interrupt.result(args.epochs, resumable)?;
+    interrupt.result(args.epochs)?;
     args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
     let outcome = Outcome { test: model.evaluate(&test)?, trained };
     if args.json { outcome.print_json(&place) } else { outcome.print() }
@@ -165,8 +172,8 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
 
 impl Args {
     /// The model and what else makes the run: as the options say, or as the file does.
-    fn start(&self, set: &Set, device: Device) -> Result<(Sequential, Course)> {
-        let Some(path) = &self.resume else {
+    fn start(&self, set: &Set, saved: Option<(Sequential, &Path)>, device: Device) -> Result<(Sequential, Course)> {
+        let Some((model, path)) = saved else {
             let course = Course {
                 set: set.name().into(),
                 batch_size: self.model.batch_size,
@@ -177,13 +184,10 @@ impl Args {
             let model = self.model.classifier((set.name(), set.classes()), device, self.learning_rate)?;
             let mut model = model.seed(self.seed);
             course.keep(&mut model);
+            set.keep(&mut model);
             return Ok((model, course));
         };
-        ensure!(
-            matches!(set, Set::Named(_)),
-            "resume: goes on with runs on named sets; a table is split anew by each run"
-        );
-        let model = Sequential::load(path)?.device(device);
+        let model = model.device(device);
         let course = Course::of(&model, path)?;
         let (file, known, set, done) = (path.display(), &course.set, set.name(), model.epoch());
         ensure!(known == set, "{file}: was trained on {known}, not on {set}; resume it on {known}");

@@ -1,24 +1,37 @@
 //! From fields to numbers: what each column is, as the file that was trained on has it.
 
+use std::path::Path;
+
 use super::lines::{Lines, Row};
 use super::{Csv, Missing, Targets};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::tensor::{Tensor, Values};
 
-/// What each column of a file is.
-#[derive(Clone, Debug)]
-pub(super) struct Encoding {
-    pub csv: Csv,
-    features: Vec<Feature>,
-    classes: Vec<String>,
+/// What each column of a table is: reads other files of the same columns, in any order, with the words and classes of the
+/// file that was trained on. It is kept with a model, as [`crate::data::Scaler`] is.
+///
+/// ```
+/// use kiln::{data::{Csv, Encoding}, nn::Sequential};
+/// let table = Csv::new().label("kind").parse(b"legs,kind\n4,frog\n0,carp\n")?;
+/// let mut model = Sequential::new();
+/// model.set_note("columns", table.encoding().clone());
+/// let encoding = model.note::<Encoding>("columns")?.expect("just kept");
+/// assert_eq!((encoding.features(), encoding.classes()), (vec!["legs".to_string()], &["carp".into(), "frog".into()][..]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoding {
+    pub(super) csv: Csv,
+    pub(super) features: Vec<Feature>,
+    pub(super) classes: Vec<String>,
 }
 
 /// A column that samples are made of; one of words has them, sorted.
-#[derive(Clone, Debug)]
-struct Feature {
-    name: String,
-    words: Option<Vec<String>>,
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Feature {
+    pub name: String,
+    pub words: Option<Vec<String>>,
 }
 
 impl Feature {
@@ -82,7 +95,7 @@ fn sort(names: &mut [String]) {
 
 impl Encoding {
     /// Goes through a file to learn its columns.
-    pub fn of(mut lines: Lines<'_>, csv: &Csv) -> Result<Self> {
+    pub(super) fn of(mut lines: Lines<'_>, csv: &Csv) -> Result<Self> {
         let targets = targets(&lines, csv)?;
         let left_out = columns(&lines, "without", &csv.without)?;
         let words = columns(&lines, "words", &csv.words)?;
@@ -123,11 +136,36 @@ impl Encoding {
         Ok(Self { csv: csv.clone(), features: features.collect(), classes })
     }
 
+    /// Reads a file: samples and targets.
+    ///
+    /// # Errors
+    /// As [`Csv::read`]; [`crate::Error::Format`] for a word or a label that there was not, too.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Dataset> {
+        self.dataset(Lines::open(path.as_ref(), &self.csv)?)
+    }
+
+    /// Reads a file: the samples alone, `(n, features)`. It need not have the label or the targets.
+    ///
+    /// # Errors
+    /// As [`Encoding::read`].
+    pub fn read_samples(&self, path: impl AsRef<Path>) -> Result<Tensor> {
+        Ok(self.encode(Lines::open(path.as_ref(), &self.csv)?, &[])?.0)
+    }
+
+    /// What a row with a missing field comes to from now on, see [`Csv::missing`].
+    #[must_use]
+    pub fn missing(mut self, missing: Missing) -> Self {
+        self.csv.missing = missing;
+        self
+    }
+
+    /// The labels by class index; none where the targets are values.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    pub fn feature_names(&self) -> Vec<String> {
+    /// What the samples' columns are: a column's name, or `name=word`.
+    pub fn features(&self) -> Vec<String> {
         let names = self.features.iter().flat_map(|feature| match &feature.words {
             Some(words) => words.iter().map(|word| format!("{}={word}", feature.name)).collect(),
             None => vec![feature.name.clone()],
@@ -136,7 +174,7 @@ impl Encoding {
     }
 
     /// The samples and targets of a file.
-    pub fn dataset(&self, lines: Lines<'_>) -> Result<Dataset> {
+    pub(super) fn dataset(&self, lines: Lines<'_>) -> Result<Dataset> {
         let targets = targets(&lines, &self.csv)?;
         let (x, all) = self.encode(lines, &targets)?;
         let (mut y, mut weights) = (Vec::new(), Vec::new());
@@ -151,11 +189,6 @@ impl Encoding {
         };
         let data = Dataset::new(x, y?)?;
         if weights.is_empty() { Ok(data) } else { data.with_sample_weight(weights) }
-    }
-
-    /// The samples of a file.
-    pub fn samples(&self, lines: Lines<'_>) -> Result<Tensor> {
-        Ok(self.encode(lines, &[])?.0)
     }
 
     /// The samples, and the numbers in the columns of targets and weights.

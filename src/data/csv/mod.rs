@@ -1,5 +1,6 @@
 //! Tables of comma-separated values: numbers as they are, words as one-hot columns, a label or values as targets.
 
+mod config;
 mod encoding;
 mod lines;
 
@@ -8,7 +9,7 @@ use std::path::Path;
 use super::Dataset;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use encoding::Encoding;
+pub use encoding::Encoding;
 use lines::Lines;
 
 /// What a row with a missing field comes to. Missing are empty fields, `?`, and `NA`, `N/A`, `NaN` and `null` in any
@@ -41,7 +42,7 @@ pub enum Missing {
 /// assert_eq!(*table.data.y(), Tensor::from([0u32, 1, 1]));
 /// # Ok::<(), kiln::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Csv {
     separator: u8,
     header: bool,
@@ -54,7 +55,7 @@ pub struct Csv {
 }
 
 /// The columns that are no samples'.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Targets {
     Label(String),
     Values(Vec<String>),
@@ -192,7 +193,7 @@ impl Csv {
         }
         let encoding = Encoding::of(lines()?, self)?;
         let data = encoding.dataset(lines()?)?;
-        Ok(Table { data, features: encoding.feature_names(), classes: encoding.classes().to_vec(), encoding })
+        Ok(Table { data, features: encoding.features(), classes: encoding.classes().to_vec(), encoding })
     }
 }
 
@@ -209,13 +210,18 @@ pub struct Table {
 }
 
 impl Table {
+    /// What the columns are, to read other files without this table.
+    pub fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
     /// Reads another file of the same columns, in any order, with this table's words and classes: the samples to
     /// measure on.
     ///
     /// # Errors
     /// As [`Csv::read`]; [`Error::Format`] for a word or a label that this table does not have.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Dataset> {
-        self.encoding.dataset(Lines::open(path.as_ref(), &self.encoding.csv)?)
+        self.encoding.read(path)
     }
 
     /// As [`Table::read`], the samples alone, `(n, features)`: the file need not have the label or the targets.
@@ -223,6 +229,6 @@ impl Table {
     /// # Errors
     /// As [`Table::read`].
     pub fn read_samples(&self, path: impl AsRef<Path>) -> Result<Tensor> {
-        self.encoding.samples(Lines::open(path.as_ref(), &self.encoding.csv)?)
+        self.encoding.read_samples(path)
     }
 }

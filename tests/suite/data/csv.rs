@@ -228,3 +228,60 @@ fn the_other_examples_are_read() {
     let xor = read(Csv::new().label("xor"), "xor.csv");
     assert_eq!((xor.x().shape().to_string(), xor.y()), ("(4, 2)".into(), &Tensor::from([0u32, 1, 1, 0])));
 }
+
+/// An encoding as a file of the model has it: written and read again.
+fn kept(folder: &TempDir, table: &Table) -> kiln::data::Encoding {
+    let path = folder.path().join("model.safetensors");
+    let mut model = Sequential::new().add(Input::new([1])).add(Dense::new(1)).device(Device::cpu());
+    model.set_note("columns", table.encoding().clone());
+    model.save(&path).unwrap();
+    Sequential::load(&path).unwrap().note("columns").unwrap().expect("it was kept")
+}
+
+#[test]
+fn a_model_keeps_what_the_columns_are() {
+    let folder = TempDir::new().unwrap();
+    let (labels, values) = (folder.path().join("labels"), folder.path().join("values"));
+    fs::write(&labels, "skin,kind,legs\nfur,bird,1\n?,mammal,0.1\n").unwrap();
+    let table = parse(&labelled().missing(Missing::Fill(0.1)), ANIMALS).unwrap();
+    let encoding = kept(&folder, &table);
+    assert_eq!((encoding.features(), encoding.classes()), (table.features.clone(), &table.classes[..]));
+    assert_eq!(encoding.read(&labels).unwrap(), table.read(&labels).unwrap());
+    let strict = text(encoding.missing(Missing::Error).read(&labels));
+    says(&strict, &["line 3, column \"skin\": the field is missing"]);
+
+    fs::write(&values, "1\t\t3\n4\t5\t6\n").unwrap();
+    let bare = Csv::new().separator(b'\t').header(false).targets(["3", "1"]).missing(Missing::DropRow);
+    let table = parse(&bare, "1\t2\t3\n").unwrap();
+    let encoding = kept(&folder, &table);
+    let set = encoding.read(&values).unwrap();
+    assert_eq!((set.x(), set.y()), (&Tensor::from([[5.0f32]]), &Tensor::from([[6.0f32, 4.0]])));
+    assert_eq!(encoding.read_samples(&values).unwrap(), Tensor::from([[5.0f32]]));
+}
+
+#[test]
+fn damaged_notes_are_no_encoding_and_no_scaler() {
+    use kiln::data::{Encoding, Scaler};
+    use kiln::nn::Config;
+    let table = parse(&labelled(), ANIMALS).unwrap();
+    let mut model = Sequential::new();
+    let mut refused = |note: Config, parts: &[&str]| {
+        model.set_note("it", note);
+        says(&text(model.note::<Encoding>("it")), parts);
+    };
+    refused(Config::new("rows"), &["note \"it\"", "rows"]);
+    refused(Config::new("columns"), &["separator", "is missing"]);
+    let config = Config::new("columns").with("separator", 44usize).with("header", true);
+    refused(config.clone().with("missing", "fil"), &["missing", "did you mean \"fill\"?"]);
+    refused(config.clone().with("separator", 300usize).with("missing", "error"), &["separator", "is no byte"]);
+    refused(config.with("missing", "error").with("label", "kind"), &["features", "is missing"]);
+    let mut refused = |center: Vec<f64>, scale: Vec<f64>, part: &str| {
+        model.set_note("it", Config::new("Scaler").with("center", center).with("scale", scale));
+        says(&text(model.note::<Scaler>("it")), &["note \"it\"", part]);
+    };
+    refused(vec![1.0], vec![], "a part is missing");
+    refused(vec![1.0], vec![0.0], "scale is 0");
+    refused(vec![f64::NAN], vec![1.0], "center: NaN is no finite number");
+    model.set_note("it", table.encoding().clone());
+    says(&text(model.note::<Scaler>("it")), &["columns: is no Scaler"]);
+}

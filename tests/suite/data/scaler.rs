@@ -92,8 +92,8 @@ fn the_text_is_read_again_to_the_bit() {
     let refused = |bad: &str, parts: &[&str]| says(&text(bad.parse::<Scaler>()), parts);
     refused("", &["Scaler: expected a line that begins with \"center\""]);
     refused("center 1\nscal 2\n", &["begins with \"scale\""]);
-    refused("center 1 x\nscale 2 2\n", &["center: \"x\" is no finite number"]);
+    refused("center 1 x\nscale 2 2\n", &["center: \"x\" is no number"]);
     refused("center 1 2\nscale 2\n", &["center has 2 columns, scale 1"]);
     refused("center 1\nscale 0\n", &["scale is 0"]);
-    refused("center 1\nscale inf\n", &["scale: \"inf\" is no finite number"]);
+    refused("center 1\nscale inf\n", &["scale: inf is no finite number"]);
 }

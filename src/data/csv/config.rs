@@ -1,0 +1,77 @@
+//! A table's columns in saved models.
+
+use super::encoding::{Encoding, Feature};
+use super::{Csv, Missing, Targets};
+use crate::error::{Error, Result};
+use crate::nn::{Config, Configured};
+
+impl Configured for Missing {
+    fn config(&self) -> Config {
+        match *self {
+            Self::Error => Config::new("error"),
+            Self::DropRow => Config::new("drop_row"),
+            Self::Fill(number) => Config::new("fill").with("number", f64::from(number)),
+        }
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        match config.class() {
+            "error" => Ok(Self::Error),
+            "drop_row" => Ok(Self::DropRow),
+            "fill" => Ok(Self::Fill(config.take::<f64>("number")? as f32)),
+            other => Err(Error::argument("missing", crate::suggest::unknown(other, &["error", "drop_row", "fill"]))),
+        }
+    }
+}
+
+/// The column's name as the class; a column of numbers is its bare name.
+impl Configured for Feature {
+    fn config(&self) -> Config {
+        let config = Config::new(&self.name);
+        self.words.iter().fold(config, |config, words| config.with("words", borrowed(words)))
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        Ok(Self { name: config.class().into(), words: config.take_or("words", None)? })
+    }
+}
+
+const CLASS: &str = "columns";
+
+/// What the columns became; how the file that was trained on was told apart is not kept.
+impl Configured for Encoding {
+    fn config(&self) -> Config {
+        let config = Config::new(CLASS)
+            .with("separator", usize::from(self.csv.separator))
+            .with("header", self.csv.header)
+            .with("missing", self.csv.missing)
+            .with("features", self.features.clone())
+            .with("classes", borrowed(&self.classes))
+            .with("sample_weight", self.csv.sample_weight.as_deref());
+        match &self.csv.targets {
+            Targets::Label(name) => config.with("label", name.as_str()),
+            Targets::Values(names) => config.with("targets", borrowed(names)),
+        }
+    }
+
+    fn from_config(config: &mut Config) -> Result<Self> {
+        if config.class() != CLASS {
+            return Err(Error::argument(config.class(), format!("is no table's, which is kept as {CLASS}")));
+        }
+        let separator = config.take::<usize>("separator")?;
+        let separator = u8::try_from(separator);
+        let separator = separator.map_err(|e| Error::argument("separator", format!("is no byte: {e}")))?;
+        let csv = Csv::new().separator(separator).header(config.take("header")?).missing(config.take("missing")?);
+        let weight = config.take_or("sample_weight", None::<String>)?;
+        let csv = weight.into_iter().fold(csv, Csv::sample_weight);
+        let csv = match config.take_or("label", None::<String>)? {
+            Some(name) => csv.label(name),
+            None => csv.targets(config.take::<Vec<String>>("targets")?),
+        };
+        Ok(Self { csv, features: config.take("features")?, classes: config.take("classes")? })
+    }
+}
+
+fn borrowed(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
