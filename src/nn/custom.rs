@@ -4,18 +4,23 @@ use std::fmt;
 
 use super::layers::{self, Layer};
 use super::optimizer::{self, Optimizer, Options};
-use super::{Config, Setting};
+use super::{Config, Metric, Setting};
 use crate::error::{Error, Result};
 
 /// Makes what a class stands for, with the settings that it takes out of the config.
 type Make<'a, T> = Box<dyn Fn(&mut Config) -> Result<Box<T>> + 'a>;
 
-/// Layers and optimizers that are not Kiln's, by class: see [`crate::nn::Sequential::load_with`].
+/// Layers, optimizers and metrics that are not Kiln's, by class or name: see [`crate::nn::Sequential::load_with`].
 #[derive(Default)]
 pub struct CustomObjects<'a> {
     layers: Vec<(String, Make<'a, dyn Layer>)>,
     optimizers: Vec<(String, Make<'a, dyn Optimizer>)>,
+    metrics: Vec<Metric>,
 }
+
+/// What is done about a class of one's own.
+const LOAD_WITH: &str =
+    "load it by load_with and CustomObjects that have it, or build the model in code and call load_weights";
 
 impl<'a> CustomObjects<'a> {
     /// None yet.
@@ -45,6 +50,25 @@ impl<'a> CustomObjects<'a> {
         self
     }
 
+    /// Adds a metric of [`Metric::custom`].
+    #[must_use]
+    pub fn metric(mut self, metric: Metric) -> Self {
+        self.metrics.push(metric);
+        self
+    }
+
+    pub(crate) fn make_metric(&self, setting: &Setting) -> Result<Metric, String> {
+        let config: Config = setting.read()?;
+        let name = config.class();
+        match self.metrics.iter().find(|metric| metric.name() == name) {
+            Some(metric) => config.end().map(|()| *metric).map_err(|e| e.to_string()),
+            None => match Metric::by_name(name) {
+                Ok(_) => setting.read(),
+                Err(e) => Err(format!("{e}; if it is one of your own, {LOAD_WITH}")),
+            },
+        }
+    }
+
     pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Box<dyn Layer>> {
         let config = setting.read().map_err(|e| Error::argument("layer", e))?;
         made("layer", config, &self.layers, layers::from_config)
@@ -69,14 +93,7 @@ fn made<T: ?Sized>(
         Some((_, make)) => Some(make(&mut config)?),
         None => known(&mut config)?,
     };
-    let unknown = || {
-        let message = format!(
-            "its class {:?} is not Kiln's; load it by load_with and CustomObjects that have it, or build the model in code \
-             and call load_weights",
-            config.class()
-        );
-        Error::argument(what, message)
-    };
+    let unknown = || Error::argument(what, format!("its class {:?} is not Kiln's; {LOAD_WITH}", config.class()));
     let made = made.ok_or_else(unknown)?;
     config.end()?;
     Ok(made)
@@ -85,6 +102,8 @@ fn made<T: ?Sized>(
 impl fmt::Debug for CustomObjects<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layers = self.layers.iter().map(|(class, _)| class);
-        f.debug_set().entries(layers.chain(self.optimizers.iter().map(|(class, _)| class))).finish()
+        let optimizers = self.optimizers.iter().map(|(class, _)| class);
+        let classes = layers.chain(optimizers).map(String::as_str);
+        f.debug_set().entries(classes.chain(self.metrics.iter().map(|metric| metric.name()))).finish()
     }
 }

@@ -4,11 +4,13 @@ mod auc;
 mod columns;
 mod config;
 mod confusion;
+mod custom;
 mod f1;
 mod r2;
 
 pub use auc::AucCurve;
 pub use confusion::{ClassReport, ClassScores, ConfusionMatrix};
+pub use custom::{CustomMetric, PerSample};
 pub use f1::Average;
 pub use r2::ClassAggregation;
 
@@ -90,6 +92,8 @@ pub enum Metric {
     /// A loss, as a metric of its name. That of [`Loss::CosineSimilarity`] is Keras' metric, which is 1 for the same
     /// direction, where the loss is -1.
     Loss(Loss),
+    /// One's own: [`Metric::custom`].
+    Custom(CustomMetric),
 }
 
 /// The bare names, for Keras' defaults: a variant with fields leaves the name of a value free.
@@ -153,19 +157,22 @@ impl Metric {
 
     /// The name in logs and [`crate::train::History`]. A second metric of one name is `auc_1` there, a third `auc_2`.
     pub fn name(self) -> &'static str {
-        if let Self::Loss(loss) = self {
-            return loss.name();
+        match self {
+            Self::Loss(loss) => return loss.name(),
+            Self::Custom(own) => return own.name,
+            _ => {}
         }
         let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
         NAMES.iter().find(|(_, metric)| same(metric)).map(|(name, _)| *name).expect("every metric has a name")
     }
 
-    /// Whether more is better.
-    pub(crate) fn rises(self) -> bool {
+    /// Whether more is better; `None` of one's own, where nobody knows.
+    pub(crate) fn rises(self) -> Option<bool> {
         match self {
-            Self::Loss(loss) => loss == Loss::CosineSimilarity,
-            Self::RootMeanSquaredError => false,
-            _ => true,
+            Self::Custom(_) => None,
+            Self::Loss(loss) => Some(loss == Loss::CosineSimilarity),
+            Self::RootMeanSquaredError => Some(false),
+            _ => Some(true),
         }
     }
 
@@ -173,6 +180,7 @@ impl Metric {
     pub(crate) fn check(self) -> Result<()> {
         let (name, refused) = match self {
             Self::Loss(loss) => return loss.check(),
+            Self::Custom(own) => return own.check(),
             Self::TopKCategoricalAccuracy { k: 0 } | Self::SparseTopKCategoricalAccuracy { k: 0 } => {
                 ("k", format!("0 classes of {} find none; give 1 or more", self.name()))
             }
@@ -243,6 +251,7 @@ impl Metric {
                 columns::expect_values(g, name, targets, "accuracy")?;
                 Loss::MeanSquaredError.append(g, predicted, targets)?
             }
+            Self::Custom(own) => own.append(g, predicted, targets)?,
             Self::Loss(loss) => {
                 match loss.twin() {
                     Some(sparse) if sparse.takes_labels() => columns::expect_values(g, name, targets, sparse.name())?,

@@ -159,7 +159,7 @@ impl<'r> Run<'r> {
             "loss" => Some(false),
             name => {
                 let metrics = self.model.metrics();
-                names(metrics).zip(metrics).find(|(known, _)| known == name).map(|(_, metric)| metric.rises())
+                names(metrics).zip(metrics).find(|(known, _)| known == name).and_then(|(_, metric)| metric.rises())
             }
         }
     }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use kiln::device::Executor;
-use kiln::graph::{Graph, Leaf, Type};
+use kiln::graph::{Aggregation, Graph, Leaf, Type};
+use kiln::nn::CustomObjects;
 use kiln::nn::metric::NAMES;
 use kiln::ops::accuracy::InTopK;
+use kiln::ops::binary::Binary;
+use kiln::ops::one_hot::OneHot;
 use kiln::plan::{Arena, BufferId, Plan};
 use kiln::prelude::*;
+use kiln::train::callbacks::Mode;
 use serde_json::Value;
 
 use crate::common::{executors, fixture, numbers};
@@ -356,4 +360,100 @@ fn a_log_that_does_not_fit_says_what_to_do() {
     let data = Dataset::new(x.clone(), x).unwrap();
     let text = model.fit(&data, Fit::new().batch_size(1).verbose(0)).unwrap_err().to_string();
     assert!(text.contains("the buffer of log") && text.contains("take larger batches, fewer thresholds"), "{text}");
+}
+
+/// (p - t)^2 averaged over a sample's outputs.
+fn own() -> Metric {
+    Metric::custom("own", |g, predicted, targets| {
+        let error = g.apply(Binary::Sub, &[predicted, targets])?;
+        let squared = g.apply(Binary::Mul, &[error, error])?;
+        g.reduce(Aggregation::Mean, squared, Some(&[-1]), false)
+    })
+}
+
+/// A labels' metric: the score of the class that is right.
+fn score_of_label() -> Metric {
+    Metric::custom("score", |g, predicted, labels| {
+        let classes = g.shape(predicted)[1];
+        let right = g.apply(OneHot { classes }, &[labels])?;
+        let scores = g.apply(Binary::Mul, &[predicted, right])?;
+        g.reduce(Aggregation::Sum, scores, Some(&[1]), false)
+    })
+}
+
+/// Seven rows in batches of three, so that the last one is smaller.
+fn seven_rows() -> (Vec<f32>, Vec<f32>) {
+    ((0..14).map(|i| (i as f32).sin()).collect(), (0..14).map(|i| (i as f32).cos()).collect())
+}
+
+#[test]
+fn a_metric_of_ones_own_is_the_mean_over_the_samples() {
+    let (x, y) = seven_rows();
+    let squares = x.iter().zip(&y).map(|(&x, &y)| f64::from(x - y).powi(2));
+    let wanted = squares.sum::<f64>() / 14.0;
+    let values = Dataset::new(Tensor::new([7, 2], x.clone()).unwrap(), Tensor::new([7, 2], y).unwrap()).unwrap();
+    let labels = [0u32, 1, 1, 0, 1, 0, 0];
+    let scores = labels.iter().enumerate().map(|(row, &label)| f64::from(x[2 * row + label as usize]));
+    let score = scores.sum::<f64>() / 7.0;
+    let labelled = Dataset::new(Tensor::new([7, 2], x).unwrap(), Tensor::from(labels)).unwrap();
+    for device in executors() {
+        let mut model = identity(&device, 2, Loss::MeanSquaredError, &[own(), Metric::MeanSquaredError, own()]);
+        let logs = model.evaluate(&values).unwrap();
+        for name in ["own", "mean_squared_error", "own_1"] {
+            assert!((logs.get(name).unwrap() - wanted).abs() < 1e-6, "{device}: {name} of {logs:?}, wanted {wanted}");
+        }
+        // At so small a learning rate the weights stay: training measures the same, over batches of 3, 3 and 1.
+        model.compile(Sgd { learning_rate: 1e-30, ..Sgd::default() }, Loss::MeanSquaredError, [own()]).unwrap();
+        let fit = Fit::new().batch_size(3).validation_data(&values).verbose(0);
+        let history = model.fit(&values, fit).unwrap();
+        for name in ["own", "val_own"] {
+            assert!((history.get(name)[0] - wanted).abs() < 1e-6, "{device}: {name} {:?}", history.get(name));
+        }
+        let mut model = identity(&device, 2, Loss::SparseCategoricalCrossentropyFromLogits, &[score_of_label()]);
+        let found = model.evaluate(&labelled).unwrap().get("score").unwrap();
+        assert!((found - score).abs() < 1e-6, "{device}: {found}, wanted {score}");
+    }
+}
+
+#[test]
+fn a_metric_of_ones_own_that_cannot_be_is_refused() {
+    let (x, y) = seven_rows();
+    let data = Dataset::new(Tensor::new([7, 2], x).unwrap(), Tensor::new([7, 2], y).unwrap()).unwrap();
+    let mut model = Sequential::new().add(Dense::new(2)).device(Device::cpu());
+    let mut compile = |name: &'static str| {
+        let metric = Metric::custom(name, |_, predicted, _| Ok(predicted));
+        model.compile(Sgd::default(), Loss::MeanSquaredError, [metric])
+    };
+    for name in ["accuracy", "mse", "loss", "val_own", ""] {
+        let error = compile(name).unwrap_err().to_string();
+        assert!(error.contains(&format!("{name:?} is no name for one of your own")), "{error}");
+    }
+    compile("wide").unwrap();
+    let error = model.evaluate(&data).unwrap_err().to_string();
+    assert!(error.starts_with("wide: gives f32 (7, 2), a metric gives a number a sample, f32 (7,)"), "{error}");
+    // Whether more of it is better nobody knows.
+    model.compile(Sgd::default(), Loss::MeanSquaredError, [own()]).unwrap();
+    let fit = |mode| Fit::new().batch_size(7).verbose(0).callback(EarlyStopping::new().monitor("own").mode(mode));
+    let error = model.fit(&data, fit(Mode::Auto)).unwrap_err().to_string();
+    assert!(error.contains("give max or min"), "{error}");
+    model.fit(&data, fit(Mode::Min)).unwrap();
+}
+
+#[test]
+fn a_saved_metric_of_ones_own_is_given_anew() {
+    let (x, y) = seven_rows();
+    let data = Dataset::new(Tensor::new([7, 2], x).unwrap(), Tensor::new([7, 2], y).unwrap()).unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut model = identity(&Device::cpu(), 2, Loss::MeanSquaredError, &[Metric::MeanSquaredError, own()]);
+    model.save(&path).unwrap();
+    let error = Sequential::load(&path).unwrap_err().to_string();
+    for part in ["model.safetensors: ", "metric: \"own\" is unknown", "load_with and CustomObjects"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let custom = CustomObjects::new().metric(score_of_label()).metric(own());
+    let mut again = Sequential::load_with(&path, &custom).unwrap().device(Device::cpu());
+    let logs = again.evaluate(&data).unwrap();
+    assert_eq!(logs, model.evaluate(&data).unwrap());
+    assert!(logs.get("own").is_some());
 }

@@ -172,7 +172,7 @@ impl Sequential {
         Self::load_with(path, &CustomObjects::new())
     }
 
-    /// [`Sequential::load`] of a model that has layers, or an optimizer, of one's own.
+    /// [`Sequential::load`] of a model that has layers, an optimizer or metrics of one's own.
     ///
     /// # Errors
     /// As [`Sequential::load`], and what the makers of one's own return.
@@ -212,7 +212,9 @@ impl Sequential {
         if let Some(optimizer) = config.take_or("optimizer", None::<Setting>)? {
             let optimizer = custom.make_optimizer(&optimizer)?;
             let loss: Loss = config.take("loss")?;
-            let metrics: Vec<Metric> = config.take("metrics")?;
+            let metrics: Vec<Setting> = config.take("metrics")?;
+            let metrics = metrics.iter().map(|metric| custom.make_metric(metric)).collect::<Result<Vec<Metric>, _>>();
+            let metrics = metrics.map_err(|e| Error::argument(format!("setting \"metrics\" of {CLASS}"), e))?;
             model.compile(optimizer, loss, metrics)?;
             model.reached = Reached { iteration: config.take("iteration")?, epoch: config.take("epoch")? };
         }
