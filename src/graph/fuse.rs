@@ -15,7 +15,9 @@ impl Graph {
     /// The same computation in fewer passes. Values in `keep` stay available; others may disappear.
     #[must_use]
     pub fn fused(self, keep: &[Id]) -> Self {
-        self.with_epilogues(keep).with_classifiers().with_pairs_of_sums()
+        // What nobody needs would keep its operands from being fused, and be fused with what is needed.
+        let dead: Vec<bool> = self.needed_for(keep).iter().map(|needed| !needed).collect();
+        self.without(&dead).with_epilogues(keep).with_classifiers().with_pairs_of_sums()
     }
 
     /// Moves what follows a product alone into its epilogue.

@@ -82,6 +82,8 @@ pub enum Leaf {
     Output(usize),
     /// Every element is this number.
     Fill(f64),
+    /// Some neighbouring elements of one of those that the session keeps, from this one on.
+    From(Box<Self>, usize),
 }
 
 /// When in a step a node runs: gradients can be exchanged between the phases `Backward` and `Update`.
@@ -290,16 +292,22 @@ impl Graph {
 
     /// The nodes that an effect depends on, and the effects.
     pub(crate) fn needed(&self) -> Vec<&Node> {
+        let needed = self.needed_for(&[]);
+        self.nodes.iter().zip(needed).filter_map(|(node, needed)| needed.then_some(node)).collect()
+    }
+
+    /// For each node, whether an effect or one of these values depends on it.
+    fn needed_for(&self, values: &[Id]) -> Vec<bool> {
         let mut wanted = vec![false; self.value_count()];
-        let mut nodes: Vec<&Node> = Vec::new();
-        for node in self.nodes.iter().rev() {
+        values.iter().for_each(|y| wanted[y.index()] = true);
+        let mut needed = vec![false; self.nodes.len()];
+        for (node, needed) in self.nodes.iter().zip(&mut needed).rev() {
             if node.effect || node.outputs.iter().any(|y| wanted[y.index()]) {
                 node.inputs.iter().for_each(|x| wanted[x.index()] = true);
-                nodes.push(node);
+                *needed = true;
             }
         }
-        nodes.reverse();
-        nodes
+        needed
     }
 
     /// The values alone: nothing changes in place.

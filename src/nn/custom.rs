@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layers::{self, Layer};
+use super::layers::{self, Layer, Trainable};
 use super::optimizer::{self, Optimizer, Options};
 use super::{Config, Metric, Setting};
 use crate::error::{Error, Result};
@@ -70,8 +70,13 @@ impl<'a> CustomObjects<'a> {
     }
 
     pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Box<dyn Layer>> {
-        let config = setting.read().map_err(|e| Error::argument("layer", e))?;
-        made("layer", config, &self.layers, layers::from_config)
+        let mut config: Config = setting.read().map_err(|e| Error::argument("layer", e))?;
+        let trainable = config.take_or(layers::TRAINABLE, None)?;
+        let layer = made("layer", config, &self.layers, layers::from_config)?;
+        Ok(match trainable {
+            Some(trainable) => Box::new(Trainable::new(layer, trainable)),
+            None => layer,
+        })
     }
 
     pub(crate) fn make_optimizer(&self, setting: &Setting) -> Result<Box<dyn Optimizer>> {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Type};
 use crate::tensor::Shape;
 
-/// A trainable tensor of a model.
+/// A weight of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// The layer's name.
@@ -18,6 +18,8 @@ pub struct Parameter {
     pub initializer: Initializer,
     /// What its size adds to the loss.
     pub regularizer: Option<Regularizer>,
+    /// Whether it is trained: see [`super::Layer::trainable`].
+    pub trainable: bool,
 }
 
 impl Parameter {
@@ -38,6 +40,8 @@ pub struct Scope<'a> {
     pub(crate) index: usize,
     /// The clock, where the model is trained.
     pub(crate) clock: Option<Id>,
+    /// Whether the layer's weights are trained.
+    pub(crate) trainable: bool,
 }
 
 impl Scope<'_> {
@@ -81,11 +85,11 @@ impl Scope<'_> {
                 let message = format!("{name} was built as {built}; this input would need {shape}");
                 return Err(self.error(message));
             }
-            Some(_) => {}
+            Some(index) => self.parameters[index].trainable = self.trainable,
             None => {
                 let layer = self.layer.to_string();
-                let (name, shape) = (name.into(), shape.clone());
-                self.parameters.push(Parameter { layer, name, shape, initializer, regularizer: None });
+                let (name, shape, trainable) = (name.into(), shape.clone(), self.trainable);
+                self.parameters.push(Parameter { layer, name, shape, initializer, regularizer: None, trainable });
             }
         }
         // A layer applied twice has one tensor, and one gradient that sums over both.

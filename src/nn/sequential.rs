@@ -205,9 +205,10 @@ impl Sequential {
         let built = self.built()?;
         let layers = self.layers.iter().zip(&built.outputs).filter(|((_, layer), _)| layer.sample_shape().is_none());
         let rows = layers.map(|((name, layer), output)| {
-            let own = built.parameters.iter().filter(|p| p.layer == *name);
-            let parameters = own.map(|p| p.shape.len()).sum();
-            Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters }
+            let own = || built.parameters.iter().filter(|p| p.layer == *name);
+            let parameters = own().map(|p| p.shape.len()).sum();
+            let non_trainable = own().filter(|p| !p.trainable).map(|p| p.shape.len()).sum();
+            Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters, non_trainable }
         });
         Ok(Summary { model: self.about.name.clone(), rows: rows.collect() })
     }

@@ -13,8 +13,10 @@ pub struct Row {
     pub kind: &'static str,
     /// The shape of its output; the first axis, the batch's, is printed as `None`.
     pub output: Shape,
-    /// Trainable numbers.
+    /// Numbers that the layer computes with beside its input.
     pub parameters: usize,
+    /// How many of them are not trained.
+    pub non_trainable: usize,
 }
 
 /// A model's layers, shapes and counts; `Display` is Keras' table.
@@ -27,9 +29,14 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Trainable numbers of all layers.
+    /// The parameters of all layers.
     pub fn parameters(&self) -> usize {
         self.rows.iter().map(|r| r.parameters).sum()
+    }
+
+    /// How many of them are not trained.
+    pub fn non_trainable(&self) -> usize {
+        self.rows.iter().map(|r| r.non_trainable).sum()
     }
 }
 
@@ -65,10 +72,11 @@ impl fmt::Display for Summary {
             writeln!(f, "{}", line('│', row))?;
         }
         writeln!(f, "{}", rule(['└', '┴', '┘', '─']))?;
-        let (n, size) = (thousands(self.parameters()), bytes(4 * self.parameters()));
-        writeln!(f, " Total params: {n} ({size})")?;
-        writeln!(f, " Trainable params: {n} ({size})")?;
-        writeln!(f, " Non-trainable params: 0 (0.00 B)")
+        let count = |n: usize| format!("{} ({})", thousands(n), bytes(4 * n));
+        let (all, non_trainable) = (self.parameters(), self.non_trainable());
+        writeln!(f, " Total params: {}", count(all))?;
+        writeln!(f, " Trainable params: {}", count(all - non_trainable))?;
+        writeln!(f, " Non-trainable params: {}", count(non_trainable))
     }
 }
 

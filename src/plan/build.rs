@@ -60,25 +60,34 @@ impl<'a> Builder<'a> {
         for id in used {
             let id = self.root(id);
             let (Some(leaf), None) = (self.graph.leaf_of(id), &self.places[id.index()]) else { continue };
-            let whole = 0..self.graph.shape(id).len();
-            let (buffer, range) = match leaf {
-                Leaf::Param(i) => (BufferId::Params, self.arena.segments()[*i].clone()),
-                Leaf::Grad(i) => (BufferId::Grads, self.arena.segments()[*i].clone()),
-                Leaf::Params => (BufferId::Params, whole),
-                Leaf::Grads => (BufferId::Grads, whole),
-                Leaf::Moment(i) => (BufferId::Moment(*i), whole),
-                Leaf::Data(i) => (BufferId::Data(*i), whole),
-                Leaf::Order => (BufferId::Order, whole),
-                Leaf::Clock => (BufferId::Clock, whole),
-                Leaf::Schedule => (BufferId::Schedule, whole),
-                Leaf::Log => (BufferId::Log, whole),
-                Leaf::Predictions => (BufferId::Predictions, whole),
-                Leaf::Input(i) => (BufferId::Input(*i), whole),
-                Leaf::Output(i) => (BufferId::Output(*i), whole),
-                Leaf::Fill(number) => (BufferId::Constants, self.constant(*number, whole.end)),
-            };
-            self.places[id.index()] = Some(Place { buffer, range });
+            self.places[id.index()] = Some(self.place_of(leaf, self.graph.shape(id).len()));
         }
+    }
+
+    /// Where a leaf of so many elements lies.
+    fn place_of(&mut self, leaf: &Leaf, len: usize) -> Place {
+        let whole = 0..len;
+        let (buffer, range) = match leaf {
+            Leaf::Param(i) => (BufferId::Params, self.arena.segments()[*i].clone()),
+            Leaf::Grad(i) => (BufferId::Grads, self.arena.segments()[*i].clone()),
+            Leaf::Params => (BufferId::Params, whole),
+            Leaf::Grads => (BufferId::Grads, whole),
+            Leaf::Moment(i) => (BufferId::Moment(*i), whole),
+            Leaf::Data(i) => (BufferId::Data(*i), whole),
+            Leaf::Order => (BufferId::Order, whole),
+            Leaf::Clock => (BufferId::Clock, whole),
+            Leaf::Schedule => (BufferId::Schedule, whole),
+            Leaf::Log => (BufferId::Log, whole),
+            Leaf::Predictions => (BufferId::Predictions, whole),
+            Leaf::Input(i) => (BufferId::Input(*i), whole),
+            Leaf::Output(i) => (BufferId::Output(*i), whole),
+            Leaf::Fill(number) => (BufferId::Constants, self.constant(*number, len)),
+            Leaf::From(leaf, first) => {
+                let Place { buffer, range } = self.place_of(leaf, len);
+                (buffer, range.start + first..range.end + first)
+            }
+        };
+        Place { buffer, range }
     }
 
     fn constant(&mut self, number: f64, len: usize) -> std::ops::Range<usize> {
@@ -157,7 +166,8 @@ impl<'a> Builder<'a> {
                 };
                 let row_len = if ty.dtype == DType::U8 { ty.shape.len() / ty.shape[0].max(1) } else { len };
                 let id = place.buffer;
-                buffers.entry(id).or_insert(Buffer { id, dtype: ty.dtype, len, row_len });
+                let buffer = buffers.entry(id).or_insert(Buffer { id, dtype: ty.dtype, len, row_len });
+                buffer.len = buffer.len.max(len);
             }
         }
         buffers.into_values().collect()

@@ -83,7 +83,8 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.buffer)?;
-        if matches!(self.buffer, BufferId::Params | BufferId::Grads | BufferId::Constants) {
+        let arenas = [BufferId::Params, BufferId::Grads, BufferId::Schedule, BufferId::Constants];
+        if arenas.contains(&self.buffer) || matches!(self.buffer, BufferId::Moment(_)) {
             write!(f, "[{}..{}]", self.range.start, self.range.end)?;
         }
         Ok(())
@@ -176,6 +177,19 @@ impl Arena {
     /// The elements of each tensor.
     pub fn segments(&self) -> &[Range<usize>] {
         &self.segments
+    }
+
+    /// Neighbouring tensors of one kind, taken together, with their padding, and what kind they are of.
+    pub(crate) fn stretches<K: Copy + PartialEq>(&self, kinds: impl Iterator<Item = K>) -> Vec<(Range<usize>, K)> {
+        let mut stretches: Vec<(Range<usize>, K)> = Vec::new();
+        for (segment, kind) in self.segments.iter().zip(kinds) {
+            let end = segment.end.next_multiple_of(SEGMENT_ALIGNMENT);
+            match stretches.last_mut() {
+                Some((stretch, last)) if *last == kind => stretch.end = end,
+                _ => stretches.push((segment.start..end, kind)),
+            }
+        }
+        stretches
     }
 
     /// Elements with padding.

@@ -210,6 +210,13 @@ impl Session {
         Ok(keys.iter().map(|key| self.plans[key]).collect())
     }
 
+    /// Makes all plans anew and sets the gradients to zeros: other weights are trained from here on.
+    pub fn forget_trained(&mut self) -> Result<()> {
+        self.forget_plans()?;
+        self.allocate_arena(BufferId::Grads)?;
+        self.write_arena(BufferId::Grads, 0.0, std::iter::empty())
+    }
+
     fn forget_plans(&mut self) -> Result<()> {
         self.plans.clear();
         self.executor.forget_plans()
@@ -255,6 +262,9 @@ impl Session {
     pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
         let mut rows = Vec::with_capacity(steps * SCALARS);
         (1..=steps as u64).for_each(|t| rows.extend(optimizer.scalars(iteration + t)));
+        // A plan whose weights are not trained reads none of it.
+        let (len, id) = (rows.len(), BufferId::Schedule);
+        self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })?;
         self.executor.write(BufferId::Schedule, &Values::F64(rows))
     }
 }

@@ -94,7 +94,8 @@ pub(crate) fn forward(
     let mut x = x;
     for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
-        x = layer.call(&mut Scope { graph, parameters, layer: name, index, clock }, x)?;
+        let trainable = layer.is_trainable();
+        x = layer.call(&mut Scope { graph, parameters, layer: name, index, clock, trainable }, x)?;
         outputs.push(x);
     }
     graph.set_layer("");
@@ -153,7 +154,7 @@ fn learn(
         losses = g.apply(Binary::Mul, &[losses, weights])?;
     }
     for (i, param) in params.iter().enumerate() {
-        if let Some(regularizer) = param.regularizer {
+        if let Some(regularizer) = param.regularizer.filter(|_| param.trainable) {
             let w = g.parameter(i).expect("each layer asked for its own");
             losses = regularizer.append(g, losses, w)?;
         }
@@ -186,25 +187,37 @@ fn learn(
 fn backward(g: &mut Graph, params: &[Parameter], losses: Id, optimizer: &dyn Optimizer) -> Result<()> {
     g.set_layer("loss");
     let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses])?;
-    let leaves: Vec<Id> = (0..params.len()).map(|i| g.parameter(i).expect("each layer asked for its own")).collect();
+    let trained: Vec<usize> = (0..params.len()).filter(|&i| params[i].trainable).collect();
+    let leaves: Vec<Id> = trained.iter().map(|&i| g.parameter(i).expect("each layer asked for its own")).collect();
     let gradients = g.gradients(mean, &leaves)?;
     g.set_layer("clipping");
-    for (i, gradient) in optimizer.options().clip(g, gradients)?.into_iter().enumerate() {
+    for (i, gradient) in trained.into_iter().zip(optimizer.options().clip(g, gradients)?) {
         let place = g.leaf(Leaf::Grad(i), Type::float(params[i].shape.clone()));
         g.effect(Copy, &[gradient], &[place])?;
     }
     Ok(())
 }
 
+/// The optimizer's update of what is trained: one where nothing is left out, else one for each stretch of the arenas.
 fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, steps: usize, clock: Id) -> Result<()> {
-    let arena = Type::float([Arena::new(params.iter().map(|p| &p.shape)).len()]);
+    let arena = Arena::new(params.iter().map(|p| &p.shape));
     let schedule = g.leaf(Leaf::Schedule, Type::float([steps, SCALARS]));
-    let grads = g.leaf(Leaf::Grads, arena.clone());
-    let mut targets = vec![g.leaf(Leaf::Params, arena.clone())];
-    for i in 0..optimizer.moments() {
-        targets.push(g.leaf(Leaf::Moment(i), arena.clone()));
+    for (stretch, trained) in arena.stretches(params.iter().map(|p| p.trainable)) {
+        if !trained {
+            continue;
+        }
+        let mut part = |leaf| g.leaf(leaf_from(leaf, stretch.start), Type::float([stretch.len()]));
+        let grads = part(Leaf::Grads);
+        let moments = (0..optimizer.moments()).map(Leaf::Moment);
+        let targets: Vec<Id> = [Leaf::Params].into_iter().chain(moments).map(part).collect();
+        g.effect_dyn(optimizer.update(), &[grads, schedule, clock], &targets)?;
     }
-    g.effect_dyn(optimizer.update(), &[grads, schedule, clock], &targets)
+    Ok(())
+}
+
+/// What the session keeps, from an element on.
+fn leaf_from(leaf: Leaf, first: usize) -> Leaf {
+    if first == 0 { leaf } else { Leaf::From(Box::new(leaf), first) }
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ mod streaming;
 mod tensor;
 mod tensorboard;
 mod tidy;
+mod trainable;
 mod training;
 mod tuning;
 mod vectors;

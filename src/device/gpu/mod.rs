@@ -259,11 +259,11 @@ fn scratch<'a>(launches: impl Iterator<Item = &'a Dispatch>) -> Option<Buffer> {
     Some(Buffer { id: BufferId::Scratch, dtype: DType::F32, len, row_len: len })
 }
 
-/// The bytes that a place binds: a segment of an arena, rounded up to the 16 that a vec4 needs; elsewhere the whole
-/// buffer, so that a kernel that writes past its output is caught by what the tests have put there.
+/// The bytes that a place binds: a segment of an arena or rows of the schedule, rounded up to the 16 that a vec4 needs;
+/// elsewhere the whole buffer, so that a kernel that writes past its output is caught by what the tests have put there.
 fn binding_range(place: &Place, size: u64) -> Range<u64> {
     match place.buffer {
-        BufferId::Params | BufferId::Grads | BufferId::Constants => {
+        BufferId::Params | BufferId::Grads | BufferId::Moment(_) | BufferId::Schedule | BufferId::Constants => {
             let (start, end) = (4 * place.range.start as u64, 4 * place.range.end as u64);
             start..end.max(start + 4).next_multiple_of(16).min(size)
         }

@@ -54,6 +54,29 @@ pub trait Layer: Debug + Send + Sync {
         Config::new(self.kind())
     }
 
+    /// Whether its weights are trained: see [`Layer::trainable`].
+    fn is_trainable(&self) -> bool {
+        true
+    }
+
+    /// The same layer, whose weights are trained, as is the default, or keep their values to the bit: Keras' `trainable`.
+    /// For weights that are not trained no gradient is computed, and neither penalty nor weight decay counts, as in Keras.
+    /// See also [`super::Sequential::set_trainable`].
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let frozen = Dense::new(4).trainable(false);
+    /// let model = Sequential::new().add(Input::new([3])).add(frozen).add(Dense::new(2));
+    /// assert_eq!(model.summary()?.non_trainable(), 3 * 4 + 4);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    fn trainable(self, trainable: bool) -> Trainable
+    where
+        Self: Sized + 'static,
+    {
+        Trainable { layer: Box::new(self), trainable }
+    }
+
     /// Gives the layer a name.
     fn named(self, name: impl Into<String>) -> Named<Self>
     where
@@ -87,27 +110,70 @@ pub struct Named<L> {
     name: String,
 }
 
-impl<L: Layer> Layer for Named<L> {
-    fn kind(&self) -> &'static str {
-        self.layer.kind()
-    }
+/// The methods of [`Layer`] that one which holds another leaves to it.
+macro_rules! forwarded {
+    () => {
+        fn kind(&self) -> &'static str {
+            self.layer.kind()
+        }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
-        self.layer.call(scope, x)
-    }
+        fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+            self.layer.call(scope, x)
+        }
+
+        fn sample_shape(&self) -> Option<&Shape> {
+            self.layer.sample_shape()
+        }
+    };
+}
+
+impl<L: Layer> Layer for Named<L> {
+    forwarded!();
 
     fn name(&self) -> Option<&str> {
         Some(&self.name)
     }
 
-    fn sample_shape(&self) -> Option<&Shape> {
-        self.layer.sample_shape()
-    }
-
     fn config(&self) -> Config {
         self.layer.config()
     }
+
+    fn is_trainable(&self) -> bool {
+        self.layer.is_trainable()
+    }
 }
+
+/// A layer that says whether its weights are trained: see [`Layer::trainable`].
+#[derive(Debug)]
+pub struct Trainable {
+    layer: Box<dyn Layer>,
+    trainable: bool,
+}
+
+impl Trainable {
+    pub(crate) fn new(layer: Box<dyn Layer>, trainable: bool) -> Self {
+        Self { layer, trainable }
+    }
+}
+
+impl Layer for Trainable {
+    forwarded!();
+
+    fn name(&self) -> Option<&str> {
+        self.layer.name()
+    }
+
+    fn config(&self) -> Config {
+        self.layer.config().with(TRAINABLE, self.trainable)
+    }
+
+    fn is_trainable(&self) -> bool {
+        self.trainable
+    }
+}
+
+/// The setting of [`Trainable`] beside those of its layer.
+pub(crate) const TRAINABLE: &str = "trainable";
 
 /// That a layer's input is a batch of images.
 fn expect_images(scope: &Scope<'_>, x: Id) -> Result<()> {

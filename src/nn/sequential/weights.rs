@@ -1,11 +1,13 @@
 //! A model's weights and gradients as tensors.
 
 use super::Sequential;
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::Parameter;
+#[cfg(doc)]
+use crate::nn::layers::Layer;
+use crate::nn::layers::{Flatten, Trainable};
 use crate::tensor::Tensor;
+use crate::train::session::Session;
 
 impl Sequential {
     /// All weights in the order of the layers, each layer's kernel before its bias.
@@ -25,7 +27,8 @@ impl Sequential {
     }
 
     /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
-    /// [`Sequential::weights`] and as the optimizer clips them; zeros before the first step.
+    /// [`Sequential::weights`] and as the optimizer clips them; zeros before the first step, and for those that are not
+    /// trained.
     ///
     /// # Errors
     /// As [`Sequential::weights`].
@@ -47,6 +50,24 @@ impl Sequential {
     /// [`Error::Model`] where the model was not built.
     pub fn parameter_paths(&self) -> Result<Vec<String>> {
         Ok(self.built()?.parameters.iter().map(Parameter::path).collect())
+    }
+
+    /// Whether the weights of the layer of this name are trained from here on: see [`Layer::trainable`]. Unlike in Keras
+    /// the model need not be compiled again; the optimizer's state stays.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the layers' names, where there is none of this one; and what the device reports.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        let Some((_, found)) = self.layers.iter_mut().find(|(name, _)| name == layer) else {
+            let names: Vec<&str> = self.layers.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(Error::argument("layer", crate::suggest::unknown(layer, &names)));
+        };
+        let old = std::mem::replace(found, Box::new(Flatten));
+        *found = Box::new(Trainable::new(old, trainable));
+        if let Some(built) = self.built.get_mut() {
+            built.parameters.iter_mut().filter(|p| p.layer == layer).for_each(|p| p.trainable = trainable);
+        }
+        self.session.as_mut().map_or(Ok(()), Session::forget_trained)
     }
 
     /// Replaces all weights; in the order of [`Sequential::weights`]. They are `f32` or `f64`.
