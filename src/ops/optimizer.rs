@@ -63,12 +63,14 @@ pub trait Optimizer: Debug + Send + Sync {
     }
 
     /// What varies by step, computed in f64: `step` counts from 1 over the model's life, and decides alone. It is
-    /// called once for each step of each epoch.
+    /// called once for each step of each epoch. The last is `learning_rate * weight_decay`, or what else weights decay by:
+    /// it is 0 for those of [`Optimizer::exclude_from_weight_decay`].
     fn scalars(&self, step: u64) -> [f64; SCALARS];
 
     /// What is done to gradients before the update, whatever the optimizer.
     fn options(&self) -> &Options {
-        &Options::NONE
+        static NONE: Options = Options::NONE;
+        &NONE
     }
 
     /// The same optimizer, for which each element of each gradient is brought to at most `limit` in size: Keras'
@@ -102,6 +104,17 @@ pub trait Optimizer: Debug + Send + Sync {
         Self: Sized,
     {
         WithOptions::new(self, |options| options.global_clip_norm = Some(limit))
+    }
+
+    /// The same optimizer, for which weights do not decay whose name within their layer has one of these words in it, as in
+    /// Keras, or whose whole name is one: `["bias"]`, `["dense/kernel"]`. A word that is in no name is an error where
+    /// training begins. Each stretch of neighbouring weights of one kind takes an update of its own on the device.
+    fn exclude_from_weight_decay(self, words: impl IntoIterator<Item = impl Into<String>>) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        let words = words.into_iter().map(Into::into).collect();
+        WithOptions::new(self, |options| options.exclude_from_weight_decay = words)
     }
 
     /// That every setting but the learning rate is in its range.

@@ -258,11 +258,17 @@ impl Session {
         self.executor.write(BufferId::Clock, &Values::U32(clock.to_vec()))
     }
 
-    /// The optimizer's scalars of the next `steps` steps after `iteration`.
+    /// The optimizer's scalars of the next `steps` steps after `iteration`; where some weights do not decay, their rows
+    /// behind the others'.
     pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
         let mut rows = Vec::with_capacity(steps * SCALARS);
         (1..=steps as u64).for_each(|t| rows.extend(optimizer.scalars(iteration + t)));
-        // A plan whose weights are not trained reads none of it.
+        if !optimizer.options().exclude_from_weight_decay.is_empty() {
+            rows.resize(trace::undecayed(steps), 0.0);
+            rows.extend_from_within(..steps * SCALARS);
+            rows[trace::undecayed(steps)..].chunks_mut(SCALARS).for_each(|row| row[SCALARS - 1] = 0.0);
+        }
+        // A plan whose weights are not trained, or none of which is excluded, reads less of it, or nothing.
         let (len, id) = (rows.len(), BufferId::Schedule);
         self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })?;
         self.executor.write(BufferId::Schedule, &Values::F64(rows))

@@ -14,7 +14,7 @@ use crate::ops::gather::Gather;
 use crate::ops::predictions::Keep;
 use crate::ops::record::Record;
 use crate::ops::sum::Sum;
-use crate::plan::Arena;
+use crate::plan::{Arena, SEGMENT_ALIGNMENT};
 use crate::tensor::Shape;
 
 /// What a step is for.
@@ -201,11 +201,12 @@ fn backward(g: &mut Graph, params: &[Parameter], losses: Id, optimizer: &dyn Opt
 /// The optimizer's update of what is trained: one where nothing is left out, else one for each stretch of the arenas.
 fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, steps: usize, clock: Id) -> Result<()> {
     let arena = Arena::new(params.iter().map(|p| &p.shape));
-    let schedule = g.leaf(Leaf::Schedule, Type::float([steps, SCALARS]));
-    for (stretch, trained) in arena.stretches(params.iter().map(|p| p.trainable)) {
-        if !trained {
-            continue;
-        }
+    let decays = optimizer.options().decays(params)?;
+    let kinds = params.iter().zip(decays).map(|(p, decays)| p.trainable.then_some(decays));
+    for (stretch, kind) in arena.stretches(kinds) {
+        let Some(decays) = kind else { continue };
+        let first_row = if decays { 0 } else { undecayed(steps) };
+        let schedule = g.leaf(leaf_from(Leaf::Schedule, first_row), Type::float([steps, SCALARS]));
         let mut part = |leaf| g.leaf(leaf_from(leaf, stretch.start), Type::float([stretch.len()]));
         let grads = part(Leaf::Grads);
         let moments = (0..optimizer.moments()).map(Leaf::Moment);
@@ -213,6 +214,11 @@ fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, steps:
         g.effect_dyn(optimizer.update(), &[grads, schedule, clock], &targets)?;
     }
     Ok(())
+}
+
+/// Where in the schedule of so many steps the rows for weights that do not decay begin.
+pub(crate) fn undecayed(steps: usize) -> usize {
+    (steps * SCALARS).next_multiple_of(SEGMENT_ALIGNMENT)
 }
 
 /// What the session keeps, from an element on.

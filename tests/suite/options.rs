@@ -39,7 +39,8 @@ fn optimizer_of(case: &Value) -> Box<dyn Optimizer> {
     if let Some(limit) = get("global_clipnorm") {
         optimizer = Box::new(optimizer.global_clip_norm(limit));
     }
-    optimizer
+    let excluded: Vec<&str> = case["excluded"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    if excluded.is_empty() { optimizer } else { Box::new(optimizer.exclude_from_weight_decay(excluded)) }
 }
 
 fn start(golden: &Value) -> Vec<Tensor> {
@@ -122,6 +123,65 @@ fn a_step_without_clipping_pays_nothing_for_it() {
     // Squares, their sum by each axis, root, maximum, quotient, product.
     assert_eq!(plan(Sgd::default().clip_norm(1.0)).steps.len(), plain.len() + 4 * (1 + 4) + 2 * (2 + 1));
     assert_eq!(plan(Sgd::default().global_clip_norm(1.0)).steps.len(), plain.len() + 4 * 2 + 2 * (2 + 1) + 3 + 3);
+}
+
+#[test]
+fn weights_of_one_kind_that_are_neighbours_have_one_update() {
+    let updates = |words: &[&str]| {
+        let optimizer = Sgd { weight_decay: 0.1, ..Sgd::default() }.exclude_from_weight_decay(words.to_vec());
+        names(&plan(optimizer)).iter().filter(|name| **name == "sgd").count()
+    };
+    assert_eq!([updates(&[]), updates(&["kernel", "bias"])], [1, 1]);
+    assert_eq!([updates(&["bias"]), updates(&["dense/bias"]), updates(&["dense/kernel", "dense/bias"])], [4, 3, 2]);
+}
+
+#[test]
+fn a_word_in_no_name_is_refused() {
+    let optimizer = Adam::adamw().exclude_from_weight_decay(["bias", "dense_1"]);
+    let error = model(&Device::cpu(), optimizer).training_plan(6, 60).unwrap_err().to_string();
+    for part in ["exclude_from_weight_decay", "\"dense_1\"", "dense_1/kernel"] {
+        assert!(error.contains(part), "no {part} in {error}");
+    }
+}
+
+/// That each step and each epoch has its own row, and a longer run after a shorter one has room for them.
+#[test]
+fn exclusions_follow_a_schedule_and_are_saved() {
+    let golden = fixture("keras-options.json");
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model");
+    let x = Tensor::new([40, 3], (0..120).map(|i| (i * 29 % 17) as f32 / 17.0).collect::<Vec<_>>()).unwrap();
+    let y = Tensor::new([40, 2], (0..80).map(|i| (i * 31 % 23) as f32 / 23.0).collect::<Vec<_>>()).unwrap();
+    let data = Dataset::new(x, y).unwrap();
+    let fit = |epochs| Fit::new().epochs(epochs).batch_size(3).shuffle(false).verbose(0);
+    let optimizer = |words: &[&str]| {
+        let decaying = Sgd { weight_decay: 1.5, ..Sgd::default() };
+        Scheduled::new(decaying.exclude_from_weight_decay(words.to_vec()), ExponentialDecay::new(0.1, 10, 0.5))
+    };
+    for device in devices() {
+        let trained = |words: &[&str]| {
+            let mut model = model(&device, optimizer(words));
+            model.set_weights(&start(&golden)).unwrap();
+            // Two steps, then fourteen an epoch.
+            model.fit(&data.split_at(6).0, fit(1)).unwrap();
+            model.save(&path).unwrap();
+            let mut loaded = Sequential::load(&path).unwrap().device(device.clone());
+            for model in [&mut model, &mut loaded] {
+                model.fit(&data, fit(2)).unwrap();
+            }
+            assert_eq!(model.weights().unwrap(), loaded.weights().unwrap(), "{device}");
+            model.weights().unwrap()
+        };
+        let (none, all, bias) = (trained(&[]), trained(&["kernel", "bias"]), trained(&["bias"]));
+        assert!(none.iter().zip(&bias).all(|(a, b)| a != b) && all.iter().zip(&bias).all(|(a, b)| a != b), "{device}");
+        // Without decay at all to the bit what excluding all gives.
+        let plain = Scheduled::new(Sgd::default(), ExponentialDecay::new(0.1, 10, 0.5));
+        let mut model = model(&device, plain);
+        model.set_weights(&start(&golden)).unwrap();
+        model.fit(&data.split_at(6).0, fit(1)).unwrap();
+        model.fit(&data, fit(2)).unwrap();
+        assert_eq!(model.weights().unwrap(), all, "{device}");
+    }
 }
 
 #[test]

@@ -73,6 +73,7 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
     all.push(Box::new(Adam { amsgrad: true, learning_rate: 0.1 / 3.0, ..Adam::default() }));
     all.push(Box::new(RmsProp { momentum: 0.5, centered: true, ..RmsProp::default() }));
     all.push(Box::new(Scheduled::new(Adam::default(), CosineDecay::new(0.01, 20))));
+    all.push(Box::new(Adam::adamw().exclude_from_weight_decay(["bias"])));
     all
 }
 

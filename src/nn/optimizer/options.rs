@@ -3,7 +3,7 @@
 use super::{Optimizer, SCALARS};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
-use crate::nn::Config;
+use crate::nn::{Config, Parameter};
 use crate::ops::Op;
 use crate::ops::binary::Binary;
 use crate::ops::optimizer::forwarded;
@@ -21,11 +21,14 @@ pub struct Options {
     pub clip_norm: Option<f64>,
     /// All gradients are scaled to at most this norm together: see [`Optimizer::global_clip_norm`].
     pub global_clip_norm: Option<f64>,
+    /// Weights that do not decay, by name: see [`Optimizer::exclude_from_weight_decay`].
+    pub exclude_from_weight_decay: Vec<String>,
 }
 
 impl Options {
     /// None given.
-    pub const NONE: Self = Self { clip_value: None, clip_norm: None, global_clip_norm: None };
+    pub const NONE: Self =
+        Self { clip_value: None, clip_norm: None, global_clip_norm: None, exclude_from_weight_decay: Vec::new() };
 
     fn clips(&self) -> [(&'static str, Option<f64>); 3] {
         [("clip_value", self.clip_value), ("clip_norm", self.clip_norm), ("global_clip_norm", self.global_clip_norm)]
@@ -49,7 +52,9 @@ impl Options {
     /// Adds what is given to an optimizer's config.
     fn added_to(&self, config: Config) -> Config {
         let given = self.clips().into_iter().filter_map(|(name, limit)| Some((name, limit?)));
-        given.fold(config, |config, (name, limit)| config.with(name, limit))
+        let config = given.fold(config, |config, (name, limit)| config.with(name, limit));
+        let excluded: Vec<&str> = self.exclude_from_weight_decay.iter().map(String::as_str).collect();
+        if excluded.is_empty() { config } else { config.with("exclude_from_weight_decay", excluded) }
     }
 
     /// What an optimizer's config has beside the optimizer's own settings, taken out of it.
@@ -58,12 +63,27 @@ impl Options {
             clip_value: config.take_or("clip_value", None)?,
             clip_norm: config.take_or("clip_norm", None)?,
             global_clip_norm: config.take_or("global_clip_norm", None)?,
+            exclude_from_weight_decay: config.take_or("exclude_from_weight_decay", Vec::new())?,
         })
     }
 
     /// The optimizer with these options, where any is given.
     pub(crate) fn applied_to(self, optimizer: Box<dyn Optimizer>) -> Box<dyn Optimizer> {
         if self == Self::NONE { optimizer } else { Box::new(WithOptions { optimizer, options: self }) }
+    }
+
+    /// For each parameter, whether it decays where weights do.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the parameters, where none is of a name to exclude.
+    pub(crate) fn decays(&self, parameters: &[Parameter]) -> Result<Vec<bool>> {
+        let excluded = |p: &Parameter, word: &str| p.name.contains(word) || p.path() == word;
+        if let Some(word) = self.exclude_from_weight_decay.iter().find(|w| !parameters.iter().any(|p| excluded(p, w))) {
+            let paths = parameters.iter().map(Parameter::path).collect::<Vec<_>>().join(", ");
+            let message = format!("no weight is named {word:?}; there are {paths}: give part of a name, or all of it");
+            return Err(Error::argument("exclude_from_weight_decay", message));
+        }
+        Ok(parameters.iter().map(|p| !self.exclude_from_weight_decay.iter().any(|w| excluded(p, w))).collect())
     }
 
     /// The gradients of all parameters, clipped.
