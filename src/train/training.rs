@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::rows::{Round, Rows, Watch, round_of};
 use super::session::Session;
 use super::trace::{Key, Mode, Model, Part};
-use super::{CheckFinite, Fit, History, Run, finite};
+use super::{CheckFinite, Fit, History, Logs, Run, finite};
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::nn::Sequential;
@@ -23,6 +23,26 @@ const PEEK_EVERY: Duration = Duration::from_millis(200);
 
 /// The callbacks of a run.
 type Callbacks<'a> = [Box<dyn Callback + 'a>];
+
+/// Who sees how an epoch goes.
+pub(super) struct Audience<'e, 'a> {
+    bar: &'e Progress,
+    callbacks: &'e mut Callbacks<'a>,
+}
+
+impl Audience<'_, '_> {
+    /// Whether anybody sees the running values.
+    fn wants_values(&self) -> bool {
+        self.bar.wants_values() || self.callbacks.iter().any(|c| c.wants_progress())
+    }
+
+    /// After some steps, with the values so far if they are known.
+    fn update(&mut self, done: usize, logs: Option<&Logs>) -> Result<()> {
+        self.bar.update(done, logs);
+        let Some(logs) = logs else { return Ok(()) };
+        self.callbacks.iter_mut().filter(|c| c.wants_progress()).try_for_each(|c| c.on_progress(done, logs))
+    }
+}
 
 /// Trains, from the model's last step on; returns what was measured.
 pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: Fit<'_>, seed: u64) -> Result<History> {
@@ -87,7 +107,7 @@ async fn train_epoch(
     let log = if check == CheckFinite::Step || callbacks.iter().any(|c| c.wants_batches()) {
         run_each(run, (callbacks, first_step), (rows, &rounds), &watch, bar).await?
     } else {
-        run_all(session, (rows, &rounds), &watch, first_step, Some(bar)).await?
+        run_all(session, (rows, &rounds), &watch, first_step, Some(Audience { bar, callbacks })).await?
     };
     run.end_epoch(start, log.len() / watch.width(), watch.means(&log));
     let losses: Vec<f64> = watch.batch_losses(&log).collect();
@@ -107,7 +127,7 @@ pub(super) async fn run_all(
     (rows, rounds): (&mut Rows<'_>, &[Round]),
     watch: &Watch,
     first_step: &mut Option<FirstStep<'_>>,
-    bar: Option<&Progress>,
+    mut audience: Option<Audience<'_, '_>>,
 ) -> Result<Vec<f64>> {
     let (width, mut last_peek) = (watch.width(), Instant::now());
     // The rows of the log that were looked at so far, and their sums: each is fetched once.
@@ -123,9 +143,9 @@ pub(super) async fn run_all(
         while done < steps.end {
             let (plans, end) = round_of(rounds, done);
             done += session.executor().run_some(plans[0], end.min(steps.end) - done)?;
-            let Some(bar) = bar else { continue };
+            let Some(audience) = &mut audience else { continue };
             let mut logs = None;
-            if bar.wants_values() && last_peek.elapsed() > PEEK_EVERY {
+            if audience.wants_values() && last_peek.elapsed() > PEEK_EVERY {
                 // What comes in was asked for at an earlier call, and has the rows that were done then.
                 if let Some(rows) = session.executor().peek(BufferId::Log, seen * width..done * width)? {
                     watch.add(&mut totals, &rows.to_f64());
@@ -134,7 +154,7 @@ pub(super) async fn run_all(
                     last_peek = Instant::now();
                 }
             }
-            bar.update(done, logs.as_ref());
+            audience.update(done, logs.as_ref())?;
         }
         Ok(())
     })?;
@@ -180,7 +200,7 @@ async fn run_each(
         log.extend(row);
         run.end_step(watch.means_of(&totals, step + 1));
         callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_end(run))?;
-        bar.update(step + 1, Some(run.logs()));
+        Audience { bar, callbacks }.update(step + 1, Some(run.logs()))?;
         if run.stops() {
             break;
         }

@@ -16,6 +16,8 @@ mod cli_interrupt;
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;
+#[cfg(all(feature = "tui", target_os = "linux"))]
+mod cli_tui;
 #[cfg(feature = "cli")]
 mod cli_tune;
 mod common;
@@ -35,6 +37,7 @@ mod ops;
 mod optimizers;
 mod options;
 mod plot;
+mod progress;
 mod reductions;
 mod regularizers;
 mod saved_settings;

@@ -35,41 +35,42 @@ struct State {
 }
 
 impl Stop {
-    /// From now on SIGINT, which is Ctrl-C, and SIGTERM ask the run to stop, and say so.
+    /// From now on SIGINT, which is Ctrl-C, and SIGTERM are kept for who calls [`Stop::watch`] or [`Stop::signal`].
     pub fn on_signals() -> Result<Self> {
         let stop = Self::default();
         for (signal, came) in [(SIGINT, &stop.0.interrupted), (SIGTERM, &stop.0.terminated)] {
             flag::register(signal, came.clone()).context("cannot listen to signals")?;
         }
-        let watched = stop.clone();
-        thread::spawn(move || {
-            loop {
-                thread::sleep(LOOK_EVERY);
-                match watched.signal() {
-                    Some(signal) if watched.ask(signal) => end(signal),
-                    // Behind what is there of a bar's line.
-                    Some(_) if io::stderr().is_terminal() => eprintln!("\n{NOTICE}"),
-                    Some(_) => eprintln!("{NOTICE}"),
-                    None => {}
-                }
-            }
-        });
         Ok(stop)
     }
 
+    /// Lets signals ask the run to stop, and says so.
+    pub fn watch(&self) -> ! {
+        loop {
+            thread::sleep(LOOK_EVERY);
+            match self.signal() {
+                Some(signal) if self.ask(signal) => end(signal),
+                // Behind what is there of a bar's line.
+                Some(_) if io::stderr().is_terminal() => eprintln!("\n{NOTICE}"),
+                Some(_) => eprintln!("{NOTICE}"),
+                None => {}
+            }
+        }
+    }
+
     /// A signal that came since the last call.
-    fn signal(&self) -> Option<i32> {
+    pub fn signal(&self) -> Option<i32> {
         let came = [(SIGINT, &self.0.interrupted), (SIGTERM, &self.0.terminated)];
         came.into_iter().find(|(_, came)| came.swap(false, SeqCst)).map(|(signal, _)| signal)
     }
 
     /// Asks the run to stop. Returns whether there is no waiting for that: it was asked before, or is over.
-    fn ask(&self, signal: i32) -> bool {
+    pub fn ask(&self, signal: i32) -> bool {
         self.0.asked.swap(signal, SeqCst) != 0 || self.0.over.load(SeqCst)
     }
 
     /// The signal that asked the run to stop.
-    fn asked(&self) -> Option<i32> {
+    pub fn asked(&self) -> Option<i32> {
         Some(self.0.asked.load(SeqCst)).filter(|&signal| signal != 0)
     }
 }
@@ -78,7 +79,7 @@ impl Stop {
 const NOTICE: &str = "stopping after this epoch; press Ctrl-C again to stop at once";
 
 /// Ends the process as the signal would have: a shell sees 128 and its number, and ends its script's loops, too.
-fn end(signal: i32) -> ! {
+pub fn end(signal: i32) -> ! {
     // The system lets no signal end a container's first process.
     if cfg!(unix) && std::process::id() != 1 {
         let _unknown = low_level::emulate_default_handler(signal);

@@ -16,6 +16,8 @@ mod saved;
 mod summary;
 mod table;
 mod train;
+#[cfg(feature = "tui")]
+mod tui;
 mod tune;
 
 use std::io;

@@ -1,7 +1,8 @@
 //! `kiln train`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -123,6 +124,10 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Draw the run as it goes: curves, speed, time left; q ends it as Ctrl-C does
+    #[arg(long, conflicts_with_all = ["json", "quiet", "verbose"])]
+    tui: bool,
+
     /// Progress: 0 none, 1 a bar on a terminal, 2 a line an epoch; 1 is 2 where there is no terminal
     #[arg(long, value_name = "LEVEL", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
     verbose: u8,
@@ -152,6 +157,8 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         args.early_stopping.is_none() || course.validation_split > 0.0,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
     );
+    ensure!(cfg!(feature = "tui") || !args.tui, "tui: not in this build; build kiln with --features tui");
+    ensure!(io::stdout().is_terminal() || !args.tui, "tui: standard output is no terminal to draw in; leave --tui out");
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
@@ -160,10 +167,15 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let train = course.limited(train)?;
     model.build(train.sample_shape())?;
     let stop = Stop::on_signals()?;
+    if !args.tui {
+        let stop = stop.clone();
+        thread::spawn(move || stop.watch());
+    }
     if args.summary {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
-    let (trained, interrupt) = args.fit(&mut model, &course, (&train, class_weight), (start, &stop))?;
+    let title = format!("{} on {place}", course.set);
+    let (trained, interrupt) = args.fit(&mut model, &course, (&train, class_weight), (start, &stop, title))?;
     interrupt.result(args.epochs)?;
     args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
     let outcome = Outcome { test: model.evaluate(&test)?, trained };
@@ -204,7 +216,7 @@ impl Args {
             .validation_split(course.validation_split)
             .shuffle(course.shuffle)
             .check_finite(self.check_finite)
-            .verbose(if self.json || self.quiet { 0 } else { self.verbose });
+            .verbose(if self.json || self.quiet || self.tui { 0 } else { self.verbose });
         if let Some(patience) = self.early_stopping {
             fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
         }
@@ -220,13 +232,13 @@ impl Args {
         fit
     }
 
-    /// `called`: when the command was.
+    /// `called`: when the command was; `title`: of a live view.
     fn fit(
         &self,
         model: &mut Sequential,
         course: &Course,
         (train, class_weight): (&Dataset, Vec<(u32, f32)>),
-        (called, stop): (Instant, &Stop),
+        (called, stop, title): (Instant, &Stop, String),
     ) -> Result<(Trained, Interrupt)> {
         let (mut written, mut first_step) = (Ok(()), Duration::ZERO);
         let start = Instant::now();
@@ -241,14 +253,28 @@ impl Args {
                 epoch_start = Instant::now();
             });
         }
+        let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor();
+        if self.tui {
+            fit = live(fit, title, samples as usize, stop)?;
+        }
         let history = model.fit(train, fit.callback(&mut interrupt))?;
         let duration = start.elapsed();
         written?;
         self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
         let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
-        let samples = train.len() as f64 * (1.0 - course.validation_split) * epochs as f64;
-        Ok((Trained { first_step, duration, epochs, steps, samples }, interrupt))
+        Ok((Trained { first_step, duration, epochs, steps, samples: samples * epochs as f64 }, interrupt))
     }
+}
+
+/// With a live view of the run in the terminal.
+#[cfg(feature = "tui")]
+fn live<'a>(fit: Fit<'a>, title: String, samples: usize, stop: &Stop) -> Result<Fit<'a>> {
+    Ok(fit.callback(crate::tui::Tui::open(title, samples, stop.clone())?))
+}
+
+#[cfg(not(feature = "tui"))]
+fn live<'a>(_: Fit<'a>, _: String, _: usize, _: &Stop) -> Result<Fit<'a>> {
+    unreachable!("refused before")
 }
 
 /// One line, at once: somebody may be following.

@@ -21,7 +21,7 @@ pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
 pub use tensor_board::{TensorBoard, UpdateFreq};
 pub use terminate_on_nan::TerminateOnNan;
 
-use super::Run;
+use super::{Logs, Run};
 use crate::error::Result;
 
 /// Something that is called in a run of [`Sequential::fit`](crate::nn::Sequential::fit), at points of Keras' names. Given
@@ -84,6 +84,21 @@ pub trait Callback {
     fn on_batch_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
         Ok(())
     }
+
+    /// Whether [`Callback::on_progress`] is called, asked again in each epoch.
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    /// Some five times a second while an epoch's steps are under way, where [`Callback::wants_progress`]: how many of them
+    /// were given to the device, and the values over those that are known to be done. No step waits for it, other than
+    /// for [`Callback::on_batch_end`]; so there is no [`Run`] to stop or to change.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_progress(&mut self, _step: usize, _logs: &Logs) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Hands each call on to what a pointer points to.
@@ -116,6 +131,14 @@ macro_rules! callback_behind {
 
             fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
                 (**self).on_batch_end(run)
+            }
+
+            fn wants_progress(&self) -> bool {
+                (**self).wants_progress()
+            }
+
+            fn on_progress(&mut self, step: usize, logs: &Logs) -> Result<()> {
+                (**self).on_progress(step, logs)
             }
         }
     };
