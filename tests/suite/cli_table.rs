@@ -63,7 +63,8 @@ fn what_is_wrong_with_a_table_is_said() {
     let splits = ["--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
     let weighted = |option, value| [&[table][..], &splits, &["--device", "cpu", option, value]].concat();
     refused(&weighted("--class-weight", "z=2"), &["class_weight: no row has the label \"z\"; there are x, y"]);
-    refused(&weighted("--class-weight", "x=-2"), &["class_weight: class 0 has -2.0"]);
+    refused(&weighted("--class-weight", "x=-2"), &["class_weight: \"x\" has -2; give 0 or more"]);
+    refused(&weighted("--class-weight", "x=2,y=1,x=3"), &["class_weight: \"x\" is named twice"]);
     refused(&weighted("--sample-weight", "b"), &["sample_weight: ", "column \"b\" is unknown"]);
     refused(&["no.csv", "--label", "kind"], &["no.csv: open: "]);
     let args = ["train", table, "--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
@@ -133,6 +134,8 @@ fn a_resumed_run_on_a_table_writes_the_file_of_one_that_was_never_stopped() {
             "name",
             "--batch-size",
             "16",
+            "--class-weight",
+            "mammal=0.5",
             "--seed",
             "3",
             "--device",

@@ -26,40 +26,21 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME", default_value = "rmsprop")]
     optimizer: String,
 
-    #[command(flatten)]
-    clip: ClipArgs,
-
-    /// Samples a step; the last one of an epoch may have fewer
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    pub batch_size: usize,
-}
-
-/// How gradients are clipped, if at all.
-#[derive(Args)]
-#[group(multiple = false)]
-struct ClipArgs {
     /// Clip each element of each gradient to this size
     #[arg(long, value_name = "LIMIT", allow_negative_numbers = true)]
     clip_value: Option<f64>,
 
     /// Scale the gradient of each weight to this norm, where its norm is larger
-    #[arg(long, value_name = "LIMIT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "LIMIT", allow_negative_numbers = true, conflicts_with = "clip_value")]
     clip_norm: Option<f64>,
 
     /// Scale all gradients to this norm together, where it is larger
-    #[arg(long, value_name = "LIMIT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "LIMIT", allow_negative_numbers = true, conflicts_with_all = ["clip_value", "clip_norm"])]
     global_clip_norm: Option<f64>,
-}
 
-impl ClipArgs {
-    fn of(&self, optimizer: Box<dyn Optimizer>) -> Box<dyn Optimizer> {
-        match (self.clip_value, self.clip_norm, self.global_clip_norm) {
-            (Some(limit), ..) => Box::new(optimizer.clip_value(limit)),
-            (_, Some(limit), _) => Box::new(optimizer.clip_norm(limit)),
-            (.., Some(limit)) => Box::new(optimizer.global_clip_norm(limit)),
-            _ => optimizer,
-        }
-    }
+    /// Samples a step; the last one of an epoch may have fewer
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub batch_size: usize,
 }
 
 /// A layer's units, or that there is no layer.
@@ -82,6 +63,16 @@ impl ModelArgs {
         self.classifier((set.name, set.classes), device, learning_rate)
     }
 
+    /// Clips gradients as the options say.
+    fn clipped(&self, optimizer: Box<dyn Optimizer>) -> Box<dyn Optimizer> {
+        match (self.clip_value, self.clip_norm, self.global_clip_norm) {
+            (Some(limit), ..) => Box::new(optimizer.clip_value(limit)),
+            (_, Some(limit), _) => Box::new(optimizer.clip_norm(limit)),
+            (.., Some(limit)) => Box::new(optimizer.global_clip_norm(limit)),
+            _ => optimizer,
+        }
+    }
+
     /// The model of this name for so many classes.
     pub fn classifier(
         &self,
@@ -98,7 +89,7 @@ impl ModelArgs {
         let output = Dense::new(classes).activation(Activation::Softmax);
         let model = layers.chain([output]).fold(Sequential::new().named(name).add(Flatten), Sequential::add);
         let mut model = model.device(device);
-        model.compile(self.clip.of(optimizer), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
+        model.compile(self.clipped(optimizer), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)
     }
 
