@@ -194,7 +194,7 @@ fn all(criterion: &mut Criterion) {
     }
 }
 
-/// Short, because they are many: a change of a tenth is what they are to find.
+/// Short, because they are many: a loop that takes several times as long shows in one run, a tenth in several alone.
 fn short() -> Criterion {
     let time = Duration::from_millis;
     Criterion::default()
