@@ -3,7 +3,7 @@
 use kiln::nn::optimizer::{NAMES, by_name};
 use kiln::prelude::*;
 
-use crate::common::{devices, distance};
+use crate::common::devices;
 
 /// 210 samples of 12 numbers in 3 classes that a small net can tell apart; 210 is no multiple of the batches.
 fn samples(n: usize) -> Dataset {
@@ -207,7 +207,7 @@ fn the_kernels_of_gpus_train_alike_and_repeatably() {
     };
     let gpu = crate::common::adapter().with_kernels_for(Target::new(AdapterKind::Hardware));
     let ((start, found), (_, wanted)) = (run(&gpu), run(&Device::reference()));
-    let far = distance(&found, &wanted, &start);
+    let far = crate::common::distance(&found, &wanted, &start);
     assert!(far < 1e-4, "{far}");
     assert!(run(&gpu).1 == found);
 }
