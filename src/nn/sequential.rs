@@ -50,8 +50,10 @@ pub struct Sequential {
     built: OnceLock<Built>,
     compiled: Option<Compiled>,
     session: Option<Session>,
+    /// Whether the session is on a device that was left since.
+    moved: bool,
     pub(crate) reached: Reached,
-    /// What a file had for the session, until that is opened.
+    /// What a file or another device had for the session, until that is opened.
     loaded: Option<Loaded>,
 }
 
@@ -86,6 +88,7 @@ impl Default for Sequential {
             built: OnceLock::new(),
             compiled: None,
             session: None,
+            moved: false,
             reached: Reached::default(),
             loaded: None,
         }
@@ -113,10 +116,12 @@ impl Sequential {
         self
     }
 
-    /// Where to train; default [`Device::auto`].
+    /// Where to train; default [`Device::auto`]. A model that was trained elsewhere moves there at the next call that needs
+    /// the device, with its weights and the optimizer's state, as through a file; gradients start at zeros, and
+    /// [`Sequential::set_steps_per_submit`] is to be called again.
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
-        self.device = Some(device);
+        (self.device, self.moved) = (Some(device), self.session.is_some());
         self
     }
 
@@ -388,8 +393,13 @@ impl Sequential {
         self.error("not compiled yet: call compile with an optimizer and a loss")
     }
 
-    /// The session, made at the first call.
+    /// The session, made at the first call and after each move.
     fn open(&mut self) -> Result<&mut Session> {
+        if let (true, Some(left)) = (self.moved, &mut self.session) {
+            let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
+            self.loaded = Some(pollster::block_on(Loaded::of(left, optimizer))?);
+            (self.session, self.moved) = (None, false);
+        }
         if self.session.is_none() {
             let device = match &self.device {
                 Some(device) => device.clone(),

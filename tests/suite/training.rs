@@ -3,7 +3,7 @@
 use kiln::nn::optimizer::{NAMES, by_name};
 use kiln::prelude::*;
 
-use crate::common::devices;
+use crate::common::{devices, executors};
 
 /// 210 samples of 12 numbers in 3 classes that a small net can tell apart; 210 is no multiple of the batches.
 fn samples(n: usize) -> Dataset {
@@ -305,6 +305,50 @@ fn pixels_train_as_their_scaled_floats() {
         };
         let bytes = run(Tensor::new([60, 3, 3], pixels.clone()).unwrap());
         assert_eq!(bytes, run(Tensor::new([60, 3, 3], floats.clone()).unwrap()), "{device}");
+    }
+}
+
+/// As a file takes a model there: in the middle of a run, with the state of an optimizer that has some.
+#[test]
+fn a_model_moves_to_another_device_with_all_it_learned() {
+    let fit = |model: &mut Sequential| {
+        let fit = Fit::new().initial_epoch(model.epoch()).epochs(model.epoch() + 2).batch_size(40).verbose(0);
+        (model.fit(&samples(210), fit).unwrap().batch_losses().to_vec(), model.weights().unwrap())
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("model.safetensors");
+    for from in executors() {
+        let mut model = model_with_dropout(&from, Adam::default(), 0.2);
+        let there = fit(&mut model).1;
+        for to in executors() {
+            model.save(&file).unwrap();
+            let wanted = fit(&mut Sequential::load(&file).unwrap().device(to.clone()));
+            // Back and forth before anything is asked of it: only the last place counts.
+            let mut moved = Sequential::load(&file).unwrap().device(from.clone());
+            assert_eq!(moved.weights().unwrap(), there, "{from}");
+            let mut moved = moved.device(Device::cpu()).device(to.clone());
+            assert!(fit(&mut moved) == wanted, "{from} to {to}");
+        }
+    }
+}
+
+#[test]
+fn a_model_that_is_compiled_after_its_move_starts_its_optimizer_anew() {
+    let cpu = Device::cpu();
+    let compile = |model: &mut Sequential| {
+        model.compile(Adamax::default(), Loss::SparseCategoricalCrossentropy, []).unwrap();
+        model.set_trainable("dense", false).unwrap();
+        model.fit(&samples(210), Fit::new().verbose(0)).unwrap();
+        model.weights().unwrap()
+    };
+    for device in devices() {
+        let mut first = model(&cpu, Adam::default());
+        first.fit(&samples(210), Fit::new().verbose(0)).unwrap();
+        let mut second = model(&device, Adam::default());
+        second.build([12]).unwrap();
+        second.set_weights(&first.weights().unwrap()).unwrap();
+        let wanted = compile(&mut second);
+        assert_eq!(compile(&mut first.device(device.clone())), wanted, "{device}");
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Reached {
     pub epoch: usize,
 }
 
-/// What a file had for the device, until there is one.
+/// What a file, or the device before, had for the device, until there is one.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub weights: Vec<Tensor>,
@@ -45,6 +45,15 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// What a session has.
+    pub async fn of(session: &mut Session, optimizer: Option<&dyn Optimizer>) -> Result<Self> {
+        let (weights, mut moments) = (session.weights().await?, Vec::new());
+        for moment in 0..optimizer.map_or(0, Optimizer::moments) {
+            moments.push(session.moment(moment).await?);
+        }
+        Ok(Self { weights, moments })
+    }
+
     pub fn write(&self, session: &mut Session, optimizer: Option<&dyn Optimizer>) -> Result<()> {
         session.set_weights(&self.weights)?;
         optimizer.map_or(Ok(()), |optimizer| session.set_moments(optimizer, &self.moments))
@@ -58,10 +67,10 @@ fn moment_path(optimizer: &dyn Optimizer, parameter: &Parameter, moment: usize) 
 
 /// The file of a model whose state is on a device.
 pub(crate) async fn file(session: &mut Session, model: &Model<'_>, reached: Reached) -> Result<TensorFile> {
-    let mut file = weights_file(session).await?;
+    let Loaded { weights, moments } = Loaded::of(session, model.optimizer).await?;
+    let mut file = weights_file(session, weights);
     if let Some(optimizer) = model.optimizer {
-        for moment in 0..optimizer.moments() {
-            let tensors = session.moment(moment).await?;
+        for (moment, tensors) in moments.into_iter().enumerate() {
             for (parameter, tensor) in session.parameters().iter().zip(tensors) {
                 file = file.with(moment_path(optimizer, parameter, moment), tensor);
             }
@@ -70,9 +79,8 @@ pub(crate) async fn file(session: &mut Session, model: &Model<'_>, reached: Reac
     Ok(file.with_metadata(KEY, json::write(&configuration(model, reached).into())))
 }
 
-async fn weights_file(session: &mut Session) -> Result<TensorFile> {
-    let weights = session.weights().await?;
-    Ok(session.paths().zip(weights).fold(TensorFile::new(), |file, (path, tensor)| file.with(path, tensor)))
+fn weights_file(session: &Session, weights: Vec<Tensor>) -> TensorFile {
+    session.paths().zip(weights).fold(TensorFile::new(), |file, (path, tensor)| file.with(path, tensor))
 }
 
 fn configuration(model: &Model<'_>, reached: Reached) -> Config {
@@ -255,7 +263,9 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::save_weights`].
     pub async fn save_weights_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        weights_file(self.open()?).await?.write(path)
+        let session = self.open()?;
+        let weights = session.weights().await?;
+        weights_file(session, weights).write(path)
     }
 
     /// Replaces all weights by those of a safetensors file or an `.npz`, by name: `hidden/kernel` is layer `hidden`'s.
