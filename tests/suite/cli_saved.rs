@@ -144,6 +144,32 @@ fn counted(folder: &tempfile::TempDir, args: &[&str], accuracy: f64) {
     assert_eq!(std::fs::read(picture).unwrap()[1..4], *b"PNG");
 }
 
+/// Fashion-MNIST's classes have words.
+#[test]
+fn classes_of_a_named_set_have_its_names() {
+    let folder = fixture();
+    let fashion = folder.path().join("fashion-mnist");
+    std::fs::create_dir(&fashion).unwrap();
+    for file in kiln::data::SETS[1].files {
+        std::fs::copy(folder.path().join(file.name), fashion.join(file.name)).unwrap();
+    }
+    let (file, images) = (name(&folder, "model.safetensors"), name(&folder, "t10k-images-idx3-ubyte"));
+    let train =
+        ["train", "fashion-mnist", "--device", "cpu", "--hidden", "none", "--epochs", "1", "-q", "--save", &file];
+    output(folder.path(), &train);
+    let ask = |args: &[&str]| output(folder.path(), &[args, &["--device", "cpu"]].concat());
+    says(
+        &ask(&["eval", &file, "--confusion"]),
+        &["true  T-shirt/top  Trouser  ", "\nT-shirt/top  ", "\n Ankle boot  "],
+    );
+    // Of another set, that one's.
+    says(&ask(&["eval", &file, "mnist", "--confusion"]), &["true   0   1   2  ", "\n   9  "]);
+    let said = json(ask(&["predict", &file, &images, "--json", "--limit", "1"]).trim());
+    let class = said["class"].as_u64().unwrap() as usize;
+    assert_eq!(said["label"], kiln::data::SETS[1].class_names[class]);
+    says(&ask(&["predict", &file, &images, "--limit", "1"]), &["T-shirt/top: 0.", "Ankle boot: 0."]);
+}
+
 /// A picture of plotters' is 24-bit colour; the model takes 28 x 28.
 #[test]
 fn a_png_of_any_size_is_taken() {

@@ -99,7 +99,12 @@ fn a_saved_model_reads_tables_as_it_was_trained() {
         let held = json(&eval(&[ZOO, "--held-out", "--json"]));
         let found = (&held["samples"], &held["accuracy"], &held["loss"]);
         assert_eq!(found, (&21.into(), &trained["test_accuracy"], &trained["test_loss"]), "{device}");
-        says(&eval(&[ZOO, "--confusion"]), &["101 samples of ", "zoo.csv: loss: ", "precision"]);
+        let counts = "        true  amphibian  bird  fish  insect  invertebrate  mammal  reptile  <- taken for";
+        says(
+            &eval(&[ZOO, "--confusion"]),
+            &["101 samples of ", "zoo.csv: loss: ", "precision", counts, "\n      mammal  "],
+        );
+        assert_eq!(json(&eval(&[ZOO, "--confusion", "--json"]))["confusion"]["names"][5], "mammal");
         says(&eval(&[ZOO, "--held-out"]), &["21 test samples of "]);
 
         let asked =

@@ -75,6 +75,35 @@ accuracy  0.6667
     assert_eq!(confusion().report().to_string(), wanted);
 }
 
+#[test]
+fn names_stand_in_place_of_numbers() {
+    let named = confusion().with_class_names(["ant", "bee", "crab", "damselfly"]).unwrap();
+    let wanted = "     true  ant  bee  crab  damselfly  <- taken for
+      ant    2    0     0          0
+      bee    1    1     0          0
+     crab    0    1     1          0
+damselfly    0    0     0          0
+";
+    assert_eq!(named.to_string(), wanted);
+    let (named, plain) = (named.report(), confusion().report());
+    assert_eq!((&named.names[3], &plain.names[3]), (&"damselfly".to_string(), &"3".to_string()));
+    assert_eq!(named.classes, plain.classes);
+    let text = named.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "    class  precision  recall      f1  samples");
+    assert_eq!(lines[3], "     crab     1.0000  0.5000  0.6667        2");
+    assert_eq!(
+        lines[5..],
+        [
+            "    macro     0.5417  0.5000  0.4917        6",
+            " weighted     0.7222  0.6667  0.6556        6",
+            " accuracy  0.6667"
+        ]
+    );
+    let text = confusion().with_class_names(["ant", "bee"]).unwrap_err().to_string();
+    assert_eq!(text, "class_names: 2 names for 4 classes; give one each");
+}
+
 /// Of a model as of its predictions: in the data's own scale, without a loss.
 #[test]
 fn a_model_is_asked_at_the_scale_of_the_data() {
@@ -118,8 +147,16 @@ fn a_picture_has_a_square_and_a_number_for_each_pair() {
     let png = folder.path().join("confusion.png");
     confusion().plot(&png).unwrap();
     assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
-    let text = confusion().plot(folder.path().join("confusion.txt")).unwrap_err().to_string();
-    assert!(text.ends_with("give a name that ends in .png or .svg"), "{text}");
+    let refused = confusion().plot(folder.path().join("confusion.txt")).unwrap_err().to_string();
+    assert!(refused.ends_with("give a name that ends in .png or .svg"), "{refused}");
+    // Names that are wider than a square stand on end, and none takes all the room.
+    assert!(!text.contains("rotate("));
+    let long = "a class whose name has no end at all";
+    let named = confusion().with_class_names(["ant", "bee", "crab", long]).unwrap();
+    named.plot(&path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches("rotate(").count(), 4);
+    assert_eq!((text.matches(">\nbee\n<").count(), text.matches(">\na class whose name has …\n<").count()), (2, 2));
     // Classes by the hundred have squares without numbers, and a name here and there.
     let (classes, labels) = (200, Tensor::new([200], (0..200u32).collect::<Vec<_>>()).unwrap());
     let many = ConfusionMatrix::new(&Tensor::to_categorical(&labels, classes).unwrap(), &labels).unwrap();

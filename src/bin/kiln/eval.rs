@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::data::Bar;
 use crate::model::DeviceArgs;
-use crate::saved::Course;
+use crate::saved::{Course, class_names};
 use crate::table::{Columns, table};
 
 const EXAMPLES: &str = "\
@@ -60,9 +60,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
-    let (set, test) = args.samples(&model)?;
+    let (set, test, names) = args.samples(&model)?;
     let logs = model.evaluate(&test)?;
-    let confusion = args.confusion.then(|| model.confusion_matrix(&test)).transpose()?;
+    let confusion = args.confusion.then(|| named(model.confusion_matrix(&test)?, names)).transpose()?;
     if let (Some(confusion), Some(path)) = (&confusion, &args.plot) {
         confusion.plot(path)?;
     }
@@ -85,9 +85,17 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// By the names of its classes, where there are some.
+fn named(confusion: ConfusionMatrix, names: Vec<String>) -> Result<ConfusionMatrix> {
+    if names.len() != confusion.counts().rows() {
+        return Ok(confusion);
+    }
+    Ok(confusion.with_class_names(names)?)
+}
+
 impl Args {
-    /// The name of the set, and what is measured of it.
-    fn samples(&self, model: &Sequential) -> Result<(String, Dataset)> {
+    /// The name of the set, what is measured of it, and the names of its classes.
+    fn samples(&self, model: &Sequential) -> Result<(String, Dataset, Vec<String>)> {
         let name = match &self.set {
             Some(name) => name.clone(),
             None => Course::of(model, &self.file)?.set,
@@ -95,7 +103,7 @@ impl Args {
         if let Some(path) = table(&name) {
             let columns = Columns::of(model, &self.file)?;
             let data = if self.held_out { columns.held_out(path)? } else { columns.dataset(path)? };
-            return Ok((name, data));
+            return Ok((name, data, columns.encoding.classes().to_vec()));
         }
         ensure!(
             !self.held_out,
@@ -105,8 +113,8 @@ impl Args {
         if self.set.is_none() && Columns::find(model, &self.file)?.is_some() {
             bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
         }
-        let test = Bar::load(NamedSet::find(&name)?)?.test;
-        Ok((name, test))
+        let set = NamedSet::find(&name)?;
+        Ok((name, Bar::load(set)?.test, class_names(set)))
     }
 }
 
@@ -117,6 +125,7 @@ fn as_json(confusion: &ConfusionMatrix) -> Value {
     let rows: Vec<Vec<u64>> =
         counts.chunks(report.classes.len()).map(|row| row.iter().map(|&count| count as u64).collect()).collect();
     json!({
+        "names": report.names,
         "counts": rows,
         "classes": report.classes.iter().map(scores).collect::<Vec<_>>(),
         "macro_average": scores(&report.macro_average),

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use kiln::data::NamedSet;
 use kiln::device::Device;
 use kiln::nn::Sequential;
 use kiln::tensor::{Shape, Tensor, Values};
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::model::DeviceArgs;
 use crate::picture::{self, Picture};
+use crate::saved::{Course, class_names};
 use crate::table::Columns;
 
 const EXAMPLES: &str = "\
@@ -58,7 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
     let columns = Columns::find(&model, &args.file)?;
     ensure!(columns.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
     let sample = model.sample_shape()?.clone();
-    let classes = columns.as_ref().map(|columns| columns.encoding.classes());
+    let names = names(&model, columns.as_ref(), &args.file);
     for input in &args.inputs {
         let x = match &columns {
             Some(columns) => columns.samples(input)?,
@@ -66,28 +68,30 @@ pub fn run(args: &Args) -> Result<()> {
         };
         let x = x.head(args.limit);
         let y = model.predict(&x)?;
-        print(args, input, (&sample, &x), &y, classes)?;
+        print(args, input, (&sample, &x), &y, &names)?;
     }
     Ok(())
 }
 
-/// Of pictures classes are numbers; of a table, words.
-fn print(
-    args: &Args,
-    input: &Path,
-    (sample, x): (&Shape, &Tensor),
-    y: &Tensor,
-    classes: Option<&[String]>,
-) -> Result<()> {
+/// The names of the classes of what it was trained on; none where they are numbers, or it does not say.
+fn names(model: &Sequential, columns: Option<&Columns>, file: &Path) -> Vec<String> {
+    if let Some(columns) = columns {
+        return columns.encoding.classes().to_vec();
+    }
+    let set = Course::of(model, file).ok().and_then(|course| NamedSet::find(&course.set).ok());
+    set.map(class_names).unwrap_or_default()
+}
+
+fn print(args: &Args, input: &Path, (sample, x): (&Shape, &Tensor), y: &Tensor, names: &[String]) -> Result<()> {
     let outputs = y.values().to_f64();
     let width = outputs.len() / x.rows();
-    let name = |class: usize| classes.map_or_else(|| class.to_string(), |classes| classes[class].clone());
+    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
     let mut out = io::stdout().lock();
     for (row, outputs) in outputs.chunks(width).enumerate() {
         let class = (0..width).max_by(|&a, &b| outputs[a].total_cmp(&outputs[b])).expect("a model gives something");
         if args.json {
             let mut line = json!({ "input": input, "row": row, "class": class, "outputs": outputs });
-            if classes.is_some() {
+            if !names.is_empty() {
                 line["label"] = json!(name(class));
             }
             writeln!(out, "{line}")?;

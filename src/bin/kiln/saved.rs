@@ -3,8 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use kiln::data::Dataset;
+use kiln::data::{Dataset, NamedSet};
 use kiln::nn::{Config, Sequential};
+
+/// Those of a named set, in words of their own.
+pub fn class_names(set: &NamedSet) -> Vec<String> {
+    set.class_names.iter().map(ToString::to_string).collect()
+}
 
 /// What a run was told beside its model: kept in the file, so that the run can go on.
 pub struct Course {

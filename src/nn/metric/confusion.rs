@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::nn::Sequential;
 use crate::tensor::{DType, Tensor};
 
-/// How many samples of each class were taken for each. `Display` is a table, a line a class.
+/// How many samples of each class were taken for each. `Display` is a table, a line a class, by the classes' numbers or by
+/// their [names](Self::with_class_names).
 ///
 /// ```
 /// use kiln::prelude::*;
@@ -20,7 +21,8 @@ use crate::tensor::{DType, Tensor};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
-    classes: usize,
+    /// Of the classes, in their order.
+    names: Vec<String>,
     /// (classes, classes), row by row: true, taken for.
     counts: Vec<u32>,
 }
@@ -41,6 +43,8 @@ pub struct ClassScores {
 /// Precision, recall and F1 of each class. `Display` is a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassReport {
+    /// The classes' names: their numbers, unless [`ConfusionMatrix::with_class_names`] gave others.
+    pub names: Vec<String>,
     /// The classes, in their order.
     pub classes: Vec<ClassScores>,
     /// The mean of the classes, each as much as any other.
@@ -83,17 +87,35 @@ impl ConfusionMatrix {
         }
         let mut counts = vec![0; classes * classes];
         own.iter().zip(taken).for_each(|(own, taken)| counts[own * classes + taken] += 1);
-        Ok(Self { classes, counts })
+        Ok(Self { names: (0..classes).map(|class| class.to_string()).collect(), counts })
+    }
+
+    /// The same counts, of classes with names: in tables and pictures they stand in place of numbers.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where there is not a name for each class.
+    pub fn with_class_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        if names.len() != self.names.len() {
+            let message = format!("{} names for {} classes; give one each", names.len(), self.names.len());
+            return Err(Error::argument("class_names", message));
+        }
+        self.names = names;
+        Ok(self)
+    }
+
+    fn classes(&self) -> usize {
+        self.names.len()
     }
 
     /// How many samples of each class (a row) were taken for each (a column): u32 (classes, classes).
     pub fn counts(&self) -> Tensor {
-        Tensor::new([self.classes, self.classes], self.counts.clone()).expect("a count for each pair of classes")
+        Tensor::new([self.classes(), self.classes()], self.counts.clone()).expect("a count for each pair of classes")
     }
 
     /// Precision, recall and F1 of each class.
     pub fn report(&self) -> ClassReport {
-        let n = self.classes;
+        let n = self.classes();
         let at = |own: usize, taken: usize| f64::from(self.counts[own * n + taken]);
         let sum = |count: &dyn Fn(usize) -> f64| (0..n).map(count).sum::<f64>();
         let class = |c: usize| {
@@ -110,6 +132,7 @@ impl ConfusionMatrix {
             ClassScores { precision: mean(|c| c.precision), recall: mean(|c| c.recall), f1: mean(|c| c.f1), samples }
         };
         ClassReport {
+            names: self.names.clone(),
             macro_average: average(&|_| 1.0),
             weighted_average: average(&|class| class.samples as f64),
             accuracy: sum(&|c| at(c, c)) / samples as f64,
@@ -123,7 +146,13 @@ impl ConfusionMatrix {
     /// Those of [`crate::plot::check_path`]; [`Error::Argument`] for more than 1,000 classes.
     #[cfg(feature = "plot")]
     pub fn plot(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
-        crate::plot::heat_map(&self.counts, self.classes, path.as_ref())
+        self.picture()?.save(path.as_ref())
+    }
+
+    /// What [`ConfusionMatrix::plot`] draws.
+    #[cfg(feature = "plot")]
+    pub(crate) fn picture(&self) -> Result<crate::plot::HeatMap<'_>> {
+        crate::plot::HeatMap::new(&self.counts, &self.names)
     }
 }
 
@@ -154,32 +183,40 @@ impl Sequential {
     }
 }
 
+/// The width of the widest of some words.
+fn width<'w>(words: impl IntoIterator<Item = &'w str>) -> usize {
+    words.into_iter().map(|word| word.chars().count()).max().unwrap_or(0)
+}
+
+fn strs(words: &[String]) -> impl Iterator<Item = &str> {
+    words.iter().map(String::as_str)
+}
+
 impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most = self.counts.iter().copied().max().unwrap_or(0).max(self.classes as u32);
-        let width = most.to_string().len();
-        let line = |head: &str, cells: &[String]| {
-            let cells: String = cells.iter().map(|cell| format!("  {cell:>width$}")).collect();
-            format!("{head:>4}{cells}")
+        let counts: Vec<String> = self.counts.iter().map(u32::to_string).collect();
+        let (head, cell) = (width(strs(&self.names).chain(["true"])), width(strs(&counts)));
+        let line = |name: &str, cells: &[String]| {
+            let pairs = self.names.iter().zip(cells);
+            let cells = pairs.map(|(name, count)| format!("  {count:>0$}", cell.max(width([name.as_str()]))));
+            format!("{name:>head$}{}", cells.collect::<String>())
         };
-        let names: Vec<String> = (0..self.classes).map(|class| class.to_string()).collect();
-        writeln!(f, "{}  <- taken for", line("true", &names))?;
-        for (name, counts) in names.iter().zip(self.counts.chunks(self.classes)) {
-            writeln!(f, "{}", line(name, &counts.iter().map(u32::to_string).collect::<Vec<_>>()))?;
-        }
-        Ok(())
+        writeln!(f, "{}  <- taken for", line("true", &self.names))?;
+        let mut lines = self.names.iter().zip(counts.chunks(self.classes()));
+        lines.try_for_each(|(name, counts)| writeln!(f, "{}", line(name, counts)))
     }
 }
 
 impl fmt::Display for ClassReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>8}  {:>9}  {:>6}  {:>6}  {:>7}", "class", "precision", "recall", "f1", "samples")?;
+        let head = width(strs(&self.names).chain(["weighted"]));
+        writeln!(f, "{:>head$}  {:>9}  {:>6}  {:>6}  {:>7}", "class", "precision", "recall", "f1", "samples")?;
         let averages = [("macro", &self.macro_average), ("weighted", &self.weighted_average)];
-        let averages = averages.map(|(name, scores)| (name.to_string(), scores));
-        let classes = self.classes.iter().enumerate().map(|(class, scores)| (class.to_string(), scores));
-        for (name, ClassScores { precision, recall, f1, samples }) in classes.chain(averages) {
-            writeln!(f, "{name:>8}  {precision:>9.4}  {recall:>6.4}  {f1:>6.4}  {samples:>7}")?;
+        for (name, ClassScores { precision, recall, f1, samples }) in
+            strs(&self.names).zip(&self.classes).chain(averages)
+        {
+            writeln!(f, "{name:>head$}  {precision:>9.4}  {recall:>6.4}  {f1:>6.4}  {samples:>7}")?;
         }
-        writeln!(f, "accuracy  {:.4}", self.accuracy)
+        writeln!(f, "{:>head$}  {:.4}", "accuracy", self.accuracy)
     }
 }
