@@ -1,5 +1,5 @@
 //! What TensorBoard shows of a training: values by epoch and by step, histograms of weights and gradients, the model's
-//! table, and a picture of one's own.
+//! table, the confusion matrix of the validation, and a picture of one's own.
 //!
 //! `cargo run --example tensorboard [FOLDER]` writes them into FOLDER, `runs/spirals` unless given, and prints the values by
 //! epoch as JSON; `tensorboard --logdir runs` then shows them.
@@ -31,13 +31,20 @@ fn main() -> anyhow::Result<()> {
         .add(Dense::new(2).activation(Activation::Softmax))
         .device(Device::cpu());
     model.compile(Adam::default(), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
-    let board = TensorBoard::new(&folder).histogram_freq(2).write_gradients(true).update_freq(UpdateFreq::Batches(5));
+    let names = ["inner", "outer"];
+    let board = TensorBoard::new(&folder)
+        .histogram_freq(2)
+        .write_gradients(true)
+        .update_freq(UpdateFreq::Batches(5))
+        .confusion_matrix_freq(2)
+        .class_names(names);
     let options = Fit::new().epochs(5).batch_size(16).validation_data(&data).verbose(0).callback(board);
     let history = model.fit(&data, options)?;
 
     // Each folder is a run: the callback's are `train` and `validation`.
     let picture = folder.join("curves.png");
     history.plot(&picture)?;
+    model.confusion_matrix(&data)?.with_class_names(names)?.plot(folder.join("confusion.png"))?;
     let mut writer = EventWriter::create(folder.join("pictures"))?;
     writer.image("curves", 0, &fs::read(&picture)?)?;
     writer.flush()?;

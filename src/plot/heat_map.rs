@@ -5,7 +5,7 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::picture::{Area, COLOURS, Drawn, Picture, TEXT, UNITS, centred, save, text, width_of};
+use super::picture::{Area, COLOURS, Drawn, Picture, TEXT, UNITS, centred, png, save, text, width_of};
 use crate::error::{Error, Result};
 
 /// About the side of the square, where cells are neither too large nor too small for it.
@@ -47,6 +47,11 @@ impl<'a> HeatMap<'a> {
     /// Writes it as PNG or SVG, as the name ends.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         save(self, path)
+    }
+
+    /// The bytes of a PNG file.
+    pub(crate) fn png(&self) -> Result<Vec<u8>> {
+        png(self).map_err(|what| Error::argument("plot", format!("the picture was not drawn: {what}")))
     }
 
     fn cell(&self) -> u32 {

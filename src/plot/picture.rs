@@ -72,7 +72,8 @@ fn svg(picture: &impl Picture) -> Result<Vec<u8>, String> {
     Ok(text.replacen(&size(1), &size(UNITS), 1).into_bytes())
 }
 
-fn png(picture: &impl Picture) -> Result<Vec<u8>, String> {
+/// The bytes of a PNG file, or what went wrong.
+pub(super) fn png(picture: &impl Picture) -> Result<Vec<u8>, String> {
     let (width, height) = whole(picture);
     let mut pixels = vec![0; 3 * width as usize * height as usize];
     draw(picture, BitMapBackend::with_buffer(&mut pixels, (width, height)), DROP).map_err(|e| e.to_string())?;

@@ -12,7 +12,7 @@ use crate::plan::BufferId;
 use crate::tensor::Tensor;
 
 /// A batch of evaluation: its size changes no result beyond rounding.
-const EVALUATION_BATCH: usize = 500;
+pub(super) const EVALUATION_BATCH: usize = 500;
 
 /// Where a set lies that is neither trained nor validated on: a callback may evaluate one between two epochs.
 const COLUMN: usize = 6;

@@ -1,13 +1,16 @@
 //! What a callback may see and do.
 
+use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
+use super::evaluation::EVALUATION_BATCH;
 use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::nn::metric::names;
-use crate::nn::{Sequential, Summary};
+use crate::nn::{ConfusionMatrix, Sequential, Summary};
 use crate::tensor::Tensor;
 
 /// A run of `fit` as its callbacks have it: where it stands, what was measured, and the model in training.
@@ -17,6 +20,7 @@ use crate::tensor::Tensor;
 pub struct Run<'r> {
     pub(super) model: &'r mut Sequential,
     pub(super) check_finite: CheckFinite,
+    pub(super) validation: Option<Validation<'r>>,
     verbose: u8,
     epochs: usize,
     steps: usize,
@@ -30,6 +34,18 @@ pub struct Run<'r> {
     within_epoch: bool,
 }
 
+/// What is validated on after each epoch.
+pub(super) struct Validation<'r> {
+    pub source: &'r dyn Source,
+    pub rows: Range<usize>,
+}
+
+impl fmt::Debug for Validation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Validation({:?})", self.rows)
+    }
+}
+
 /// All weights at one moment, kept on the device: see [`Run::snapshot`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot(usize);
@@ -40,6 +56,7 @@ impl<'r> Run<'r> {
         Self {
             model,
             check_finite: options.check_finite,
+            validation: None,
             verbose: options.verbose,
             epochs: options.epochs,
             steps,
@@ -236,6 +253,26 @@ impl<'r> Run<'r> {
     pub fn predict(&mut self, x: &Tensor) -> Result<Tensor> {
         self.between_epochs("predict")?;
         self.model.predict(x)
+    }
+
+    /// Which classes the samples that are validated on are taken for: see [`Sequential::confusion_matrix`]. They are read
+    /// again, a batch at a time. `None` where nothing is validated on.
+    ///
+    /// # Errors
+    /// As [`Sequential::confusion_matrix`], and what the source returns; [`Error::Model`] in a hook of batches.
+    pub fn confusion_matrix(&mut self) -> Result<Option<ConfusionMatrix>> {
+        self.between_epochs("confusion_matrix")?;
+        let Some(Validation { source, rows }) = &self.validation else { return Ok(None) };
+        let mut all: Option<ConfusionMatrix> = None;
+        for first in rows.clone().step_by(EVALUATION_BATCH) {
+            let batch: Vec<usize> = (first..rows.end.min(first + EVALUATION_BATCH)).collect();
+            let counts = self.model.confusion_matrix(&source.read(&batch)?)?;
+            match &mut all {
+                Some(all) => all.add(&counts),
+                None => all = Some(counts),
+            }
+        }
+        Ok(all)
     }
 
     fn between_epochs(&self, what: &str) -> Result<()> {

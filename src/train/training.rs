@@ -9,6 +9,7 @@ use super::feed::{Expected, Feed};
 use super::fit::FirstStep;
 use super::progress::Progress;
 use super::rows::{Round, Rows, Watch, round_of};
+use super::run::Validation;
 use super::session::Session;
 use super::trace::{Key, Mode, Model, Part};
 use super::{CheckFinite, Fit, History, Logs, Run, finite};
@@ -60,6 +61,10 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
     let mut rows = Rows::new(&feed, count, options.batch_size);
     let mut callbacks = std::mem::take(&mut options.callbacks);
     let mut run = Run::new(model, &options, rows.steps());
+    run.validation = validation.as_ref().map(|&(_, first, count)| Validation {
+        source: options.validation_data.unwrap_or(data),
+        rows: first..first + count,
+    });
     let mut history = History::default();
     callbacks.iter_mut().try_for_each(|c| c.on_train_begin(&mut run))?;
     for epoch in options.initial_epoch + 1..=options.epochs {

@@ -1,5 +1,6 @@
 //! Confusion matrices: counts, what follows from them, tables and pictures.
 
+use kiln::data::Source;
 use kiln::prelude::*;
 
 /// Scores whose first largest are 0, 0, 1, 2, 1, 0.
@@ -102,6 +103,46 @@ damselfly    0    0     0          0
     );
     let text = confusion().with_class_names(["ant", "bee"]).unwrap_err().to_string();
     assert_eq!(text, "class_names: 2 names for 4 classes; give one each");
+}
+
+/// In batches, from memory or not, and of the last part of a set that is split: those of the model at the epoch's end.
+#[test]
+fn a_callback_counts_what_is_validated_on() {
+    struct Streamed(Dataset);
+    impl Source for Streamed {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn read(&self, rows: &[usize]) -> Result<Dataset> {
+            self.0.subset(rows)
+        }
+    }
+    let x: Vec<f32> = (0..1300).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let y: Vec<u32> = x.iter().map(|x| u32::from(x.abs() > 0.5)).collect();
+    let data = Dataset::new(Tensor::new([1300, 1], x).unwrap(), Tensor::new([1300], y).unwrap()).unwrap();
+    let (_, last) = data.split_at(650);
+    let streamed = Streamed(last.clone());
+    for device in crate::common::devices() {
+        let train = |fit: Fit<'_>| {
+            let mut counts = Vec::new();
+            let mut model = Sequential::new().add(Dense::new(4).activation(Activation::Tanh)).add(Dense::new(2));
+            model = model.device(device.clone());
+            model.compile(Adam::default(), Loss::SparseCategoricalCrossentropyFromLogits, []).unwrap();
+            let each = LambdaCallback::new().on_epoch_end(|run| {
+                counts.push(run.confusion_matrix()?);
+                Ok(())
+            });
+            model.fit(&data, fit.epochs(2).verbose(0).callback(each)).unwrap();
+            (counts.pop().unwrap(), model)
+        };
+        for fit in
+            [Fit::new().validation_split(0.5), Fit::new().validation_data(&last), Fit::new().validation_data(&streamed)]
+        {
+            let (counts, mut model) = train(fit);
+            assert_eq!(counts, Some(model.confusion_matrix(&last).unwrap()), "{device}");
+        }
+        assert_eq!(train(Fit::new()).0, None);
+    }
 }
 
 /// Of a model as of its predictions: in the data's own scale, without a loss.

@@ -235,6 +235,37 @@ fn histograms_count_every_weight_and_gradient() {
     }
 }
 
+#[cfg(feature = "plot")]
+#[test]
+fn confusion_matrices_of_the_validation_are_drawn() {
+    for device in devices() {
+        let folder = TempDir::new().unwrap();
+        let names = ["ant", "bee", "centipede"];
+        let board = TensorBoard::new(folder.path()).confusion_matrix_freq(2).class_names(names);
+        let (mut model, mut plain) = (classifier(&device), classifier(&device));
+        train(&mut model, board).unwrap();
+        train(&mut plain, LambdaCallback::new()).unwrap();
+        assert_eq!(model.weights().unwrap(), plain.weights().unwrap(), "{device}");
+        let events = files(&folder.path().join("validation")).concat();
+        let pictures: Vec<&Event> = events.iter().filter(|event| event.0 == "confusion_matrix").collect();
+        assert_eq!(pictures.iter().map(|event| event.1).collect::<Vec<_>>(), [0, 2], "{device}");
+        // The second one is of the model as it is now.
+        let file = folder.path().join("now.png");
+        model.confusion_matrix(&samples()).unwrap().with_class_names(names).unwrap().plot(&file).unwrap();
+        assert!(pictures[1].2[&4].fields()[&4].bytes() == fs::read(file).unwrap(), "{device}");
+    }
+    let folder = TempDir::new().unwrap();
+    let board = || TensorBoard::new(folder.path()).confusion_matrix_freq(1);
+    let refused = |fit: Fit<'_>| {
+        let fit = fit.batch_size(4).verbose(0);
+        classifier(&Device::cpu()).fit(&samples(), fit).unwrap_err().to_string()
+    };
+    let text = refused(Fit::new().callback(board()));
+    assert!(text.starts_with("confusion_matrix_freq: ") && text.contains("validation_split"), "{text}");
+    let text = refused(Fit::new().validation_split(0.3).callback(board().class_names(["one"])));
+    assert_eq!(text, "class_names: 1 names for 3 classes; give one each");
+}
+
 #[test]
 fn each_run_has_a_file_of_its_own_and_steps_go_on() {
     let folder = TempDir::new().unwrap();
@@ -320,5 +351,7 @@ fn the_command_writes_what_it_prints() {
         let histograms = events.iter().filter(|event| event.0.ends_with("/histogram")).count();
         // Of four weights and their gradients, in two epochs.
         assert_eq!(histograms, if run == "train" { 16 } else { 0 });
+        let pictures = events.iter().filter(|event| event.0 == "confusion_matrix").count();
+        assert_eq!(pictures, if run == "train" { 0 } else { 2 });
     }
 }

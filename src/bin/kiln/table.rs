@@ -9,6 +9,7 @@ use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
 
 use crate::data::Bar;
+use crate::saved::class_names;
 
 /// How a table is read.
 #[derive(Args)]
@@ -133,6 +134,14 @@ impl Set {
         match self {
             Self::Named(set) => set.classes,
             Self::Table { columns, .. } => columns.encoding.classes().len(),
+        }
+    }
+
+    /// The names of the classes; none where they are numbers.
+    pub fn class_names(&self) -> Vec<String> {
+        match self {
+            Self::Named(set) => class_names(set),
+            Self::Table { columns, .. } => columns.encoding.classes().to_vec(),
         }
     }
 

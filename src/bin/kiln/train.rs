@@ -93,7 +93,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
-    /// Write what TensorBoard shows to a folder: values by epoch, histograms of weights and gradients, the model's table
+    /// Write what TensorBoard shows to a folder: values by epoch, histograms of weights and gradients, the model's table, the validation's confusion matrix
     #[arg(long, value_name = "DIR")]
     logdir: Option<PathBuf>,
     /// Write the trained model to this file, of safetensors, put in place whole
@@ -162,7 +162,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
     }
-    let class_weight = set.class_weight();
+    let (class_weight, class_names) = (set.class_weight(), set.class_names());
     let Split { train, test } = set.load()?;
     let train = course.limited(train)?;
     model.build(train.sample_shape())?;
@@ -175,7 +175,8 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
     let title = format!("{} on {place}", course.set);
-    let (trained, interrupt) = args.fit(&mut model, &course, (&train, class_weight), (start, &stop, title))?;
+    let (trained, interrupt) =
+        args.fit(&mut model, (&course, class_names), (&train, class_weight), (start, &stop, title))?;
     interrupt.result(args.epochs)?;
     args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
     let outcome = Outcome { test: model.evaluate(&test)?, trained };
@@ -208,7 +209,7 @@ impl Args {
     }
 
     /// How it trains, with the callbacks of the options.
-    fn settings<'a>(&self, done: usize, course: &Course) -> Fit<'a> {
+    fn settings<'a>(&self, done: usize, (course, class_names): (&Course, Vec<String>)) -> Fit<'a> {
         let mut fit = Fit::new()
             .initial_epoch(done)
             .epochs(self.epochs)
@@ -227,7 +228,14 @@ impl Args {
             fit = fit.callback(CsvLogger::new(path).append(self.resume.is_some()));
         }
         if let Some(logdir) = &self.logdir {
-            fit = fit.callback(TensorBoard::new(logdir).histogram_freq(1).write_gradients(true));
+            let mut board = TensorBoard::new(logdir).histogram_freq(1).write_gradients(true);
+            if course.validation_split > 0.0 {
+                board = board.confusion_matrix_freq(1);
+            }
+            if !class_names.is_empty() {
+                board = board.class_names(class_names);
+            }
+            fit = fit.callback(board);
         }
         fit
     }
@@ -236,7 +244,7 @@ impl Args {
     fn fit(
         &self,
         model: &mut Sequential,
-        course: &Course,
+        (course, class_names): (&Course, Vec<String>),
         (train, class_weight): (&Dataset, Vec<(u32, f32)>),
         (called, stop, title): (Instant, &Stop, String),
     ) -> Result<(Trained, Interrupt)> {
@@ -244,7 +252,7 @@ impl Args {
         let start = Instant::now();
         let mut epoch_start = start;
         let mut interrupt = Interrupt::new(stop, self.save.as_deref());
-        let mut fit = self.settings(model.epoch(), course).class_weight(class_weight);
+        let mut fit = self.settings(model.epoch(), (course, class_names)).class_weight(class_weight);
         if self.json {
             fit = fit.on_first_step(|| first_step = called.elapsed()).on_epoch_end(|epoch, logs| {
                 if written.is_ok() {

@@ -108,6 +108,11 @@ impl ConfusionMatrix {
         self.names.len()
     }
 
+    /// Adds the counts of other samples of the same classes.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+    }
+
     /// How many samples of each class (a row) were taken for each (a column): u32 (classes, classes).
     pub fn counts(&self) -> Tensor {
         Tensor::new([self.classes(), self.classes()], self.counts.clone()).expect("a count for each pair of classes")

@@ -38,8 +38,18 @@ pub struct TensorBoard {
     histogram_freq: usize,
     write_gradients: bool,
     update_freq: UpdateFreq,
+    #[cfg(feature = "plot")]
+    confusion: Confusion,
     train: Option<EventWriter>,
     validation: Option<EventWriter>,
+}
+
+/// When confusion matrices are drawn, and how.
+#[cfg(feature = "plot")]
+#[derive(Debug, Default)]
+struct Confusion {
+    epochs: usize,
+    class_names: Option<Vec<String>>,
 }
 
 impl TensorBoard {
@@ -50,6 +60,8 @@ impl TensorBoard {
             histogram_freq: 0,
             write_gradients: false,
             update_freq: UpdateFreq::Epoch,
+            #[cfg(feature = "plot")]
+            confusion: Confusion::default(),
             train: None,
             validation: None,
         }
@@ -134,6 +146,47 @@ impl TensorBoard {
     }
 }
 
+#[cfg(feature = "plot")]
+impl TensorBoard {
+    /// Draws which classes the samples that are validated on are taken for, after the first epoch and every so many after
+    /// it, as the picture `confusion_matrix` in the folder `validation`: see [`Run::confusion_matrix`]. Default 0, never.
+    /// Keras leaves it to a callback of one's own.
+    #[must_use]
+    pub fn confusion_matrix_freq(mut self, epochs: usize) -> Self {
+        self.confusion.epochs = epochs;
+        self
+    }
+
+    /// The classes' names in the confusion matrix, in their order; default their numbers.
+    #[must_use]
+    pub fn class_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.confusion.class_names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    fn check_confusion(&self, run: &Run<'_>) -> Result<()> {
+        if self.confusion.epochs == 0 || run.validation.is_some() {
+            return Ok(());
+        }
+        let message = "counts samples that are validated on, of which there are none; give Fit a validation_split or \
+                       validation_data";
+        Err(Error::argument("confusion_matrix_freq", message))
+    }
+
+    fn write_confusion(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
+        let Confusion { epochs, class_names } = &self.confusion;
+        if *epochs == 0 || !step.is_multiple_of(*epochs as u64) {
+            return Ok(());
+        }
+        let Some(mut confusion) = run.confusion_matrix()? else { return Ok(()) };
+        if let Some(names) = class_names {
+            confusion = confusion.with_class_names(names)?;
+        }
+        let validation = opened(&mut self.validation, &self.logdir, "validation")?;
+        validation.image("confusion_matrix", step, &confusion.picture()?.png()?)
+    }
+}
+
 /// The writer of a run's folder, made at the first call.
 fn opened<'w>(writer: &'w mut Option<EventWriter>, logdir: &Path, run: &str) -> Result<&'w mut EventWriter> {
     if writer.is_none() {
@@ -149,6 +202,8 @@ impl Callback for TensorBoard {
 
     fn on_train_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
         self.check()?;
+        #[cfg(feature = "plot")]
+        self.check_confusion(run)?;
         (self.train, self.validation) = (None, None);
         // Its lines are as wide as the widest: Markdown would fold them.
         let table = format!("```\n{}```\n", run.summary()?);
@@ -171,6 +226,8 @@ impl Callback for TensorBoard {
         if self.histogram_freq > 0 && step.is_multiple_of(self.histogram_freq as u64) {
             self.write_histograms(run, step)?;
         }
+        #[cfg(feature = "plot")]
+        self.write_confusion(run, step)?;
         self.flush()
     }
 
