@@ -7,6 +7,8 @@ mod check;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
+mod cli_arrays;
+#[cfg(feature = "cli")]
 mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;

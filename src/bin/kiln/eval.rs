@@ -11,6 +11,7 @@ use kiln::nn::metric::{ClassScores, ConfusionMatrix};
 use kiln::plot;
 use serde_json::{Value, json};
 
+use crate::arrays::{self, archive};
 use crate::data::Bar;
 use crate::model::DeviceArgs;
 use crate::saved::{Course, class_names};
@@ -33,7 +34,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The data set [default: the one that it was trained on], or a table with the columns of that: FILE.csv
+    /// The data set [default: the one that it was trained on], or a table with the columns of that: FILE.csv, or arrays x_test and y_test: FILE.npz
     #[arg(value_name = "DATASET")]
     set: Option<String>,
 
@@ -110,6 +111,10 @@ impl Args {
             "held_out: {name} is no table; give the file that {} was trained on",
             self.file.display()
         );
+        if let Some(path) = archive(&name) {
+            let data = arrays::test(path)?;
+            return Ok((name, data, Vec::new()));
+        }
         if self.set.is_none() && Columns::find(model, &self.file)?.is_some() {
             bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
         }

@@ -1,5 +1,6 @@
 //! The `kiln` command: a file for each subcommand.
 
+mod arrays;
 mod bench;
 mod check;
 mod compare;

@@ -10,7 +10,7 @@ use kiln::prelude::*;
 /// A perceptron: dense layers, the last one with a unit for each class.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// The data set: mnist or fashion-mnist; `train` takes a table, FILE.csv or FILE.tsv, too
+    /// The data set: mnist or fashion-mnist; `train` takes a table, FILE.csv or FILE.tsv, and arrays, FILE.npz, too
     #[arg(value_name = "DATASET")]
     pub set: String,
 

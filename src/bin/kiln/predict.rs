@@ -10,15 +10,16 @@ use kiln::nn::Sequential;
 use kiln::tensor::{Shape, Tensor, Values};
 use serde_json::json;
 
+use crate::arrays::{self, archive};
 use crate::model::DeviceArgs;
 use crate::picture::{self, Picture};
 use crate::saved::{Course, class_names};
 use crate::table::Columns;
 
 const EXAMPLES: &str = "\
-An input is a PNG of any size, an IDX file of bytes, raw or gzipped, or text of pixels from 0 to 255, a sample a line. MNIST
-is white on black: --invert makes it of ink on paper. Of a model that was trained on a table the inputs are tables with
-its columns; those of labels and others may be there.
+An input is a PNG of any size, an IDX file of bytes, raw or gzipped, or text of pixels from 0 to 255, a sample a line, or an
+.npz of NumPy's with the array x_test, or with one array. MNIST is white on black: --invert makes it of ink on paper. Of a
+model that was trained on a table the inputs are tables with its columns; those of labels and others may be there.
 
 Examples:
   kiln predict mnist.safetensors seven.png
@@ -34,7 +35,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// PNG, IDX or text files; tables where it was trained on one
+    /// PNG, IDX, text or .npz files; tables where it was trained on one
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -62,9 +63,13 @@ pub fn run(args: &Args) -> Result<()> {
     let sample = model.sample_shape()?.clone();
     let names = names(&model, columns.as_ref(), &args.file);
     for input in &args.inputs {
-        let x = match &columns {
-            Some(columns) => columns.samples(input)?,
-            None => picture::read(input, &sample, args.invert)?,
+        let x = match (&columns, archive(&input.to_string_lossy())) {
+            (_, Some(path)) => {
+                ensure!(!args.invert, "invert: is for pictures in files of their own, not for {}", path.display());
+                arrays::samples(path)?
+            }
+            (Some(columns), None) => columns.samples(input)?,
+            (None, None) => picture::read(input, &sample, args.invert)?,
         };
         let x = x.head(args.limit);
         let y = model.predict(&x)?;

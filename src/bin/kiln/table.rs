@@ -1,4 +1,5 @@
-//! What `train` trains on: a named set, or a table of one's own; and what a saved model keeps of the table.
+//! What `train` trains on: a named set, arrays of NumPy's, or a table of one's own; and what a saved model keeps of the
+//! table.
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split};
 use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
 
+use crate::arrays::{self, archive};
 use crate::data::Bar;
 use crate::saved::class_names;
 
@@ -63,7 +65,17 @@ fn class_weights(given: &[(String, f32)], classes: &[String]) -> Result<Vec<f64>
 /// A data set, loaded when it is wanted.
 pub enum Set {
     Named(&'static NamedSet),
-    Table { name: String, split: Box<Split>, columns: Box<Columns> },
+    /// Of a file of this name.
+    Arrays {
+        name: String,
+        split: Box<Split>,
+        classes: usize,
+    },
+    Table {
+        name: String,
+        split: Box<Split>,
+        columns: Box<Columns>,
+    },
 }
 
 impl Set {
@@ -78,7 +90,7 @@ impl Set {
             if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
                 bail!("{option}: {name} is no table; give a file whose name ends in .csv or .tsv");
             }
-            return Ok(Self::Named(NamedSet::find(name)?));
+            return Self::without_columns(name);
         };
         let Some(label) = &args.label else {
             bail!("label: name the column of {name} that holds the labels, by --label");
@@ -101,10 +113,18 @@ impl Set {
 
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
     pub fn again(name: &str, model: &Sequential, file: &Path) -> Result<Self> {
-        let Some(path) = table(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
+        let Some(path) = table(name) else { return Self::without_columns(name) };
         let columns = Columns::of(model, file)?;
         let split = columns.split(&columns.whole(path)?)?;
         Self::of_table(path, columns, &split)
+    }
+
+    /// What is no table.
+    fn without_columns(name: &str) -> Result<Self> {
+        let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
+        let (split, classes) = arrays::split(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self::Arrays { name, split: Box::new(split), classes })
     }
 
     fn of_table(path: &Path, columns: Columns, split: &Split) -> Result<Self> {
@@ -116,7 +136,7 @@ impl Set {
     /// The weights of classes, by their indices.
     pub fn class_weight(&self) -> Vec<(u32, f32)> {
         match self {
-            Self::Named(_) => Vec::new(),
+            Self::Named(_) | Self::Arrays { .. } => Vec::new(),
             Self::Table { columns, .. } => {
                 (0..).zip(columns.class_weight.iter().map(|&weight| weight as f32)).collect()
             }
@@ -126,13 +146,14 @@ impl Set {
     pub fn name(&self) -> &str {
         match self {
             Self::Named(set) => set.name,
-            Self::Table { name, .. } => name,
+            Self::Arrays { name, .. } | Self::Table { name, .. } => name,
         }
     }
 
     pub fn classes(&self) -> usize {
         match self {
             Self::Named(set) => set.classes,
+            Self::Arrays { classes, .. } => *classes,
             Self::Table { columns, .. } => columns.encoding.classes().len(),
         }
     }
@@ -141,6 +162,7 @@ impl Set {
     pub fn class_names(&self) -> Vec<String> {
         match self {
             Self::Named(set) => class_names(set),
+            Self::Arrays { .. } => Vec::new(),
             Self::Table { columns, .. } => columns.encoding.classes().to_vec(),
         }
     }
@@ -149,7 +171,7 @@ impl Set {
     pub fn load(self) -> Result<Split> {
         match self {
             Self::Named(set) => Ok(Bar::load(set)?),
-            Self::Table { split, .. } => Ok(*split),
+            Self::Arrays { split, .. } | Self::Table { split, .. } => Ok(*split),
         }
     }
 
@@ -168,9 +190,9 @@ impl Set {
     }
 }
 
-/// The path of a table, where a name is one: it has an ending.
+/// The path of a table, where a name is one: it has an ending, and not that of an archive.
 pub fn table(name: &str) -> Option<&Path> {
-    Some(Path::new(name)).filter(|path| path.extension().is_some())
+    Some(Path::new(name)).filter(|path| path.extension().is_some() && archive(name).is_none())
 }
 
 /// The note in the file.

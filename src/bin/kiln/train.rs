@@ -21,7 +21,8 @@ use crate::table::{Set, TableArgs};
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
-the CPU; `reference` is the CPU in f64. A table's first line names its columns; words become a column each.
+the CPU; `reference` is the CPU in f64. A table's first line names its columns; words become a column each. An .npz
+of NumPy's has the arrays x_train, y_train, x_test and y_test; labels are whole numbers.
 
 Ctrl-C, or SIGTERM, ends the run after the epoch under way: it is saved where --save says, and the command line that goes
 on is printed. The second one ends it at once. Either way the exit code is 130, for SIGTERM 143.
@@ -38,6 +39,7 @@ Examples:
   kiln train mnist --json > run.jsonl
   kiln train animals.csv --label type --without name --standardize --batch-size 16 --save animals.safetensors
   kiln train animals.csv --epochs 20 --resume animals.safetensors
+  kiln train digits.npz --save digits.safetensors
   kiln train patients.csv --label ill --class-weight yes=5";
 
 /// Train a model on a data set, and measure it on the test set
