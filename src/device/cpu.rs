@@ -229,11 +229,11 @@ impl<T: Float> Executor<T> {
         plans_own.for_each(|(_, memory)| *memory = Memory::empty());
     }
 
-    /// Runs a plan `times` times.
-    pub fn run(&mut self, plan: usize, times: usize) {
-        let (plan, memory) = (&self.plans[plan], &mut self.memory);
-        plan.install(&self.pool, || {
-            for step in std::iter::repeat_n(&plan.steps, times).flatten() {
+    /// Runs plans that take turns: run i is of `turns[i % turns.len()]`.
+    pub fn run(&mut self, turns: &[usize], runs: Range<usize>) {
+        let (plans, memory) = (&self.plans, &mut self.memory);
+        plans[turns[0]].install(&self.pool, || {
+            for step in runs.flat_map(|run| &plans[turns[run % turns.len()]].steps) {
                 run_step(step, memory);
             }
         });

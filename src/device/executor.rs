@@ -137,17 +137,24 @@ impl Executor {
         on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.forget_plans(); Ok(()) }, gpu => gpu.forget_plans())
     }
 
-    /// Starts some of the `remaining` runs of a plan and returns how many.
+    /// Starts the first of these runs of plans that take turns, and returns how many; run i is of `plans[i % plans.len()]`.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
-    pub fn run_some(&mut self, plan: usize, remaining: usize) -> Result<usize> {
+    pub fn run_some(&mut self, plans: &[usize], runs: Range<usize>) -> Result<usize> {
         self.starts += 1;
-        let runs = remaining.min(CPU_RUNS);
-        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.run(plan, runs); Ok(runs) }, gpu => gpu.run_some(plan, remaining))
+        on_cpu_or_gpu!(
+            &mut self.inner,
+            cpu => {
+                let runs = runs.start..runs.end.min(runs.start + CPU_RUNS);
+                cpu.run(plans, runs.clone());
+                Ok(runs.len())
+            },
+            gpu => gpu.run_some(plans, runs)
+        )
     }
 
-    /// How often runs were started so far: each time one or more of one plan, a GPU's in one submit.
+    /// How often runs were started so far: each time one or more, a GPU's in one submit.
     pub fn starts(&self) -> u64 {
         self.starts
     }
@@ -159,7 +166,7 @@ impl Executor {
     pub fn run(&mut self, plan: usize, times: usize) -> Result<()> {
         let mut done = 0;
         while done < times {
-            done += self.run_some(plan, times - done)?;
+            done += self.run_some(&[plan], done..times)?;
         }
         Ok(())
     }

@@ -52,6 +52,34 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Optimize
     Ok(Some(options.applied_to(optimizer)))
 }
 
+/// An arena that an optimizer keeps beside the parameters.
+pub(crate) struct State {
+    /// What it is called in saved files.
+    pub name: String,
+    /// What every element starts from.
+    pub initial: f64,
+}
+
+/// The arenas that the optimizer keeps, by their index as moments: the one behind the moments is for the sums of
+/// gradients, where they are accumulated.
+pub(crate) fn states(optimizer: &dyn Optimizer) -> Vec<State> {
+    let moment = |i| State { name: optimizer.moment_name(i), initial: optimizer.initial(i) };
+    let sums = optimizer.options().gradient_accumulation_steps.map(|_| "gradient_accumulator");
+    let sums = sums.map(|name| State { name: name.into(), initial: 0.0 });
+    (0..optimizer.moments()).map(moment).chain(sums).collect()
+}
+
+/// The optimizer's scalars for a step, counted from 1 over the model's life. Where gradients are accumulated, the learning
+/// rate is that of the step, all else of the update, counted alone, as in Keras; zeros where there is none.
+pub(crate) fn scalars(optimizer: &dyn Optimizer, step: u64) -> [f64; SCALARS] {
+    let options = optimizer.options();
+    match options.gradient_accumulation_steps {
+        None => optimizer.scalars(step),
+        Some(_) if !options.updates(step) => [0.0; SCALARS],
+        Some(steps) => optimizer.with_learning_rate(optimizer.learning_rate_at(step - 1)).scalars(step / steps),
+    }
+}
+
 /// That the optimizer's settings are in their ranges and its learning rate can train.
 ///
 /// # Errors

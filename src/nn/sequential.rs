@@ -336,7 +336,8 @@ impl Sequential {
         let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
         let y = loss.targets(rows, built.output());
         let source = Source { column: 0, x, y, weighted: false, scale: (1.0f64 / 255.0).to_bits() };
-        let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps: rows.div_ceil(batch.max(1)) };
+        let steps = rows.div_ceil(batch.max(1));
+        let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps, updates: true };
         make_plan(&model, &mut built.parameters.clone(), &key)
     }
 

@@ -62,8 +62,9 @@ pub trait Optimizer: Debug + Send + Sync {
         0.0
     }
 
-    /// What varies by step, computed in f64: `step` counts from 1 over the model's life, and decides alone. It is
-    /// called once for each step of each epoch. The last is `learning_rate * weight_decay`, or what else weights decay by:
+    /// What varies by step, computed in f64: `step` counts from 1 over the model's life, or updates where
+    /// [gradients are accumulated](Optimizer::gradient_accumulation_steps), and decides alone. It is called once for each
+    /// step of each epoch. The last is `learning_rate * weight_decay`, or what else weights decay by:
     /// it is 0 for those of [`Optimizer::exclude_from_weight_decay`].
     fn scalars(&self, step: u64) -> [f64; SCALARS];
 
@@ -115,6 +116,17 @@ pub trait Optimizer: Debug + Send + Sync {
     {
         let words = words.into_iter().map(Into::into).collect();
         WithOptions::new(self, |options| options.exclude_from_weight_decay = words)
+    }
+
+    /// The same optimizer, which updates at every step whose number over the model's life is a multiple of `steps`, by the
+    /// mean of the gradients since the last update; it is the mean that is clipped. Other steps only add theirs up, in an
+    /// arena of its own that is saved with the moments: cycles go on over epochs. As in Keras a schedule counts steps, and
+    /// what else varies, such as Adam's correction, counts updates. Fewer than 2 is an error at `compile`.
+    fn gradient_accumulation_steps(self, steps: u64) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        WithOptions::new(self, |options| options.gradient_accumulation_steps = Some(steps))
     }
 
     /// That every setting but the learning rate is in its range.

@@ -99,17 +99,27 @@ impl<'a> Builder<'a> {
 
     /// The nodes that remain once each copied value that can be is made in the copy's place at once.
     fn elide_copies(&mut self) -> Vec<&'a Node> {
-        let mut nodes = self.needed();
+        let all = self.needed();
+        let mut nodes = all.clone();
         let mut uses = vec![0usize; self.graph.value_count()];
         nodes.iter().flat_map(|n| &n.inputs).for_each(|&x| uses[self.root(x).index()] += 1);
         nodes.retain(|node| {
             let is_copy = node.effect && (node.op.as_ref() as &dyn Any).is::<Copy>();
             let source = self.root(node.inputs.first().copied().unwrap_or(node.outputs[0]));
-            // A gradient that another node reads would have that node read and write one arena in one dispatch.
             if !is_copy || self.places[source.index()].is_some() || uses[source.index()] != 1 {
                 return true;
             }
-            self.places[source.index()] = self.places[node.outputs[0].index()].clone();
+            // A gradient that another node reads would have that node read and write one arena in one dispatch, and so
+            // would what is made of numbers there.
+            let place = self.places[node.outputs[0].index()].clone();
+            let lies_there = |x: &Id| {
+                let found = self.places[self.root(*x).index()].as_ref();
+                found.zip(place.as_ref()).is_some_and(|(found, place)| found.buffer == place.buffer)
+            };
+            if all.iter().any(|maker| maker.outputs.contains(&source) && maker.inputs.iter().any(lies_there)) {
+                return true;
+            }
+            self.places[source.index()] = place;
             false
         });
         nodes

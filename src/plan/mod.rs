@@ -22,7 +22,7 @@ pub enum BufferId {
     Params,
     /// Their gradients.
     Grads,
-    /// An optimizer's moment.
+    /// An optimizer's moment; behind the last one the sums of gradients, where they are accumulated.
     Moment(usize),
     /// A copy of all trainable tensors that a callback keeps.
     Snapshot(usize),

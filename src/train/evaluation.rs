@@ -25,7 +25,7 @@ pub(super) async fn measure(
     prefix: &str,
 ) -> Result<Logs> {
     let mut rows = Rows::new(feed, count, EVALUATION_BATCH.min(count));
-    let plans = rows.plans(session, model, Mode::Evaluate, &[Part::All])?;
+    let plans = rows.plans(session, model, (Mode::Evaluate, &[Part::All]), &[false])?;
     rows.start(session, (first as u32..(first + count) as u32).collect(), 0)?;
     let watch = Watch::new(model, prefix, &rows);
     let log = run_all(session, (&mut rows, &plans), &watch, &mut None, None).await?;
@@ -67,10 +67,10 @@ pub(crate) async fn predict(session: &mut Session, model: &Model<'_>, (x, scale)
             }
         };
         let rows = Rows::resting(source, count, batch.min(count));
-        let plans = rows.plans(session, model, Mode::Predict, &[Part::All])?;
+        let plans = rows.plans(session, model, (Mode::Predict, &[Part::All]), &[false])?;
         session.start((start as u32..(start + count) as u32).collect(), 0)?;
         for round in plans {
-            session.executor().run(round.plans[0], round.times)?;
+            session.executor().run(round.plans[0][0], round.times)?;
         }
         all.extend(session.executor().read(BufferId::Predictions, 0..count * width).await?.to_f32());
     }

@@ -65,37 +65,47 @@ impl<'d> Rows<'d> {
         self.batch.min(self.count - step * self.batch)
     }
 
-    /// The key of a step of so many rows.
-    pub fn key(&self, mode: Mode, part: Part, batch: usize) -> Key {
-        Key { mode, part, source: self.source.clone(), batch, rows: self.count, steps: self.steps() }
+    /// The key of a step of so many rows; `updates`: see there.
+    pub fn key(&self, mode: Mode, part: Part, batch: usize, updates: bool) -> Key {
+        Key { mode, part, source: self.source.clone(), batch, rows: self.count, steps: self.steps(), updates }
     }
 
-    /// What a run consists of, in order: the full batches, then what is left.
-    pub fn plans(&self, session: &mut Session, model: &Model<'_>, mode: Mode, parts: &[Part]) -> Result<Vec<Round>> {
+    /// What a run consists of, in order: the full batches, then what is left. `updates` says it of the first steps, and
+    /// those after them repeat it.
+    pub fn plans(
+        &self,
+        session: &mut Session,
+        model: &Model<'_>,
+        (mode, parts): (Mode, &[Part]),
+        updates: &[bool],
+    ) -> Result<Vec<Round>> {
         let rounds = [(self.batch, self.count / self.batch), (self.count % self.batch, 1)];
         let rounds = rounds.into_iter().filter(|&(batch, times)| batch > 0 && times > 0);
-        let keys = rounds.clone().flat_map(|(batch, _)| parts.iter().map(move |&part| self.key(mode, part, batch)));
+        let keys = rounds.clone().flat_map(|(batch, _)| {
+            parts.iter().flat_map(move |&part| updates.iter().map(move |&updates| self.key(mode, part, batch, updates)))
+        });
         let plans = session.plans(model, &keys.collect::<Vec<_>>())?;
-        let plans = plans.chunks(parts.len());
-        Ok(plans.zip(rounds).map(|(plans, (_, times))| Round { plans: plans.to_vec(), times }).collect())
+        let mut cycles = plans.chunks(updates.len()).map(<[usize]>::to_vec);
+        Ok(rounds.map(|(_, times)| Round { plans: cycles.by_ref().take(parts.len()).collect(), times }).collect())
     }
 }
 
-/// Steps that run the same plans: one for each part of a step.
+/// Steps of so many rows.
 #[derive(Debug)]
 pub(super) struct Round {
-    pub plans: Vec<usize>,
+    /// For each part of a step, the plans that steps run in turn, from the run's first one on.
+    pub plans: Vec<Vec<usize>>,
     pub times: usize,
 }
 
-/// The plans of a step, counted from 0, and the first step after those that run the same.
-pub(super) fn round_of(rounds: &[Round], step: usize) -> (&[usize], usize) {
+/// The round of a step, counted from 0, and the first step after it.
+pub(super) fn round_of(rounds: &[Round], step: usize) -> (&Round, usize) {
     let mut end = 0;
     let round = rounds.iter().find(|round| {
         end += round.times;
         step < end
     });
-    (&round.expect("a step of the run").plans, end)
+    (round.expect("a step of the run"), end)
 }
 
 /// What the log of a run over rows means.

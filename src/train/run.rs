@@ -114,7 +114,7 @@ impl<'r> Run<'r> {
         self.steps
     }
 
-    /// The optimizer's steps since the model was compiled.
+    /// The steps since the model was compiled; where gradients are accumulated, not all of them updated.
     pub fn iteration(&self) -> u64 {
         self.model.reached.iteration
     }

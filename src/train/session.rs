@@ -1,6 +1,6 @@
 //! A model's state on a device: parameters, moments, the resident data and the plans.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rand::Rng as _;
 
@@ -10,7 +10,7 @@ use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Phase, Type};
 use crate::nn::Parameter;
-use crate::nn::optimizer::{Optimizer, SCALARS};
+use crate::nn::optimizer::{self, Optimizer, SCALARS};
 use crate::ops::clock::WORDS;
 use crate::plan::{Arena, Buffer, BufferId, Plan};
 use crate::random::stream;
@@ -73,19 +73,19 @@ impl Session {
     /// Sets the optimizer's state to its start.
     pub fn reset_moments(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         self.forget_plans()?;
-        for moment in 0..optimizer.moments() {
+        for (moment, state) in optimizer::states(optimizer).iter().enumerate() {
             let id = BufferId::Moment(moment);
             self.allocate_arena(id)?;
-            self.executor.write(id, &Values::F64(vec![optimizer.initial(moment); self.arena.len()]))?;
+            self.executor.write(id, &Values::F64(vec![state.initial; self.arena.len()]))?;
         }
         Ok(())
     }
 
     /// Replaces the optimizer's state: of each moment, a tensor for each parameter.
     pub fn set_moments(&mut self, optimizer: &dyn Optimizer, moments: &[Vec<Tensor>]) -> Result<()> {
-        for (moment, tensors) in moments.iter().enumerate() {
+        for ((moment, tensors), state) in moments.iter().enumerate().zip(optimizer::states(optimizer)) {
             let tensors = tensors.iter().map(|t| t.values().clone());
-            self.write_arena(BufferId::Moment(moment), optimizer.initial(moment), tensors)?;
+            self.write_arena(BufferId::Moment(moment), state.initial, tensors)?;
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Session {
 
     /// The plans of a run's keys, each made at its first use.
     pub fn plans(&mut self, model: &Model<'_>, keys: &[Key]) -> Result<Vec<usize>> {
-        let missing = keys.iter().filter(|key| !self.plans.contains_key(key)).count();
+        let missing = keys.iter().filter(|key| !self.plans.contains_key(key)).collect::<HashSet<_>>().len();
         // All at once: a plan that goes to make room for the run's second would be its first.
         if self.plans.len() + missing > MOST_PLANS {
             self.forget_plans()?;
@@ -262,7 +262,7 @@ impl Session {
     /// behind the others'.
     pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
         let mut rows = Vec::with_capacity(steps * SCALARS);
-        (1..=steps as u64).for_each(|t| rows.extend(optimizer.scalars(iteration + t)));
+        (1..=steps as u64).for_each(|t| rows.extend(optimizer::scalars(optimizer, iteration + t)));
         if !optimizer.options().exclude_from_weight_decay.is_empty() {
             rows.resize(trace::undecayed(steps), 0.0);
             rows.extend_from_within(..steps * SCALARS);

@@ -7,6 +7,7 @@ use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
 use crate::nn::{About, Loss, Metric, Parameter, Scope};
+use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
 use crate::ops::copy::Copy;
@@ -67,6 +68,8 @@ pub(crate) struct Key {
     pub rows: usize,
     /// Steps of a run.
     pub steps: usize,
+    /// Whether the step ends with an update, where gradients are accumulated; elsewhere each does.
+    pub updates: bool,
 }
 
 /// A model as a step needs it.
@@ -169,7 +172,7 @@ fn learn(
         let optimizer = model.optimizer.expect("checked before tracing");
         backward(g, params, losses, optimizer)?;
         g.set_phase(Phase::Update);
-        update(g, params, optimizer, key.steps, clock)?;
+        update(g, params, optimizer, key, clock)?;
     }
     // What ends the step comes last, because the others read the clock. A step in parts is looked at before its update.
     let whole = key.part == Part::All;
@@ -183,7 +186,8 @@ fn learn(
     g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
 }
 
-/// The gradients of the mean loss, as the optimizer clips them, each into its segment of the arena.
+/// The gradients of the mean loss, as the optimizer clips them, each into its segment of the arena; where they are
+/// accumulated, it is their mean that is clipped, in [`accumulate`].
 fn backward(g: &mut Graph, params: &[Parameter], losses: Id, optimizer: &dyn Optimizer) -> Result<()> {
     g.set_layer("loss");
     let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses])?;
@@ -191,16 +195,49 @@ fn backward(g: &mut Graph, params: &[Parameter], losses: Id, optimizer: &dyn Opt
     let leaves: Vec<Id> = trained.iter().map(|&i| g.parameter(i).expect("each layer asked for its own")).collect();
     let gradients = g.gradients(mean, &leaves)?;
     g.set_layer("clipping");
-    for (i, gradient) in trained.into_iter().zip(optimizer.options().clip(g, gradients)?) {
+    let options = optimizer.options();
+    let accumulated = options.gradient_accumulation_steps.is_some();
+    let gradients = if accumulated { gradients } else { options.clip(g, gradients)? };
+    for (i, gradient) in trained.into_iter().zip(gradients) {
         let place = g.leaf(Leaf::Grad(i), Type::float(params[i].shape.clone()));
         g.effect(Copy, &[gradient], &[place])?;
     }
     Ok(())
 }
 
-/// The optimizer's update of what is trained: one where nothing is left out, else one for each stretch of the arenas.
-fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, steps: usize, clock: Id) -> Result<()> {
-    let arena = Arena::new(params.iter().map(|p| &p.shape));
+/// Adds the gradients up; at the end of a cycle of so many steps makes them their mean, as the optimizer clips it.
+fn accumulate(
+    g: &mut Graph,
+    params: &[Parameter],
+    optimizer: &dyn Optimizer,
+    (len, ends): (usize, Option<u64>),
+) -> Result<()> {
+    let arenas = [Leaf::Grads, Leaf::Moment(optimizer.moments())].map(|leaf| g.leaf(leaf, Type::float([len])));
+    g.effect(Accumulate { ends }, &[], &arenas)?;
+    if ends.is_none() {
+        return Ok(());
+    }
+    g.set_layer("clipping");
+    let trained = params.iter().enumerate().filter(|(_, p)| p.trainable);
+    let places: Vec<Id> = trained.map(|(i, p)| g.leaf(Leaf::Grad(i), Type::float(p.shape.clone()))).collect();
+    let clipped = optimizer.options().clip(g, places.clone())?;
+    for (place, clipped) in places.into_iter().zip(clipped).filter(|(place, clipped)| place != clipped) {
+        g.effect(Copy, &[clipped], &[place])?;
+    }
+    g.set_layer("");
+    Ok(())
+}
+
+/// The optimizer's update of what is trained: one where nothing is left out, else one for each stretch of the arenas;
+/// none within a cycle of accumulated gradients.
+fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, key: &Key, clock: Id) -> Result<()> {
+    let (arena, steps) = (Arena::new(params.iter().map(|p| &p.shape)), key.steps);
+    if let Some(cycle) = optimizer.options().gradient_accumulation_steps {
+        accumulate(g, params, optimizer, (arena.len(), key.updates.then_some(cycle)))?;
+        if !key.updates {
+            return Ok(());
+        }
+    }
     let decays = optimizer.options().decays(params)?;
     let kinds = params.iter().zip(decays).map(|(p, decays)| p.trainable.then_some(decays));
     for (stretch, kind) in arena.stretches(kinds) {
@@ -244,7 +281,7 @@ mod tests {
         let (session, model) = model.parts();
         let steps = |mode, weighted| {
             let source = Source { column: 0, x: Type::float([9, 4]), y: Type::u32([9]), weighted, scale: 0 };
-            let key = Key { mode, part: Part::All, source, batch: 3, rows: 9, steps: 3 };
+            let key = Key { mode, part: Part::All, source, batch: 3, rows: 9, steps: 3, updates: true };
             let plan = make_plan(&model, &mut session.parameters().to_vec(), &key).unwrap();
             plan.steps.iter().map(|step| step.op.name()).collect::<Vec<_>>()
         };

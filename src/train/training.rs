@@ -105,9 +105,13 @@ async fn train_epoch(
         _ => &[Part::All],
     };
     let (session, model) = run.model.parts();
-    let rounds = rows.plans(session, &model, Mode::Train, parts)?;
+    let optimizer = model.optimizer.expect("checked before fitting");
+    // A cycle of accumulated gradients goes on where the last epoch left it.
+    let cycle = optimizer.options().gradient_accumulation_steps.unwrap_or(1).min(rows.steps() as u64);
+    let updates: Vec<bool> = (1..=cycle).map(|t| optimizer.options().updates(start + t)).collect();
+    let rounds = rows.plans(session, &model, (Mode::Train, parts), &updates)?;
     rows.start(session, order, start)?;
-    session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
+    session.write_schedule(optimizer, start, rows.steps())?;
     let watch = Watch::new(&model, "", rows);
     let log = if check == CheckFinite::Step || callbacks.iter().any(|c| c.wants_batches()) {
         run_each(run, (callbacks, first_step), (rows, &rounds), &watch, bar).await?
@@ -140,14 +144,14 @@ pub(super) async fn run_all(
     rows.each_stretch(session, |session, steps| {
         let mut done = steps.start;
         if let Some(call) = first_step.take() {
-            session.executor().run(rounds[0].plans[0], 1)?;
+            session.executor().run(rounds[0].plans[0][0], 1)?;
             session.executor().finish()?;
             call();
             done += 1;
         }
         while done < steps.end {
-            let (plans, end) = round_of(rounds, done);
-            done += session.executor().run_some(plans[0], end.min(steps.end) - done)?;
+            let (round, end) = round_of(rounds, done);
+            done += session.executor().run_some(&round.plans[0], done..end.min(steps.end))?;
             let Some(audience) = &mut audience else { continue };
             let mut logs = None;
             if audience.wants_values() && last_peek.elapsed() > PEEK_EVERY {
@@ -179,6 +183,7 @@ async fn run_each(
     let mut totals = vec![0.0; width];
     let each = rounds.iter().flat_map(|round| std::iter::repeat_n(&round.plans, round.times));
     for (step, plans) in each.enumerate() {
+        let mut plans = plans.iter().map(|cycle| cycle[step % cycle.len()]);
         run.begin_step(step + 1);
         callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_begin(run))?;
         let rate_changed = run.rate_changed();
@@ -187,9 +192,9 @@ async fn run_each(
             session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
         }
         rows.ready(session, step)?;
-        session.executor().run(plans[0], 1)?;
+        plans.next().map_or(Ok(()), |plan| session.executor().run(plan, 1))?;
         let row = session.executor().read(BufferId::Log, step * width..(step + 1) * width).await?.to_f64();
-        if let Some(&update) = plans.get(1) {
+        if let Some(update) = plans.next() {
             let loss = row[0];
             let gradients = session.gradients().await?;
             if !loss.is_finite() || gradients.iter().any(|g| g.values().to_f64().iter().any(|v| !v.is_finite())) {
@@ -217,7 +222,8 @@ async fn run_each(
 async fn lost_at(run: &mut Run<'_>, rows: &Rows<'_>, (step, loss): (usize, f64), intact: bool) -> Error {
     let epoch = run.epoch();
     let (session, model) = run.model.parts();
-    let key = rows.key(Mode::Train, Part::All, rows.batch_of(step));
+    // Without an update: what is clipped there are gradients of other steps, too.
+    let key = rows.key(Mode::Train, Part::All, rows.batch_of(step), false);
     let origin = finite::origin(session, &model, &key, intact).await;
     Error::NotFinite { epoch, step: step + 1, loss, origin }
 }
@@ -231,7 +237,7 @@ pub(crate) fn start_training(
     steps: usize,
 ) -> Result<(usize, Key)> {
     let rows = Rows::resting(session.set_dataset(0, data, data.sample_weight())?, steps * batch, batch);
-    let key = rows.key(Mode::Train, Part::All, batch);
+    let key = rows.key(Mode::Train, Part::All, batch, true);
     let plan = session.plans(model, std::slice::from_ref(&key))?[0];
     session.start((0..rows.count as u32).collect(), 0)?;
     session.write_schedule(model.optimizer.expect("checked before training"), 0, steps)?;
@@ -246,15 +252,18 @@ mod tests {
     fn steps_go_many_to_a_start_unless_somebody_wants_batches() {
         let x = Tensor::new([100, 1], (0..100).map(|i| i as f32 / 100.0).collect::<Vec<_>>()).unwrap();
         let data = Dataset::new(x.clone(), x).unwrap();
-        let starts = |callback: LambdaCallback<'_>| {
+        let starts_of = |optimizer: Box<dyn Optimizer>, callback: LambdaCallback<'_>| {
             let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
-            model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
+            model.compile(optimizer, Loss::MeanSquaredError, []).unwrap();
             model.fit(&data, Fit::new().batch_size(1).verbose(0).callback(callback)).unwrap();
             model.parts().0.executor().starts()
         };
+        let starts = |callback| starts_of(Box::<Sgd>::default(), callback);
         // A hundred steps, sixteen at once at most.
         assert_eq!(starts(LambdaCallback::new()), 7);
         assert_eq!(starts(LambdaCallback::new().on_epoch_end(|_| Ok(())).on_train_begin(|_| Ok(()))), 7);
         assert_eq!(starts(LambdaCallback::new().on_batch_begin(|_| Ok(()))), 100);
+        let accumulated = Sgd::default().gradient_accumulation_steps(3);
+        assert_eq!(starts_of(Box::new(accumulated), LambdaCallback::new()), 7);
     }
 }

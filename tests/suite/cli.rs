@@ -167,6 +167,7 @@ fn options_reach_the_model() {
         "--seed 1",
         "--optimizer adam",
         "--clip-norm 0.001",
+        "--gradient-accumulation-steps 5",
         "--learning-rate 0.01",
         "--activation tanh",
         "--no-shuffle",

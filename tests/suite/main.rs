@@ -1,5 +1,6 @@
 //! All integration tests in one binary: linking wgpu once is quicker than ten times.
 
+mod accumulation;
 mod activations;
 mod bad_input;
 mod callbacks;

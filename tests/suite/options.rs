@@ -1,5 +1,5 @@
 //! Options that every optimizer takes: Keras' losses and weights (`scripts/golden-options`), what a step costs with and
-//! without them, saved models, bad values.
+//! without them, saved models, bad values. More on accumulated gradients in `accumulation.rs`.
 
 use kiln::nn::optimizer::{self, Options};
 use kiln::plan::Plan;
@@ -9,12 +9,16 @@ use tempfile::TempDir;
 
 use crate::common::{devices, distance, executors, fixture, numbers};
 
-fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
+pub fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
     Tensor::new(shape, numbers(values).iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
 }
 
 fn data(golden: &Value) -> Dataset {
     Dataset::new(tensor([6, 3], &golden["x"]), tensor([6, 2], &golden["y"])).unwrap()
+}
+
+pub fn long_data(golden: &Value) -> Dataset {
+    Dataset::new(tensor([8, 3], &golden["long_x"]), tensor([8, 2], &golden["long_y"])).unwrap()
 }
 
 /// The optimizer of a case of the fixture.
@@ -39,17 +43,25 @@ fn optimizer_of(case: &Value) -> Box<dyn Optimizer> {
     if let Some(limit) = get("global_clipnorm") {
         optimizer = Box::new(optimizer.global_clip_norm(limit));
     }
+    if let Some(steps) = config["gradient_accumulation_steps"].as_u64() {
+        optimizer = Box::new(optimizer.gradient_accumulation_steps(steps));
+    }
+    let decay = &config["decay"];
+    if let Some(steps) = decay["decay_steps"].as_u64() {
+        let decay = ExponentialDecay::new(learning_rate, steps, decay["decay_rate"].as_f64().unwrap());
+        optimizer = Box::new(Scheduled::new(optimizer, decay));
+    }
     let excluded: Vec<&str> = case["excluded"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     if excluded.is_empty() { optimizer } else { Box::new(optimizer.exclude_from_weight_decay(excluded)) }
 }
 
-fn start(golden: &Value) -> Vec<Tensor> {
+pub fn start(golden: &Value) -> Vec<Tensor> {
     let shapes: [&[usize]; 4] = [&[3, 4], &[4], &[4, 2], &[2]];
     shapes.iter().zip(golden["start"].as_array().unwrap()).map(|(shape, w)| tensor(shape.to_vec(), w)).collect()
 }
 
 /// The script's net, built and compiled.
-fn model(device: &Device, optimizer: impl Optimizer + 'static) -> Sequential {
+pub fn model(device: &Device, optimizer: impl Optimizer + 'static) -> Sequential {
     model_of(device, optimizer, [true; 2], 0.0)
 }
 
@@ -77,7 +89,7 @@ fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
 #[test]
 fn losses_and_weights_are_keras() {
     let golden = fixture("keras-options.json");
-    let data = data(&golden);
+    let (data, long) = (data(&golden), long_data(&golden));
     for (i, device) in executors().into_iter().enumerate() {
         // The first is the reference; weights are read as f32 even from there. Keras' betas are f64 here, as Kiln's are.
         let (loss_limit, limit) = if i == 0 { (1e-12, 1e-6) } else { (2e-6, 4e-6) };
@@ -87,11 +99,16 @@ fn losses_and_weights_are_keras() {
             let trained = [0.0, 1.0].map(|layer| !frozen.contains(&layer));
             let mut model = model_of(&device, optimizer_of(case), trained, case["l2"].as_f64().unwrap());
             model.set_weights(&start(&golden)).unwrap();
-            let history = model.fit(&data, fit(6)).unwrap();
-            for (&found, wanted) in history.get("loss").iter().zip(numbers(&case["losses"])) {
+            let (data, fit) = match case["batch"].as_u64() {
+                Some(batch) => (&long, fit(5).batch_size(batch as usize)),
+                None => (&data, fit(6)),
+            };
+            let (history, losses) = (model.fit(data, fit).unwrap(), numbers(&case["losses"]));
+            assert_eq!(history.batch_losses().len(), losses.len(), "{who}");
+            for (&found, wanted) in history.batch_losses().iter().zip(losses) {
                 assert_near(found, wanted, loss_limit, &who);
             }
-            let evaluated = model.evaluate(&data).unwrap().get("loss").unwrap();
+            let evaluated = model.evaluate(data).unwrap().get("loss").unwrap();
             assert_near(evaluated, case["evaluated"].as_f64().unwrap(), loss_limit, &who);
             for (i, found) in model.weights().unwrap().iter().enumerate() {
                 let (found, start) = (found.values().to_f64(), numbers(&golden["start"][i]));
@@ -106,11 +123,11 @@ fn losses_and_weights_are_keras() {
     }
 }
 
-fn plan(optimizer: impl Optimizer + 'static) -> Plan {
+pub fn plan(optimizer: impl Optimizer + 'static) -> Plan {
     model(&Device::cpu(), optimizer).training_plan(6, 60).unwrap()
 }
 
-fn names(plan: &Plan) -> Vec<&'static str> {
+pub fn names(plan: &Plan) -> Vec<&'static str> {
     plan.steps.iter().map(|step| step.op.name()).collect()
 }
 

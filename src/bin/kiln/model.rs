@@ -26,6 +26,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME", default_value = "rmsprop")]
     optimizer: String,
 
+    /// Update at every Nth step only, by the mean of the gradients since the last update
+    #[arg(long, value_name = "N")]
+    gradient_accumulation_steps: Option<u64>,
+
     /// Clip each element of each gradient to this size
     #[arg(long, value_name = "LIMIT", allow_negative_numbers = true)]
     clip_value: Option<f64>,
@@ -85,11 +89,15 @@ impl ModelArgs {
         if let Some(learning_rate) = learning_rate {
             optimizer.set_learning_rate(learning_rate);
         }
+        optimizer = self.clipped(optimizer);
+        if let Some(steps) = self.gradient_accumulation_steps {
+            optimizer = Box::new(optimizer.gradient_accumulation_steps(steps));
+        }
         let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
         let output = Dense::new(classes).activation(Activation::Softmax);
         let model = layers.chain([output]).fold(Sequential::new().named(name).add(Flatten), Sequential::add);
         let mut model = model.device(device);
-        model.compile(self.clipped(optimizer), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
+        model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)
     }
 

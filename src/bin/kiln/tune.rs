@@ -26,8 +26,16 @@ Examples:
   kiln tune --forget";
 
 /// The options that say nothing without a data set.
-const MODEL: &[&str] =
-    &["hidden", "activation", "optimizer", "batch_size", "clip_value", "clip_norm", "global_clip_norm"];
+const MODEL: &[&str] = &[
+    "hidden",
+    "activation",
+    "optimizer",
+    "batch_size",
+    "clip_value",
+    "clip_norm",
+    "global_clip_norm",
+    "gradient_accumulation_steps",
+];
 
 /// Measure which kernels are the fastest on this adapter, and keep the choice
 #[derive(clap::Args)]

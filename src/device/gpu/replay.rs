@@ -4,6 +4,7 @@
 //! ends it and the progress bar stays alive. How runs are grouped never changes a bit of the result.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::Executor;
@@ -12,7 +13,7 @@ use crate::error::Result;
 const GOAL: Duration = Duration::from_millis(20);
 const MOST: usize = 1024;
 
-/// How long one run of a plan takes, as last measured.
+/// How long one run of a plan takes, as last measured; of the first of plans that take turns, how long any of them does.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     run: Option<Duration>,
@@ -45,18 +46,19 @@ struct Submit {
 }
 
 impl Executor {
-    /// Submits some of the `remaining` runs of a plan and returns how many. At most two submits are under way: the
-    /// call waits for the one before the last.
+    /// Submits the first of these runs of plans that take turns, and returns how many; run i is of
+    /// `turns[i % turns.len()]`. At most two submits are under way: the call waits for the one before the last.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
-    pub fn run_some(&mut self, plan: usize, remaining: usize) -> Result<usize> {
-        self.bind(plan)?;
-        let runs = self.flight.fixed.unwrap_or_else(|| self.plans[plan].pace.group()).clamp(1, remaining);
-        let loaded = &self.plans[plan];
+    pub fn run_some(&mut self, turns: &[usize], runs: Range<usize>) -> Result<usize> {
+        turns.iter().try_for_each(|&plan| self.bind(plan))?;
+        let (plan, start) = (turns[0], runs.start);
+        let runs = self.flight.fixed.unwrap_or_else(|| self.plans[plan].pace.group()).clamp(1, runs.len());
+        let in_turn = (start..start + runs).map(|run| &self.plans[turns[run % turns.len()]]);
         let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (launch, bind_group) in (0..runs).flat_map(|_| loaded.launches.iter().zip(&loaded.bind_groups)) {
+        for (launch, bind_group) in in_turn.flat_map(|loaded| loaded.launches.iter().zip(&loaded.bind_groups)) {
             launch.encode(bind_group, &mut pass);
         }
         drop(pass);

@@ -23,19 +23,30 @@ pub struct Options {
     pub global_clip_norm: Option<f64>,
     /// Weights that do not decay, by name: see [`Optimizer::exclude_from_weight_decay`].
     pub exclude_from_weight_decay: Vec<String>,
+    /// How many steps' gradients make one update: see [`Optimizer::gradient_accumulation_steps`].
+    pub gradient_accumulation_steps: Option<u64>,
 }
 
 impl Options {
     /// None given.
-    pub const NONE: Self =
-        Self { clip_value: None, clip_norm: None, global_clip_norm: None, exclude_from_weight_decay: Vec::new() };
+    pub const NONE: Self = Self {
+        clip_value: None,
+        clip_norm: None,
+        global_clip_norm: None,
+        exclude_from_weight_decay: Vec::new(),
+        gradient_accumulation_steps: None,
+    };
 
     fn clips(&self) -> [(&'static str, Option<f64>); 3] {
         [("clip_value", self.clip_value), ("clip_norm", self.clip_norm), ("global_clip_norm", self.global_clip_norm)]
     }
 
-    /// That at most one way to clip is given, and its limit is a number above 0.
+    /// That at most one way to clip is given, and its limit is a number above 0; that more than one step is accumulated.
     fn check(&self) -> Result<()> {
+        if let Some(steps @ 0..2) = self.gradient_accumulation_steps {
+            let message = format!("{steps} accumulates nothing; give 2 or more, or leave it out");
+            return Err(Error::argument("gradient_accumulation_steps", message));
+        }
         let given = self.clips().into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect::<Vec<_>>();
         if let [(first, _), (second, _), ..] = given[..] {
             let message = format!("{first} is given, too; give one of clip_value, clip_norm and global_clip_norm");
@@ -54,7 +65,11 @@ impl Options {
         let given = self.clips().into_iter().filter_map(|(name, limit)| Some((name, limit?)));
         let config = given.fold(config, |config, (name, limit)| config.with(name, limit));
         let excluded: Vec<&str> = self.exclude_from_weight_decay.iter().map(String::as_str).collect();
-        if excluded.is_empty() { config } else { config.with("exclude_from_weight_decay", excluded) }
+        let config = if excluded.is_empty() { config } else { config.with("exclude_from_weight_decay", excluded) };
+        match self.gradient_accumulation_steps {
+            Some(steps) => config.with("gradient_accumulation_steps", steps),
+            None => config,
+        }
     }
 
     /// What an optimizer's config has beside the optimizer's own settings, taken out of it.
@@ -64,6 +79,7 @@ impl Options {
             clip_norm: config.take_or("clip_norm", None)?,
             global_clip_norm: config.take_or("global_clip_norm", None)?,
             exclude_from_weight_decay: config.take_or("exclude_from_weight_decay", Vec::new())?,
+            gradient_accumulation_steps: config.take_or("gradient_accumulation_steps", None)?,
         })
     }
 
@@ -84,6 +100,11 @@ impl Options {
             return Err(Error::argument("exclude_from_weight_decay", message));
         }
         Ok(parameters.iter().map(|p| !self.exclude_from_weight_decay.iter().any(|w| excluded(p, w))).collect())
+    }
+
+    /// Whether a step, counted from 1, ends with an update.
+    pub(crate) fn updates(&self, step: u64) -> bool {
+        step.is_multiple_of(self.gradient_accumulation_steps.unwrap_or(1))
     }
 
     /// The gradients of all parameters, clipped.

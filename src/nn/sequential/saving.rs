@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Compiled, Loss, Metric, Sequential};
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
-use crate::nn::optimizer::Optimizer;
+use crate::nn::optimizer::{self, Optimizer, State};
 use crate::nn::{Config, CustomObjects, FromSetting, Parameter, Setting};
 use crate::tensor::{Shape, Tensor};
 use crate::train::session::Session;
@@ -32,7 +32,7 @@ pub(crate) struct About {
 /// How far a model was trained since it was compiled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reached {
-    /// Optimizer steps.
+    /// Steps.
     pub iteration: u64,
     pub epoch: usize,
 }
@@ -48,7 +48,7 @@ impl Loaded {
     /// What a session has.
     pub async fn of(session: &mut Session, optimizer: Option<&dyn Optimizer>) -> Result<Self> {
         let (weights, mut moments) = (session.weights().await?, Vec::new());
-        for moment in 0..optimizer.map_or(0, Optimizer::moments) {
+        for moment in 0..optimizer.map_or(0, |optimizer| optimizer::states(optimizer).len()) {
             moments.push(session.moment(moment).await?);
         }
         Ok(Self { weights, moments })
@@ -60,9 +60,9 @@ impl Loaded {
     }
 }
 
-/// The name of a moment's tensor: `optimizer/hidden/kernel/velocity`.
-fn moment_path(optimizer: &dyn Optimizer, parameter: &Parameter, moment: usize) -> String {
-    format!("{OPTIMIZER}{}/{}", parameter.path(), optimizer.moment_name(moment))
+/// The name of a tensor of the optimizer's state: `optimizer/hidden/kernel/velocity`.
+fn state_path(parameter: &Parameter, state: &State) -> String {
+    format!("{OPTIMIZER}{}/{}", parameter.path(), state.name)
 }
 
 /// The file of a model whose state is on a device.
@@ -70,9 +70,9 @@ pub(crate) async fn file(session: &mut Session, model: &Model<'_>, reached: Reac
     let Loaded { weights, moments } = Loaded::of(session, model.optimizer).await?;
     let mut file = weights_file(session, weights);
     if let Some(optimizer) = model.optimizer {
-        for (moment, tensors) in moments.into_iter().enumerate() {
+        for (state, tensors) in optimizer::states(optimizer).iter().zip(moments) {
             for (parameter, tensor) in session.parameters().iter().zip(tensors) {
-                file = file.with(moment_path(optimizer, parameter, moment), tensor);
+                file = file.with(state_path(parameter, state), tensor);
             }
         }
     }
@@ -241,8 +241,8 @@ impl Sequential {
         let weights = tensors(file, parameters, Parameter::path)?;
         let mut moments = Vec::new();
         if let Some(Compiled { optimizer, .. }) = &self.compiled {
-            for moment in 0..optimizer.moments() {
-                moments.push(tensors(file, parameters, |p| moment_path(&**optimizer, p, moment))?);
+            for state in optimizer::states(&**optimizer) {
+                moments.push(tensors(file, parameters, |p| state_path(p, &state))?);
             }
         }
         self.loaded = Some(Loaded { weights, moments });

@@ -28,7 +28,7 @@ impl Sequential {
 
     /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
     /// [`Sequential::weights`] and as the optimizer clips them; zeros before the first step, and for those that are not
-    /// trained.
+    /// trained. Where gradients are accumulated, after a step that updated they are the mean that it updated by.
     ///
     /// # Errors
     /// As [`Sequential::weights`].
