@@ -1,5 +1,5 @@
-// sums += grads                               entry `add`
-// grads = (grads + sums) / count; sums = 0    entry `mean`
+// y += x                          entry `add`: x the gradients, y the sums
+// x = (x + y) / count; y = 0      entry `mean`, which changes both
 // One invocation works on four elements of the arenas.
 
 struct Params {
@@ -7,15 +7,16 @@ struct Params {
     count: f32,
 }
 
-@group(0) @binding(0) var<storage, read_write> grads: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> sums: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read_write> changed_x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(WIDTH)
 fn add(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
     if i < params.vectors {
-        sums[i] += grads[i];
+        y[i] += x[i];
     }
 }
 
@@ -23,7 +24,7 @@ fn add(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) wo
 fn mean(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
     if i < params.vectors {
-        grads[i] = (grads[i] + sums[i]) / params.count;
-        sums[i] = vec4(0.0);
+        changed_x[i] = (changed_x[i] + y[i]) / params.count;
+        y[i] = vec4(0.0);
     }
 }

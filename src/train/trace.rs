@@ -213,7 +213,8 @@ fn accumulate(
     (len, ends): (usize, Option<u64>),
 ) -> Result<()> {
     let arenas = [Leaf::Grads, Leaf::Moment(optimizer.moments())].map(|leaf| g.leaf(leaf, Type::float([len])));
-    g.effect(Accumulate { ends }, &[], &arenas)?;
+    let read = usize::from(ends.is_none());
+    g.effect(Accumulate { ends }, &arenas[..read], &arenas[read..])?;
     if ends.is_none() {
         return Ok(());
     }
