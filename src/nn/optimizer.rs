@@ -40,16 +40,15 @@ pub fn by_name(name: &str) -> Result<Box<dyn Optimizer>> {
     }
 }
 
-/// The optimizer of this class, with the settings taken out of `config`; `None` where the class is none of [`NAMES`].
+/// The optimizer of this class, with the settings but its [`Options`] taken out of `config`; `None` where the class is none
+/// of [`NAMES`].
 pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Optimizer>>> {
-    let options = Options::take(config)?;
     if config.class() == schedule::SCHEDULED {
-        let made = schedule::scheduled(config)?;
-        return Ok(made.map(|optimizer| options.applied_to(optimizer)));
+        return schedule::scheduled(config);
     }
     let Ok(mut optimizer) = by_name(config.class()) else { return Ok(None) };
     optimizer.configure(config)?;
-    Ok(Some(options.applied_to(optimizer)))
+    Ok(Some(optimizer))
 }
 
 /// An arena that an optimizer keeps beside the parameters.

@@ -98,7 +98,9 @@ pub(crate) const SCHEDULED: &str = "Scheduled";
 /// The optimizer that a config of [`SCHEDULED`] has, with its schedule; `None` where either is none of Kiln's.
 pub(crate) fn scheduled(config: &mut Config) -> Result<Option<Box<dyn Optimizer>>> {
     let [mut optimizer, mut schedule]: [Config; 2] = [config.take("optimizer")?, config.take("schedule")?];
-    let made = optimizer::from_config(&mut optimizer)?.zip(config::from_config(&mut schedule)?);
+    let options = Options::take(&mut optimizer)?;
+    let made = optimizer::from_config(&mut optimizer)?.map(|optimizer| options.applied_to(optimizer));
+    let made = made.zip(config::from_config(&mut schedule)?);
     optimizer.end()?;
     schedule.end()?;
     Ok(made.map(|(optimizer, schedule)| -> Box<dyn Optimizer> { Box::new(Scheduled { optimizer, schedule }) }))

@@ -100,7 +100,7 @@ impl Product<'_, f32> {
         if pieces > 1 && !self.trans_a && !self.trans_b && k >= (2 * m).max(64 * pieces) && few {
             return self.by_parts(pieces, y);
         }
-        if pieces > 1 && (m < 6 * pieces || !(self.has_kernel(0..k) || self.trans_a && few)) {
+        if pieces > 1 && (m < 6 * pieces || !(self.has_kernel(k) || self.trans_a && few)) {
             return self.by_library(y);
         }
         let rows = m.div_ceil(pieces);
@@ -108,17 +108,15 @@ impl Product<'_, f32> {
         if pieces == 1 { piece((0, y)) } else { y.par_chunks_mut(rows * n).enumerate().for_each(piece) }
     }
 
-    /// Whether the kernels of this file suit sums over a range of K.
-    fn has_kernel(&self, depth: Range<usize>) -> bool {
+    /// Whether the kernels of this file suit sums of so many of the K products.
+    fn has_kernel(&self, depth: usize) -> bool {
         let [_, n, _] = self.extents;
         match (self.trans_a, self.trans_b) {
             // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. For a larger b these
             // kernels are no faster than the library's, which are right for any processor.
-            (_, false) => {
-                n >= 8 && depth.len() * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth.len() * n * 4 <= 2 * RESIDENT_BYTES
-            }
+            (_, false) => n >= 8 && depth * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth * n * 4 <= 2 * RESIDENT_BYTES,
             // Sums over fewer than some vectors are mostly additions across the lanes.
-            (false, true) => (64..=4096).contains(&depth.len()),
+            (false, true) => (64..=4096).contains(&depth),
             (true, true) => false,
         }
     }
@@ -164,7 +162,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn multiply(self) {
-        if self.product.has_kernel(self.depth.clone()) {
+        if self.product.has_kernel(self.depth.len()) {
             return pulp::Arch::new().dispatch(self);
         }
         let rows = self.first..self.first + self.y.len() / self.product.extents[1].max(1);

@@ -1,6 +1,7 @@
 //! What several tests need.
 
 use kiln::device::Device;
+use kiln::tensor::{Shape, Tensor};
 use serde_json::Value;
 
 /// The adapter under test, with the built-in kernels: `KILN_TEST_DEVICE`, else the first GPU or software adapter.
@@ -45,6 +46,11 @@ pub fn fixture(name: &str) -> Value {
 pub fn numbers(value: &Value) -> Vec<f64> {
     let list = value.as_array().unwrap_or_else(|| panic!("expected a list: {value}"));
     list.iter().map(|x| x.as_f64().expect("a number")).collect()
+}
+
+/// A fixture's list of numbers in f32, as a tensor.
+pub fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
+    Tensor::new(shape, numbers(values).iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {

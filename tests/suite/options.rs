@@ -7,13 +7,9 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{devices, distance, executors, fixture, numbers};
+use crate::common::{devices, distance, executors, fixture, numbers, tensor};
 
-pub fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
-    Tensor::new(shape, numbers(values).iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
-}
-
-fn data(golden: &Value) -> Dataset {
+pub fn data(golden: &Value) -> Dataset {
     Dataset::new(tensor([6, 3], &golden["x"]), tensor([6, 2], &golden["y"])).unwrap()
 }
 
@@ -77,11 +73,11 @@ fn model_of(device: &Device, optimizer: impl Optimizer + 'static, trained: [bool
     model
 }
 
-fn fit(epochs: usize) -> Fit<'static> {
+pub fn fit(epochs: usize) -> Fit<'static> {
     Fit::new().epochs(epochs).batch_size(6).shuffle(false).verbose(0)
 }
 
-fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
+pub fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
     let off = (found / wanted - 1.0).abs();
     assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
 }

@@ -5,14 +5,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::{distance, executors, fixture, numbers};
-
-fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
-    Tensor::new(shape, numbers(values).iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
-}
-
-fn data(golden: &Value) -> Dataset {
-    Dataset::new(tensor([6, 3], &golden["x"]), tensor([6, 2], &golden["y"])).unwrap()
-}
+use crate::options::{assert_near, data, fit, start};
 
 /// The script's net, built and compiled.
 fn model(device: &Device, kernel: Option<Regularizer>, bias: Option<Regularizer>, golden: &Value) -> Sequential {
@@ -32,23 +25,12 @@ fn model(device: &Device, kernel: Option<Regularizer>, bias: Option<Regularizer>
         .add(dense(2))
         .device(device.clone());
     model.compile(Sgd { learning_rate: 0.0625, ..Sgd::default() }, Loss::MeanSquaredError, []).unwrap();
-    let shapes: [&[usize]; 4] = [&[3, 4], &[4], &[4, 2], &[2]];
-    let start = shapes.iter().zip(golden["start"].as_array().unwrap()).map(|(shape, w)| tensor(shape.to_vec(), w));
-    model.set_weights(&start.collect::<Vec<_>>()).unwrap();
+    model.set_weights(&start(golden)).unwrap();
     model
 }
 
 fn regularizer(factors: &Value) -> Option<Regularizer> {
     factors.is_array().then(|| numbers(factors)).map(|f| Regularizer::l1_l2(f[0], f[1]))
-}
-
-fn fit(epochs: usize) -> Fit<'static> {
-    Fit::new().epochs(epochs).batch_size(6).shuffle(false).verbose(0)
-}
-
-fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
-    let off = (found / wanted - 1.0).abs();
-    assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
 }
 
 #[test]

@@ -6,15 +6,11 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{devices, distance, executors, fixture, numbers};
+use crate::common::{devices, distance, executors, fixture, numbers, tensor};
 use crate::streaming::Streamed;
 
 fn floats(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
-}
-
-fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
-    Tensor::new(shape, floats(&numbers(values))).unwrap()
 }
 
 /// What a loss takes: the targets' name, those of all 15 rows, the outputs and the last layer's activation.

@@ -176,9 +176,10 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if args.summary {
         write!(io::stdout(), "{}", model.summary()?)?;
     }
-    let title = format!("{} on {place}", course.set);
-    let (trained, interrupt) =
-        args.fit(&mut model, (&course, class_names), (&train, class_weight), (start, &stop, title))?;
+    let fit = args.settings(model.epoch(), &course, class_names).class_weight(class_weight);
+    let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
+    let fit = if args.tui { live(fit, format!("{} on {place}", course.set), samples, &stop)? } else { fit };
+    let (trained, interrupt) = args.fit(&mut model, fit, (&train, samples), (start, &stop))?;
     interrupt.result(args.epochs)?;
     args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
     let outcome = Outcome { test: model.evaluate(&test)?, trained };
@@ -211,7 +212,7 @@ impl Args {
     }
 
     /// How it trains, with the callbacks of the options.
-    fn settings<'a>(&self, done: usize, (course, class_names): (&Course, Vec<String>)) -> Fit<'a> {
+    fn settings<'a>(&self, done: usize, course: &Course, class_names: Vec<String>) -> Fit<'a> {
         let mut fit = Fit::new()
             .initial_epoch(done)
             .epochs(self.epochs)
@@ -242,19 +243,20 @@ impl Args {
         fit
     }
 
-    /// `called`: when the command was; `title`: of a live view.
+    /// `samples`: how many of the set are trained on; `called`: when the command was.
     fn fit(
         &self,
         model: &mut Sequential,
-        (course, class_names): (&Course, Vec<String>),
-        (train, class_weight): (&Dataset, Vec<(u32, f32)>),
-        (called, stop, title): (Instant, &Stop, String),
+        settings: Fit<'_>,
+        (train, samples): (&Dataset, usize),
+        (called, stop): (Instant, &Stop),
     ) -> Result<(Trained, Interrupt)> {
         let (mut written, mut first_step) = (Ok(()), Duration::ZERO);
         let start = Instant::now();
         let mut epoch_start = start;
         let mut interrupt = Interrupt::new(stop, self.save.as_deref());
-        let mut fit = self.settings(model.epoch(), (course, class_names)).class_weight(class_weight);
+        // Of a life of its own: what is added borrows from here.
+        let mut fit: Fit<'_> = settings;
         if self.json {
             fit = fit.on_first_step(|| first_step = called.elapsed()).on_epoch_end(|epoch, logs| {
                 if written.is_ok() {
@@ -263,16 +265,12 @@ impl Args {
                 epoch_start = Instant::now();
             });
         }
-        let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor();
-        if self.tui {
-            fit = live(fit, title, samples as usize, stop)?;
-        }
         let history = model.fit(train, fit.callback(&mut interrupt))?;
         let duration = start.elapsed();
         written?;
         self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
         let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
-        Ok((Trained { first_step, duration, epochs, steps, samples: samples * epochs as f64 }, interrupt))
+        Ok((Trained { first_step, duration, epochs, steps, samples: (samples * epochs) as f64 }, interrupt))
     }
 }
 
