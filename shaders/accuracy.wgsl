@@ -20,13 +20,13 @@ fn accuracy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         return;
     }
     let first = row * params.columns;
-    var best = 0u;
-    for (var c = 1u; c < params.columns; c++) {
-        if scores[first + c] > scores[first + best] {
-            best = c;
+    var best = first;
+    for (var at = first + 1u; at < first + params.columns; at++) {
+        if scores[at] > scores[best] {
+            best = at;
         }
     }
-    hits[row] = select(0.0, 1.0, best == labels[row]);
+    hits[row] = select(0.0, 1.0, best == first + labels[row]);
 }
 
 @compute @workgroup_size(WIDTH)
@@ -40,8 +40,8 @@ fn in_top_k(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     // By its bits: a compiler may take it that there is no NaN.
     let lost = (bitcast<u32>(own) & 0x7fffffffu) > 0x7f800000u;
     var above = 0u;
-    for (var c = 0u; c < params.columns; c++) {
-        let score = scores[first + c];
+    for (var at = first; at < first + params.columns; at++) {
+        let score = scores[at];
         // Above a label's that is NaN are all that are numbers: neither NaN, which compares with nothing, nor -infinity.
         above += u32(select(score > own, score >= -0x1.fffffep+127f, lost));
     }

@@ -19,15 +19,16 @@ fn argreduce(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     if i >= params.outputs {
         return;
     }
-    let first = (i / params.inner) * params.n * params.inner + i % params.inner;
-    var best = 0u;
-    for (var k = 1u; k < params.n; k++) {
-        let candidate = x[first + k * params.inner];
-        let holder = x[first + best * params.inner];
+    let inner = params.inner;
+    let first = (i / inner) * params.n * inner + i % inner;
+    var best = first;
+    for (var at = first + inner; at < first + params.n * inner; at += inner) {
+        let candidate = x[at];
+        let holder = x[best];
         let beyond = select(candidate > holder, candidate < holder, MIN == 1u);
         if beyond || (is_nan(candidate) && !is_nan(holder)) {
-            best = k;
+            best = at;
         }
     }
-    y[i] = best;
+    y[i] = (best - first) / inner;
 }

@@ -11,11 +11,9 @@ fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
         return;
     }
     let n = 4u * (i % quads);
-    var at = m * params.n + columns(n);
-    var v = load_a(at);
-    for (var part = 1u; part < params.stacks; part++) {
-        at += params.m * params.n;
-        v += load_a(at);
+    var v = load_a(m * params.n + columns(n));
+    for (var row = m + params.m; row < params.stacks * params.m; row += params.m) {
+        v += load_a(row * params.n + columns(n));
     }
     store_row_guarded(m, n, v, bias_guarded(n));
 }

@@ -49,8 +49,8 @@ fn record(@builtin(local_invocation_index) index: u32) {
     if params.stride > 0u {
         for (var c = index; c < params.columns; c += 256u) {
             var total = 0.0;
-            for (var i = 0u; i < params.n; i++) {
-                total += x_0[i * params.stride + c];
+            for (var at = c; at < params.n * params.stride; at += params.stride) {
+                total += x_0[at];
             }
             log_rows[first + c] = total;
         }

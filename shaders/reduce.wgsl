@@ -30,10 +30,12 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if i >= params.outputs {
         return;
     }
-    let first = (i / params.inner) * params.n * params.inner + i % params.inner;
+    let inner = params.inner;
+    let first = (i / inner) * params.n * inner + i % inner;
+    let end = first + params.n * inner;
     var so_far = x[first];
-    for (var k = 1u; k < params.n; k++) {
-        so_far = reduced(so_far, x[first + k * params.inner]);
+    for (var at = first + inner; at < end; at += inner) {
+        so_far = reduced(so_far, x[at]);
     }
     y[i] = so_far;
 }
@@ -51,30 +53,31 @@ fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let inner = gradient_params.inner;
     let n = gradient_params.n;
     let first = (i / inner) * n * inner + i % inner;
+    let end = first + n * inner;
     if REDUCTION == 2u {
         // Products of those before, then times those behind: no division, so zeros do no harm.
         var product = gradient_dy[i];
-        for (var k = 0u; k < n; k++) {
-            gradient_dx[first + k * inner] = product;
-            product *= x[first + k * inner];
+        for (var at = first; at < end; at += inner) {
+            gradient_dx[at] = product;
+            product *= x[at];
         }
         product = 1.0;
-        for (var k = n; k > 0u; k--) {
-            gradient_dx[first + (k - 1u) * inner] *= product;
-            product *= x[first + (k - 1u) * inner];
+        for (var behind = end; behind > first; behind -= inner) {
+            gradient_dx[behind - inner] *= product;
+            product *= x[behind - inner];
         }
         return;
     }
     var extreme = x[first];
-    for (var k = 1u; k < n; k++) {
-        extreme = reduced(extreme, x[first + k * inner]);
+    for (var at = first + inner; at < end; at += inner) {
+        extreme = reduced(extreme, x[at]);
     }
     var equal = 0.0;
-    for (var k = 0u; k < n; k++) {
-        equal += select(0.0, 1.0, x[first + k * inner] == extreme);
+    for (var at = first; at < end; at += inner) {
+        equal += select(0.0, 1.0, x[at] == extreme);
     }
     let share = gradient_dy[i] / equal;
-    for (var k = 0u; k < n; k++) {
-        gradient_dx[first + k * inner] = select(0.0, share, x[first + k * inner] == extreme);
+    for (var at = first; at < end; at += inner) {
+        gradient_dx[at] = select(0.0, share, x[at] == extreme);
     }
 }

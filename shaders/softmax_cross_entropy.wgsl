@@ -22,26 +22,27 @@ struct Row {
 }
 
 fn row_of(first: u32, columns: u32) -> Row {
-    var best = 0u;
-    for (var c = 1u; c < columns; c++) {
-        if x[first + c] > x[first + best] {
-            best = c;
+    var best = first;
+    for (var at = first + 1u; at < first + columns; at++) {
+        if x[at] > x[best] {
+            best = at;
         }
     }
-    let most = x[first + best];
+    let most = x[best];
     var total = 0.0;
-    for (var c = 0u; c < columns; c++) {
-        total += exp(x[first + c] - most);
+    for (var at = first; at < first + columns; at++) {
+        total += exp(x[at] - most);
     }
     return Row(best, most, total);
 }
 
-fn loss_of(row: Row, first: u32, label: u32) -> f32 {
-    return log(row.total) + (row.most - x[first + label]);
+// `own`: where the label's x stands.
+fn loss_of(row: Row, own: u32) -> f32 {
+    return log(row.total) + (row.most - x[own]);
 }
 
-fn gradient_of(row: Row, first: u32, c: u32, label: u32) -> f32 {
-    return exp(x[first + c] - row.most) / row.total - select(0.0, 1.0, c == label);
+fn gradient_of(row: Row, at: u32, own: u32) -> f32 {
+    return exp(x[at] - row.most) / row.total - select(0.0, 1.0, at == own);
 }
 
 @compute @workgroup_size(WIDTH)
@@ -51,7 +52,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         return;
     }
     let first = row * params.columns;
-    loss[row] = loss_of(row_of(first, params.columns), first, labels[row]);
+    loss[row] = loss_of(row_of(first, params.columns), first + labels[row]);
 }
 
 @group(0) @binding(2) var<storage, read> gradient_dloss: array<f32>;
@@ -67,8 +68,8 @@ fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let columns = gradient_params.columns;
     let first = row * columns;
     let e = row_of(first, columns);
-    for (var c = 0u; c < columns; c++) {
-        gradient_dx[first + c] = gradient_dloss[row] * gradient_of(e, first, c, labels[row]);
+    for (var at = first; at < first + columns; at++) {
+        gradient_dx[at] = gradient_dloss[row] * gradient_of(e, at, first + labels[row]);
     }
 }
 
@@ -85,11 +86,11 @@ fn step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     }
     let columns = step_params.columns;
     let first = row * columns;
-    let label = labels[row];
+    let own = first + labels[row];
     let e = row_of(first, columns);
-    step_loss[row] = loss_of(e, first, label);
-    for (var c = 0u; c < columns; c++) {
-        step_dx[first + c] = gradient_dloss[row] * gradient_of(e, first, c, label);
+    step_loss[row] = loss_of(e, own);
+    for (var at = first; at < first + columns; at++) {
+        step_dx[at] = gradient_dloss[row] * gradient_of(e, at, own);
     }
-    step_hits[row] = select(0.0, 1.0, e.best == label);
+    step_hits[row] = select(0.0, 1.0, e.best == own);
 }

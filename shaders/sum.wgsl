@@ -21,8 +21,9 @@ fn sum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) wo
     }
     let first = (i / params.inner) * params.n * params.inner + i % params.inner;
     var total = 0.0;
-    for (var k = 0u; k < params.n; k++) {
-        total += x[first + k * params.inner];
+    let end = first + params.n * params.inner;
+    for (var at = first; at < end; at += params.inner) {
+        total += x[at];
     }
     y[i] = params.scale * total;
 }
@@ -46,14 +47,14 @@ fn pair(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     let p = pair_params;
     var total = 0.0;
     if i < p.columns_0 {
-        for (var k = 0u; k < p.rows_0; k++) {
-            total += x_0[k * p.columns_0 + i];
+        for (var at = i; at < p.rows_0 * p.columns_0; at += p.columns_0) {
+            total += x_0[at];
         }
         y_0[i] = total;
     } else if i - p.columns_0 < p.columns_1 {
         let column = i - p.columns_0;
-        for (var k = 0u; k < p.rows_1; k++) {
-            total += x_1[k * p.columns_1 + column];
+        for (var at = column; at < p.rows_1 * p.columns_1; at += p.columns_1) {
+            total += x_1[at];
         }
         y_1[column] = total;
     }

@@ -46,10 +46,12 @@ fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let row = i / gradient_params.width;
     let column = i % gradient_params.width;
     var total = 0.0;
-    for (var j = 0u; j < gradient_params.indices; j++) {
+    var j = 0u;
+    for (var at = column; at < gradient_params.indices * gradient_params.width; at += gradient_params.width) {
         if gradient_indices[j] == row {
-            total += gradient_dy[j * gradient_params.width + column];
+            total += gradient_dy[at];
         }
+        j++;
     }
     gradient_dx[i] = total;
 }

@@ -21,7 +21,8 @@ fn thresholds(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgro
     let last = params.count - 1u;
     var positives = 0.0;
     var negatives = 0.0;
-    for (var j = 0u; j < params.n; j++) {
+    // Bounded by more than a uniform, which lavapipe would compile the kernel for anew: docs/rejected.md.
+    for (var j = 0u; j < min(params.n, arrayLength(&p)); j++) {
         let above = p[j] * f32(last) > f32(i) && i < last;
         if i == 0u || above {
             let positive = t[j] != 0.0 || is_nan(t[j]);

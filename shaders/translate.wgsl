@@ -117,13 +117,16 @@ fn translate_grad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     }
     let at = at_element(i);
     var sum = 0.0;
-    for (var o = 0; o < i32(params.height); o++) {
-        let of_row = weight(o, at.r, at.offset.x, i32(params.height));
+    // Bounded by more than uniforms, which lavapipe would compile the kernel for anew: docs/rejected.md.
+    let height = min(i32(params.height), i32(arrayLength(&x)));
+    let width = min(i32(params.width), i32(arrayLength(&x)));
+    for (var o = 0; o < height; o++) {
+        let of_row = weight(o, at.r, at.offset.x, height);
         if of_row == 0.0 {
             continue;
         }
-        for (var p = 0; p < i32(params.width); p++) {
-            let of_column = weight(p, at.c, at.offset.y, i32(params.width));
+        for (var p = 0; p < width; p++) {
+            let of_column = weight(p, at.c, at.offset.y, width);
             if of_column != 0.0 {
                 sum += of_row * of_column * element(at.first, o, p);
             }

@@ -3,6 +3,7 @@
 //!
 //! A launch is one that an op's case makes on either kind of adapter, so a kernel that no case reaches is found too.
 
+mod loops;
 mod translate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,6 +254,19 @@ fn pipelines_translate_for_vulkan_metal_and_dx12() {
         }
     }
     report_launches(complaints);
+}
+
+/// lavapipe (Mesa 22.3) may put the numbers of such uniforms into the kernel and compile it anew at every dispatch, which took
+/// 11 ms of a step: docs/rejected.md. A counter that starts where the invocation does is safe.
+#[test]
+fn no_loop_is_bounded_by_uniforms_alone() {
+    // A module that is not valid is `modules_are_valid`'s to report.
+    let modules = ALL.checked.iter().filter_map(|(stem, checked)| Some((stem, &checked.as_ref().ok()?.module)));
+    report(modules.flat_map(|(stem, module)| {
+        loops::bounded_by_uniforms(module)
+            .into_iter()
+            .map(move |f| format!("{stem}.wgsl, {f}: a loop ends by uniforms"))
+    }));
 }
 
 #[test]
