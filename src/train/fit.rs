@@ -64,7 +64,8 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Samples a step; default 32. The last batch of an epoch may be smaller.
+    /// Samples a step; default 32. The last batch of an epoch may be smaller, and is the only one where there are no more
+    /// samples than that.
     #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
@@ -170,10 +171,8 @@ impl<'a> Fit<'a> {
             let message = format!("{share} of {} samples leaves none to train on; give less", samples);
             return Err(Error::argument("validation_split", message));
         }
-        if self.batch_size == 0 || self.batch_size > count {
-            let message =
-                format!("{} does not fit the {count} samples to train on; give 1 to {count}", self.batch_size);
-            return Err(Error::argument("batch_size", message));
+        if self.batch_size == 0 {
+            return Err(Error::argument("batch_size", "a step of no samples is none; give 1 or more"));
         }
         Ok((count, samples - count))
     }

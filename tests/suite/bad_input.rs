@@ -47,11 +47,20 @@ fn refused<T>(result: Result<T>, parts: &[&str]) {
 }
 
 #[test]
-fn a_batch_must_fit_the_samples() {
-    refused(model().fit(&samples(), fit().batch_size(9)), &["batch_size: 9", "8 samples", "give 1 to 8"]);
-    refused(model().fit(&samples(), fit().batch_size(0)), &["batch_size: 0", "give 1 to 8"]);
+fn a_batch_has_samples() {
+    refused(model().fit(&samples(), fit().batch_size(0)), &["batch_size: ", "no samples", "give 1 or more"]);
+}
+
+#[test]
+fn a_batch_larger_than_the_set_is_the_set() {
+    let losses = |batch_size| {
+        let history = model().fit(&samples(), fit().epochs(2).batch_size(batch_size).validation_split(0.25)).unwrap();
+        history.batch_losses().to_vec()
+    };
     // Six of the eight are left to train on.
-    refused(model().fit(&samples(), fit().batch_size(7).validation_split(0.25)), &["batch_size: 7", "give 1 to 6"]);
+    assert_eq!(losses(6).len(), 2);
+    assert_eq!(losses(7), losses(6));
+    assert_eq!(losses(1000), losses(6));
 }
 
 #[test]
@@ -214,8 +223,7 @@ mod command {
         let train = |options: &str, parts: &[&str]| fails(&format!("train mnist --device cpu {options}"), parts);
         train("--hidden 0", &["layer \"dense\"", "0 units", "give 1 or more"]);
         train("--hidden 18446744073709551615", &["layer \"dense\"", "fewer units"]);
-        train("--batch-size 301", &["batch_size: 301", "300 samples", "give 1 to 300"]);
-        train("--limit 100", &["batch_size: 128", "100 samples"]);
+        train("--batch-size 0", &["batch_size: ", "give 1 or more"]);
         train("--limit 0", &["limit: 0", "give 1 to 300"]);
         train("--learning-rate 0", &["learning_rate: 0", "above 0"]);
         train("--learning-rate -1", &["learning_rate: -1", "above 0"]);

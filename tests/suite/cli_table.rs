@@ -29,6 +29,14 @@ fn a_table_is_trained_on_and_measured() {
 }
 
 #[test]
+fn a_table_smaller_than_a_batch_is_one_batch() {
+    let folder = TempDir::new().unwrap();
+    let args = ["train", ZOO, "--label", "type", "--without", "name", "--device", "cpu", "--json"];
+    let last = json(output(folder.path(), &args).lines().last().unwrap());
+    assert_eq!((&last["steps"], &last["epochs"]), (&5.into(), &5.into()), "{last}");
+}
+
+#[test]
 fn rows_and_labels_may_have_weights() {
     let folder = TempDir::new().unwrap();
     let scores = |more: &[&str]| {
@@ -58,8 +66,19 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&[table, "--label", "kin"], &["t.tsv: column \"kin\" is unknown; did you mean \"kind\"?"]);
     refused(&[table, "--label", "kind"], &["t.tsv: line 3, column \"a\": the field is missing"]);
     refused(&[table, "--label", "kind", "--drop-missing", "--test-split", "2"], &["test_share: 2 of 4 samples"]);
-    refused(&["mnist", "--label", "kind"], &["label: mnist is no table"]);
-    refused(&["mnist", "--class-weight", "3=2"], &["class_weight: mnist is no table"]);
+    for (option, value) in [
+        ("label", Some("kind")),
+        ("without", Some("a")),
+        ("sample-weight", Some("a")),
+        ("class-weight", Some("3=2")),
+        ("drop-missing", None),
+        ("test-split", Some("0.2")),
+        ("standardize", None),
+    ] {
+        let args = [Some("mnist".to_string()), Some(format!("--{option}")), value.map(str::to_string)];
+        let args: Vec<&str> = args.iter().flatten().map(String::as_str).collect();
+        refused(&args, &[&format!("error: {}: mnist is no table", option.replace('-', "_"))]);
+    }
     let splits = ["--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
     let weighted = |option, value| [&[table][..], &splits, &["--device", "cpu", option, value]].concat();
     refused(&weighted("--class-weight", "z=2"), &["class_weight: no row has the label \"z\"; there are x, y"]);
@@ -160,13 +179,16 @@ fn a_resumed_run_on_a_table_writes_the_file_of_one_that_was_never_stopped() {
 fn what_does_not_fit_a_saved_model_of_a_table_is_said() {
     let folder = TempDir::new().unwrap();
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
-    let [file, other, short, missing] = ["zoo.safetensors", "other.csv", "zoo.csv", "missing.csv"].map(place);
+    let [file, other, short, missing, changed] =
+        ["zoo.safetensors", "other.csv", "zoo.csv", "missing.csv", "changed.csv"].map(place);
     output(folder.path(), &zoo(&[&SAVED[..], &["--device", "cpu", "--save", &file]].concat()));
     let (text, _) = rows_without_label();
     std::fs::write(&other, text.replacen("hair", "hare", 1)).unwrap();
     std::fs::write(&missing, text.replacen(",1,", ",,", 1)).unwrap();
     let zoo = std::fs::read_to_string(ZOO).unwrap();
     std::fs::write(&short, zoo.lines().take(90).map(|line| line.to_string() + "\n").collect::<String>()).unwrap();
+    // As many rows, and a leg more.
+    std::fs::write(&changed, zoo.replacen(",4,", ",5,", 1)).unwrap();
     let cpu = ["--device", "cpu"];
     for (args, parts) in [
         (vec!["predict", &file, &other], vec!["other.csv: column \"hair\" is unknown; did you mean \"hare\"?"]),
@@ -177,6 +199,7 @@ fn what_does_not_fit_a_saved_model_of_a_table_is_said() {
         (vec!["eval", &file, &other], vec!["other.csv: column \"type\" is unknown"]),
         (vec!["eval", &file, &short, "--held-out"], vec!["zoo.csv: has 89 rows, the run had 101"]),
         (vec!["train", &short, "--resume", &file, "--epochs", "99"], vec!["zoo.csv: has 89 rows, the run had 101"]),
+        (vec!["eval", &file, &changed, "--held-out"], vec!["changed.csv: has changed since the run"]),
         (vec!["train", ZOO, "--resume", &file, "--label", "type"], vec!["--resume", "--label"]),
         (vec!["train", "mnist", "--resume", &file], vec!["was trained on zoo, not on mnist"]),
     ] {

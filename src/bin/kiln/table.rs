@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use flate2::Crc;
 use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split};
 use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
@@ -36,13 +37,32 @@ pub struct TableArgs {
     #[arg(long)]
     drop_missing: bool,
 
-    /// Of a table: share of the rows to measure on, the same of each class
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2, allow_negative_numbers = true)]
-    test_split: f64,
+    /// Of a table: share of the rows to measure on, the same of each class [default: 0.2]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    test_split: Option<f64>,
 
     /// Of a table: bring each column to mean 0 and standard deviation 1
     #[arg(long)]
     standardize: bool,
+}
+
+impl TableArgs {
+    /// That no option is given which `name`, no table, would not heed.
+    fn refuse(&self, name: &str) -> Result<()> {
+        let given = [
+            ("label", self.label.is_some()),
+            ("without", !self.without.is_empty()),
+            ("sample_weight", self.sample_weight.is_some()),
+            ("class_weight", !self.class_weight.is_empty()),
+            ("drop_missing", self.drop_missing),
+            ("test_split", self.test_split.is_some()),
+            ("standardize", self.standardize),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => bail!("{option}: {name} is no table; give a file whose name ends in .csv or .tsv"),
+            None => Ok(()),
+        }
+    }
 }
 
 fn class_weight(text: &str) -> Result<(String, f32)> {
@@ -82,14 +102,7 @@ impl Set {
     /// The set of this name or, where it has an ending such as `.csv`, in this file.
     pub fn find(name: &str, args: &TableArgs, seed: u64) -> Result<Self> {
         let Some(path) = table(name) else {
-            let given = [
-                ("label", args.label.is_some()),
-                ("sample_weight", args.sample_weight.is_some()),
-                ("class_weight", !args.class_weight.is_empty()),
-            ];
-            if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
-                bail!("{option}: {name} is no table; give a file whose name ends in .csv or .tsv");
-            }
+            args.refuse(name)?;
             return Self::without_columns(name);
         };
         let Some(label) = &args.label else {
@@ -104,8 +117,9 @@ impl Set {
         }
         let table = csv.read(path)?;
         let class_weight = class_weights(&args.class_weight, &table.classes)?;
-        let (encoding, rows, test_split) = (table.encoding().clone(), table.data.len(), args.test_split);
-        let mut columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows };
+        let (encoding, test_split) = (table.encoding().clone(), args.test_split.unwrap_or(0.2));
+        let (rows, crc) = (table.data.len(), checksum(&table.data));
+        let mut columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows, crc };
         let split = columns.split(&table.data)?;
         columns.scaler = args.standardize.then(|| Scaler::standardize(&split.train));
         Self::of_table(path, columns, &split)
@@ -184,7 +198,8 @@ impl Set {
                 .with("class_weight", columns.class_weight.clone())
                 .with("test_split", columns.test_split)
                 .with("seed", columns.seed)
-                .with("rows", columns.rows);
+                .with("rows", columns.rows)
+                .with("crc", columns.crc);
             model.set_note(NOTE, config);
         }
     }
@@ -206,7 +221,18 @@ pub struct Columns {
     class_weight: Vec<f64>,
     test_split: f64,
     seed: u64,
+    /// What tells another table: how many rows it had, and what [`checksum`] made of them.
     rows: usize,
+    crc: usize,
+}
+
+/// Of the numbers that were made of a table.
+fn checksum(data: &Dataset) -> usize {
+    let mut crc = Crc::new();
+    for tensor in [Some(data.x()), Some(data.y()), data.sample_weight()].into_iter().flatten() {
+        tensor.values().to_f32().iter().for_each(|value| crc.update(&value.to_le_bytes()));
+    }
+    crc.sum() as usize
 }
 
 impl Columns {
@@ -221,6 +247,7 @@ impl Columns {
                 test_split: config.take("test_split")?,
                 seed: config.take("seed")?,
                 rows: config.take("rows")?,
+                crc: config.take("crc")?,
             })
         };
         read().map(Some).with_context(|| path.display().to_string())
@@ -237,6 +264,10 @@ impl Columns {
         let (data, rows) = (self.encoding.read(path)?, self.rows);
         let (name, found) = (path.display(), data.len());
         ensure!(found == rows, "{name}: has {found} rows, the run had {rows}; give the table that it was trained on");
+        ensure!(
+            checksum(&data) == self.crc,
+            "{name}: has changed since the run; give the table that it was trained on"
+        );
         Ok(data)
     }
 
