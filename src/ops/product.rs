@@ -12,7 +12,7 @@ use std::ops::Range;
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::cpu::Real;
+use super::cpu::{Real, for_each_piece};
 
 /// y (M, N) = op(a) op(b), by rows; op(a) is (M, K), op(b) is (K, N).
 #[derive(Clone, Copy, Debug)]
@@ -134,14 +134,17 @@ impl Product<'_, f32> {
         others.resize(others.len().max((parts - 1) * len), 0.0);
         let all = &mut others[..(parts - 1) * len];
         rayon::join(|| part(0, y), || all.par_chunks_mut(len).enumerate().for_each(|(i, y)| part(i + 1, y)));
-        for other in all.chunks(len) {
-            y.iter_mut().zip(other).for_each(|(y, other)| *y += other);
-        }
+        // By the rows that a core goes on with: in an epilogue each takes as many of them.
+        for_each_piece(y, |start, y| {
+            for other in all.chunks(len) {
+                y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other);
+            }
+        });
         PARTS.set(others);
     }
 }
 
-/// Cores that share the sums over K, at most: their parts are added up by one of them.
+/// Cores that share the sums over K, at most: their parts have to be added up.
 const MOST_PARTS: usize = 4;
 
 thread_local! {
