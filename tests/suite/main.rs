@@ -19,7 +19,7 @@ mod cli_interrupt;
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;
-#[cfg(all(feature = "tui", target_os = "linux"))]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 mod cli_tui;
 #[cfg(feature = "cli")]
 mod cli_tune;

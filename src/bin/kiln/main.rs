@@ -17,7 +17,6 @@ mod saved;
 mod summary;
 mod table;
 mod train;
-#[cfg(feature = "tui")]
 mod tui;
 mod tune;
 

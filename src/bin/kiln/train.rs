@@ -18,6 +18,7 @@ use crate::interrupt::{Interrupt, Stop};
 use crate::model::{DeviceArgs, ModelArgs};
 use crate::saved::Course;
 use crate::table::{Set, TableArgs};
+use crate::tui::Tui;
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
@@ -159,7 +160,6 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         args.early_stopping.is_none() || course.validation_split > 0.0,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
     );
-    ensure!(cfg!(feature = "tui") || !args.tui, "tui: not in this build; build kiln with --features tui");
     ensure!(io::stdout().is_terminal() || !args.tui, "tui: standard output is no terminal to draw in; leave --tui out");
     if !args.json && !args.quiet {
         writeln!(io::stdout(), "Training on {place}: {reason}")?;
@@ -178,7 +178,10 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     }
     let fit = args.settings(model.epoch(), &course, class_names).class_weight(class_weight);
     let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
-    let fit = if args.tui { live(fit, format!("{} on {place}", course.set), samples, &stop)? } else { fit };
+    let fit = match args.tui {
+        true => fit.callback(Tui::open(format!("{} on {place}", course.set), samples, stop.clone())?),
+        false => fit,
+    };
     let (trained, interrupt) = args.fit(&mut model, fit, (&train, samples), (start, &stop))?;
     interrupt.result(args.epochs)?;
     args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
@@ -272,17 +275,6 @@ impl Args {
         let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
         Ok((Trained { first_step, duration, epochs, steps, samples: (samples * epochs) as f64 }, interrupt))
     }
-}
-
-/// With a live view of the run in the terminal.
-#[cfg(feature = "tui")]
-fn live<'a>(fit: Fit<'a>, title: String, samples: usize, stop: &Stop) -> Result<Fit<'a>> {
-    Ok(fit.callback(crate::tui::Tui::open(title, samples, stop.clone())?))
-}
-
-#[cfg(not(feature = "tui"))]
-fn live<'a>(_: Fit<'a>, _: String, _: usize, _: &Stop) -> Result<Fit<'a>> {
-    unreachable!("refused before")
 }
 
 /// One line, at once: somebody may be following.
