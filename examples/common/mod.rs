@@ -55,10 +55,7 @@ fn number(option: &str, value: Option<String>, default: usize) -> anyhow::Result
 /// Fashion-MNIST to train on, and the last fifth of its training samples to validate on; of the first `limit` samples.
 pub fn fashion_mnist(limit: usize) -> anyhow::Result<Split> {
     let data = kiln::data::fashion_mnist()?.train.head(limit);
-    anyhow::ensure!(
-        data.len() >= 40,
-        "--limit {limit}: there is no batch of 32 without the last fifth; give 40 or more"
-    );
+    anyhow::ensure!(data.len() >= 5, "--limit {limit}: the last fifth is no sample to validate on; give 5 or more");
     let (train, test) = data.split_at(data.len() - data.len() / 5);
     Ok(Split { train, test })
 }
