@@ -8,12 +8,10 @@ use crate::cli::{fixture, json, output, run, says};
 const PRODUCT: &str = "4x8x784:nn";
 const KERNEL: &str = "tiled_4x4_vec4 BM=64 BN=64 BK=16";
 
-#[cfg(feature = "gpu")]
 fn adapter() -> String {
     crate::cli::devices().pop().expect("the adapter is the last")
 }
 
-#[cfg(feature = "gpu")]
 fn tune(data: &Path, more: &[&str]) -> serde_json::Value {
     let device = adapter();
     let args = [&["tune", "--device", &device, "--round-ms", "1", "--json"], more].concat();
@@ -21,7 +19,6 @@ fn tune(data: &Path, more: &[&str]) -> serde_json::Value {
 }
 
 /// The file that a run names; it lies in the cache folder that the test gives.
-#[cfg(feature = "gpu")]
 fn file(data: &Path, all: &serde_json::Value) -> PathBuf {
     let file = PathBuf::from(all["file"].as_str().unwrap());
     assert_eq!(file.parent().unwrap(), data.join("nowhere").join("tuning"));
@@ -29,7 +26,6 @@ fn file(data: &Path, all: &serde_json::Value) -> PathBuf {
     file
 }
 
-#[cfg(feature = "gpu")]
 #[test]
 fn tune_measures_every_candidate_and_keeps_what_displaces() {
     let data = fixture();
@@ -52,7 +48,6 @@ fn tune_measures_every_candidate_and_keeps_what_displaces() {
     }
 }
 
-#[cfg(feature = "gpu")]
 #[test]
 fn what_is_kept_is_taken_said_and_forgotten() {
     let (data, device) = (fixture(), adapter());
@@ -81,7 +76,6 @@ fn what_is_kept_is_taken_said_and_forgotten() {
     says(&output(data.path(), &forget), &["Nothing was kept"]);
 }
 
-#[cfg(feature = "gpu")]
 #[test]
 fn a_broken_file_is_named_with_its_line_and_can_be_forgotten() {
     let (data, device) = (fixture(), adapter());
@@ -125,7 +119,6 @@ fn tune_says_what_is_wrong_with_its_options() {
         assert!(matches!(code, Some(1 | 2)), "{args:?}: {stderr}");
         says(&stderr, &parts);
     }
-    #[cfg(feature = "gpu")]
     for (args, parts) in [
         (&["no-such-set"][..], ["no-such-set", "mnist"]),
         (&["mnist", "--batch-size", "0"], ["batch_size: 0", "give 1 to 60000"]),

@@ -21,7 +21,7 @@ mod cli_saved;
 mod cli_table;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod cli_tui;
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", feature = "gpu"))]
 mod cli_tune;
 mod common;
 mod confusion;
