@@ -24,7 +24,7 @@ pub(super) async fn measure(
     (feed, first, count): (&Feed<'_>, usize, usize),
     prefix: &str,
 ) -> Result<Logs> {
-    let mut rows = Rows::new(feed, count, EVALUATION_BATCH.min(count));
+    let mut rows = Rows::new(feed, count, EVALUATION_BATCH);
     let plans = rows.plans(session, model, (Mode::Evaluate, &[Part::All]), &[false])?;
     rows.start(session, (first as u32..(first + count) as u32).collect(), 0)?;
     let watch = Watch::new(model, prefix, &rows);

@@ -20,7 +20,9 @@ pub(super) struct Rows<'d> {
 }
 
 impl<'d> Rows<'d> {
+    /// Steps of `batch` rows, or one of all where there are no more.
     pub fn new(feed: &Feed<'d>, count: usize, batch: usize) -> Self {
+        let batch = batch.min(count);
         let (source, stream) = feed.run(count, batch);
         Self { source, count, batch, stream }
     }

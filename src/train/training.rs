@@ -58,7 +58,7 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
         (None, held_back) => Some((feed.held_back(), count, held_back)),
     };
     model.set_byte_scale(feed.byte_scale());
-    let mut rows = Rows::new(&feed, count, options.batch_size.min(count));
+    let mut rows = Rows::new(&feed, count, options.batch_size);
     let mut callbacks = std::mem::take(&mut options.callbacks);
     let mut run = Run::new(model, &options, rows.steps());
     run.validation = validation.as_ref().map(|&(_, first, count)| Validation {
