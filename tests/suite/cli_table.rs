@@ -66,18 +66,17 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&[table, "--label", "kin"], &["t.tsv: column \"kin\" is unknown; did you mean \"kind\"?"]);
     refused(&[table, "--label", "kind"], &["t.tsv: line 3, column \"a\": the field is missing"]);
     refused(&[table, "--label", "kind", "--drop-missing", "--test-split", "2"], &["test_share: 2 of 4 samples"]);
-    for (option, value) in [
-        ("label", Some("kind")),
-        ("without", Some("a")),
-        ("sample-weight", Some("a")),
-        ("class-weight", Some("3=2")),
-        ("drop-missing", None),
-        ("test-split", Some("0.2")),
-        ("standardize", None),
+    for option in [
+        &["--label", "kind"][..],
+        &["--without", "a"],
+        &["--sample-weight", "a"],
+        &["--class-weight", "3=2"],
+        &["--drop-missing"],
+        &["--test-split", "0.2"],
+        &["--standardize"],
     ] {
-        let args = [Some("mnist".to_string()), Some(format!("--{option}")), value.map(str::to_string)];
-        let args: Vec<&str> = args.iter().flatten().map(String::as_str).collect();
-        refused(&args, &[&format!("error: {}: mnist is no table", option.replace('-', "_"))]);
+        let name = option[0][2..].replace('-', "_");
+        refused(&[&["mnist"], option].concat(), &[&format!("error: {name}: mnist is no table")]);
     }
     let splits = ["--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
     let weighted = |option, value| [&[table][..], &splits, &["--device", "cpu", option, value]].concat();

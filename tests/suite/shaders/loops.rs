@@ -22,7 +22,7 @@ fn uniform_arguments(module: &naga::Module, called: Handle<Function>, count: usi
             if let Statement::Call { function, arguments, .. } = statement
                 && *function == called
             {
-                let given = arguments.iter().map(|&argument| search.end(argument) == Some(true));
+                let given = arguments.iter().map(|&argument| search.is_uniform(argument));
                 uniform.iter_mut().zip(given).for_each(|(known, given)| *known |= given);
             }
         });
@@ -61,8 +61,8 @@ impl Search<'_> {
         walk(&self.function.body, &mut |statement| {
             let Statement::Loop { body, .. } = statement else { return };
             found |= body.iter().any(|statement| match statement {
-                Statement::If { condition, accept, reject } if breaks(accept) || breaks(reject) => {
-                    self.end(*condition) == Some(true)
+                Statement::If { condition, accept, reject } => {
+                    (breaks(accept) || breaks(reject)) && self.is_uniform(*condition)
                 }
                 _ => false,
             });
@@ -70,10 +70,10 @@ impl Search<'_> {
         found
     }
 
-    /// Whether uniforms are in what an end is compared by; `None` where anything else but constants is.
-    fn end(&self, condition: Handle<Expression>) -> Option<bool> {
+    /// Whether a value comes from uniforms, and from nothing else but constants.
+    fn is_uniform(&self, value: Handle<Expression>) -> bool {
         let mut has_uniform = false;
-        let (mut open, mut locals) = (vec![condition], Vec::new());
+        let (mut open, mut locals) = (vec![value], Vec::new());
         while let Some(next) = open.pop() {
             match &self.function.expressions[next] {
                 Expression::Literal(_) | Expression::Constant(_) | Expression::Override(_) => {}
@@ -82,14 +82,14 @@ impl Search<'_> {
                 Expression::Load { pointer } => match self.root(*pointer) {
                     Expression::GlobalVariable(variable) => match self.module.global_variables[*variable].space {
                         AddressSpace::Uniform => has_uniform = true,
-                        _ => return None,
+                        _ => return false,
                     },
                     Expression::LocalVariable(local) if locals.contains(local) => {}
                     Expression::LocalVariable(local) => {
                         locals.push(*local);
                         open.extend(self.stored(*local));
                     }
-                    _ => return None,
+                    _ => return false,
                 },
                 Expression::Binary { left, right, .. } => open.extend([*left, *right]),
                 Expression::Math { arg, arg1, arg2, arg3, .. } => {
@@ -98,10 +98,10 @@ impl Search<'_> {
                 Expression::Select { condition, accept, reject } => open.extend([*condition, *accept, *reject]),
                 Expression::Unary { expr, .. } | Expression::As { expr, .. } => open.push(*expr),
                 Expression::AccessIndex { base, .. } => open.push(*base),
-                _ => return None,
+                _ => return false,
             }
         }
-        Some(has_uniform)
+        has_uniform
     }
 
     /// The variable that a pointer leads into.
