@@ -99,8 +99,8 @@ impl Product<'_, f32> {
         if pieces > 1 && !self.trans_a && !self.trans_b && k >= (2 * m).max(64 * pieces) && few {
             return self.by_parts(pieces, y);
         }
-        // Turning pays where what is turned is small beside the sums.
-        if !self.trans_a && self.trans_b && m >= 8 && k >= 64 && n >= 6 * pieces {
+        // Turning pays where what is turned is small beside the sums, and beside b, which the library packs.
+        if !self.trans_a && self.trans_b && (8..=MOST_TURNED).contains(&m) && k >= 64 && n >= 6 * pieces {
             return self.by_turning(pieces, y);
         }
         if pieces > 1 && (m < 6 * pieces || !(self.has_kernel(k) || self.trans_a && few)) {
@@ -350,6 +350,9 @@ impl Product<'_, f32> {
     }
 }
 
+/// Rows of a, at most, that are rather turned than b is packed.
+const MOST_TURNED: usize = 320;
+
 /// Rows of a that are turned at once, so that these and their part of y stay in the cache.
 const TURNED_ROWS: usize = 128;
 
@@ -413,6 +416,7 @@ mod tests {
             [32, 100, 784],
             [19, 1028, 129],
             [150, 31, 1024],
+            [300, 70, 700],
             [401, 70, 700],
         ]
         .into_iter()

@@ -80,16 +80,9 @@ pub fn run(args: &Args) -> Result<()> {
         sides.push(Side::new(args.model.model(set, device.clone(), args.learning_rate)?.seed(args.seed), &device));
     }
     let Split { train, .. } = Bar::load(set)?;
-    let batch = args.model.batch_size;
-    ensure!(
-        (1..=train.len()).contains(&batch),
-        "batch_size: {batch} does not fit the {} samples of {}; give 1 to {}",
-        train.len(),
-        set.name,
-        train.len()
-    );
+    let batch = args.model.batch(train.len())?;
     let [a, b] = &mut sides[..] else { unreachable!("two devices were asked for") };
-    let comparison = Comparison::run(a, b, &train, args)?;
+    let comparison = Comparison::run(a, b, &train, batch, args)?;
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(out, "{}", comparison.json())?
@@ -181,8 +174,7 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn run(a: &mut Side, b: &mut Side, data: &Dataset, args: &Args) -> Result<Self> {
-        let batch = args.model.batch_size;
+    fn run(a: &mut Side, b: &mut Side, data: &Dataset, batch: usize, args: &Args) -> Result<Self> {
         let mut looks = Vec::new();
         let mut step = 0;
         for steps in chunks(args.steps, data.len() / batch) {

@@ -104,14 +104,19 @@ impl ModelArgs {
     /// The plan of a training step; it takes no data.
     pub fn training_plan(&self, device: &Device) -> Result<Plan> {
         let set = NamedSet::find(&self.set)?;
-        let ((samples, sample_len), batch) = (extents(set), self.batch_size);
-        if !(1..=samples).contains(&batch) {
-            let message = format!("{batch} does not fit the {samples} samples of {}; give 1 to {samples}", set.name);
-            return Err(Error::argument("batch_size", message));
-        }
+        let (samples, sample_len) = extents(set);
+        let batch = self.batch(samples)?;
         let mut model = self.model(set, device.clone(), None)?;
         model.build([sample_len])?;
         model.training_plan(batch, samples)
+    }
+
+    /// Samples a step: the whole set, where it has fewer than the batch.
+    pub fn batch(&self, samples: usize) -> Result<usize> {
+        match self.batch_size.min(samples) {
+            0 => Err(Error::argument("batch_size", "a step of no samples is none; give 1 or more")),
+            batch => Ok(batch),
+        }
     }
 
     fn hidden(&self) -> Result<Vec<usize>> {

@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<()> {
         None => None,
     };
     let Split { train, .. } = Bar::load(set)?;
-    let profile = model.profile(&train, args.model.batch_size, args.steps)?;
+    let profile = model.profile(&train, args.model.batch(train.len())?, args.steps)?;
     let peaks = Meter::new(&device, Duration::from_millis(50))?.peaks()?;
     if let Some(trace) = &mut trace {
         trace.write_all(profile.to_trace().as_bytes()).context("writing the trace")?;

@@ -170,7 +170,8 @@ impl<W: Write> Printer<W> {
             writeln!(self.out, "\nThe built-in choice is the best everywhere: nothing is kept.")?;
         } else {
             let file = file.display();
-            writeln!(self.out, "\n{displaced} of these choices differ from the built-in ones; {file} keeps {kept}.")?;
+            let differ = if displaced == 1 { "differs" } else { "differ" };
+            writeln!(self.out, "\n{displaced} of these choices {differ} from the built-in ones; {file} keeps {kept}.")?;
         }
         Ok(self.out.flush()?)
     }
