@@ -473,7 +473,6 @@ mod tests {
                 }
             });
             let [kernel, library] = shortest;
-            eprintln!("{extents:?} {trans_a} {trans_b}: {kernel:?}, by the library {library:?}");
             assert!(kernel < 2 * library, "{extents:?} {trans_a} {trans_b}: {kernel:?}, by the library {library:?}");
         }
     }
