@@ -9,7 +9,7 @@ use kiln::graph::{Graph, Leaf, Type};
 use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
 
     let mut graph = Graph::new();

@@ -177,7 +177,7 @@ pub fn train(device: &Device, activation: impl Layer + 'static, epochs: usize) -
     Ok([error(&seen)?, error(&sine(64, 2.0, 4.0)?)?])
 }
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
     for device in [Device::cpu(), device.clone()].iter().take(1 + usize::from(device.is_gpu())) {
         let failures = check_op(device)?;

@@ -6,7 +6,7 @@ mod common;
 
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
     let hours: Vec<f32> = (1..=7).map(|i| 2.0 * i as f32).collect();
     let passed = vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0];

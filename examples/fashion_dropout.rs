@@ -8,7 +8,7 @@ mod common;
 
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(20)?;
     let data = common::fashion_mnist(args.limit)?;
     std::fs::create_dir_all("runs")?;

@@ -9,7 +9,7 @@ use kiln::prelude::*;
 
 const BEST: &str = "runs/fashion.safetensors";
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(20)?;
     let data = common::fashion_mnist(args.limit)?;
     let mut model = Sequential::new()

@@ -15,7 +15,7 @@ fn one_hot(data: &Dataset) -> Result<Dataset> {
     Dataset::new(data.x().clone(), Tensor::new([labels.len(), 10], rows.collect::<Vec<f32>>())?)
 }
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(5)?;
     let data = kiln::data::fashion_mnist()?.train.head(args.limit);
     let mut sum = 0.0;

@@ -7,7 +7,7 @@ mod common;
 
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(5)?;
     let data = common::fashion_mnist(args.limit)?;
     let optimizers: [(&str, Box<dyn Optimizer>); 6] = [

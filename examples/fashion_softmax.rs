@@ -7,7 +7,7 @@ mod common;
 
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(5)?;
     let model = Sequential::new().add(Flatten).add(Dense::new(10).activation(Activation::Softmax));
     let notes = [("accuracy", 0.8551), ("val_loss", 0.4579), ("val_accuracy", 0.8483)];

@@ -6,7 +6,7 @@ mod common;
 
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
     let hours = Tensor::new([4, 1], vec![2.0f32, 4.0, 6.0, 8.0])?;
     let scores = Tensor::new([4], vec![81.0f32, 93.0, 91.0, 97.0])?;

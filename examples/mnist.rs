@@ -7,7 +7,7 @@ mod common;
 
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(5)?;
     let mnist = kiln::data::mnist()?;
     let mut model = Sequential::new()

@@ -36,7 +36,7 @@ fn delta_rule() -> Result<Graph> {
     Ok(g)
 }
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
     let mut learn = Function::new(&device, &delta_rule()?)?;
     for (name, targets) in

@@ -9,7 +9,7 @@ use kiln::graph::{Graph, Leaf, Type};
 use kiln::ops::softmax::Softmax;
 use kiln::prelude::*;
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
     let mut graph = Graph::new();
     let x = graph.leaf(Leaf::Input(0), Type::float([1, 4]));

@@ -23,7 +23,7 @@ fn spirals() -> Result<Dataset> {
     Dataset::new(Tensor::new([240, 2], x)?, Tensor::new([240], y)?)
 }
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "runs/spirals".into()));
     let data = spirals()?;
     let mut model = Sequential::new()

@@ -10,7 +10,7 @@ use kiln::plan::{Arena, BufferId, Plan};
 use kiln::tensor::Over;
 use kiln::{DType, Result, Shape, Tensor};
 
-fn main() -> Result<()> {
+pub fn main() -> Result<()> {
     shapes()?;
     arithmetic()?;
     products()?;

@@ -18,7 +18,7 @@ fn norms(gradients: &[Tensor]) -> Vec<f64> {
     gradients.chunks(2).map(|layer| layer.iter().map(square).sum::<f64>().sqrt()).collect()
 }
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
     let x = Tensor::new([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
     let data = Dataset::new(x, Tensor::new([4, 1], vec![0.0f32, 1.0, 1.0, 0.0])?)?;

@@ -10,7 +10,7 @@ use kiln::prelude::*;
 const ZOO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/zoo.csv");
 const KINDS: [&str; 7] = ["mammal", "bird", "reptile", "fish", "amphibian", "insect", "invertebrate"];
 
-fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<()> {
     let device = common::device()?;
     let zoo = Csv::new().label("type").classes(KINDS).without(["name"]).read(ZOO)?.data;
     let mut model = Sequential::new().add(Dense::new(7).activation(Activation::Softmax)).device(device);

@@ -2,25 +2,36 @@
 
 use std::process::Command;
 
+use tempfile::TempDir;
+
 #[cfg(feature = "gpu")]
 use crate::common::adapter_name;
 
-/// An example's program with its arguments. `cargo test` builds the examples beside this binary.
-fn example(name: &str, args: &[&str]) -> Command {
+/// An example's program with its arguments, and the folder in which it lies under its name. `cargo test` builds
+/// `examples/all.rs`, which runs the example that it is called by, beside this binary.
+struct Example {
+    command: Command,
+    _folder: TempDir,
+}
+
+fn example(name: &str, args: &[&str]) -> Example {
     let suite = std::env::current_exe().expect("the test binary has a path");
     let target = suite.parent().and_then(|deps| deps.parent()).expect("it lies in target/PROFILE/deps");
-    let program = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "there is no {}; `cargo build --examples` makes it", program.display());
+    let all = target.join("examples").join(format!("all{}", std::env::consts::EXE_SUFFIX));
+    assert!(all.exists(), "there is no {}; `cargo build --all-features --example all` makes it", all.display());
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let program = folder.path().join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    std::fs::hard_link(&all, &program).expect("both lie in target/");
     let mut command = Command::new(program);
     command.args(args);
-    command
+    Example { command, _folder: folder }
 }
 
 /// What a run printed that has to succeed.
-fn printed(mut command: Command) -> String {
-    let output = command.output().expect("the example is there");
+fn printed(mut example: Example) -> String {
+    let output = example.command.output().expect("the example is there");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+    assert!(output.status.success(), "{:?}: {}", example.command, text(&output.stderr));
     text(&output.stdout)
 }
 
@@ -76,20 +87,18 @@ fn what_an_example_does_not_take_is_an_error() {
         (&["--device", "no such one"], "no such one"),
     ];
     for (args, message) in cases {
-        let output = example("softmax", args).output().expect("the example is there");
+        let output = example("softmax", args).command.output().expect("the example is there");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && text.contains(message), "{args:?}: {text}");
     }
 }
 
 #[test]
-#[cfg(feature = "csv")]
 fn every_animal_of_the_zoo_is_learned() {
     prints("zoo", &["accuracy 1.00: 101 of 101"]);
 }
 
 /// The examples on Fashion-MNIST, where 300 drawings of a formula stand in for it.
-#[cfg(feature = "cli")]
 mod fashion {
     use std::path::Path;
 
@@ -107,9 +116,9 @@ mod fashion {
     }
 
     fn run(folder: &Path, name: &str, args: &str) -> String {
-        let mut command = example(name, &args.split(' ').collect::<Vec<_>>());
-        command.current_dir(folder).env("KILN_DATA", folder);
-        printed(command)
+        let mut example = example(name, &args.split(' ').collect::<Vec<_>>());
+        example.command.current_dir(folder).env("KILN_DATA", folder);
+        printed(example)
     }
 
     /// The numbers of the line that begins so.

@@ -27,6 +27,7 @@ mod common;
 mod confusion;
 mod custom_op;
 mod data;
+#[cfg(feature = "cli")]
 mod examples;
 mod finite;
 mod fusion;
