@@ -42,6 +42,7 @@ mod options;
 mod plot;
 mod progress;
 mod reductions;
+mod reference;
 mod regularizers;
 mod saved_settings;
 mod saving;
