@@ -14,6 +14,10 @@
 // Grids have column tiles along x, row tiles along y, and along z the products of a stack where STACKED = 1: a, b and y
 // are then as many matrices one after the other. Good to 65,535 on each axis; of a larger stack the products from `first`
 // on are a launch of their own.
+// K is cut so that no invocation loops more than 2^14 times: lavapipe ends its loops, all counted together, after 65,535. A
+// launch takes `depth` of K from `start` on, and one with ADD = 1 adds to what those before it have left in y. With SPLIT = 1 z
+// is a part of K, `span` deep: what it comes to goes into y, there (parts, M, N), and matmul_split.wgsl adds the parts up and
+// has the epilogue.
 // Every sum runs over k in one fixed order, so two runs give the same bits.
 
 // direct_*: invocations along columns and along rows of y. The workgroup itself is one-dimensional, because software
@@ -40,7 +44,7 @@ fn direct_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     var c01 = mat4x4<f32>();
     var c10 = mat4x4<f32>();
     var c11 = mat4x4<f32>();
-    for (var k = 0u; k < depth; k += 4u) {
+    for (var k = depth.k; k < depth.end; k += 4u) {
         let b0 = load_b4(k, n);
         let b1 = load_b4(k, n + 4u);
         let a0 = load_a4(m, k);
@@ -79,7 +83,7 @@ fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     var c31 = mat4x4<f32>();
     var c32 = mat4x4<f32>();
     var c33 = mat4x4<f32>();
-    for (var k = 0u; k < depth; k += 4u) {
+    for (var k = depth.k; k < depth.end; k += 4u) {
         let b0 = load_b4(k, n);
         let b1 = load_b4(k, n + 4u);
         let b2 = load_b4(k, n + 8u);
@@ -131,7 +135,7 @@ fn direct_vec4_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let m = tile.x * 4u;
     let n = tile.y * 4u;
     var c00 = mat4x4<f32>();
-    for (var k = 0u; k < depth; k += 4u) {
+    for (var k = depth.k; k < depth.end; k += 4u) {
         let b0 = load_b4(k, n);
         let a0 = load_a4(m, k);
         c00 += b0 * a0;
@@ -156,7 +160,7 @@ fn direct_guarded(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     var c01 = mat4x4<f32>();
     var c10 = mat4x4<f32>();
     var c11 = mat4x4<f32>();
-    for (var k = 0u; k < depth; k++) {
+    for (var k = depth.k; k < depth.end; k++) {
         let a0 = load_a(m0 + k * a_step_k());
         let a1 = load_a(m1 + k * a_step_k());
         let b0 = load_b(n0 + k * b_step_k());
@@ -182,7 +186,7 @@ fn direct_guarded_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     let m0 = four_rows(m);
     let n0 = four_columns(n);
     var c00 = mat4x4<f32>();
-    for (var k = 0u; k < depth; k++) {
+    for (var k = depth.k; k < depth.end; k++) {
         let b0 = load_b(n0 + k * b_step_k());
         let a0 = load_a(m0 + k * a_step_k());
         c00 += outer(a0, b0);

@@ -1,5 +1,5 @@
 // y[m,n] = epilogue(sum over parts p of a[p,m,n]): the second pass of a product whose K was split (SPLIT in
-// matmul_tiled.wgsl). a holds the parts, (params.stacks, M, N); they are added in their order, so two runs give the same
+// matmul.wgsl). a holds the parts, (params.stacks, M, N); they are added in their order, so two runs give the same
 // bits. One invocation makes four columns of a row.
 
 @compute @workgroup_size(WIDTH)

@@ -49,7 +49,7 @@ fn subgroup_32x8(
     var d1 = Rows();
     var d2 = Rows();
     var d3 = Rows();
-    for (var k = 0u; k < depth; k += 4u) {
+    for (var k = depth.k; k < depth.end; k += 4u) {
         let b = Rows(load_b4(k, n), load_b4(k, n + 4u));
         let a = load_a4(m + 4u * lane, k);
         multiply(&c0, lower(a[0]), b);

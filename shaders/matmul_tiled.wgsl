@@ -8,36 +8,17 @@
 //             are multiples of 4
 //   guarded   any M, N, K >= 1
 //
-// With SPLIT = 1 z is no product of a stack but a part of K, `span` deep: what it comes to goes into y, there (parts, M, N),
-// and matmul_split.wgsl adds the parts up and has the epilogue.
-//
 // An invocation brings one block of 4x4 a tile, or none: (BM + BN) * BK / 16 is at most the number of invocations. BM and BN
-// are multiples of the register tile, BK and span of 8.
+// are multiples of the register tile, BK of 8, and what K is cut at of BK.
 
 override BM: u32 = 64;
 override BN: u32 = 64;
 override BK: u32 = 8;
-override SPLIT: u32 = 0;
 
 // Row k of both tiles: BM / 4 vec4s of op(a)'s column k, then BN / 4 of op(b)'s row k. 2 * BK rows.
 override ROW: u32 = (BM + BN) / 4;
 
 var<workgroup> tiles: array<vec4<f32>, 2 * BK * ((BM + BN) / 4)>;
-
-// Where K starts and ends for this workgroup.
-struct Depth {
-    k: u32,
-    end: u32,
-}
-
-fn enter_part(group: vec3<u32>) -> Depth {
-    let depth = enter(group);
-    if (SPLIT == 0u) {
-        return Depth(0u, depth);
-    }
-    y_first = group.z * params.m * params.n;
-    return Depth(group.z * params.span, min(depth, (group.z + 1u) * params.span));
-}
 
 // A block of 4x4 of an operand's tile, `wide` vec4s wide: x along m or n in vec4s, y along k. Neighbours take neighbours in
 // memory: along x, or, where K is contiguous, the two blocks along k that fill 32 bytes of a row, and then those along x. So
@@ -120,7 +101,7 @@ fn tiled_4x4_vec4(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
-    let depth = enter_part(group);
+    let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
     var rows = fetch_vec4(mine, corner, depth.k, depth.end);
@@ -142,7 +123,7 @@ fn tiled_4x4_guarded(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
-    let depth = enter_part(group);
+    let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
     var rows = fetch_guarded(mine, corner, depth.k, depth.end);
@@ -189,7 +170,7 @@ fn tiled_8x8_vec4(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
-    let depth = enter_part(group);
+    let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
     var rows = fetch_vec4(mine, corner, depth.k, depth.end);
@@ -216,7 +197,7 @@ fn tiled_8x8_guarded(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
-    let depth = enter_part(group);
+    let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
     var rows = fetch_guarded(mine, corner, depth.k, depth.end);

@@ -1,8 +1,9 @@
 // y of images x (batch, height, width, pixel), each moved by an offset of its own, drawn from -reach..=reach along each
 // axis (0 down, 1 right), in 256ths of a pixel: y[o, p] = sum over the taps r of o and c of p of w(o, r) w(p, c) x[r, c], where o is taken
 // from the two places around o - offset. FILL says what stands beyond the edges: 0 the image mirrored, 1 the edge's
-// pixel, 2 the image again, 3 zeros. `translate_grad` is the transposed map: y[r, c] = sum over all o, p of
-// w(o, r) w(p, c) x[o, p]. One invocation makes one of n elements.
+// pixel, 2 the image again, 3 zeros. `translate_grad` is the transposed map, an axis a launch, so that no
+// invocation loops over more than one: y[r, c] = sum over all p of w(p, c) x[r, p] where AXIS = 1, of w(p, r) x[p, c] where
+// AXIS = 0. One invocation makes one of n elements.
 
 struct Params {
     n: u32,
@@ -15,6 +16,7 @@ struct Params {
 }
 
 override FILL: u32 = 0;
+override AXIS: u32 = 0;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 // step, rows, total, seed
@@ -116,20 +118,16 @@ fn translate_grad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
         return;
     }
     let at = at_element(i);
-    var sum = 0.0;
+    let along_row = AXIS == 1u;
+    let place = select(at.r, at.c, along_row);
+    let offset = select(at.offset.x, at.offset.y, along_row);
     // Bounded by more than uniforms, which lavapipe would compile the kernel for anew: docs/rejected.md.
-    let height = min(i32(params.height), i32(arrayLength(&x)));
-    let width = min(i32(params.width), i32(arrayLength(&x)));
-    for (var o = 0; o < height; o++) {
-        let of_row = weight(o, at.r, at.offset.x, height);
-        if of_row == 0.0 {
-            continue;
-        }
-        for (var p = 0; p < width; p++) {
-            let of_column = weight(p, at.c, at.offset.y, width);
-            if of_column != 0.0 {
-                sum += of_row * of_column * element(at.first, o, p);
-            }
+    let extent = min(i32(select(params.height, params.width, along_row)), i32(arrayLength(&x)));
+    var sum = 0.0;
+    for (var p = 0; p < extent; p++) {
+        let share = weight(p, place, offset, extent);
+        if share != 0.0 {
+            sum += share * element(at.first, select(p, at.r, along_row), select(at.c, p, along_row));
         }
     }
     y[i] = sum;

@@ -8,11 +8,15 @@ struct Params {
     first: u32,
     stacks: u32,
     span: u32,
+    start: u32,
+    depth: u32,
 }
 
 override TRANS_A: u32 = 0;
 override TRANS_B: u32 = 0;
 override STACKED: u32 = 0;
+override SPLIT: u32 = 0;
+override ADD: u32 = 0;
 override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0;
 override ACTIVATION_GRAD: u32 = 0;
@@ -35,17 +39,33 @@ var<private> a_first: u32 = 0u;
 var<private> b_first: u32 = 0u;
 var<private> y_first: u32 = 0u;
 
-// Goes to this workgroup's product. Returns K, as a number that the driver cannot trace back to the uniform alone:
-// lavapipe (Mesa 22.3) specialises a shader to the uniforms that bound its small loops, and compiles it anew for each
-// submission.
-fn enter(group: vec3<u32>) -> u32 {
+// Where K starts and ends for this workgroup.
+struct Depth {
+    k: u32,
+    end: u32,
+}
+
+// Goes to this workgroup's product, or with SPLIT = 1 to its part of K, which is `span` deep and has an M x N of y to itself.
+// Of that K the launch takes `depth` from `start` on: where that is not the first, ADD = 1, and y holds what those before came to.
+//
+// The end is a number that the driver cannot trace back to uniforms alone: lavapipe (Mesa 22.3) specialises a shader to the
+// uniforms that bound its small loops, and compiles it anew for each submission.
+fn enter(group: vec3<u32>) -> Depth {
     let stack = params.first + group.z;
     if (STACKED == 1u) {
         a_first = stack * params.m * params.k;
         b_first = stack * params.k * params.n;
         y_first = stack * params.m * params.n;
     }
-    return select(0u, params.k, stack < params.stacks);
+    var part = Depth(0u, params.k);
+    if (SPLIT == 1u) {
+        y_first = stack * params.m * params.n;
+        part = Depth(stack * params.span, min(params.k, (stack + 1u) * params.span));
+    }
+    if (ADD == 1u) {
+        part.k += params.start;
+    }
+    return Depth(part.k, select(0u, min(part.end, part.k + params.depth), stack < params.stacks));
 }
 
 // Four columns of y from four sums v; bias and h are zeros where they are not used. Drivers put a function into every
@@ -67,11 +87,15 @@ fn store4(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
         return;
     }
     let at = (y_first + m * params.n + n) / 4u;
+    var sum = v;
+    if (ADD == 1u) {
+        sum += y4[at];
+    }
     var h = vec4<f32>();
     if (ACTIVATION_GRAD != 0u) {
         h = extra4[at];
     }
-    y4[at] = epilogue(v, bias, h);
+    y4[at] = epilogue(sum, bias, h);
 }
 
 // The bias of columns n .. n+3, zeros where there is none.
@@ -113,7 +137,12 @@ fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     if (ACTIVATION_GRAD != 0u) {
         h = load_extra(y_first + m * params.n + columns(n));
     }
-    let r = epilogue(v, bias, h);
+    var sum = v;
+    if (ADD == 1u) {
+        let others = y_first + m * params.n + columns(n);
+        sum += vec4(y[others.x], y[others.y], y[others.z], y[others.w]);
+    }
+    let r = epilogue(sum, bias, h);
     let at = y_first + m * params.n + n;
     if (n < params.n) {
         y[at] = r.x;

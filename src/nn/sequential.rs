@@ -287,8 +287,8 @@ impl Sequential {
         evaluation::evaluate(session, &model, data, expected).await
     }
 
-    /// The model's output for each sample: (samples, ...). Bytes are scaled as those were that [`Sequential::fit`] had; by
-    /// 1 / 255, as [`Dataset`] does, where it had none.
+    /// The model's output for each sample: (samples, ...), of `f32`, or of `f64` on the reference. Bytes are scaled as those
+    /// were that [`Sequential::fit`] had; by 1 / 255, as [`Dataset`] does, where it had none.
     ///
     /// # Errors
     /// As [`Sequential::fit`].

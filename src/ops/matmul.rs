@@ -19,6 +19,7 @@ use crate::tensor::{DType, Shape};
 
 pub(super) use cases::cases;
 pub use cases::{case_of, case_of_problem, epilogues};
+use kernel::DEEPEST;
 pub use kernel::{Kernel, Problem};
 
 const LIBS: &[&str] = &[LIB_ACTIVATION, LIB_PRODUCT];
@@ -242,9 +243,9 @@ impl Op for MatMul {
         let problem = self.problem(&io.inputs);
         let kernel = target.tuning.kernel(&problem).cloned().unwrap_or_else(|| problem.built_in(target));
         if kernel.span.is_some() {
-            return self.in_parts(io, &kernel).into();
+            return self.in_parts(io, &kernel);
         }
-        (0..stacks).step_by(MOST_WORKGROUPS).map(|first| self.launch(io, &kernel, [first, stacks])).collect()
+        (0..stacks).step_by(MOST_WORKGROUPS).flat_map(|first| self.launches(io, &kernel, [first, stacks])).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -254,12 +255,26 @@ impl Op for MatMul {
 }
 
 impl MatMul {
-    /// The launch that makes the products from `first` on, at most [`MOST_WORKGROUPS`] of them.
-    fn launch(&self, io: &Io, kernel: &Kernel, [first, stacks]: [usize; 2]) -> Dispatch {
+    /// The launches that make the products, or parts of K, from `first` on, at most [`MOST_WORKGROUPS`] of them: one for each
+    /// [`DEEPEST`] of K, of which each adds to what is there and the last has the epilogue.
+    fn launches(&self, io: &Io, kernel: &Kernel, [first, stacks]: [usize; 2]) -> Vec<Dispatch> {
+        let [.., k] = self.extents(&io.inputs);
+        let span = kernel.span.unwrap_or(k);
+        let bare = Self { epilogue: Epilogue::None, ..*self };
+        let launch = |start: usize| {
+            let op = if start + DEEPEST < span { bare } else { *self };
+            let launch = op.launch(io, kernel, [first, stacks], start);
+            if start == 0 { launch } else { launch.constant("ADD", true) }
+        };
+        (0..span).step_by(DEEPEST).map(launch).collect()
+    }
+
+    /// One of these launches, that for K from `start` on.
+    fn launch(&self, io: &Io, kernel: &Kernel, [first, stacks]: [usize; 2], start: usize) -> Dispatch {
         let [m, n, k] = self.extents(&io.inputs);
         let bindings = vec![Binding::Input(0), Binding::Output(0), Binding::Params, self.extra(), Binding::Input(1)];
         let params = Params::new().u32("m", m).u32("n", n).u32("k", k).u32("first", first).u32("stacks", stacks);
-        let params = params.u32("span", kernel.span.unwrap_or(k));
+        let params = params.u32("span", kernel.span.unwrap_or(k)).u32("start", start).u32("depth", DEEPEST);
         let Kernel { module, entry, tile: [tile_m, tile_n], .. } = *kernel;
         let constants = kernel.constants.iter().map(|&(name, value)| (name, value as f64)).collect();
         let workgroups =
@@ -271,17 +286,21 @@ impl MatMul {
         self.epilogue.specialise(launch)
     }
 
-    /// The two launches of a product whose K is split: its parts, which are a stack of what y is, and their sum.
-    fn in_parts(&self, io: &Io, kernel: &Kernel) -> [Dispatch; 2] {
+    /// The launches of a product whose K is split: its parts, which are a stack of what y is, and their sum.
+    fn in_parts(&self, io: &Io, kernel: &Kernel) -> Vec<Dispatch> {
         let [m, n, k] = self.extents(&io.inputs);
         let parts = k.div_ceil(kernel.span.unwrap_or(k));
         let bare = Self { stacked: false, epilogue: Epilogue::None, ..*self };
-        let mut first = bare.launch(io, kernel, [0, parts]).constant("SPLIT", true);
         let scratch = Binding::Scratch(parts * m * n);
-        first.bindings[1] = scratch;
+        let of_parts = |mut launch: Dispatch| {
+            launch.bindings[1] = scratch;
+            launch.constant("SPLIT", true)
+        };
+        let mut launches: Vec<Dispatch> = bare.launches(io, kernel, [0, parts]).into_iter().map(of_parts).collect();
         let bindings = vec![scratch, Binding::Output(0), Binding::Params, self.extra()];
-        let sum = Dispatch::over(SPLIT_MODULE, "add_parts", io, first.params.clone(), m * n.div_ceil(4));
-        [first, self.epilogue.specialise(Dispatch { bindings, ..sum })]
+        let sum = Dispatch::over(SPLIT_MODULE, "add_parts", io, launches[0].params.clone(), m * n.div_ceil(4));
+        launches.push(self.epilogue.specialise(Dispatch { bindings, ..sum }));
+        launches
     }
 
     /// What the kernels bind as the third input, which must be something: without one, b a second time.

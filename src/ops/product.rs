@@ -4,6 +4,10 @@
 //! small ones. So f32 has kernels here that copy a part of b and read a where it lies, for what is small enough to stay in
 //! a core's cache meanwhile; f64, the reference, is the library's alone. Who shares the work and how is told here, too: a
 //! core keeps to its rows of a layer's weights and of their gradient, from the forward pass to the optimizer's update.
+//!
+//! Which kernel runs, where K is cut and which rows the library has in one call follow from the extents alone. So the
+//! number of threads changes no bit: it only decides how many rows of a kernel of this file a thread has, each of which is
+//! summed by itself, and how many threads the library takes for a call.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -35,9 +39,15 @@ const PARALLEL_FROM: usize = 1_000_000;
 const RESIDENT_BYTES: usize = 256 << 10;
 
 impl<T: Real> Product<'_, T> {
-    fn is_parallel(&self) -> bool {
+    /// How many cores the work is cut for: two from some size on. More share the work of one.
+    fn halves(&self) -> usize {
         let [m, n, k] = self.extents;
-        2 * m * n * k >= PARALLEL_FROM && rayon::current_num_threads() > 1
+        if 2 * m * n * k >= PARALLEL_FROM { 2 } else { 1 }
+    }
+
+    /// Threads that work on it.
+    fn threads(&self) -> usize {
+        if self.halves() == 1 { 1 } else { rayon::current_num_threads() }
     }
 
     /// Row and column strides of op(a) and op(b) as they are stored.
@@ -49,12 +59,12 @@ impl<T: Real> Product<'_, T> {
     /// By the `gemm` crate.
     pub(super) fn by_library(&self, y: &mut [T]) {
         let [m, _, k] = self.extents;
-        let threads = if self.is_parallel() { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-        self.part_by_library(0..m, 0..k, threads, y);
+        self.part_by_library(0..m, 0..k, self.threads(), y);
     }
 
-    /// Some rows of y, of sums over a range of K, by the `gemm` crate.
-    fn part_by_library(&self, rows: Range<usize>, depth: Range<usize>, threads: gemm::Parallelism, y: &mut [T]) {
+    /// Some rows of y, of sums over a range of K, by the `gemm` crate. Rows and range decide the bits, threads do not.
+    fn part_by_library(&self, rows: Range<usize>, depth: Range<usize>, threads: usize, y: &mut [T]) {
+        let threads = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
         let [m, n, k] = self.extents;
         let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides();
         assert!(self.a.len() == m * k && self.b.len() == k * n && y.len() == rows.len() * n, "{:?}", self.extents);
@@ -92,21 +102,35 @@ impl Product<'_, f32> {
     /// By the kernels of this file where they are the faster ones, else by the library.
     pub(super) fn by_kernel(&self, y: &mut [f32]) {
         let [m, n, k] = self.extents;
-        let pieces = if self.is_parallel() { rayon::current_num_threads() } else { 1 };
+        let halves = self.halves();
         // Where b is a layer's weights, or y their gradient, a core has the same rows of them here that it updates later:
         // what another core has read or written must be taken from it first.
-        let few = pieces <= MOST_PARTS;
-        if pieces > 1 && !self.trans_a && !self.trans_b && k >= (2 * m).max(64 * pieces) && few {
-            return self.by_parts(pieces, y);
+        if halves == 2 && !self.trans_a && !self.trans_b && k >= (2 * m).max(128) {
+            return self.by_parts(y);
         }
         // Turning pays where what is turned is small beside the sums, and beside b, which the library packs.
-        if !self.trans_a && self.trans_b && (8..=MOST_TURNED).contains(&m) && k >= 64 && n >= 6 * pieces {
-            return self.by_turning(pieces, y);
+        if !self.trans_a && self.trans_b && (8..=MOST_TURNED).contains(&m) && k >= 64 && n >= 6 * halves {
+            return self.by_turning(y);
         }
-        if pieces > 1 && (m < 6 * pieces || !(self.has_kernel(k) || self.trans_a && few)) {
+        if halves == 2 && (m < 12 || !(self.has_kernel(k) || self.trans_a)) {
             return self.by_library(y);
         }
-        in_pieces(y, n, pieces, |first, y| Rows { product: self, first, depth: 0..k, y }.multiply());
+        self.multiply(0..k, halves, self.threads(), y);
+    }
+
+    /// Sums over a range of K, by so many threads. The library has the rows in `calls` calls: it chooses by their number.
+    fn multiply(&self, depth: Range<usize>, calls: usize, threads: usize, y: &mut [f32]) {
+        let n = self.extents[1];
+        if self.has_kernel(depth.len()) {
+            in_pieces(y, n, threads, |first, y| {
+                pulp::Arch::new().dispatch(Rows { product: self, first, depth: depth.clone(), y });
+            });
+        } else {
+            in_pieces(y, n, calls, |first, y| {
+                let rows = first..first + y.len() / n.max(1);
+                self.part_by_library(rows, depth.clone(), threads.div_ceil(calls), y);
+            });
+        }
     }
 
     /// Whether the kernels of this file suit sums of so many of the K products.
@@ -117,35 +141,24 @@ impl Product<'_, f32> {
         !self.trans_b && n >= 8 && depth * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth * n * 4 <= 2 * RESIDENT_BYTES
     }
 
-    /// Cuts the sums over K into parts, one a core, and adds these up.
-    fn by_parts(&self, parts: usize, y: &mut [f32]) {
+    /// Cuts the sums over K into two parts, one for each half of the threads, and adds these up.
+    fn by_parts(&self, y: &mut [f32]) {
         let [_, _, k] = self.extents;
-        let depth = k.div_ceil(parts);
-        let part = |i: usize, y: &mut [f32]| {
-            Rows { product: self, first: 0, depth: i * depth..((i + 1) * depth).min(k), y }.multiply();
-        };
+        let (middle, threads) = (k.div_ceil(2), self.threads().div_ceil(2));
         // Taken out meanwhile: a core that waits may begin another product.
-        let mut others = PARTS.take();
-        let len = y.len();
-        others.resize(others.len().max((parts - 1) * len), 0.0);
-        let all = &mut others[..(parts - 1) * len];
-        rayon::join(|| part(0, y), || all.par_chunks_mut(len).enumerate().for_each(|(i, y)| part(i + 1, y)));
+        let mut kept = PART_OF_K.take();
+        kept.resize(kept.len().max(y.len()), 0.0);
+        let other = &mut kept[..y.len()];
+        rayon::join(|| self.multiply(0..middle, 1, threads, y), || self.multiply(middle..k, 1, threads, other));
         // By the rows that a core goes on with: in an epilogue each takes as many of them.
-        for_each_piece(y, |start, y| {
-            for other in all.chunks(len) {
-                y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other);
-            }
-        });
-        PARTS.set(others);
+        for_each_piece(y, |start, y| y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other));
+        PART_OF_K.set(kept);
     }
 }
 
-/// Cores that share the sums over K, at most: their parts have to be added up.
-const MOST_PARTS: usize = 4;
-
 thread_local! {
-    /// Sums over parts of K, kept from step to step.
-    static PARTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Sums over a part of K, kept from step to step.
+    static PART_OF_K: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Columns of y in a strip, at most: four vectors of the widest kind.
@@ -157,16 +170,6 @@ struct Rows<'a> {
     first: usize,
     depth: Range<usize>,
     y: &'a mut [f32],
-}
-
-impl Rows<'_> {
-    fn multiply(self) {
-        if self.product.has_kernel(self.depth.len()) {
-            return pulp::Arch::new().dispatch(self);
-        }
-        let rows = self.first..self.first + self.y.len() / self.product.extents[1].max(1);
-        self.product.part_by_library(rows, self.depth, gemm::Parallelism::None, self.y);
-    }
 }
 
 impl pulp::WithSimd for Rows<'_> {
@@ -333,8 +336,8 @@ fn copy<S: Simd, const VECTORS: usize, const ADD: bool>(x: &[f32], y: &mut [f32]
 // Rows of a and of b lie along K: with a turned, y' = b a' is a product as above, and is turned back.
 impl Product<'_, f32> {
     /// A core has the same rows of b here, which are a layer's weights, that it updates.
-    fn by_turning(&self, pieces: usize, y: &mut [f32]) {
-        let [_, n, k] = self.extents;
+    fn by_turning(&self, y: &mut [f32]) {
+        let ([_, n, k], pieces) = (self.extents, self.threads());
         // Taken out meanwhile: a core that waits may begin another product.
         let mut scratch = TURNED.take();
         scratch.resize(scratch.len().max((k + n) * TURNED_ROWS), 0.0);
@@ -343,7 +346,7 @@ impl Product<'_, f32> {
             let (turned_a, turned_y) = scratch[..(k + n) * m].split_at_mut(k * m);
             in_pieces(turned_a, m, pieces, |first, turned| turn(&a[first..], k, turned, m));
             let product = Product { a: self.b, b: turned_a, extents: [n, m, k], trans_a: false, trans_b: false };
-            in_pieces(turned_y, m, pieces, |first, y| Rows { product: &product, first, depth: 0..k, y }.multiply());
+            product.multiply(0..k, self.halves(), pieces, turned_y);
             in_pieces(y, n, pieces, |first, y| turn(&turned_y[first..], m, y, n));
         }
         TURNED.set(scratch);
@@ -406,8 +409,8 @@ mod tests {
 
     /// [`Case::sums`](crate::ops::Case::sums) has the reason: 2 sqrt(K) ulps of the results' root mean square, sqrt(K) / 3.
     #[test]
-    fn kernels_give_what_the_library_gives_in_f64() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    fn kernels_give_what_the_library_gives_in_f64_and_the_same_bits_on_any_number_of_threads() {
+        let pools = [1, 2, 3, 8].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
         for (seed, extents) in [
             [1, 1, 1],
             [5, 9, 64],
@@ -418,6 +421,8 @@ mod tests {
             [150, 31, 1024],
             [300, 70, 700],
             [401, 70, 700],
+            [130, 40, 1100],
+            [20, 24, 20_000],
         ]
         .into_iter()
         .enumerate()
@@ -427,8 +432,18 @@ mod tests {
             let (a32, b32, a64, b64) =
                 (a.values().to_f32(), b.values().to_f32(), a.values().to_f64(), b.values().to_f64());
             for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
-                let (mut y, mut expected) = (vec![f32::NAN; m * n], vec![0.0; m * n]);
-                pool.install(|| Product { a: &a32, b: &b32, extents, trans_a, trans_b }.by_kernel(&mut y));
+                let mut expected = vec![0.0; m * n];
+                let of_threads = pools.each_ref().map(|pool| {
+                    let mut y = vec![f32::NAN; m * n];
+                    pool.install(|| Product { a: &a32, b: &b32, extents, trans_a, trans_b }.by_kernel(&mut y));
+                    y
+                });
+                let [y, others @ ..] = &of_threads;
+                let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+                assert!(
+                    others.iter().all(|other| bits(other) == bits(y)),
+                    "{extents:?} {trans_a} {trans_b}: by threads"
+                );
                 Product { a: &a64, b: &b64, extents, trans_a, trans_b }.by_library(&mut expected);
                 let bound = f64::from(f32::EPSILON) * (1.0 + k as f64 * 2.0 / 3.0);
                 for (i, (y, expected)) in y.iter().zip(&expected).enumerate() {
@@ -436,44 +451,6 @@ mod tests {
                     assert!(off <= bound, "{extents:?} {trans_a} {trans_b}, element {i}: {y}, not {expected}");
                 }
             }
-        }
-    }
-
-    /// A call within the innermost loop, where the compiler does not inline what it should, takes five times as long or more;
-    /// no other test would see it.
-    #[test]
-    fn kernels_are_made_of_vectors() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        // Each width of a strip, then either operand transposed.
-        for (extents, trans_a, trans_b) in [
-            ([48, 64, 256], false, false),
-            ([48, 48, 256], false, false),
-            ([48, 32, 256], false, false),
-            ([48, 16, 256], false, false),
-            ([48, 100, 256], false, false),
-            ([96, 64, 128], true, false),
-            ([64, 96, 256], false, true),
-        ] {
-            let [m, n, k] = extents;
-            let (a, b) = (random([m * k], 1).values().to_f32(), random([k * n], 2).values().to_f32());
-            let mut y = vec![0.0; m * n];
-            let product = Product { a: &a, b: &b, extents, trans_a, trans_b };
-            let mut shortest = [std::time::Duration::MAX; 2];
-            pool.install(|| {
-                for _ in 0..100 {
-                    for (i, shortest) in shortest.iter_mut().enumerate() {
-                        let start = std::time::Instant::now();
-                        if i == 0 {
-                            product.by_kernel(&mut y)
-                        } else {
-                            product.by_library(&mut y)
-                        }
-                        *shortest = start.elapsed().min(*shortest);
-                    }
-                }
-            });
-            let [kernel, library] = shortest;
-            assert!(kernel < 2 * library, "{extents:?} {trans_a} {trans_b}: {kernel:?}, by the library {library:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::case::{clock, random};
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, Module, Params, Target};
 use super::flip::image;
 use super::philox::{LIB_PHILOX, word};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs, only};
@@ -16,6 +16,9 @@ const MODULE: Module =
 
 /// Parts of a pixel.
 const PARTS: i32 = 256;
+
+/// Pixels of an image along an axis, at most: the gradient's kernel loops over one.
+const LARGEST: usize = 1 << 14;
 
 /// What stands beyond an image's edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,9 +143,10 @@ impl Op for Translate {
         if self.reach.iter().any(|reach| !(0.0..=1.0).contains(reach)) {
             return Err(Error::shape(self.name(), format!("the reach {:?} is not in 0..=1", self.reach)));
         }
-        // Four times the extent, in parts, is still an i32.
-        if height.max(width) > 1 << 20 {
-            return Err(Error::shape(self.name(), format!("images of {height} x {width} are larger than 2^20")));
+        if height.max(width) > LARGEST {
+            let message =
+                format!("takes images of at most {LARGEST} pixels along an axis, was given {height} x {width}");
+            return Err(Error::shape(self.name(), message));
         }
         Ok(vec![inputs[0].clone()])
     }
@@ -157,7 +161,17 @@ impl Op for Translate {
         let [reach_0, reach_1] = [(0, height), (1, width)].map(|(axis, extent)| self.reach(axis, extent) as usize);
         let params = Params::new().u32("n", n).u32("height", height).u32("width", width).u32("pixel", pixel);
         let params = params.u32("reach_0", reach_0).u32("reach_1", reach_1).u32("salt", self.salt as usize);
-        vec![Dispatch::over(MODULE, self.name(), io, params, n).constant("FILL", f64::from(self.fill as u8))]
+        let launch = |bindings: [Binding; 4]| {
+            let launch = Dispatch::over(MODULE, self.name(), io, params.clone(), n);
+            Dispatch { bindings: bindings.into(), ..launch }.constant("FILL", f64::from(self.fill as u8))
+        };
+        let (x, y, between) = (Binding::Input(0), Binding::Output(0), Binding::Scratch(n));
+        let [clock, params] = [Binding::Input(1), Binding::Params];
+        if !self.transposed {
+            return vec![launch([x, clock, y, params])];
+        }
+        let along = |axis: u8, bindings| launch(bindings).constant("AXIS", axis);
+        vec![along(1, [x, clock, between, params]), along(0, [between, clock, y, params])]
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -186,6 +200,9 @@ pub(super) fn cases() -> Vec<Case> {
             }
         }
     }
+    // More pixels than an adapter may let one invocation loop over.
+    let op = Translate { reach: [0.001, 0.03], fill: Reflect, salt: 730, transposed: true };
+    cases.push(Case::new("(1, 257, 256)", op, vec![random([1, 257, 256], 730), clock(730, 3)]).sums(32));
     cases
 }
 
@@ -217,6 +234,15 @@ mod tests {
         }
         let still = Translate { reach: [0.0; 2], ..op };
         assert!(still.shifts(5, [8, 10], &[0, 0, 2, 3]).iter().all(|shift| shift.offset == 0));
+    }
+
+    #[test]
+    fn images_of_more_pixels_than_a_kernel_loops_over_are_refused() {
+        let op = Translate { reach: [0.1; 2], fill: Fill::Wrap, salt: 1, transposed: false };
+        let inputs = |height: usize| vec![Type::float([1, height, 1]), Type::u32([clock_op::WORDS])];
+        assert!(op.outputs(&inputs(LARGEST)).is_ok());
+        let error = op.outputs(&inputs(LARGEST + 1)).unwrap_err().to_string();
+        assert!(error.contains("16384 pixels along an axis") && error.contains("16385 x 1"), "{error}");
     }
 
     /// An offset of one and a half pixels to the right.

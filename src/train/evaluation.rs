@@ -46,7 +46,7 @@ pub(crate) async fn evaluate(
 /// Bytes of predictions that stay on the device before they are read back.
 const PREDICTION_BYTES: usize = 64 << 20;
 
-/// The model's output for every row of `x`.
+/// The model's output for every row of `x`, in the device's float: f32, or f64 on the reference.
 pub(crate) async fn predict(session: &mut Session, model: &Model<'_>, (x, scale): (&Tensor, f32)) -> Result<Tensor> {
     let width: usize = model.output.iter().product();
     let batch = EVALUATION_BATCH.min(x.rows());
@@ -56,7 +56,7 @@ pub(crate) async fn predict(session: &mut Session, model: &Model<'_>, (x, scale)
     if resting.is_none() {
         at_once = at_once.min(batches(CHUNK_BYTES, x.shape().len() / x.rows() * x.dtype().size()));
     }
-    let mut all = Vec::with_capacity(x.rows() * width);
+    let mut pieces = Vec::new();
     for first in (0..x.rows()).step_by(at_once) {
         let count = at_once.min(x.rows() - first);
         let (source, start) = match &resting {
@@ -72,7 +72,11 @@ pub(crate) async fn predict(session: &mut Session, model: &Model<'_>, (x, scale)
         for round in plans {
             session.executor().run(round.plans[0][0], round.times)?;
         }
-        all.extend(session.executor().read(BufferId::Predictions, 0..count * width).await?.to_f32());
+        let outputs = session.executor().read(BufferId::Predictions, 0..count * width).await?;
+        pieces.push(Tensor::new([&[count], model.output].concat(), outputs)?);
     }
-    Tensor::new([&[x.rows()], model.output].concat(), all)
+    match pieces.pop() {
+        Some(all) if pieces.is_empty() => Ok(all),
+        last => Tensor::concatenate(&pieces.iter().chain(&last).collect::<Vec<_>>(), 0),
+    }
 }

@@ -46,6 +46,22 @@ fn a_chosen_kernel_is_launched_and_right_for_ragged_extents() {
     }
 }
 
+/// More of K than lavapipe lets an invocation loop over, in one launch after the other and in parts.
+#[cfg(feature = "gpu")]
+#[test]
+fn any_candidate_for_a_long_product_is_right() {
+    let adapter = crate::common::adapter();
+    let mut reference = Executor::new(&Device::reference()).unwrap();
+    for (problem, step) in [("5x7x70000:tn", 13), ("8x4x70004:nn", 14), ("2x4x4x70000:nt", 11)] {
+        let (problem, case) = case(problem);
+        for kernel in problem.candidates(&adapter.target()).iter().step_by(step) {
+            let device = adapter.clone().with_tuning(&format!("matmul {problem}\t{kernel}")).unwrap();
+            let finding = check_case(&case, &mut Executor::new(&device).unwrap(), &mut reference).unwrap();
+            assert!(finding.result.is_ok(), "{problem} by {kernel}: {finding:?}");
+        }
+    }
+}
+
 /// Blocks of four terms and single ones are added in another order, so that the last bits tell what ran.
 #[cfg(feature = "gpu")]
 #[test]

@@ -50,10 +50,35 @@ pub(in crate::ops) fn cases() -> Vec<Case> {
     {
         cases.push(case_of(MatMul::new(trans_a, trans_b), extents, 230 + i as u64));
     }
+    cases.extend(long_cases());
     cases.extend(epilogue_cases());
     let sequences = vec![random([2, 3, 5], 220), random([5, 4], 221)];
     cases.push(Case::new("rows of (2, 3, 5)", MatMul::new(false, false), sequences).wrt(&[0, 1]).sums(5));
     cases.extend(stacked_cases());
+    cases
+}
+
+/// More of K than an adapter may let one invocation loop over: few rows and columns, for each kernel, parts of one launch and
+/// launches one after the other, the last of which has the epilogue.
+fn long_cases() -> Vec<Case> {
+    let relu = Epilogue::Activate { bias: true, activation: Function::Relu };
+    let long = |(i, (trans_a, trans_b, extents)): (usize, (bool, bool, [usize; 3]))| {
+        case_of(MatMul::new(trans_a, trans_b), extents, 250 + i as u64)
+    };
+    let mut cases: Vec<Case> = [
+        (false, true, [3, 2, 70_000]),
+        (true, false, [5, 3, 200_000]),
+        (true, false, [4, 4, 200_000]),
+        (true, false, [8, 8, 70_001]),
+        (false, false, [16, 16, 20_000]),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(long)
+    .collect();
+    cases.push(case_of(MatMul { epilogue: relu, ..MatMul::new(true, false) }, [1, 6, 70_000], 256));
+    cases.push(stacked_case(MatMul { epilogue: relu, ..MatMul::stacked(true, false) }, &[2], [3, 5, 70_000], 257));
+    cases.push(stacked_case(MatMul::stacked(true, true), &[3], [4, 4, 20_000], 258));
     cases
 }
 
@@ -158,8 +183,64 @@ mod tests {
     use std::any::Any;
     use std::mem::discriminant;
 
+    use super::super::kernel::DEEPEST;
     use super::*;
-    use crate::ops::{Binding, Op, Target};
+    use crate::graph::Type;
+    use crate::ops::{Binding, Dispatch, Io, Op, Target, Tuning};
+
+    /// A field of a launch's uniform.
+    fn param(launch: &Dispatch, name: &str) -> usize {
+        launch.params.fields().iter().find(|(field, _)| *field == name).expect("a field").1 as usize
+    }
+
+    fn is_set(launch: &Dispatch, name: &str) -> bool {
+        launch.constants.contains(&(name, 1.0))
+    }
+
+    /// The pieces of K that the launches of a product take, in the order of their starts, of each part.
+    fn pieces(launches: &[Dispatch], k: usize) -> Vec<std::ops::Range<usize>> {
+        let mut pieces = Vec::new();
+        for launch in launches.iter().filter(|l| l.entry != "add_parts") {
+            let (span, start, depth) = (param(launch, "span"), param(launch, "start"), param(launch, "depth"));
+            assert_eq!(start > 0, is_set(launch, "ADD"), "{launch:?}");
+            let parts = if is_set(launch, "SPLIT") { param(launch, "stacks") } else { 1 };
+            for part in (0..parts).map(|part| part * span..((part + 1) * span).min(k)) {
+                pieces.push((part.start + start).min(part.end)..(part.start + start + depth).min(part.end));
+            }
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        pieces.sort_by_key(|piece| piece.start);
+        pieces
+    }
+
+    #[test]
+    fn no_launch_takes_more_of_k_than_an_invocation_may_loop_over() {
+        for text in ["4x4x200000:tn", "5x3x8193", "784x16x70000:tn", "3x5x7x70000:nt", "1x1x16777216:nt", "64x64x8192"]
+        {
+            let problem: Problem = text.parse().unwrap();
+            let ([m, n, k], [trans_a, trans_b]) = (problem.extents, problem.transposed);
+            let stack = if problem.stacks > 1 { vec![problem.stacks] } else { vec![] };
+            let side =
+                |t: bool, x: usize, y: usize| Type::float([&stack[..], &if t { [y, x] } else { [x, y] }].concat());
+            let op = MatMul { stacked: problem.stacks > 1, ..MatMul::new(trans_a, trans_b) };
+            let inputs = vec![side(trans_a, m, k), side(trans_b, k, n)];
+            let io = Io { outputs: op.outputs(&inputs).unwrap(), inputs };
+            for target in Target::all() {
+                for kernel in problem.candidates(&target) {
+                    let mut tuning = Tuning::default();
+                    tuning.choose(problem, Some(kernel.clone()));
+                    let launches = op.gpu(&io, &Target { tuning: tuning.into(), ..target.clone() });
+                    let pieces = pieces(&launches, k);
+                    assert!(pieces.iter().all(|piece| piece.len() <= DEEPEST), "{text} {kernel}: {pieces:?}");
+                    let joined = pieces.windows(2).all(|pair| pair[0].end == pair[1].start);
+                    let ends = (pieces[0].start, pieces[pieces.len() - 1].end);
+                    assert!(joined && ends == (0, k), "{text} {kernel}: {pieces:?}");
+                    let sums = launches.iter().find(|launch| launch.entry == "add_parts");
+                    assert!(sums.is_none_or(|launch| param(launch, "stacks") <= 1 << 14), "{text} {kernel}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn cases_have_every_epilogue_and_each_kind_of_it_in_every_kernel() {

@@ -55,6 +55,9 @@ const TILED: &[(usize, [usize; 3])] = &[
     (8, [128, 128, 16]),
 ];
 
+/// How much of K a launch takes at most. An invocation loops at most 9/8 times as often, for each BK of at least 8 and
+/// within it for each of K, which has to be below 2^14; a multiple of every BK.
+pub(super) const DEEPEST: usize = 1 << 13;
 /// The second pass of a split K that is shorter takes as long as it saves.
 const LONG: usize = 256;
 /// A shorter part of K spends its time waiting for its first tile.
@@ -102,10 +105,9 @@ impl Problem {
 
     /// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
     fn direct(&self, subgroup_size: Option<u32>) -> Kernel {
-        let ([m, n, _], vec4) = (self.extents, self.fits_vec4());
-        if vec4 && m >= 16 && n >= 16 && subgroup_size == Some(8) {
-            return Kernel::subgroup();
-        }
+        /// Workgroups that give every core of a processor work.
+        const ENOUGH: usize = 32;
+        let ([m, n, k], vec4) = (self.extents, self.fits_vec4());
         let (entry, tile) = match (vec4, m) {
             (true, 0..=4) => ("direct_vec4_4x4", 4),
             (true, _) if m >= 16 && n >= 16 => ("direct_vec4_16x16", 16),
@@ -113,10 +115,16 @@ impl Problem {
             (false, 0..=4) => ("direct_guarded_4x4", 4),
             (false, _) => ("direct_guarded", 8),
         };
+        let groups = |kernel: &Kernel| m.div_ceil(kernel.tile[0]) * n.div_ceil(kernel.tile[1]);
         // Of the ways to lay out 8 invocations that which leaves the fewest idle at the edges.
-        let groups = |x: usize| n.div_ceil(x * tile) * m.div_ceil(8 / x * tile);
-        let x = [8, 4, 2, 1].into_iter().min_by_key(|&x| groups(x)).expect("four ways");
-        Kernel::direct(entry, tile, [x, 8 / x])
+        let direct = [8, 4, 2, 1].map(|x| Kernel::direct(entry, tile, [x, 8 / x])).into_iter().min_by_key(groups);
+        let kernel = match direct {
+            Some(direct) if tile < 16 || subgroup_size != Some(8) => direct,
+            _ => Kernel::subgroup(),
+        };
+        // Where the launches that a long K takes would each leave most cores idle, they are parts of one.
+        let parts = k.div_ceil(DEEPEST).min(ENOUGH / (groups(&kernel) * self.stacks).max(1));
+        self.split(&kernel, parts).unwrap_or(kernel)
     }
 
     /// The kernel for GPUs: of the tiles for a product's form the largest that still gives every core something to do.
@@ -142,9 +150,8 @@ impl Problem {
     /// The kernel with K in so many parts; `None` where that is not worth a second pass, or a stack's.
     fn split(&self, kernel: &Kernel, parts: usize) -> Option<Kernel> {
         let [.., k] = self.extents;
-        let bk = kernel.constants.last().expect("BM, BN and BK").1;
         let splits = self.stacks == 1 && k >= LONG && (2..=k / LEAST_PART).contains(&parts);
-        splits.then(|| Kernel { span: Some(k.div_ceil(parts).next_multiple_of(bk)), ..kernel.clone() })
+        splits.then(|| Kernel { span: Some(k.div_ceil(parts).next_multiple_of(kernel.step())), ..kernel.clone() })
     }
 }
 
@@ -154,6 +161,11 @@ fn tiled_bytes([bm, bn, bk]: [usize; 3]) -> usize {
 }
 
 impl Kernel {
+    /// What a part of K is a multiple of: BK, or what is loaded at once.
+    fn step(&self) -> usize {
+        self.constants.iter().find(|(name, _)| *name == "BK").map_or(4, |&(_, bk)| bk)
+    }
+
     fn subgroup() -> Self {
         Self { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64], span: None }
     }
