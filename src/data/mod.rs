@@ -21,6 +21,7 @@ mod split;
 #[cfg(feature = "csv")]
 pub use csv::{Csv, Encoding, Missing, Table};
 pub use dataset::Dataset;
+pub(crate) use dataset::check_scale;
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;
 pub use idx::{parse_idx, read_idx, read_pair, write_idx};

@@ -3,16 +3,20 @@
 
 pub(crate) mod json;
 pub(crate) mod npz;
+mod printable;
 mod protobuf;
 mod safetensors;
 pub mod tensorboard;
 pub(crate) mod whole;
 mod zip;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+
+pub use printable::printable;
 
 /// Tensors by name, and text beside them.
 ///
@@ -32,6 +36,8 @@ pub struct TensorFile {
     metadata: Vec<(String, String)>,
     /// Or why one cannot be had.
     tensors: Vec<(String, Result<Tensor, String>)>,
+    /// Where among them each name stands.
+    places: HashMap<String, usize>,
 }
 
 impl TensorFile {
@@ -44,9 +50,18 @@ impl TensorFile {
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, tensor: Tensor) -> Self {
         let name = name.into();
-        self.tensors.retain(|(known, _)| *known != name);
-        self.tensors.push((name, Ok(tensor)));
+        if let Some(at) = self.places.remove(&name) {
+            drop(self.tensors.remove(at));
+            self.places.values_mut().filter(|place| **place > at).for_each(|place| *place -= 1);
+        }
+        self.push(name, Ok(tensor));
         self
+    }
+
+    /// Adds what there is under a name that is new.
+    fn push(&mut self, name: String, held: Result<Tensor, String>) {
+        self.places.insert(name.clone(), self.tensors.len());
+        self.tensors.push((name, held));
     }
 
     /// Adds text beside the tensors, or replaces the one of this key.
@@ -68,9 +83,9 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Format`] where there is none, or it is of a type that Kiln does not have.
     pub fn tensor(&self, name: &str) -> Result<&Tensor> {
-        match self.tensors.iter().find(|(known, _)| known == name) {
-            Some((_, Ok(tensor))) => Ok(tensor),
-            Some((_, Err(why))) => Err(self.error(format!("tensor {name:?} {why}"))),
+        match self.places.get(name).map(|&at| &self.tensors[at].1) {
+            Some(Ok(tensor)) => Ok(tensor),
+            Some(Err(why)) => Err(self.error(format!("tensor {name:?} {why}"))),
             None => {
                 let names: Vec<&str> = self.names().collect();
                 Err(self.error(format!("tensor {}", crate::suggest::unknown(name, &names))))

@@ -28,8 +28,9 @@ pub(super) fn pack(file: &TensorFile) -> Result<Vec<u8>, String> {
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<TensorFile, String> {
-    let tensors = arrays(bytes)?.into_iter().map(|(name, array)| (name, array.tensor())).collect();
-    Ok(TensorFile { tensors, ..TensorFile::new() })
+    let mut file = TensorFile::new();
+    arrays(bytes)?.into_iter().for_each(|(name, array)| file.push(name, array.tensor()));
+    Ok(file)
 }
 
 /// The arrays of an archive by name, in its order.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use kiln::data::{Dataset, NamedSet};
 use kiln::device::Device;
+use kiln::io::printable;
 use kiln::nn::Sequential;
 use kiln::nn::metric::{ClassScores, ConfusionMatrix};
 use kiln::plot;
@@ -79,7 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let values: Vec<String> = logs.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
     let what = if args.set.as_deref().and_then(table).is_some() && !args.held_out { "samples" } else { "test samples" };
-    writeln!(out, "{} {what} of {set}: {}", test.len(), values.join(", "))?;
+    writeln!(out, "{} {what} of {}: {}", test.len(), printable(&set), values.join(", "))?;
     if let Some(confusion) = &confusion {
         write!(out, "\n{confusion}\n{}", confusion.report())?;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use kiln::data::NamedSet;
 use kiln::device::Device;
+use kiln::io::printable;
 use kiln::nn::Sequential;
 use kiln::tensor::{Shape, Tensor, Values};
 use serde_json::json;
@@ -102,13 +103,17 @@ fn print(args: &Args, input: &Path, (sample, x): (&Shape, &Tensor), y: &Tensor, 
             writeln!(out, "{line}")?;
             continue;
         }
-        writeln!(out, "{}, row {row}: class {}, {:.4}", input.display(), name(class), outputs[class])?;
+        let (from, taken) = (input.display().to_string(), name(class));
+        writeln!(out, "{}, row {row}: class {}, {:.4}", printable(&from), printable(&taken), outputs[class])?;
         if let (Values::U8(pixels), Some((height, width))) = (x.values(), picture::extents(sample)) {
             let pixels = &pixels[row * sample.len()..][..sample.len()];
             write!(out, "{}", Picture::new(height, width, pixels).draw())?;
         }
-        let all: Vec<String> =
-            outputs.iter().enumerate().map(|(class, share)| format!("{}: {share:.4}", name(class))).collect();
+        let all: Vec<String> = outputs
+            .iter()
+            .enumerate()
+            .map(|(class, share)| format!("{}: {share:.4}", printable(&name(class))))
+            .collect();
         writeln!(out, "{}\n", all.join("  "))?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::Crc;
 use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split};
+use kiln::io::printable;
 use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
 
@@ -74,10 +75,10 @@ fn class_weight(text: &str) -> Result<(String, f32)> {
 fn class_weights(given: &[(String, f32)], classes: &[String]) -> Result<Vec<f64>> {
     let mut weights = vec![1.0; if given.is_empty() { 0 } else { classes.len() }];
     for (i, (label, weight)) in given.iter().enumerate() {
-        let unknown = || format!("class_weight: no row has the label {label:?}; there are {}", classes.join(", "));
+        let unknown =
+            || format!("class_weight: no row has the label {label:?}; there are {}", printable(&classes.join(", ")));
         weights[classes.iter().position(|class| class == label).with_context(unknown)?] = f64::from(*weight);
         ensure!(given[..i].iter().all(|(other, _)| other != label), "class_weight: {label:?} is named twice");
-        ensure!(*weight >= 0.0 && weight.is_finite(), "class_weight: {label:?} has {weight}; give 0 or more");
     }
     Ok(weights)
 }
@@ -119,7 +120,8 @@ impl Set {
         let class_weight = class_weights(&args.class_weight, &table.classes)?;
         let (encoding, test_split) = (table.encoding().clone(), args.test_split.unwrap_or(0.2));
         let (rows, crc) = (table.data.len(), checksum(&table.data));
-        let mut columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows, crc };
+        let columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows, crc };
+        let mut columns = columns.checked()?;
         let split = columns.split(&table.data)?;
         columns.scaler = args.standardize.then(|| Scaler::standardize(&split.train));
         Self::of_table(path, columns, &split)
@@ -239,8 +241,8 @@ impl Columns {
     /// Those of the model in the file at `path`, where it was trained on a table.
     pub fn find(model: &Sequential, path: &Path) -> Result<Option<Self>> {
         let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
-        let mut read = || -> kiln::Result<Self> {
-            Ok(Self {
+        let mut read = || -> Result<Self> {
+            Self {
                 encoding: config.take("encoding")?,
                 scaler: config.take("scaler")?,
                 class_weight: config.take("class_weight")?,
@@ -248,7 +250,8 @@ impl Columns {
                 seed: config.take("seed")?,
                 rows: config.take("rows")?,
                 crc: config.take("crc")?,
-            })
+            }
+            .checked()
         };
         read().map(Some).with_context(|| path.display().to_string())
     }
@@ -257,6 +260,23 @@ impl Columns {
     pub fn of(model: &Sequential, path: &Path) -> Result<Self> {
         let none = || format!("{}: knows no table; `kiln train TABLE.csv --save` writes one that does", path.display());
         Self::find(model, path)?.with_context(none)
+    }
+
+    /// That the parts fit each other, whether the options gave them or a file did.
+    fn checked(self) -> Result<Self> {
+        let (classes, weights) = (self.encoding.classes(), &self.class_weight);
+        let (count, given) = (classes.len(), weights.len());
+        ensure!(given == 0 || given == count, "class_weight: {given} weights for {count} classes; there is one each");
+        for (label, weight) in classes.iter().zip(weights) {
+            ensure!(*weight >= 0.0 && weight.is_finite(), "class_weight: {label:?} has {weight}; give 0 or more");
+        }
+        if let Some(scaler) = &self.scaler {
+            let (columns, features) = (scaler.center.len(), self.encoding.features().len());
+            ensure!(columns == features, "scaler: is of {columns} columns, samples have {features}");
+        }
+        let share = self.test_split;
+        ensure!(share > 0.0 && share < 1.0, "test_split: {share} is no share; give more than 0, less than 1");
+        Ok(self)
     }
 
     /// All samples of the table that was trained on, as they stand there.

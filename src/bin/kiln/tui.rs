@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use kiln::io::printable;
 use kiln::train::callbacks::Callback;
 use kiln::train::{Logs, Run};
 use ratatui::Frame;
@@ -85,7 +86,7 @@ impl Tui {
         }));
         enter().context("tui: cannot draw in this terminal")?;
         let show = move || {
-            let shown = View::new(title, samples);
+            let shown = View::new(&title, samples);
             // A view that fails ends no training. After it signals are left to watch for.
             let _failed = panic::catch_unwind(AssertUnwindSafe(|| shown.show(messages, &stop)));
             stop.watch()
@@ -180,8 +181,8 @@ struct View {
 }
 
 impl View {
-    fn new(title: String, samples: usize) -> Self {
-        Self { title, samples, ..Self::default() }
+    fn new(title: &str, samples: usize) -> Self {
+        Self { title: printable(title).into_owned(), samples, ..Self::default() }
     }
 
     /// Draws until it is told to close. The terminal is then as before, and has the log.

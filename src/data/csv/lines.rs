@@ -1,5 +1,6 @@
 //! The rows of a file and the columns they are under, with errors that name file, line and column.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub(super) struct Lines<'a> {
     reader: csv::Reader<Box<dyn Read + 'a>>,
     path: PathBuf,
     pub columns: Vec<String>,
+    /// Where each column stands.
+    places: HashMap<String, usize>,
     /// Of a file without a header: read to count the columns, and a row as well.
     first: Option<StringRecord>,
 }
@@ -36,8 +39,13 @@ impl<'a> Lines<'a> {
         let (source, _) = gunzipped(source).map_err(Error::io(path, "read"))?;
         let mut builder = ReaderBuilder::new();
         let builder = builder.delimiter(csv.separator).has_headers(false).trim(Trim::All);
-        let mut lines =
-            Self { reader: builder.from_reader(source), path: path.into(), columns: Vec::new(), first: None };
+        let mut lines = Self {
+            reader: builder.from_reader(source),
+            path: path.into(),
+            columns: Vec::new(),
+            places: HashMap::new(),
+            first: None,
+        };
         let Some(first) = lines.record()? else {
             return Err(Error::format(path, "is empty; the first line is to name the columns"));
         };
@@ -47,11 +55,12 @@ impl<'a> Lines<'a> {
             lines.columns = (1..=first.len()).map(|number| number.to_string()).collect();
             lines.first = Some(first);
         }
-        let columns = &lines.columns;
-        match columns.iter().enumerate().find(|(i, name)| columns[..*i].contains(name)) {
-            Some((_, name)) => Err(Error::format(path, format!("line 1: two columns are named {name:?}"))),
-            None => Ok(lines),
+        for (at, name) in lines.columns.iter().enumerate() {
+            if lines.places.insert(name.clone(), at).is_some() {
+                return Err(Error::format(path, format!("line 1: two columns are named {name:?}")));
+            }
         }
+        Ok(lines)
     }
 
     fn record(&mut self) -> Result<Option<StringRecord>> {
@@ -89,7 +98,7 @@ impl<'a> Lines<'a> {
 
     /// Where the column stands.
     pub fn find(&self, option: &str, name: &str) -> Result<usize> {
-        self.columns.iter().position(|column| column == name).ok_or_else(|| {
+        self.places.get(name).copied().ok_or_else(|| {
             let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
             let mut message = format!("{}: column {}", self.path.display(), suggest::unknown(name, &names));
             if let [only] = names[..]

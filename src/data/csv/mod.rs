@@ -186,11 +186,27 @@ impl Csv {
         self.table(|| Lines::of(bytes, Path::new("text"), self))
     }
 
-    fn table<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<Table> {
+    /// That it can be read by, whether a program or a saved model says so.
+    fn check(&self) -> Result<()> {
         if self.targets.columns().is_empty() {
             let message = "name the column of labels by Csv::label, or those of values by Csv::targets";
             return Err(Error::argument("label", message));
         }
+        if let Missing::Fill(number) = self.missing
+            && !number.is_finite()
+        {
+            let message = format!("{number} stands in no field; give a finite number to fill in");
+            return Err(Error::argument("missing", message));
+        }
+        if b"\n\r\"".contains(&self.separator) {
+            let message = format!("{:?} ends a line or quotes a field", char::from(self.separator));
+            return Err(Error::argument("separator", message));
+        }
+        Ok(())
+    }
+
+    fn table<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<Table> {
+        self.check()?;
         let encoding = Encoding::of(lines()?, self)?;
         let data = encoding.dataset(lines()?)?;
         Ok(Table { data, features: encoding.features(), classes: encoding.classes().to_vec(), encoding })
