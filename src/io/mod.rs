@@ -7,6 +7,7 @@ mod printable;
 mod protobuf;
 mod safetensors;
 pub mod tensorboard;
+pub(crate) mod unpacking;
 pub(crate) mod whole;
 mod zip;
 
@@ -107,12 +108,27 @@ impl TensorFile {
         Self::parse(&whole::read(path)?, path)
     }
 
+    /// [`TensorFile::read`] of an `.npz` that may unpack to `max_unpacked` bytes. Others may to 64 MiB, and to a hundred
+    /// times their own size.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
+    pub fn read_within(path: impl AsRef<Path>, max_unpacked: u64) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parsed(&whole::read(path)?, path, Some(max_unpacked))
+    }
+
     /// [`TensorFile::read`] of bytes in memory. `path` stands in the errors only.
     ///
     /// # Errors
     /// [`Error::Format`], as of [`TensorFile::read`].
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let parsed = if bytes.starts_with(b"PK") { npz::parse(bytes) } else { safetensors::parse(bytes) };
+        Self::parsed(bytes, path, None)
+    }
+
+    fn parsed(bytes: &[u8], path: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+        let most = unpacking::most(bytes.len() as u64, max_unpacked);
+        let parsed = if bytes.starts_with(b"PK") { npz::parse(bytes, most) } else { safetensors::parse(bytes) };
         parsed.map(|file| Self { path: path.into(), ..file }).map_err(|e| Error::format(path, e))
     }
 

@@ -17,6 +17,7 @@ use crate::data::Bar;
 use crate::model::DeviceArgs;
 use crate::saved::{Course, class_names};
 use crate::table::{Columns, table};
+use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +54,9 @@ pub struct Args {
     /// Draw the confusion matrix: .png or .svg
     #[arg(long, value_name = "FILE", requires = "confusion")]
     plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    packed: UnpackedArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -103,7 +107,7 @@ impl Args {
             None => Course::of(model, &self.file)?.set,
         };
         if let Some(path) = table(&name) {
-            let columns = Columns::of(model, &self.file)?;
+            let columns = Columns::of(model, &self.file)?.within(self.packed.max_unpacked);
             let data = if self.held_out { columns.held_out(path)? } else { columns.dataset(path)? };
             return Ok((name, data, columns.encoding.classes().to_vec()));
         }
@@ -113,7 +117,7 @@ impl Args {
             self.file.display()
         );
         if let Some(path) = archive(&name) {
-            let data = arrays::test(path)?;
+            let data = arrays::test(path, self.packed.max_unpacked)?;
             return Ok((name, data, Vec::new()));
         }
         if self.set.is_none() && Columns::find(model, &self.file)?.is_some() {

@@ -19,6 +19,7 @@ mod table;
 mod train;
 mod tui;
 mod tune;
+mod unpacked;
 
 use std::io;
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ use kiln::io::printable;
 use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
 
-use crate::arrays::{self, archive};
+use crate::arrays::{self, Largest, archive};
 use crate::data::Bar;
 use crate::saved::class_names;
 
@@ -90,7 +90,7 @@ pub enum Set {
     Arrays {
         name: String,
         split: Box<Split>,
-        classes: usize,
+        largest: Largest,
     },
     Table {
         name: String,
@@ -101,10 +101,10 @@ pub enum Set {
 
 impl Set {
     /// The set of this name or, where it has an ending such as `.csv`, in this file.
-    pub fn find(name: &str, args: &TableArgs, seed: u64) -> Result<Self> {
+    pub fn find(name: &str, args: &TableArgs, seed: u64, max_unpacked: Option<u64>) -> Result<Self> {
         let Some(path) = table(name) else {
             args.refuse(name)?;
-            return Self::without_columns(name);
+            return Self::without_columns(name, max_unpacked);
         };
         let Some(label) = &args.label else {
             bail!("label: name the column of {name} that holds the labels, by --label");
@@ -115,6 +115,9 @@ impl Set {
         let mut csv = Csv::new().separator(separator).label(label).without(&args.without).missing(missing);
         if let Some(column) = &args.sample_weight {
             csv = csv.sample_weight(column);
+        }
+        if let Some(most) = max_unpacked {
+            csv = csv.max_unpacked(most);
         }
         let table = csv.read(path)?;
         let class_weight = class_weights(&args.class_weight, &table.classes)?;
@@ -128,19 +131,19 @@ impl Set {
     }
 
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
-    pub fn again(name: &str, model: &Sequential, file: &Path) -> Result<Self> {
-        let Some(path) = table(name) else { return Self::without_columns(name) };
-        let columns = Columns::of(model, file)?;
+    pub fn again(name: &str, model: &Sequential, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+        let Some(path) = table(name) else { return Self::without_columns(name, max_unpacked) };
+        let columns = Columns::of(model, file)?.within(max_unpacked);
         let split = columns.split(&columns.whole(path)?)?;
         Self::of_table(path, columns, &split)
     }
 
     /// What is no table.
-    fn without_columns(name: &str) -> Result<Self> {
+    fn without_columns(name: &str, max_unpacked: Option<u64>) -> Result<Self> {
         let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
-        let (split, classes) = arrays::split(path)?;
+        let (split, largest) = arrays::split(path, max_unpacked)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self::Arrays { name, split: Box::new(split), classes })
+        Ok(Self::Arrays { name, split: Box::new(split), largest })
     }
 
     fn of_table(path: &Path, columns: Columns, split: &Split) -> Result<Self> {
@@ -169,9 +172,16 @@ impl Set {
     pub fn classes(&self) -> usize {
         match self {
             Self::Named(set) => set.classes,
-            Self::Arrays { classes, .. } => *classes,
+            Self::Arrays { largest, .. } => largest.classes(),
             Self::Table { columns, .. } => columns.encoding.classes().len(),
         }
+    }
+
+    /// That an output layer for the classes can be held: `bytes` is what it takes in training where samples are of a length.
+    /// A table's classes are words that are there; a label of arrays may be any number.
+    pub fn check_output(&self, bytes: impl Fn(usize) -> Result<u64, kiln::Error>) -> Result<()> {
+        let Self::Arrays { split, largest, .. } = self else { return Ok(()) };
+        largest.check(bytes(split.train.sample_shape().len())?)
     }
 
     /// The names of the classes; none where they are numbers.
@@ -260,6 +270,14 @@ impl Columns {
     pub fn of(model: &Sequential, path: &Path) -> Result<Self> {
         let none = || format!("{}: knows no table; `kiln train TABLE.csv --save` writes one that does", path.display());
         Self::find(model, path)?.with_context(none)
+    }
+
+    /// The same, whose tables may unpack to so many bytes where that is told.
+    pub fn within(mut self, max_unpacked: Option<u64>) -> Self {
+        if let Some(most) = max_unpacked {
+            self.encoding = self.encoding.max_unpacked(most);
+        }
+        self
     }
 
     /// That the parts fit each other, whether the options gave them or a file did.

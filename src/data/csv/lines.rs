@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
@@ -10,6 +10,7 @@ use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use super::{Csv, Missing};
 use crate::data::idx::gunzipped;
 use crate::error::{Error, Result};
+use crate::io::unpacking::{Limited, most};
 use crate::suggest;
 
 /// A file, its columns known, its rows yet to be read.
@@ -32,11 +33,17 @@ pub(super) struct Row<'a> {
 
 impl<'a> Lines<'a> {
     pub fn open(path: &'a Path, csv: &Csv) -> Result<Self> {
-        Self::of(File::open(path).map_err(Error::io(path, "open"))?, path, csv)
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let stored = file.metadata().map_err(Error::io(path, "read"))?.len();
+        Self::of(file, stored, path, csv)
     }
 
-    pub fn of(source: impl Read + 'a, path: &Path, csv: &Csv) -> Result<Self> {
-        let (source, _) = gunzipped(source).map_err(Error::io(path, "read"))?;
+    /// `stored`: the bytes at rest, by which it is judged what zipped ones may unpack to.
+    pub fn of(source: impl Read + 'a, stored: u64, path: &Path, csv: &Csv) -> Result<Self> {
+        let (mut source, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
+        if zipped {
+            source = Box::new(Limited::new(source, most(stored, csv.max_unpacked)));
+        }
         let mut builder = ReaderBuilder::new();
         let builder = builder.delimiter(csv.separator).has_headers(false).trim(Trim::All);
         let mut lines = Self {
@@ -80,6 +87,7 @@ impl<'a> Lines<'a> {
                 format!("line {line}, field {}: is no UTF-8; save the file as UTF-8", err.field() + 1)
             }
             _ => match error.into_kind() {
+                ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => e.to_string(),
                 ErrorKind::Io(e) => return Error::io(&self.path, "read")(e),
                 other => format!("{other:?}"),
             },

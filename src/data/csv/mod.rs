@@ -52,6 +52,8 @@ pub struct Csv {
     without: Vec<String>,
     words: Vec<String>,
     missing: Missing,
+    /// What a gzipped file may unpack to, where that was told.
+    max_unpacked: Option<u64>,
 }
 
 /// The columns that are no samples'.
@@ -89,6 +91,7 @@ impl Default for Csv {
             without: Vec::new(),
             words: Vec::new(),
             missing: Missing::default(),
+            max_unpacked: None,
         }
     }
 }
@@ -167,6 +170,13 @@ impl Csv {
         self
     }
 
+    /// To how many bytes a gzipped file may unpack; default 64 MiB, and a hundred times its own size.
+    #[must_use]
+    pub fn max_unpacked(mut self, bytes: u64) -> Self {
+        self.max_unpacked = Some(bytes);
+        self
+    }
+
     /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory.
     ///
     /// # Errors
@@ -183,7 +193,7 @@ impl Csv {
     /// # Errors
     /// As [`Csv::read`].
     pub fn parse(&self, bytes: &[u8]) -> Result<Table> {
-        self.table(|| Lines::of(bytes, Path::new("text"), self))
+        self.table(|| Lines::of(bytes, bytes.len() as u64, Path::new("text"), self))
     }
 
     /// That it can be read by, whether a program or a saved model says so.
