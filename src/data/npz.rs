@@ -31,7 +31,7 @@ use crate::tensor::Tensor;
 pub struct Npz {
     /// Stands in errors.
     path: PathBuf,
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
     archive: Archive,
 }
 
@@ -42,7 +42,7 @@ impl Npz {
     /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no `.npz`, is damaged or cut off.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::parsed(whole::read(path)?.into(), path, None)
+        Self::parsed(whole::read(path)?, path, None)
     }
 
     /// [`Npz::open`] of a file of which each array may unpack to `max_unpacked` bytes. Those of others may to 64 MiB, and to
@@ -52,7 +52,7 @@ impl Npz {
     /// As [`Npz::open`].
     pub fn open_within(path: impl AsRef<Path>, max_unpacked: u64) -> Result<Self> {
         let path = path.as_ref();
-        Self::parsed(whole::read(path)?.into(), path, Some(max_unpacked))
+        Self::parsed(whole::read(path)?, path, Some(max_unpacked))
     }
 
     /// [`Npz::open`] of bytes in memory. `path` stands in the errors only.
@@ -60,13 +60,13 @@ impl Npz {
     /// # Errors
     /// [`Error::Format`], as of [`Npz::open`].
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        Self::parsed(bytes.into(), path, None)
+        Self::parsed(bytes.to_vec(), path, None)
     }
 
-    fn parsed(bytes: Arc<[u8]>, path: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+    fn parsed(bytes: Vec<u8>, path: &Path, max_unpacked: Option<u64>) -> Result<Self> {
         let most = unpacking::most(bytes.len() as u64, max_unpacked);
         let archive = Archive::open(&bytes, most).map_err(|e| Error::format(path, e))?;
-        Ok(Self { path: path.into(), bytes, archive })
+        Ok(Self { path: path.into(), bytes: bytes.into(), archive })
     }
 
     /// The arrays' names, in the order of the file.

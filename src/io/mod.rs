@@ -180,8 +180,15 @@ fn is_npz(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
 }
 
+/// As NumPy has it.
+const MOST_AXES: usize = 64;
+
 /// The number of elements of a shape that a file claims.
 fn count(extents: &[usize]) -> Result<usize, String> {
+    // More only cost time: each element is found by a step an axis.
+    if extents.len() > MOST_AXES {
+        return Err(format!("a shape of {} axes is none that a tensor has; {MOST_AXES} at most", extents.len()));
+    }
     // A zero does not make up for what is too large beside it: in another order the product would overflow.
     let product = extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)));
     let product = product.ok_or_else(|| format!("a shape of {extents:?} is more than memory holds"))?;

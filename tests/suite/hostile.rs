@@ -86,6 +86,14 @@ fn the_builder_refuses_what_the_loader_does() {
     model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
     says(model.fit(&data, Fit::new().verbose(0)), &["with_scale: NaN"]);
     says(model.evaluate(&data), &["with_scale: NaN"]);
+    let data = data.with_scale(1.0);
+    let fit = || Fit::new().verbose(0);
+    says(
+        model.fit(&data, fit().callback(EarlyStopping::new().monitor("loss").min_delta(f64::NAN))),
+        &["min_delta: NaN"],
+    );
+    let lower = ReduceLrOnPlateau::new().monitor("loss");
+    says(model.fit(&data, fit().callback(lower.min_lr(f64::INFINITY))), &["min_lr: inf"]);
 }
 
 #[cfg(feature = "csv")]
@@ -128,6 +136,25 @@ fn names_of_layers_and_parameters_are_found_without_a_search() {
     let model = (0..layers).fold(Sequential::new().add(Input::new([2])), |model, _| model.add(Flatten));
     let summary = model.summary().unwrap();
     assert_eq!(summary.rows.last().unwrap().name, format!("flatten_{}", layers - 1));
+}
+
+#[test]
+fn a_file_of_many_layers_is_loaded_without_a_search() {
+    let layer = |i: u32| format!(r#"{{"name":"layer {i}","layer":{{"class":"Dropout","rate":0.5}}}}"#);
+    let layers: Vec<String> = (0..20_000).map(layer).collect();
+    let model = |rest: &str| {
+        format!(
+            r#"{{"class":"Sequential","version":1,"kiln":"0.1.0","name":"m","seed":0,"sample_shape":[2],"layers":[{}]{rest}}}"#,
+            layers.join(",")
+        )
+    };
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("many.safetensors");
+    TensorFile::new().with_metadata("kiln", model("")).write(&file).unwrap();
+    let start = Instant::now();
+    let loaded = Sequential::load(&file).unwrap().add(Dropout::new(0.1)).add(Dropout::new(0.1));
+    assert!(loaded.summary().is_err(), "a layer was added after it was built");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 /// The bytes of an `.npy` of zeros.
@@ -210,6 +237,13 @@ fn gzipped_tables_have_a_limit() {
     let table = kiln::data::Csv::new().label("y");
     assert_eq!(table.parse(&rows).unwrap().data.len(), 8192);
     says(table.max_unpacked(30_000).parse(&rows).map(drop), &["more than the 30000 bytes"]);
+}
+
+#[test]
+fn an_array_of_a_hundred_axes_is_refused() {
+    let shape = format!("({}1000000)", "1, ".repeat(100));
+    let bytes = archive(&["x.npy".to_string()], &npy("|u1", &shape, 1_000_000));
+    says(TensorFile::parse(&bytes, Path::new("axes.npz")), &["axes.npz: ", "101 axes", "64 at most"]);
 }
 
 #[test]

@@ -271,7 +271,8 @@ impl View {
     /// How long the rest takes at the pace of the run so far, its start and its validation among it.
     fn rest(&self, now: Duration) -> Option<Duration> {
         let before = self.done? * self.steps;
-        let (made, all) = ((self.epoch - 1) * self.steps + self.step - before, self.epochs * self.steps - before);
+        let (made, all) =
+            ((self.epoch - 1) * self.steps + self.step - before, self.epochs.saturating_mul(self.steps) - before);
         let whole = (made > 0).then(|| self.heard.mul_f64(all as f64 / made as f64))?;
         Some(whole.saturating_sub(now))
     }
