@@ -52,10 +52,10 @@ fn place() -> PathBuf {
     FOLDER.path().join("input")
 }
 
-/// The text in a file's header.
+/// The text in a file's header, without the blanks that some programs put there.
 fn header(file: &[u8]) -> Vec<u8> {
     let len = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
-    file[8..8 + len].to_vec()
+    String::from_utf8_lossy(&file[8..8 + len]).replace("\": ", "\":").into_bytes()
 }
 
 /// A small model with everything that has settings.
@@ -113,7 +113,8 @@ fn models() -> Vec<Vec<u8>> {
 fn with_tensors(header: Vec<u8>, rng: &mut Rng) -> Vec<u8> {
     let text = String::from_utf8_lossy(&header);
     let last = text.split("data_offsets\":[").skip(1).filter_map(|part| part.split_once(',')?.1.split_once(']'));
-    let len = last.filter_map(|(end, _)| end.parse::<usize>().ok()).filter(|&end| end < 1 << 16).max().unwrap_or(0);
+    let len =
+        last.filter_map(|(end, _)| end.trim().parse::<usize>().ok()).filter(|&end| end < 1 << 16).max().unwrap_or(0);
     let tensors = vec![rng.next() as u8 & 0x3f; len];
     [&(header.len() as u64).to_le_bytes()[..], &header, &tensors].concat()
 }
