@@ -1,8 +1,10 @@
 //! "Did you mean": the nearest of a list of names.
 
+use crate::io::printable;
+
 /// Says that `name` is unknown, which names there are, and which is the nearest.
 pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
-    let list = known.join(", ");
+    let list = known.iter().map(|known| printable(known)).collect::<Vec<_>>().join(", ");
     match nearest(name, known) {
         Some(best) => format!("{name:?} is unknown; did you mean {best:?}? There are: {list}"),
         None => format!("{name:?} is unknown; there are: {list}"),

@@ -76,7 +76,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same set whose samples are multiplied by `scale` when they are batched.
+    /// The same set whose samples are multiplied by `scale` when they are batched: a finite number, or training,
+    /// evaluation and prediction refuse it.
     #[must_use]
     pub fn with_scale(mut self, scale: f32) -> Self {
         self.scale = scale;
@@ -162,6 +163,17 @@ impl Dataset {
             None => Ok(()),
         }
     }
+}
+
+/// That samples can be multiplied by a number, which is called `name`.
+pub(crate) fn check_scale(name: &str, scale: f32) -> Result<()> {
+    if scale.is_finite() {
+        return Ok(());
+    }
+    Err(Error::argument(
+        name,
+        format!("{scale} makes every sample NaN or infinite; give a finite number, such as 1/255"),
+    ))
 }
 
 fn samples(x: Tensor) -> Result<Tensor> {

@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{Dataset, integers};
 use crate::error::{Error, Result};
+use crate::io::unpacking::{self, Limited, most};
 use crate::tensor::{Shape, Tensor, Values};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -61,7 +62,17 @@ impl fmt::Display for Kind {
 /// than its header promises, or at the first number that its tensor cannot hold.
 pub fn read_idx(path: impl AsRef<Path>) -> Result<Tensor> {
     let path = path.as_ref();
-    open(path)?.values(path)
+    open(path, None)?.values(path)
+}
+
+/// [`read_idx`] of a gzipped file that may unpack to `max_unpacked` bytes. Others may to 64 MiB, and to a hundred times
+/// their own size.
+///
+/// # Errors
+/// As [`read_idx`].
+pub fn read_idx_within(path: impl AsRef<Path>, max_unpacked: u64) -> Result<Tensor> {
+    let path = path.as_ref();
+    open(path, Some(max_unpacked))?.values(path)
 }
 
 /// Writes a tensor as an IDX file that is not gzipped: `u8`, `f32` and `f64` in their own type, `u32` as i32.
@@ -101,13 +112,14 @@ pub fn write_idx(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
 /// # Errors
 /// [`Error::Format`], as of [`read_idx`].
 pub fn parse_idx(bytes: &[u8], path: &Path) -> Result<Tensor> {
-    parse(bytes, bytes.len() as u64, path)?.values(path)
+    let stored = bytes.len() as u64;
+    parse(bytes, [stored, most(stored, None)], path)?.values(path)
 }
 
-fn open(path: &Path) -> Result<Elements> {
+fn open(path: &Path, max_unpacked: Option<u64>) -> Result<Elements> {
     let file = File::open(path).map_err(Error::io(path, "open"))?;
     let stored = file.metadata().map_err(Error::io(path, "read"))?.len();
-    parse(file, stored, path)
+    parse(file, [stored, most(stored, max_unpacked)], path)
 }
 
 /// Reads a file of images, of shape `(n, ...)`, and one of their labels, of shape `(n,)`: class indices where the file's
@@ -119,7 +131,7 @@ fn open(path: &Path) -> Result<Elements> {
 /// value is not finite.
 pub fn read_pair(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
     let (images, labels) = (images.as_ref(), labels.as_ref());
-    let (x, y) = (read_idx(images)?, open(labels)?.labels(labels)?);
+    let (x, y) = (read_idx(images)?, open(labels, None)?.labels(labels)?);
     if let [_, _, ..] = **y.shape() {
         let message = format!("has shape {}, a file of labels has one axis: is it a file of images?", y.shape());
         return Err(Error::format(labels, message));
@@ -172,6 +184,7 @@ impl Source<'_> {
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if self.zipped => {
                 self.format(format!("the gzip stream is damaged: {e}"))
             }
+            io::ErrorKind::FileTooLarge if self.zipped => self.format(e.to_string()),
             _ => Error::io(self.path, "read")(e),
         }
     }
@@ -259,15 +272,21 @@ impl Elements {
     }
 }
 
-/// `stored`: the bytes at rest, an upper bound of what a raw file can hold.
-fn parse<'a>(source: impl Read + 'a, stored: u64, path: &'a Path) -> Result<Elements> {
-    let (reader, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
+/// `stored`: the bytes at rest, an upper bound of what a raw file can hold; `most`: what a zipped one may unpack to.
+fn parse<'a>(source: impl Read + 'a, [stored, most]: [u64; 2], path: &'a Path) -> Result<Elements> {
+    let (mut reader, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
+    if zipped {
+        reader = Box::new(Limited::new(reader, most));
+    }
     let mut source = Source { reader, zipped, path };
     let (kind, shape) = source.header()?;
     let promised = shape.iter().try_fold(kind.size(), |product, &extent| product.checked_mul(extent));
     let Some(promised) = promised.filter(|&n| isize::try_from(n).is_ok()) else {
         return Err(source.format(format!("its shape {shape} promises more bytes than memory can address")));
     };
+    if zipped && promised as u64 > most {
+        return Err(source.format(unpacking::refusal(most)));
+    }
     let present = if zipped { 0 } else { usize::try_from(stored).unwrap_or(promised) };
     let mut bytes = source.read(promised, present)?;
     if bytes.len() < promised {

@@ -21,9 +21,10 @@ mod split;
 #[cfg(feature = "csv")]
 pub use csv::{Csv, Encoding, Missing, Table};
 pub use dataset::Dataset;
+pub(crate) use dataset::check_scale;
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;
-pub use idx::{parse_idx, read_idx, read_pair, write_idx};
+pub use idx::{parse_idx, read_idx, read_idx_within, read_pair, write_idx};
 #[cfg(feature = "images")]
 pub use images::{ImageFolder, Interpolation};
 pub use named::{LoadOptions, NamedSet, Split};

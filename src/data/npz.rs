@@ -1,14 +1,15 @@
 //! Data sets in NumPy's `.npz` archives, as `np.savez` and `np.savez_compressed` write them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Dataset, Split, integers};
 use crate::error::{Error, Result};
-use crate::io::npz::{Array, arrays};
-use crate::io::whole;
+use crate::io::npz::{Archive, Array};
+use crate::io::{unpacking, whole};
 use crate::tensor::Tensor;
 
-/// The arrays of an `.npz` file, of which data sets are made.
+/// The arrays of an `.npz` file, of which data sets are made. Each is unpacked where it is asked for.
 ///
 /// | NumPy's type | samples are | targets are |
 /// |---|---|---|
@@ -30,7 +31,8 @@ use crate::tensor::Tensor;
 pub struct Npz {
     /// Stands in errors.
     path: PathBuf,
-    arrays: Vec<(String, Array)>,
+    bytes: Arc<Vec<u8>>,
+    archive: Archive,
 }
 
 impl Npz {
@@ -40,7 +42,17 @@ impl Npz {
     /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no `.npz`, is damaged or cut off.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::parse(&whole::read(path)?, path)
+        Self::parsed(whole::read(path)?, path, None)
+    }
+
+    /// [`Npz::open`] of a file of which each array may unpack to `max_unpacked` bytes. Those of others may to 64 MiB, and to
+    /// a hundred times the file's size.
+    ///
+    /// # Errors
+    /// As [`Npz::open`].
+    pub fn open_within(path: impl AsRef<Path>, max_unpacked: u64) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parsed(whole::read(path)?, path, Some(max_unpacked))
     }
 
     /// [`Npz::open`] of bytes in memory. `path` stands in the errors only.
@@ -48,13 +60,18 @@ impl Npz {
     /// # Errors
     /// [`Error::Format`], as of [`Npz::open`].
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let arrays = arrays(bytes).map_err(|e| Error::format(path, e))?;
-        Ok(Self { path: path.into(), arrays })
+        Self::parsed(bytes.to_vec(), path, None)
+    }
+
+    fn parsed(bytes: Vec<u8>, path: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+        let most = unpacking::most(bytes.len() as u64, max_unpacked);
+        let archive = Archive::open(&bytes, most).map_err(|e| Error::format(path, e))?;
+        Ok(Self { path: path.into(), bytes: bytes.into(), archive })
     }
 
     /// The arrays' names, in the order of the file.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.arrays.iter().map(|(name, _)| name.as_str())
+        self.archive.names()
     }
 
     /// The samples `(n, ...)` in the array `x`, with the targets in the array `y`: whole numbers of shape `(n,)` are class
@@ -102,10 +119,10 @@ impl Npz {
     }
 
     /// The array of a name, of a type that can be read.
-    fn array(&self, name: &str) -> Result<&Array> {
-        match self.arrays.iter().find(|(known, _)| known == name) {
-            Some((_, array)) if array.is_known() => Ok(array),
-            Some((_, array)) => {
+    fn array(&self, name: &str) -> Result<Array> {
+        match self.archive.read(&self.bytes, name).transpose().map_err(|e| Error::format(&self.path, e))? {
+            Some(array) if array.is_known() => Ok(array),
+            Some(array) => {
                 let types = "bool, int8 to int64, uint8 to uint64, float32 and float64 can be read, little-endian";
                 let message = format!("is of type {:?}; {types}: change it by astype", array.dtype);
                 Err(self.refused(name, &message))

@@ -3,16 +3,21 @@
 
 pub(crate) mod json;
 pub(crate) mod npz;
+mod printable;
 mod protobuf;
 mod safetensors;
 pub mod tensorboard;
+pub(crate) mod unpacking;
 pub(crate) mod whole;
 mod zip;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+
+pub use printable::printable;
 
 /// Tensors by name, and text beside them.
 ///
@@ -32,6 +37,8 @@ pub struct TensorFile {
     metadata: Vec<(String, String)>,
     /// Or why one cannot be had.
     tensors: Vec<(String, Result<Tensor, String>)>,
+    /// Where among them each name stands.
+    places: HashMap<String, usize>,
 }
 
 impl TensorFile {
@@ -44,9 +51,18 @@ impl TensorFile {
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, tensor: Tensor) -> Self {
         let name = name.into();
-        self.tensors.retain(|(known, _)| *known != name);
-        self.tensors.push((name, Ok(tensor)));
+        if let Some(at) = self.places.remove(&name) {
+            drop(self.tensors.remove(at));
+            self.places.values_mut().filter(|place| **place > at).for_each(|place| *place -= 1);
+        }
+        self.push(name, Ok(tensor));
         self
+    }
+
+    /// Adds what there is under a name that is new.
+    fn push(&mut self, name: String, held: Result<Tensor, String>) {
+        self.places.insert(name.clone(), self.tensors.len());
+        self.tensors.push((name, held));
     }
 
     /// Adds text beside the tensors, or replaces the one of this key.
@@ -68,9 +84,9 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Format`] where there is none, or it is of a type that Kiln does not have.
     pub fn tensor(&self, name: &str) -> Result<&Tensor> {
-        match self.tensors.iter().find(|(known, _)| known == name) {
-            Some((_, Ok(tensor))) => Ok(tensor),
-            Some((_, Err(why))) => Err(self.error(format!("tensor {name:?} {why}"))),
+        match self.places.get(name).map(|&at| &self.tensors[at].1) {
+            Some(Ok(tensor)) => Ok(tensor),
+            Some(Err(why)) => Err(self.error(format!("tensor {name:?} {why}"))),
             None => {
                 let names: Vec<&str> = self.names().collect();
                 Err(self.error(format!("tensor {}", crate::suggest::unknown(name, &names))))
@@ -92,12 +108,27 @@ impl TensorFile {
         Self::parse(&whole::read(path)?, path)
     }
 
+    /// [`TensorFile::read`] of an `.npz` that may unpack to `max_unpacked` bytes. Others may to 64 MiB, and to a hundred
+    /// times their own size.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
+    pub fn read_within(path: impl AsRef<Path>, max_unpacked: u64) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parsed(&whole::read(path)?, path, Some(max_unpacked))
+    }
+
     /// [`TensorFile::read`] of bytes in memory. `path` stands in the errors only.
     ///
     /// # Errors
     /// [`Error::Format`], as of [`TensorFile::read`].
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let parsed = if bytes.starts_with(b"PK") { npz::parse(bytes) } else { safetensors::parse(bytes) };
+        Self::parsed(bytes, path, None)
+    }
+
+    fn parsed(bytes: &[u8], path: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+        let most = unpacking::most(bytes.len() as u64, max_unpacked);
+        let parsed = if bytes.starts_with(b"PK") { npz::parse(bytes, most) } else { safetensors::parse(bytes) };
         parsed.map(|file| Self { path: path.into(), ..file }).map_err(|e| Error::format(path, e))
     }
 
@@ -149,8 +180,15 @@ fn is_npz(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
 }
 
+/// As NumPy has it.
+const MOST_AXES: usize = 64;
+
 /// The number of elements of a shape that a file claims.
 fn count(extents: &[usize]) -> Result<usize, String> {
+    // More only cost time: each element is found by a step an axis.
+    if extents.len() > MOST_AXES {
+        return Err(format!("a shape of {} axes is none that a tensor has; {MOST_AXES} at most", extents.len()));
+    }
     // A zero does not make up for what is too large beside it: in another order the product would overflow.
     let product = extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)));
     let product = product.ok_or_else(|| format!("a shape of {extents:?} is more than memory holds"))?;

@@ -1,8 +1,10 @@
 //! NumPy's `.npz`, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>: an archive of a `.npy` a
 //! tensor, each a header in Python's notation and the elements.
 
+use std::collections::HashMap;
+
 use super::safetensors::{bytes_of, tensor_of};
-use super::{TensorFile, count, zip};
+use super::{TensorFile, count, unpacking, zip};
 use crate::tensor::{DType, Shape, Tensor};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -27,28 +29,67 @@ pub(super) fn pack(file: &TensorFile) -> Result<Vec<u8>, String> {
     zip::pack(&files.collect::<Vec<_>>())
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<TensorFile, String> {
-    let tensors = arrays(bytes)?.into_iter().map(|(name, array)| (name, array.tensor())).collect();
-    Ok(TensorFile { tensors, ..TensorFile::new() })
+/// All tensors of an archive that unpacks to at most `most` bytes.
+pub(super) fn parse(bytes: &[u8], most: u64) -> Result<TensorFile, String> {
+    let archive = Archive::open(bytes, most)?;
+    let all: u64 = archive.arrays.iter().map(|(_, entry)| entry.len as u64).sum();
+    if all > most {
+        return Err(unpacking::refusal(most));
+    }
+    let mut file = TensorFile::new();
+    for (name, entry) in &archive.arrays {
+        file.push(name.clone(), array(bytes, name, entry)?.tensor());
+    }
+    Ok(file)
 }
 
-/// The arrays of an archive by name, in its order.
-pub(crate) fn arrays(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
-    if !bytes.starts_with(b"PK") {
-        return Err("is no .npz archive, which begins with PK; np.savez writes one".into());
-    }
-    let mut arrays: Vec<(String, Array)> = Vec::new();
-    for (name, bytes) in zip::parse(bytes)? {
-        let Some(name) = name.strip_suffix(EXTENSION) else {
-            return Err(format!("holds {name:?}; an .npz holds {EXTENSION} files only"));
-        };
-        if arrays.iter().any(|(known, _)| known == name) {
-            return Err(format!("holds {name:?} twice"));
+/// The arrays of an archive, none of which is unpacked before it is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Archive {
+    arrays: Vec<(String, zip::Entry)>,
+    /// Where each name stands among them.
+    places: HashMap<String, usize>,
+    /// The bytes that one may unpack to.
+    most: u64,
+}
+
+impl Archive {
+    /// Reads the list of an archive.
+    pub fn open(bytes: &[u8], most: u64) -> Result<Self, String> {
+        if !bytes.starts_with(b"PK") {
+            return Err("is no .npz archive, which begins with PK; np.savez writes one".into());
         }
-        let array = parse_npy(&bytes).map_err(|e| format!("tensor {name:?}: {e}"))?;
-        arrays.push((name.into(), array));
+        let (mut arrays, mut places) = (Vec::new(), HashMap::new());
+        for entry in zip::list(bytes)? {
+            // As NumPy has it: what a file begins with tells, and others may lie beside.
+            let name = match entry.name.strip_suffix(EXTENSION) {
+                Some(name) => name.to_string(),
+                None if zip::start(bytes, &entry, MAGIC.len()).is_ok_and(|start| start == MAGIC) => entry.name.clone(),
+                None => continue,
+            };
+            if places.insert(name.clone(), arrays.len()).is_some() {
+                return Err(format!("holds {name:?} twice"));
+            }
+            arrays.push((name, entry));
+        }
+        Ok(Self { arrays, places, most })
     }
-    Ok(arrays)
+
+    /// The names, in the order of the archive.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.arrays.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The array of a name, out of the archive's bytes; `None` where there is none.
+    pub fn read(&self, bytes: &[u8], name: &str) -> Option<Result<Array, String>> {
+        let (name, entry) = &self.arrays[*self.places.get(name)?];
+        let is_small = entry.len as u64 <= self.most;
+        Some(if is_small { array(bytes, name, entry) } else { Err(unpacking::refusal(self.most)) })
+    }
+}
+
+fn array(bytes: &[u8], name: &str, entry: &zip::Entry) -> Result<Array, String> {
+    parse_npy(&zip::read(bytes, entry)?).map_err(|e| format!("tensor {name:?}: {e}"))
 }
 
 /// What an archive has under a name; of a type that is none of those known, the shape alone.

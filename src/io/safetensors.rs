@@ -107,11 +107,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<TensorFile, String> {
             Some((_, dtype)) => tensor_of(*dtype, &shape, &data[place]).map_err(|e| format!("tensor {name:?}: {e}"))?,
             None => {
                 let refusal = format!("is of type {dtype}; {} can be read", NAMES.map(|(known, _)| known).join(", "));
-                file.tensors.push((name, Err(refusal)));
+                file.push(name, Err(refusal));
                 continue;
             }
         };
-        file.tensors.push((name, Ok(held)));
+        file.push(name, Ok(held));
     }
     Ok(file)
 }

@@ -39,8 +39,23 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The files of an archive: names and bytes, in the order of its list.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+/// A file of an archive, as the archive's list has it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub name: String,
+    flags: usize,
+    method: usize,
+    sum: usize,
+    packed: usize,
+    /// Bytes when unpacked.
+    pub len: usize,
+    /// Where the file's own header begins.
+    local: usize,
+}
+
+/// The files of an archive, in the order of its list. None is unpacked. No two share bytes, which would let a small archive
+/// stand for as much as it likes.
+pub(super) fn list(bytes: &[u8]) -> Result<Vec<Entry>, String> {
     // A comment of up to 64 KB may follow.
     let end = (bytes.len().saturating_sub(END_LEN + 0xffff)..=bytes.len().saturating_sub(END_LEN)).rev();
     let end = end.into_iter().find(|&at| bytes[at..].starts_with(END)).ok_or("is cut off: it has no list of files")?;
@@ -59,42 +74,63 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
         let local = fields.u32()?;
         let name = String::from_utf8_lossy(fields.take(name_len)?).into_owned();
         at += 46 + name_len + extra_len + comment_len;
-        let data = data(bytes, local, packed).map_err(|e| format!("{name}: {e}"))?;
-        let data = unpacked(data, flags, method, len).map_err(|e| format!("{name}: {e}"))?;
-        let mut computed = Crc::new();
-        computed.update(&data);
-        if computed.sum() as usize != sum {
-            return Err(format!("{name}: its check sum is wrong; the file was damaged"));
-        }
-        found.push((name, data));
+        found.push(Entry { name, flags, method, sum, packed, len, local });
     }
-    Ok(found)
+    let mut places = Vec::with_capacity(found.len());
+    for entry in &found {
+        let data = data(bytes, entry).map_err(|e| format!("{}: {e}", entry.name))?;
+        places.push((entry.local, data.as_ptr().addr() - bytes.as_ptr().addr() + data.len(), &entry.name));
+    }
+    places.sort_unstable();
+    match places.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+        Some(pair) => Err(format!("{} and {} share bytes; the list of files is wrong", pair[0].2, pair[1].2)),
+        None => Ok(found),
+    }
 }
 
 /// A file's bytes as they lie in the archive.
-fn data(bytes: &[u8], local: usize, packed: usize) -> Result<&[u8], String> {
-    let mut fields = Fields::at(bytes, local, LOCAL, "its header")?;
+fn data<'a>(bytes: &'a [u8], entry: &Entry) -> Result<&'a [u8], String> {
+    let mut fields = Fields::at(bytes, entry.local, LOCAL, "its header")?;
     fields.take(22)?;
     let (name_len, extra_len) = (fields.u16()?, fields.u16()?);
     fields.take(name_len + extra_len)?;
-    fields.take(packed)
+    fields.take(entry.packed)
 }
 
-fn unpacked(data: &[u8], flags: usize, method: usize, len: usize) -> Result<Vec<u8>, String> {
-    if flags & 1 != 0 {
+/// The first bytes of a file, `most` or fewer.
+pub(super) fn start(bytes: &[u8], entry: &Entry, most: usize) -> Result<Vec<u8>, String> {
+    unpacked(data(bytes, entry)?, entry, most)
+}
+
+/// A file's bytes: not more than the list says, and those that were packed.
+pub(super) fn read(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
+    let Entry { name, sum, len, .. } = entry;
+    let all = unpacked(data(bytes, entry)?, entry, len + 1).map_err(|e| format!("{name}: {e}"))?;
+    if all.len() != *len {
+        return Err(format!("{name}: does not unpack to the {len} bytes that it should have"));
+    }
+    let mut computed = Crc::new();
+    computed.update(&all);
+    if computed.sum() as usize != *sum {
+        return Err(format!("{name}: its check sum is wrong; the file was damaged"));
+    }
+    Ok(all)
+}
+
+fn unpacked(data: &[u8], entry: &Entry, most: usize) -> Result<Vec<u8>, String> {
+    if entry.flags & 1 != 0 {
         return Err("is encrypted".into());
     }
     let mut all = Vec::new();
-    match method {
-        0 => all.extend(data),
+    match entry.method {
+        0 => all.extend(&data[..data.len().min(most)]),
         8 => {
-            // No more than was said and one: a few bytes can unpack to more than memory holds.
-            let taken = DeflateDecoder::new(data).take(len as u64 + 1).read_to_end(&mut all);
+            let taken = DeflateDecoder::new(data).take(most as u64).read_to_end(&mut all);
             taken.map_err(|e| format!("cannot be unpacked: {e}"))?;
         }
-        _ => return Err(format!("is packed by method {method}; 0 (stored) and 8 (deflated) can be read")),
+        method => return Err(format!("is packed by method {method}; 0 (stored) and 8 (deflated) can be read")),
     }
-    if all.len() == len { Ok(all) } else { Err(format!("does not unpack to the {len} bytes that it should have")) }
+    Ok(all)
 }
 
 /// An archive of these files, stored.

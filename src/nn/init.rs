@@ -98,18 +98,32 @@ impl Initializer {
 
     /// Why it makes no tensor of this shape, if so.
     pub(crate) fn refusal(self, shape: &Shape) -> Option<String> {
+        if let Some((name, number)) = self.settings().into_iter().find(|(_, number)| !number.is_finite()) {
+            return Some(format!("has {name} {number}; give a finite number"));
+        }
         match self {
             Self::Orthogonal(_) if shape.rank() < 2 => Some("orthogonal takes two or more axes".into()),
             Self::Identity(_) if shape.rank() != 2 => Some("identity takes two axes".into()),
-            Self::RandomUniform { minval, maxval } if minval.is_nan() || maxval.is_nan() || minval > maxval => {
+            Self::RandomUniform { minval, maxval } if minval > maxval => {
                 Some(format!("random_uniform takes a range; {minval}..{maxval} is none"))
             }
-            Self::RandomNormal { stddev, .. } | Self::TruncatedNormal { stddev, .. }
-                if stddev.is_nan() || stddev < 0.0 =>
-            {
+            Self::RandomNormal { stddev, .. } | Self::TruncatedNormal { stddev, .. } if stddev < 0.0 => {
                 Some(format!("{stddev} is no standard deviation; give 0 or more"))
             }
             _ => None,
+        }
+    }
+
+    /// Its settings by name.
+    fn settings(self) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::Constant(value) => vec![("value", value)],
+            Self::RandomUniform { minval, maxval } => vec![("minval", minval), ("maxval", maxval)],
+            Self::RandomNormal { mean, stddev } | Self::TruncatedNormal { mean, stddev } => {
+                vec![("mean", mean), ("stddev", stddev)]
+            }
+            Self::Orthogonal(gain) | Self::Identity(gain) => vec![("gain", gain)],
+            _ => Vec::new(),
         }
     }
 
@@ -162,15 +176,7 @@ impl Configured for Initializer {
         let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(self);
         let name = NAMES.iter().find(|(_, initializer)| same(initializer)).map(|(name, _)| *name);
         let config = Config::new(name.expect("every initialiser has a name"));
-        match *self {
-            Self::Constant(value) => config.with("value", value),
-            Self::RandomUniform { minval, maxval } => config.with("minval", minval).with("maxval", maxval),
-            Self::RandomNormal { mean, stddev } | Self::TruncatedNormal { mean, stddev } => {
-                config.with("mean", mean).with("stddev", stddev)
-            }
-            Self::Orthogonal(gain) | Self::Identity(gain) => config.with("gain", gain),
-            _ => config,
-        }
+        self.settings().into_iter().fold(config, |config, (name, number)| config.with(name, number))
     }
 
     fn from_config(config: &mut Config) -> Result<Self> {

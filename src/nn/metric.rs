@@ -14,6 +14,8 @@ pub use custom::{CustomMetric, PerSample};
 pub use f1::Average;
 pub use r2::ClassAggregation;
 
+use std::collections::HashMap;
+
 use super::{Loss, loss};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
@@ -123,6 +125,9 @@ impl Metric {
     pub const SparseCategoricalCrossentropy: Self = Self::Loss(Loss::SparseCategoricalCrossentropy);
 }
 
+/// Of an area under a curve. Each step logs two numbers a threshold.
+const MOST_THRESHOLDS: usize = 1 << 16;
+
 /// Keras' names and its short forms, those of one metric side by side, the long one first. Those of losses, which
 /// [`Metric::by_name`] knows too, are in [`loss::NAMES`].
 pub const NAMES: [(&str, Metric); 14] = [
@@ -191,6 +196,14 @@ impl Metric {
                 if !threshold.is_finite() =>
             {
                 ("threshold", format!("{threshold} of {} parts nothing; give a number, such as 0.5", self.name()))
+            }
+            Self::TopKCategoricalAccuracy { k } | Self::SparseTopKCategoricalAccuracy { k }
+                if u32::try_from(k).is_err() =>
+            {
+                ("k", format!("{k} of {} is more than any model has classes", self.name()))
+            }
+            Self::Auc { num_thresholds, .. } if num_thresholds > MOST_THRESHOLDS => {
+                ("num_thresholds", format!("{num_thresholds} of auc are too many; {MOST_THRESHOLDS} at most"))
             }
             Self::Auc { num_thresholds, .. } if num_thresholds < 2 => {
                 ("num_thresholds", format!("{num_thresholds} of auc make no curve; give 2 or more, such as 200"))
@@ -284,11 +297,11 @@ fn share(a: f64, b: f64) -> f64 {
 
 /// The names in logs, of which no two are the same.
 pub(crate) fn names(metrics: &[Metric]) -> impl Iterator<Item = String> + '_ {
-    metrics.iter().enumerate().map(|(i, metric)| {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    metrics.iter().map(move |metric| {
         let name = metric.name();
-        match metrics[..i].iter().filter(|other| other.name() == name).count() {
-            0 => name.to_string(),
-            before => format!("{name}_{before}"),
-        }
+        let before = seen.entry(name).or_insert(0);
+        *before += 1;
+        if *before == 1 { name.to_string() } else { format!("{name}_{}", *before - 1) }
     })
 }

@@ -84,10 +84,12 @@ pub(crate) fn scalars(optimizer: &dyn Optimizer, step: u64) -> [f64; SCALARS] {
 /// # Errors
 /// [`Error::Argument`] that names the setting.
 pub fn check(optimizer: &dyn Optimizer) -> Result<()> {
+    // Before the rate: a schedule whose settings are wrong may have none.
+    optimizer.check()?;
     let learning_rate = optimizer.learning_rate();
     // A schedule may begin or end with 0.
     if optimizer.is_scheduled() || learning_rate > 0.0 && learning_rate.is_finite() {
-        return optimizer.check();
+        return Ok(());
     }
     let message = format!("{learning_rate} trains nothing; give a number above 0, such as 0.001");
     Err(Error::argument("learning_rate", message))

@@ -245,7 +245,7 @@ impl Schedule for PolynomialDecay {
     }
 
     fn at(&self, step: u64) -> f64 {
-        let cycles = if self.cycle { step.div_ceil(self.decay_steps).max(1) } else { 1 };
+        let cycles = if self.cycle { step.div_ceil(self.decay_steps.max(1)).max(1) } else { 1 };
         let whole = self.decay_steps as f64 * cycles as f64;
         let left = 1.0 - (step as f64).min(whole) / whole;
         (self.initial_learning_rate - self.end_learning_rate) * left.powf(self.power) + self.end_learning_rate
@@ -284,7 +284,8 @@ impl Schedule for PiecewiseConstantDecay {
     }
 
     fn at(&self, step: u64) -> f64 {
-        self.values[self.boundaries.iter().filter(|&&boundary| boundary < step).count()]
+        let passed = self.boundaries.partition_point(|&boundary| boundary < step);
+        self.values.get(passed).copied().unwrap_or(f64::NAN)
     }
 
     fn check(&self) -> Result<()> {
@@ -376,24 +377,43 @@ impl CosineDecayRestarts {
     }
 }
 
+/// As many waves are counted out one by one.
+const MOST_COUNTED: f64 = 4096.0;
+
+impl CosineDecayRestarts {
+    /// How many waves ended before a step, and how far the step is through its own.
+    fn wave(&self, step: f64) -> (f64, f64) {
+        // Keras takes the wave's number from a logarithm, whose rounding puts the start of some waves at the end of the
+        // last. Waves are counted out here, all at once where they are of one length.
+        let (mut wave, mut since, mut restarts) = (self.first_decay_steps as f64, step, 0.0);
+        let growth = self.t_mul - 1.0;
+        if growth == 0.0 {
+            restarts = (since / wave).floor();
+            return (restarts, (since - restarts * wave) / wave);
+        }
+        while since >= wave && restarts < MOST_COUNTED {
+            (since, wave, restarts) = (since - wave, wave * self.t_mul, restarts + 1.0);
+        }
+        if since >= wave {
+            // Waves that hardly grow are too many to count: n of them have wave * (t_mul^n - 1) / growth steps.
+            let rate = growth.ln_1p();
+            let n = ((since * growth / wave).ln_1p() / rate).floor();
+            since = (since - wave * (n * rate).exp_m1() / growth).max(0.0);
+            (wave, restarts) = (wave * (n * rate).exp(), restarts + n);
+        }
+        let share = since / wave;
+        (restarts, if share > 1.0 { 1.0 } else { share })
+    }
+}
+
 impl Schedule for CosineDecayRestarts {
     fn config(&self) -> Config {
         Configured::config(self)
     }
 
     fn at(&self, step: u64) -> f64 {
-        // Keras takes the wave's number from a logarithm, whose rounding puts the start of some waves at the end of the
-        // last. Waves are counted out here, all at once where they are of one length.
-        let (mut wave, mut since, mut restarts) = (self.first_decay_steps as f64, step as f64, 0.0);
-        if self.t_mul == 1.0 {
-            restarts = (since / wave).floor();
-            since -= restarts * wave;
-        } else {
-            while since >= wave {
-                (since, wave, restarts) = (since - wave, wave * self.t_mul, restarts + 1.0);
-            }
-        }
-        let height = self.m_mul.powf(restarts) * cosine(since / wave);
+        let (restarts, share) = self.wave(step as f64);
+        let height = self.m_mul.powf(restarts) * cosine(share);
         self.initial_learning_rate * ((1.0 - self.alpha) * height + self.alpha)
     }
 

@@ -36,6 +36,8 @@ pub struct Scope<'a> {
     pub graph: &'a mut Graph,
     pub(crate) parameters: &'a mut Vec<Parameter>,
     pub(crate) layer: &'a str,
+    /// Where in `parameters` the layer's own stand.
+    pub(crate) own: Vec<usize>,
     /// The layer's place in the model.
     pub(crate) index: usize,
     /// The clock, where the model is trained.
@@ -77,7 +79,7 @@ impl Scope<'_> {
         if let Some(refusal) = initializer.refusal(&shape) {
             return Err(self.error(format!("{name} is of {shape}; its initializer {refusal}")));
         }
-        let known = self.parameters.iter().position(|p| p.layer == self.layer && p.name == name);
+        let known = self.own.iter().copied().find(|&i| self.parameters[i].name == name);
         let index = known.unwrap_or(self.parameters.len());
         match known {
             Some(index) if self.parameters[index].shape != shape => {
@@ -87,6 +89,7 @@ impl Scope<'_> {
             }
             Some(index) => self.parameters[index].trainable = self.trainable,
             None => {
+                self.own.push(index);
                 let layer = self.layer.to_string();
                 let (name, shape, trainable) = (name.into(), shape.clone(), self.trainable);
                 self.parameters.push(Parameter { layer, name, shape, initializer, regularizer: None, trainable });
@@ -111,8 +114,8 @@ impl Scope<'_> {
             regularizer.check().map_err(|e| self.error(format!("{name}: {e}")))?;
         }
         let id = self.parameter(name, shape, initializer)?;
-        let known = self.parameters.iter_mut().find(|p| p.layer == self.layer && p.name == name);
-        known.expect("asked for just now").regularizer = regularizer;
+        let known = self.own.iter().copied().find(|&i| self.parameters[i].name == name);
+        self.parameters[known.expect("asked for just now")].regularizer = regularizer;
         Ok(id)
     }
 }

@@ -1,8 +1,10 @@
 //! A model of layers one after the other, <https://keras.io/api/models/sequential/>.
 
+mod checks;
 mod saving;
 mod weights;
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::layers::Layer;
@@ -19,6 +21,7 @@ use crate::train::feed::Expected;
 use crate::train::session::{Session, make_plan};
 use crate::train::trace::{self, Key, Mode, Model, Part, Source};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
+use checks::Names;
 pub(crate) use saving::About;
 use saving::{Loaded, Reached};
 
@@ -44,6 +47,7 @@ use saving::{Loaded, Reached};
 pub struct Sequential {
     about: About,
     layers: Vec<(String, Box<dyn Layer>)>,
+    names: Names,
     device: Option<Device>,
     /// The shape of one sample, and what it gives rise to; made by [`Sequential::build`] or, from the shape that the
     /// first layer gives, where it is asked for.
@@ -84,6 +88,7 @@ impl Default for Sequential {
         Self {
             about: About { name: "sequential".into(), ..About::default() },
             layers: Vec::new(),
+            names: Names::default(),
             device: None,
             built: OnceLock::new(),
             compiled: None,
@@ -129,15 +134,7 @@ impl Sequential {
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "Keras' name; no arithmetic is meant")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Self {
-        let name = match layer.name() {
-            Some(name) => name.to_string(),
-            None => {
-                let stem = snake_case(layer.kind());
-                let numbered = (0..).map(|i| if i == 0 { stem.clone() } else { format!("{stem}_{i}") });
-                let free = |name: &String| !self.layers.iter().any(|(taken, _)| taken == name);
-                numbered.into_iter().find(free).expect("there are more numbers than layers")
-            }
-        };
+        let name = self.names.of(&layer);
         self.layers.push((name, Box::new(layer)));
         self
     }
@@ -169,13 +166,14 @@ impl Sequential {
 
     /// What samples of a shape give rise to.
     fn traced(&self, sample: Shape) -> Result<Built> {
-        for (i, (name, _)) in self.layers.iter().enumerate() {
-            if self.layers[..i].iter().any(|(other, _)| other == name) {
-                return Err(self.error(format!("two layers are named {name:?}; give each a name of its own")));
-            }
+        if let Some(name) = checks::twice(self.layers.iter().map(|(name, _)| name.as_str())) {
+            return Err(self.error(format!("two layers are named {name:?}; give each a name of its own")));
         }
         if self.layers.is_empty() {
             return Err(self.error("the model has no layers; add one"));
+        }
+        if let Some(refusal) = checks::sample_refusal(&sample) {
+            return Err(self.error(refusal));
         }
         let (mut graph, mut parameters) = (Graph::new(), Vec::new());
         let x = graph.leaf(Leaf::Input(0), Type::float([&[1], &sample[..]].concat()));
@@ -209,10 +207,14 @@ impl Sequential {
     pub fn summary(&self) -> Result<Summary> {
         let built = self.built()?;
         let layers = self.layers.iter().zip(&built.outputs).filter(|((_, layer), _)| layer.sample_shape().is_none());
+        let mut counts: HashMap<&str, [usize; 2]> = HashMap::new();
+        for parameter in &built.parameters {
+            let [all, non_trainable] = counts.entry(&parameter.layer).or_default();
+            *all += parameter.shape.len();
+            *non_trainable += if parameter.trainable { 0 } else { parameter.shape.len() };
+        }
         let rows = layers.map(|((name, layer), output)| {
-            let own = || built.parameters.iter().filter(|p| p.layer == *name);
-            let parameters = own().map(|p| p.shape.len()).sum();
-            let non_trainable = own().filter(|p| !p.trainable).map(|p| p.shape.len()).sum();
+            let [parameters, non_trainable] = counts.get(name.as_str()).copied().unwrap_or_default();
             Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters, non_trainable }
         });
         Ok(Summary { model: self.about.name.clone(), rows: rows.collect() })
@@ -310,6 +312,7 @@ impl Sequential {
         if x.shape().is_scalar() || x.shape().is_empty() {
             return Err(Error::shape("predict", format!("expected one or more samples, was given {}", x.shape())));
         }
+        data::check_scale("with_scale", scale)?;
         self.build(x.shape()[1..].to_vec())?;
         self.open()?;
         let (session, model) = self.parts();
@@ -380,6 +383,7 @@ impl Sequential {
         if data.is_empty() {
             return Err(self.error("the data set has no samples"));
         }
+        data::check_scale("with_scale", data.scale())?;
         self.build(data.sample_shape())?;
         self.expected()?.check(data)
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::io::printable;
 use crate::tensor::Shape;
 
 /// One layer of a [`Summary`].
@@ -46,7 +47,7 @@ impl fmt::Display for Summary {
         let rows = self.rows.iter().map(|r| {
             let shape = std::iter::once("None".to_string()).chain(r.output[1..].iter().map(usize::to_string));
             let shape = format!("({})", shape.collect::<Vec<_>>().join(", "));
-            [format!("{} ({})", r.name, r.kind), shape, thousands(r.parameters)]
+            [format!("{} ({})", printable(&r.name), r.kind), shape, thousands(r.parameters)]
         });
         let rows: Vec<[String; 3]> = rows.collect();
         let least = [31, 22, 13];

@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::picture::{Area, COLOURS, Drawn, Picture, TEXT, UNITS, centred, png, save, text, width_of};
 use crate::error::{Error, Result};
+use crate::io::printable;
 
 /// About the side of the square, where cells are neither too large nor too small for it.
 const SIDE: u32 = 560 * UNITS;
@@ -81,8 +82,9 @@ impl<'a> HeatMap<'a> {
 }
 
 fn shortened(name: &str) -> String {
+    let name = printable(name);
     if name.chars().count() <= LONGEST_NAME {
-        return name.into();
+        return name.into_owned();
     }
     name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
 }

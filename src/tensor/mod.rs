@@ -93,9 +93,9 @@ impl fmt::Display for DType {
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// The number of elements: the product of the extents, 1 for a scalar.
+    /// The number of elements: the product of the extents, 1 for a scalar; `usize::MAX` where that is beyond it.
     pub fn len(&self) -> usize {
-        self.0.iter().product()
+        if self.is_empty() { 0 } else { self.0.iter().fold(1, |product, &extent| product.saturating_mul(extent)) }
     }
 
     /// Whether there are no elements.
@@ -105,8 +105,7 @@ impl Shape {
 
     /// Whether kernels can count the elements: they do so in 32 bits.
     pub(crate) fn is_countable(&self) -> bool {
-        let len = self.0.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
-        self.is_empty() || len.is_some_and(|n| u32::try_from(n).is_ok())
+        u32::try_from(self.len()).is_ok()
     }
 
     /// The number of axes.

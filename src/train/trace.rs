@@ -1,5 +1,6 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -95,10 +96,15 @@ pub(crate) fn forward(
 ) -> Result<Vec<Id>> {
     let mut outputs = Vec::new();
     let mut x = x;
+    let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+    for (i, parameter) in parameters.iter().enumerate() {
+        known.entry(parameter.layer.clone()).or_default().push(i);
+    }
     for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
         let trainable = layer.is_trainable();
-        x = layer.call(&mut Scope { graph, parameters, layer: name, index, clock, trainable }, x)?;
+        let own = known.remove(name).unwrap_or_default();
+        x = layer.call(&mut Scope { graph, parameters, layer: name, own, index, clock, trainable }, x)?;
         outputs.push(x);
     }
     graph.set_layer("");

@@ -67,7 +67,7 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
     });
     let mut history = History::default();
     callbacks.iter_mut().try_for_each(|c| c.on_train_begin(&mut run))?;
-    for epoch in options.initial_epoch + 1..=options.epochs {
+    for epoch in (options.initial_epoch..options.epochs).map(|done| done + 1) {
         if run.stops() {
             break;
         }

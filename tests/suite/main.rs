@@ -32,6 +32,7 @@ mod examples;
 mod finite;
 mod fusion;
 mod golden;
+mod hostile;
 mod initializers;
 mod layers;
 mod losses;

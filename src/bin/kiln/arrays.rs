@@ -1,5 +1,6 @@
 //! NumPy's archives as data sets: their arrays by Keras' names.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,34 +12,68 @@ pub fn archive(name: &str) -> Option<&Path> {
     Some(Path::new(name)).filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")))
 }
 
-/// What is trained and measured on, and how many classes there are.
-pub fn split(path: &Path) -> Result<(Split, usize)> {
-    let file = open(path, &["x_train", "y_train", "x_test", "y_test"])?;
+/// The largest label of a file: there are as many classes as it says, and one.
+pub struct Largest {
+    pub label: u32,
+    /// Where it stands: `x.npz: y_train, row 5`.
+    place: String,
+    /// How many labels there are, each counted once.
+    different: usize,
+}
+
+impl Largest {
+    pub fn classes(&self) -> usize {
+        self.label as usize + 1
+    }
+
+    /// That the output layer for the classes, of so many bytes in training, can be held.
+    pub fn check(&self, bytes: u64) -> Result<()> {
+        let Self { label, place, different } = self;
+        let (classes, gigabytes, most) = (self.classes(), bytes >> 30, MOST_OUTPUT_BYTES >> 30);
+        ensure!(
+            bytes <= MOST_OUTPUT_BYTES,
+            "{place}: the label {label} makes {classes} classes, of which {different} are there; to train their output \
+             layer takes {gigabytes} GB, {most} at most: number the labels from 0 on, or leave the row out"
+        );
+        Ok(())
+    }
+}
+
+/// What an output layer may take in training: beyond this a label is taken for a mistake.
+const MOST_OUTPUT_BYTES: u64 = 4 << 30;
+
+/// What is trained and measured on, and its largest label.
+pub fn split(path: &Path, max_unpacked: Option<u64>) -> Result<(Split, Largest)> {
+    let file = open(path, max_unpacked, &["x_train", "y_train", "x_test", "y_test"])?;
     let (train, seen) = part(&file, path, ["x_train", "y_train"])?;
     let (test, measured) = part(&file, path, ["x_test", "y_test"])?;
     let [ours, theirs] = [&train, &test].map(Dataset::sample_shape);
     ensure!(ours == theirs, "{}: samples of x_train are {ours}, of x_test {theirs}", path.display());
-    Ok((Split { train, test }, seen.max(measured)))
+    Ok((Split { train, test }, if measured.label > seen.label { measured } else { seen }))
 }
 
 /// What is measured on.
-pub fn test(path: &Path) -> Result<Dataset> {
-    Ok(part(&open(path, &["x_test", "y_test"])?, path, ["x_test", "y_test"])?.0)
+pub fn test(path: &Path, max_unpacked: Option<u64>) -> Result<Dataset> {
+    Ok(part(&open(path, max_unpacked, &["x_test", "y_test"])?, path, ["x_test", "y_test"])?.0)
 }
 
 /// Samples without labels: `x_test`, or the only array there is.
-pub fn samples(path: &Path) -> Result<Tensor> {
-    let file = Npz::open(path)?;
+pub fn samples(path: &Path, max_unpacked: Option<u64>) -> Result<Tensor> {
+    let file = read(path, max_unpacked)?;
     let names: Vec<&str> = file.names().collect();
     match names[..] {
         [name] => Ok(file.samples(name)?),
-        _ => Ok(open(path, &["x_test"])?.samples("x_test")?),
+        _ => Ok(open(path, max_unpacked, &["x_test"])?.samples("x_test")?),
     }
 }
 
+fn read(path: &Path, max_unpacked: Option<u64>) -> Result<Npz> {
+    Ok(max_unpacked.map_or_else(|| Npz::open(path), |most| Npz::open_within(path, most))?)
+}
+
 /// The file, which must have some arrays.
-fn open(path: &Path, needed: &[&str]) -> Result<Npz> {
-    let file = Npz::open(path)?;
+fn open(path: &Path, max_unpacked: Option<u64>, needed: &[&str]) -> Result<Npz> {
+    let file = read(path, max_unpacked)?;
     let names: Vec<&str> = file.names().collect();
     let missing: Vec<&str> = needed.iter().copied().filter(|name| !names.contains(name)).collect();
     if missing.is_empty() {
@@ -49,13 +84,15 @@ fn open(path: &Path, needed: &[&str]) -> Result<Npz> {
     bail!("{path}: has no {missing}; there are {names}; write it by np.savez(\"{path}\", {all})")
 }
 
-/// Samples and labels, and how many classes these make.
-fn part(file: &Npz, path: &Path, [x, y]: [&str; 2]) -> Result<(Dataset, usize)> {
+/// Samples and labels, and the largest of these.
+fn part(file: &Npz, path: &Path, [x, y]: [&str; 2]) -> Result<(Dataset, Largest)> {
     let data = file.dataset(x, y)?;
     let Values::U32(labels) = data.y().values() else {
         bail!("{}: {y} holds values; labels are whole numbers from 0 on, of shape (n,)", path.display());
     };
-    let last = labels.iter().max().with_context(|| format!("{}: {y} is empty", path.display()))?;
-    let classes = *last as usize + 1;
-    Ok((data, classes))
+    let largest = labels.iter().max().with_context(|| format!("{}: {y} is empty", path.display()))?;
+    let row = labels.iter().position(|label| label == largest).expect("it is one of them");
+    let (label, place) = (*largest, format!("{}: {y}, row {row}", path.display()));
+    let different = labels.iter().collect::<HashSet<_>>().len();
+    Ok((data, Largest { label, place, different }))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use kiln::data::{Dataset, NamedSet};
 use kiln::device::Device;
+use kiln::io::printable;
 use kiln::nn::Sequential;
 use kiln::nn::metric::{ClassScores, ConfusionMatrix};
 use kiln::plot;
@@ -16,6 +17,7 @@ use crate::data::Bar;
 use crate::model::DeviceArgs;
 use crate::saved::{Course, class_names};
 use crate::table::{Columns, table};
+use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +55,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "confusion")]
     plot: Option<PathBuf>,
 
+    #[command(flatten)]
+    packed: UnpackedArgs,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -79,7 +84,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let values: Vec<String> = logs.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
     let what = if args.set.as_deref().and_then(table).is_some() && !args.held_out { "samples" } else { "test samples" };
-    writeln!(out, "{} {what} of {set}: {}", test.len(), values.join(", "))?;
+    writeln!(out, "{} {what} of {}: {}", test.len(), printable(&set), values.join(", "))?;
     if let Some(confusion) = &confusion {
         write!(out, "\n{confusion}\n{}", confusion.report())?;
     }
@@ -102,7 +107,7 @@ impl Args {
             None => Course::of(model, &self.file)?.set,
         };
         if let Some(path) = table(&name) {
-            let columns = Columns::of(model, &self.file)?;
+            let columns = Columns::of(model, &self.file)?.within(self.packed.max_unpacked);
             let data = if self.held_out { columns.held_out(path)? } else { columns.dataset(path)? };
             return Ok((name, data, columns.encoding.classes().to_vec()));
         }
@@ -112,7 +117,7 @@ impl Args {
             self.file.display()
         );
         if let Some(path) = archive(&name) {
-            let data = arrays::test(path)?;
+            let data = arrays::test(path, self.packed.max_unpacked)?;
             return Ok((name, data, Vec::new()));
         }
         if self.set.is_none() && Columns::find(model, &self.file)?.is_some() {

@@ -19,12 +19,14 @@ mod table;
 mod train;
 mod tui;
 mod tune;
+mod unpacked;
 
 use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use kiln::io::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,7 +87,8 @@ fn main() -> ExitCode {
         Err(e) => match e.downcast::<interrupt::Stopped>() {
             Ok(stopped) => stopped.end(),
             Err(e) => {
-                eprintln!("error: {}", one_line_of_causes(&e));
+                let text = one_line_of_causes(&e);
+                eprintln!("error: {}", text.split('\n').map(printable).collect::<Vec<_>>().join("\n"));
                 ExitCode::FAILURE
             }
         },

@@ -101,6 +101,15 @@ impl ModelArgs {
         Ok(model)
     }
 
+    /// What the output layer takes in training: weights, gradients and the optimizer's moments; what it gives for a step, a
+    /// batch of the evaluation and all predictions of one, and their gradients.
+    pub fn output_bytes(&self, sample_len: usize, classes: usize) -> Result<u64> {
+        let inputs = self.hidden()?.last().copied().unwrap_or(sample_len);
+        let moments = optimizer::by_name(&self.optimizer)?.moments();
+        let numbers = (inputs as u128 + 1) * (2 + moments as u128) + 2 * (self.batch_size.min(500) as u128 + 500);
+        Ok(u64::try_from(4 * numbers * classes as u128).unwrap_or(u64::MAX))
+    }
+
     /// The plan of a training step; it takes no data.
     pub fn training_plan(&self, device: &Device) -> Result<Plan> {
         let set = NamedSet::find(&self.set)?;

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::data::{read_idx, read_png};
+use kiln::data::{read_idx, read_idx_within, read_png};
 use kiln::tensor::{Shape, Tensor, Values};
 
 /// A grey picture, row by row.
@@ -25,7 +25,7 @@ pub fn extents(sample: &Shape) -> Option<(usize, usize)> {
 }
 
 /// The samples of a file: a PNG, an IDX file, or text of pixels, a sample a line; the first bytes tell.
-pub fn read(path: &Path, sample: &Shape, invert: bool) -> Result<Tensor> {
+pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>) -> Result<Tensor> {
     let mut magic = [0; 4];
     let mut file = File::open(path).with_context(|| format!("{}: open", path.display()))?;
     let read = file.read(&mut magic).with_context(|| format!("{}: read", path.display()))?;
@@ -37,7 +37,7 @@ pub fn read(path: &Path, sample: &Shape, invert: bool) -> Result<Tensor> {
             vec![Picture::of_png(&read_png(path)?).resized(height, width).pixels]
         }
         [0, 0, ..] | [0x1f, 0x8b, ..] => {
-            let all = read_idx(path)?;
+            let all = max_unpacked.map_or_else(|| read_idx(path), |most| read_idx_within(path, most))?;
             let Values::U8(bytes) = all.values() else { bail!("{}: holds {}, not bytes", path.display(), all.dtype()) };
             let row = all.shape().iter().skip(1).product::<usize>();
             ensure!(

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use kiln::data::NamedSet;
 use kiln::device::Device;
+use kiln::io::printable;
 use kiln::nn::Sequential;
 use kiln::tensor::{Shape, Tensor, Values};
 use serde_json::json;
@@ -15,6 +16,7 @@ use crate::model::DeviceArgs;
 use crate::picture::{self, Picture};
 use crate::saved::{Course, class_names};
 use crate::table::Columns;
+use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
 An input is a PNG of any size, an IDX file of bytes, raw or gzipped, or text of pixels from 0 to 255, a sample a line, or an
@@ -50,6 +52,9 @@ pub struct Args {
     #[command(flatten)]
     place: DeviceArgs,
 
+    #[command(flatten)]
+    packed: UnpackedArgs,
+
     /// Print JSON lines, one a sample
     #[arg(long)]
     json: bool,
@@ -58,7 +63,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.limit > 0, "limit: 0 leaves nothing to predict; give 1 or more");
     let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
-    let columns = Columns::find(&model, &args.file)?;
+    let most = args.packed.max_unpacked;
+    let columns = Columns::find(&model, &args.file)?.map(|columns| columns.within(most));
     ensure!(columns.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
     let sample = model.sample_shape()?.clone();
     let names = names(&model, columns.as_ref(), &args.file);
@@ -66,10 +72,10 @@ pub fn run(args: &Args) -> Result<()> {
         let x = match (&columns, archive(&input.to_string_lossy())) {
             (_, Some(path)) => {
                 ensure!(!args.invert, "invert: is for pictures in files of their own, not for {}", path.display());
-                arrays::samples(path)?
+                arrays::samples(path, most)?
             }
             (Some(columns), None) => columns.samples(input)?,
-            (None, None) => picture::read(input, &sample, args.invert)?,
+            (None, None) => picture::read(input, &sample, args.invert, most)?,
         };
         let x = x.head(args.limit);
         let y = model.predict(&x)?;
@@ -102,13 +108,17 @@ fn print(args: &Args, input: &Path, (sample, x): (&Shape, &Tensor), y: &Tensor, 
             writeln!(out, "{line}")?;
             continue;
         }
-        writeln!(out, "{}, row {row}: class {}, {:.4}", input.display(), name(class), outputs[class])?;
+        let (from, taken) = (input.display().to_string(), name(class));
+        writeln!(out, "{}, row {row}: class {}, {:.4}", printable(&from), printable(&taken), outputs[class])?;
         if let (Values::U8(pixels), Some((height, width))) = (x.values(), picture::extents(sample)) {
             let pixels = &pixels[row * sample.len()..][..sample.len()];
             write!(out, "{}", Picture::new(height, width, pixels).draw())?;
         }
-        let all: Vec<String> =
-            outputs.iter().enumerate().map(|(class, share)| format!("{}: {share:.4}", name(class))).collect();
+        let all: Vec<String> = outputs
+            .iter()
+            .enumerate()
+            .map(|(class, share)| format!("{}: {share:.4}", printable(&name(class))))
+            .collect();
         writeln!(out, "{}\n", all.join("  "))?;
     }
     Ok(())

@@ -40,13 +40,18 @@ impl Course {
         let read = || -> Result<Self> {
             let mut config: Config =
                 model.note(NOTE)?.context("says of no run; `kiln train --save` writes one that does")?;
-            Ok(Self {
+            let course = Self {
                 set: config.class().into(),
                 batch_size: config.take("batch_size")?,
                 validation_split: config.take("validation_split")?,
                 shuffle: config.take("shuffle")?,
                 limit: config.take_or("limit", None)?,
-            })
+            };
+            let split = course.validation_split;
+            ensure!(course.batch_size > 0, "batch_size: a step of no samples is none");
+            ensure!((0.0..1.0).contains(&split), "validation_split: {split} is no share; it is 0 or more, below 1");
+            ensure!(course.limit != Some(0), "limit: 0 leaves no sample to train on");
+            Ok(course)
         };
         read().with_context(|| path.display().to_string())
     }

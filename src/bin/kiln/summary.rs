@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
+use kiln::io::printable;
 use kiln::nn::Sequential;
 
 use crate::saved::Course;
@@ -28,10 +29,10 @@ pub fn run(args: &Args) -> Result<()> {
         writeln!(out, "Epochs: {}", model.epoch())?;
     }
     if let Ok(course) = Course::of(&model, &args.file) {
-        writeln!(out, "Data: {}", course.print())?;
+        writeln!(out, "Data: {}", printable(&course.print()))?;
     }
     if let Some(columns) = Columns::find(&model, &args.file)? {
-        writeln!(out, "Table: {}", columns.print())?;
+        writeln!(out, "Table: {}", printable(&columns.print()))?;
     }
     Ok(())
 }

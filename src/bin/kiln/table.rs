@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::Crc;
 use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split};
+use kiln::io::printable;
 use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
 
-use crate::arrays::{self, archive};
+use crate::arrays::{self, Largest, archive};
 use crate::data::Bar;
 use crate::saved::class_names;
 
@@ -74,10 +75,10 @@ fn class_weight(text: &str) -> Result<(String, f32)> {
 fn class_weights(given: &[(String, f32)], classes: &[String]) -> Result<Vec<f64>> {
     let mut weights = vec![1.0; if given.is_empty() { 0 } else { classes.len() }];
     for (i, (label, weight)) in given.iter().enumerate() {
-        let unknown = || format!("class_weight: no row has the label {label:?}; there are {}", classes.join(", "));
+        let unknown =
+            || format!("class_weight: no row has the label {label:?}; there are {}", printable(&classes.join(", ")));
         weights[classes.iter().position(|class| class == label).with_context(unknown)?] = f64::from(*weight);
         ensure!(given[..i].iter().all(|(other, _)| other != label), "class_weight: {label:?} is named twice");
-        ensure!(*weight >= 0.0 && weight.is_finite(), "class_weight: {label:?} has {weight}; give 0 or more");
     }
     Ok(weights)
 }
@@ -89,7 +90,7 @@ pub enum Set {
     Arrays {
         name: String,
         split: Box<Split>,
-        classes: usize,
+        largest: Largest,
     },
     Table {
         name: String,
@@ -100,10 +101,10 @@ pub enum Set {
 
 impl Set {
     /// The set of this name or, where it has an ending such as `.csv`, in this file.
-    pub fn find(name: &str, args: &TableArgs, seed: u64) -> Result<Self> {
+    pub fn find(name: &str, args: &TableArgs, seed: u64, max_unpacked: Option<u64>) -> Result<Self> {
         let Some(path) = table(name) else {
             args.refuse(name)?;
-            return Self::without_columns(name);
+            return Self::without_columns(name, max_unpacked);
         };
         let Some(label) = &args.label else {
             bail!("label: name the column of {name} that holds the labels, by --label");
@@ -115,30 +116,34 @@ impl Set {
         if let Some(column) = &args.sample_weight {
             csv = csv.sample_weight(column);
         }
+        if let Some(most) = max_unpacked {
+            csv = csv.max_unpacked(most);
+        }
         let table = csv.read(path)?;
         let class_weight = class_weights(&args.class_weight, &table.classes)?;
         let (encoding, test_split) = (table.encoding().clone(), args.test_split.unwrap_or(0.2));
         let (rows, crc) = (table.data.len(), checksum(&table.data));
-        let mut columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows, crc };
+        let columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows, crc };
+        let mut columns = columns.checked()?;
         let split = columns.split(&table.data)?;
         columns.scaler = args.standardize.then(|| Scaler::standardize(&split.train));
         Self::of_table(path, columns, &split)
     }
 
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
-    pub fn again(name: &str, model: &Sequential, file: &Path) -> Result<Self> {
-        let Some(path) = table(name) else { return Self::without_columns(name) };
-        let columns = Columns::of(model, file)?;
+    pub fn again(name: &str, model: &Sequential, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+        let Some(path) = table(name) else { return Self::without_columns(name, max_unpacked) };
+        let columns = Columns::of(model, file)?.within(max_unpacked);
         let split = columns.split(&columns.whole(path)?)?;
         Self::of_table(path, columns, &split)
     }
 
     /// What is no table.
-    fn without_columns(name: &str) -> Result<Self> {
+    fn without_columns(name: &str, max_unpacked: Option<u64>) -> Result<Self> {
         let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
-        let (split, classes) = arrays::split(path)?;
+        let (split, largest) = arrays::split(path, max_unpacked)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self::Arrays { name, split: Box::new(split), classes })
+        Ok(Self::Arrays { name, split: Box::new(split), largest })
     }
 
     fn of_table(path: &Path, columns: Columns, split: &Split) -> Result<Self> {
@@ -167,9 +172,16 @@ impl Set {
     pub fn classes(&self) -> usize {
         match self {
             Self::Named(set) => set.classes,
-            Self::Arrays { classes, .. } => *classes,
+            Self::Arrays { largest, .. } => largest.classes(),
             Self::Table { columns, .. } => columns.encoding.classes().len(),
         }
+    }
+
+    /// That an output layer for the classes can be held: `bytes` is what it takes in training where samples are of a length.
+    /// A table's classes are words that are there; a label of arrays may be any number.
+    pub fn check_output(&self, bytes: impl Fn(usize) -> Result<u64, kiln::Error>) -> Result<()> {
+        let Self::Arrays { split, largest, .. } = self else { return Ok(()) };
+        largest.check(bytes(split.train.sample_shape().len())?)
     }
 
     /// The names of the classes; none where they are numbers.
@@ -239,8 +251,8 @@ impl Columns {
     /// Those of the model in the file at `path`, where it was trained on a table.
     pub fn find(model: &Sequential, path: &Path) -> Result<Option<Self>> {
         let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
-        let mut read = || -> kiln::Result<Self> {
-            Ok(Self {
+        let mut read = || -> Result<Self> {
+            Self {
                 encoding: config.take("encoding")?,
                 scaler: config.take("scaler")?,
                 class_weight: config.take("class_weight")?,
@@ -248,7 +260,8 @@ impl Columns {
                 seed: config.take("seed")?,
                 rows: config.take("rows")?,
                 crc: config.take("crc")?,
-            })
+            }
+            .checked()
         };
         read().map(Some).with_context(|| path.display().to_string())
     }
@@ -257,6 +270,31 @@ impl Columns {
     pub fn of(model: &Sequential, path: &Path) -> Result<Self> {
         let none = || format!("{}: knows no table; `kiln train TABLE.csv --save` writes one that does", path.display());
         Self::find(model, path)?.with_context(none)
+    }
+
+    /// The same, whose tables may unpack to so many bytes where that is told.
+    pub fn within(mut self, max_unpacked: Option<u64>) -> Self {
+        if let Some(most) = max_unpacked {
+            self.encoding = self.encoding.max_unpacked(most);
+        }
+        self
+    }
+
+    /// That the parts fit each other, whether the options gave them or a file did.
+    fn checked(self) -> Result<Self> {
+        let (classes, weights) = (self.encoding.classes(), &self.class_weight);
+        let (count, given) = (classes.len(), weights.len());
+        ensure!(given == 0 || given == count, "class_weight: {given} weights for {count} classes; there is one each");
+        for (label, weight) in classes.iter().zip(weights) {
+            ensure!(*weight >= 0.0 && weight.is_finite(), "class_weight: {label:?} has {weight}; give 0 or more");
+        }
+        if let Some(scaler) = &self.scaler {
+            let (columns, features) = (scaler.center.len(), self.encoding.features().len());
+            ensure!(columns == features, "scaler: is of {columns} columns, samples have {features}");
+        }
+        let share = self.test_split;
+        ensure!(share > 0.0 && share < 1.0, "test_split: {share} is no share; give more than 0, less than 1");
+        Ok(self)
     }
 
     /// All samples of the table that was trained on, as they stand there.

@@ -19,6 +19,7 @@ use crate::model::{DeviceArgs, ModelArgs};
 use crate::saved::Course;
 use crate::table::{Set, TableArgs};
 use crate::tui::Tui;
+use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
@@ -52,6 +53,9 @@ pub struct Args {
 
     #[command(flatten)]
     table: TableArgs,
+
+    #[command(flatten)]
+    packed: UnpackedArgs,
 
     #[command(flatten)]
     place: DeviceArgs,
@@ -146,8 +150,8 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let saved =
         args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Sequential::load(path)?, path))).transpose()?;
     let set = match &saved {
-        Some((model, path)) => Set::again(name, model, path)?,
-        None => Set::find(name, &args.table, args.seed)?,
+        Some((model, path)) => Set::again(name, model, path, args.packed.max_unpacked)?,
+        None => Set::find(name, &args.table, args.seed, args.packed.max_unpacked)?,
     };
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
@@ -200,6 +204,7 @@ impl Args {
                 shuffle: !self.no_shuffle,
                 limit: self.limit,
             };
+            set.check_output(|sample_len| self.model.output_bytes(sample_len, set.classes()))?;
             let model = self.model.classifier((set.name(), set.classes()), device, self.learning_rate)?;
             let mut model = model.seed(self.seed);
             course.keep(&mut model);

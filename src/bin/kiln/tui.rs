@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use kiln::io::printable;
 use kiln::train::callbacks::Callback;
 use kiln::train::{Logs, Run};
 use ratatui::Frame;
@@ -85,7 +86,7 @@ impl Tui {
         }));
         enter().context("tui: cannot draw in this terminal")?;
         let show = move || {
-            let shown = View::new(title, samples);
+            let shown = View::new(&title, samples);
             // A view that fails ends no training. After it signals are left to watch for.
             let _failed = panic::catch_unwind(AssertUnwindSafe(|| shown.show(messages, &stop)));
             stop.watch()
@@ -180,8 +181,8 @@ struct View {
 }
 
 impl View {
-    fn new(title: String, samples: usize) -> Self {
-        Self { title, samples, ..Self::default() }
+    fn new(title: &str, samples: usize) -> Self {
+        Self { title: printable(title).into_owned(), samples, ..Self::default() }
     }
 
     /// Draws until it is told to close. The terminal is then as before, and has the log.
@@ -270,7 +271,8 @@ impl View {
     /// How long the rest takes at the pace of the run so far, its start and its validation among it.
     fn rest(&self, now: Duration) -> Option<Duration> {
         let before = self.done? * self.steps;
-        let (made, all) = ((self.epoch - 1) * self.steps + self.step - before, self.epochs * self.steps - before);
+        let (made, all) =
+            ((self.epoch - 1) * self.steps + self.step - before, self.epochs.saturating_mul(self.steps) - before);
         let whole = (made > 0).then(|| self.heard.mul_f64(all as f64 / made as f64))?;
         Some(whole.saturating_sub(now))
     }

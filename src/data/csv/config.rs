@@ -68,7 +68,25 @@ impl Configured for Encoding {
             Some(name) => csv.label(name),
             None => csv.targets(config.take::<Vec<String>>("targets")?),
         };
-        Ok(Self { csv, features: config.take("features")?, classes: config.take("classes")? })
+        csv.check()?;
+        Self { csv, features: config.take("features")?, classes: config.take("classes")? }.checked()
+    }
+}
+
+impl Encoding {
+    /// One that was kept, if it is such as a table makes.
+    fn checked(self) -> Result<Self> {
+        let refused = |name: &str, message: &str| Err(Error::argument(name, message));
+        if self.features.is_empty() {
+            return refused("features", "there are none; samples are made of one or more");
+        }
+        if self.features.iter().any(|feature| feature.words.as_ref().is_some_and(Vec::is_empty)) {
+            return refused("features", "a column of words has none");
+        }
+        if matches!(self.csv.targets, Targets::Label(_)) && self.classes.is_empty() {
+            return refused("classes", "there are none; a label is one of them");
+        }
+        Ok(self)
     }
 }
 

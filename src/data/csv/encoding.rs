@@ -159,6 +159,13 @@ impl Encoding {
         self
     }
 
+    /// To how many bytes a gzipped file may unpack from now on, see [`Csv::max_unpacked`].
+    #[must_use]
+    pub fn max_unpacked(mut self, bytes: u64) -> Self {
+        self.csv.max_unpacked = Some(bytes);
+        self
+    }
+
     /// The labels by class index; none where the targets are values.
     pub fn classes(&self) -> &[String] {
         &self.classes

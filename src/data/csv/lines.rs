@@ -1,7 +1,8 @@
 //! The rows of a file and the columns they are under, with errors that name file, line and column.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
@@ -9,6 +10,7 @@ use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use super::{Csv, Missing};
 use crate::data::idx::gunzipped;
 use crate::error::{Error, Result};
+use crate::io::unpacking::{Limited, most};
 use crate::suggest;
 
 /// A file, its columns known, its rows yet to be read.
@@ -16,6 +18,8 @@ pub(super) struct Lines<'a> {
     reader: csv::Reader<Box<dyn Read + 'a>>,
     path: PathBuf,
     pub columns: Vec<String>,
+    /// Where each column stands.
+    places: HashMap<String, usize>,
     /// Of a file without a header: read to count the columns, and a row as well.
     first: Option<StringRecord>,
 }
@@ -29,15 +33,26 @@ pub(super) struct Row<'a> {
 
 impl<'a> Lines<'a> {
     pub fn open(path: &'a Path, csv: &Csv) -> Result<Self> {
-        Self::of(File::open(path).map_err(Error::io(path, "open"))?, path, csv)
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let stored = file.metadata().map_err(Error::io(path, "read"))?.len();
+        Self::of(file, stored, path, csv)
     }
 
-    pub fn of(source: impl Read + 'a, path: &Path, csv: &Csv) -> Result<Self> {
-        let (source, _) = gunzipped(source).map_err(Error::io(path, "read"))?;
+    /// `stored`: the bytes at rest, by which it is judged what zipped ones may unpack to.
+    pub fn of(source: impl Read + 'a, stored: u64, path: &Path, csv: &Csv) -> Result<Self> {
+        let (mut source, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
+        if zipped {
+            source = Box::new(Limited::new(source, most(stored, csv.max_unpacked)));
+        }
         let mut builder = ReaderBuilder::new();
         let builder = builder.delimiter(csv.separator).has_headers(false).trim(Trim::All);
-        let mut lines =
-            Self { reader: builder.from_reader(source), path: path.into(), columns: Vec::new(), first: None };
+        let mut lines = Self {
+            reader: builder.from_reader(source),
+            path: path.into(),
+            columns: Vec::new(),
+            places: HashMap::new(),
+            first: None,
+        };
         let Some(first) = lines.record()? else {
             return Err(Error::format(path, "is empty; the first line is to name the columns"));
         };
@@ -47,11 +62,12 @@ impl<'a> Lines<'a> {
             lines.columns = (1..=first.len()).map(|number| number.to_string()).collect();
             lines.first = Some(first);
         }
-        let columns = &lines.columns;
-        match columns.iter().enumerate().find(|(i, name)| columns[..*i].contains(name)) {
-            Some((_, name)) => Err(Error::format(path, format!("line 1: two columns are named {name:?}"))),
-            None => Ok(lines),
+        for (at, name) in lines.columns.iter().enumerate() {
+            if lines.places.insert(name.clone(), at).is_some() {
+                return Err(Error::format(path, format!("line 1: two columns are named {name:?}")));
+            }
         }
+        Ok(lines)
     }
 
     fn record(&mut self) -> Result<Option<StringRecord>> {
@@ -71,6 +87,7 @@ impl<'a> Lines<'a> {
                 format!("line {line}, field {}: is no UTF-8; save the file as UTF-8", err.field() + 1)
             }
             _ => match error.into_kind() {
+                ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => e.to_string(),
                 ErrorKind::Io(e) => return Error::io(&self.path, "read")(e),
                 other => format!("{other:?}"),
             },
@@ -89,7 +106,7 @@ impl<'a> Lines<'a> {
 
     /// Where the column stands.
     pub fn find(&self, option: &str, name: &str) -> Result<usize> {
-        self.columns.iter().position(|column| column == name).ok_or_else(|| {
+        self.places.get(name).copied().ok_or_else(|| {
             let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
             let mut message = format!("{}: column {}", self.path.display(), suggest::unknown(name, &names));
             if let [only] = names[..]

@@ -52,6 +52,8 @@ pub struct Csv {
     without: Vec<String>,
     words: Vec<String>,
     missing: Missing,
+    /// What a gzipped file may unpack to, where that was told.
+    max_unpacked: Option<u64>,
 }
 
 /// The columns that are no samples'.
@@ -89,6 +91,7 @@ impl Default for Csv {
             without: Vec::new(),
             words: Vec::new(),
             missing: Missing::default(),
+            max_unpacked: None,
         }
     }
 }
@@ -167,6 +170,13 @@ impl Csv {
         self
     }
 
+    /// To how many bytes a gzipped file may unpack; default 64 MiB, and a hundred times its own size.
+    #[must_use]
+    pub fn max_unpacked(mut self, bytes: u64) -> Self {
+        self.max_unpacked = Some(bytes);
+        self
+    }
+
     /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory.
     ///
     /// # Errors
@@ -183,14 +193,30 @@ impl Csv {
     /// # Errors
     /// As [`Csv::read`].
     pub fn parse(&self, bytes: &[u8]) -> Result<Table> {
-        self.table(|| Lines::of(bytes, Path::new("text"), self))
+        self.table(|| Lines::of(bytes, bytes.len() as u64, Path::new("text"), self))
     }
 
-    fn table<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<Table> {
+    /// That it can be read by, whether a program or a saved model says so.
+    fn check(&self) -> Result<()> {
         if self.targets.columns().is_empty() {
             let message = "name the column of labels by Csv::label, or those of values by Csv::targets";
             return Err(Error::argument("label", message));
         }
+        if let Missing::Fill(number) = self.missing
+            && !number.is_finite()
+        {
+            let message = format!("{number} stands in no field; give a finite number to fill in");
+            return Err(Error::argument("missing", message));
+        }
+        if b"\n\r\"".contains(&self.separator) {
+            let message = format!("{:?} ends a line or quotes a field", char::from(self.separator));
+            return Err(Error::argument("separator", message));
+        }
+        Ok(())
+    }
+
+    fn table<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<Table> {
+        self.check()?;
         let encoding = Encoding::of(lines()?, self)?;
         let data = encoding.dataset(lines()?)?;
         Ok(Table { data, features: encoding.features(), classes: encoding.classes().to_vec(), encoding })

@@ -5,6 +5,7 @@ use std::fmt;
 use super::share;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::io::printable;
 use crate::nn::Sequential;
 use crate::tensor::{DType, Tensor};
 
@@ -85,7 +86,12 @@ impl ConfusionMatrix {
             let message = format!("row {row} has label {}, the model has {classes} classes", own[row]);
             return Err(Error::argument("y", message));
         }
-        let mut counts = vec![0; classes * classes];
+        let mut counts = Vec::new();
+        if classes.checked_mul(classes).is_none_or(|len| counts.try_reserve_exact(len).is_err()) {
+            let message = format!("no memory for the counts of {classes} classes by {classes}");
+            return Err(Error::shape("confusion_matrix", message));
+        }
+        counts.resize(classes * classes, 0);
         own.iter().zip(taken).for_each(|(own, taken)| counts[own * classes + taken] += 1);
         Ok(Self { names: (0..classes).map(|class| class.to_string()).collect(), counts })
     }
@@ -193,6 +199,11 @@ fn width<'w>(words: impl IntoIterator<Item = &'w str>) -> usize {
     words.into_iter().map(|word| word.chars().count()).max().unwrap_or(0)
 }
 
+/// Names as a terminal may have them.
+fn shown(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| printable(name).into_owned()).collect()
+}
+
 fn strs(words: &[String]) -> impl Iterator<Item = &str> {
     words.iter().map(String::as_str)
 }
@@ -200,26 +211,26 @@ fn strs(words: &[String]) -> impl Iterator<Item = &str> {
 impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts: Vec<String> = self.counts.iter().map(u32::to_string).collect();
-        let (head, cell) = (width(strs(&self.names).chain(["true"])), width(strs(&counts)));
+        let names = shown(&self.names);
+        let (head, cell) = (width(strs(&names).chain(["true"])), width(strs(&counts)));
         let line = |name: &str, cells: &[String]| {
-            let pairs = self.names.iter().zip(cells);
+            let pairs = names.iter().zip(cells);
             let cells = pairs.map(|(name, count)| format!("  {count:>0$}", cell.max(width([name.as_str()]))));
             format!("{name:>head$}{}", cells.collect::<String>())
         };
-        writeln!(f, "{}  <- taken for", line("true", &self.names))?;
-        let mut lines = self.names.iter().zip(counts.chunks(self.classes()));
+        writeln!(f, "{}  <- taken for", line("true", &names))?;
+        let mut lines = names.iter().zip(counts.chunks(self.classes()));
         lines.try_for_each(|(name, counts)| writeln!(f, "{}", line(name, counts)))
     }
 }
 
 impl fmt::Display for ClassReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = width(strs(&self.names).chain(["weighted"]));
+        let names = shown(&self.names);
+        let head = width(strs(&names).chain(["weighted"]));
         writeln!(f, "{:>head$}  {:>9}  {:>6}  {:>6}  {:>7}", "class", "precision", "recall", "f1", "samples")?;
         let averages = [("macro", &self.macro_average), ("weighted", &self.weighted_average)];
-        for (name, ClassScores { precision, recall, f1, samples }) in
-            strs(&self.names).zip(&self.classes).chain(averages)
-        {
+        for (name, ClassScores { precision, recall, f1, samples }) in strs(&names).zip(&self.classes).chain(averages) {
             writeln!(f, "{name:>head$}  {precision:>9.4}  {recall:>6.4}  {f1:>6.4}  {samples:>7}")?;
         }
         writeln!(f, "{:>head$}  {:.4}", "accuracy", self.accuracy)

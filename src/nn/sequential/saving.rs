@@ -1,8 +1,11 @@
 //! Models in files: the configuration as JSON beside the tensors, all in one safetensors file.
 
+use std::collections::HashSet;
 use std::path::Path;
 
+use super::checks::sample_refusal;
 use super::{Compiled, Loss, Metric, Sequential};
+use crate::data::check_scale;
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
 use crate::nn::optimizer::{self, Optimizer, State};
@@ -131,6 +134,17 @@ fn misfit(tensor: &Tensor, shape: &Shape) -> Option<String> {
     (!dtype.is_float()).then(|| format!("is {dtype}; weights are f32 or f64"))
 }
 
+/// More than any run reaches: what counts on from there would wrap in the end.
+const MOST_COUNTED: u64 = 1 << 53;
+
+/// Takes out of a model's configuration what counts epochs or steps.
+fn counted(config: &mut Config, name: &str) -> Result<u64> {
+    match config.take::<u64>(name)? {
+        count if count <= MOST_COUNTED => Ok(count),
+        count => Err(Error::argument(name, format!("{count} is more than any run reaches"))),
+    }
+}
+
 impl Sequential {
     /// Writes the model to one safetensors file, which [`Sequential::load`] makes it from again: layers, weights and, where
     /// it was compiled, optimizer, loss, metrics, the optimizer's state and how far it was trained. A run that goes on
@@ -215,6 +229,7 @@ impl Sequential {
             let name: String = part("name")?.read().map_err(|e| Error::argument("a layer's name", e))?;
             let layer = custom.make_layer(part("layer")?);
             let layer = layer.map_err(|e| Error::argument(format!("layer {name:?}"), e.to_string()))?;
+            model.names.take(&name);
             model.layers.push((name, layer));
         }
         if let Some(optimizer) = config.take_or("optimizer", None::<Setting>)? {
@@ -224,14 +239,18 @@ impl Sequential {
             let metrics = metrics.iter().map(|metric| custom.make_metric(metric)).collect::<Result<Vec<Metric>, _>>();
             let metrics = metrics.map_err(|e| Error::argument(format!("setting \"metrics\" of {CLASS}"), e))?;
             model.compile(optimizer, loss, metrics)?;
-            model.reached = Reached { iteration: config.take("iteration")?, epoch: config.take("epoch")? };
+            let (iteration, epoch) = (counted(&mut config, "iteration")?, counted(&mut config, "epoch")?);
+            let epoch = usize::try_from(epoch).map_err(|e| Error::argument("epoch", e.to_string()))?;
+            model.reached = Reached { iteration, epoch };
         }
         model.about.byte_scale = config.take_or("byte_scale", None::<f64>)?.map(|scale| scale as f32);
+        check_scale("byte_scale", model.about.byte_scale.unwrap_or(1.0))?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
             model.about.notes = notes;
         }
         let sample = Shape::from(config.take::<Vec<usize>>("sample_shape")?);
         config.end()?;
+        sample_refusal(&sample).map_or(Ok(()), |refusal| Err(Error::argument("sample_shape", refusal)))?;
         model.build(sample)?;
         Ok(model)
     }
@@ -278,7 +297,8 @@ impl Sequential {
         let parameters = &self.built()?.parameters;
         let file = TensorFile::read(path)?;
         let weights = tensors(&file, parameters, Parameter::path)?;
-        let known = |name: &str| name.starts_with(OPTIMIZER) || parameters.iter().any(|p| p.path() == name);
+        let paths: HashSet<String> = parameters.iter().map(Parameter::path).collect();
+        let known = |name: &str| name.starts_with(OPTIMIZER) || paths.contains(name);
         if let Some(name) = file.names().find(|name| !known(name)) {
             let message = format!("tensor {name:?} is none of the model's; load_weights_partial passes it over");
             return Err(file.error(message));

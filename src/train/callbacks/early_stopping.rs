@@ -126,7 +126,7 @@ impl EarlyStopping {
 impl Callback for EarlyStopping {
     fn on_train_begin(&mut self, _run: &mut Run<'_>) -> Result<()> {
         self.state = State::default();
-        Ok(())
+        self.monitor.check(&[("baseline", self.baseline.unwrap_or(0.0))])
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {

@@ -50,6 +50,20 @@ impl Monitor {
         Self { name: name.into(), mode: Mode::Auto, min_delta }
     }
 
+    /// That its settings, and others of the callback's, are finite numbers.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the setting.
+    pub fn check(&self, others: &[(&str, f64)]) -> Result<()> {
+        let all = [("min_delta", self.min_delta)];
+        match all.iter().chain(others).find(|(_, number)| !number.is_finite()) {
+            Some((name, number)) => {
+                Err(Error::argument(*name, format!("{number} compares with nothing; give a finite number")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The value as it is now.
     ///
     /// # Errors

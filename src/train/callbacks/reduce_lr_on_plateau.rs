@@ -93,6 +93,7 @@ impl Callback for ReduceLrOnPlateau {
             let message = format!("{} lowers no rate; give 0 or more and less than 1, such as 0.1", self.factor);
             return Err(Error::argument("factor", message));
         }
+        self.monitor.check(&[("min_lr", self.min_lr)])?;
         (self.best, self.wait, self.cooling) = (None, 0, 0);
         run.check_unscheduled()
     }
