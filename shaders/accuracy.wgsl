@@ -1,49 +1,29 @@
-// accuracy: hits[r] = 1 if labels[r] is the first c with the largest scores[r, c], else 0.
-// in_top_k: hits[r] = 1 if fewer than k of scores[r, c] are above scores[r, labels[r]], else 0.
-// One invocation judges one row.
+// hits[r] = 1 if labels[r] is the first c with the largest x[r, c], or with the first NaN, else 0; x: scores (rows, n).
+// Parts of long rows come from argreduce.wgsl. An invocation judges one row. Entry `_shared`: a workgroup
+// (lib/reduction.wgsl).
 
-struct Params {
-    rows: u32,
-    columns: u32,
-    k: u32,
-}
-
-@group(0) @binding(0) var<storage, read> scores: array<f32>;
-@group(0) @binding(1) var<storage, read> labels: array<u32>;
-@group(0) @binding(2) var<storage, read_write> hits: array<f32>;
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> labels: array<u32>;
+@group(0) @binding(4) var<storage, read_write> hits: array<f32>;
 
 @compute @workgroup_size(WIDTH)
 fn accuracy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
-    let row = grid_index(id, workgroups);
-    if row >= params.rows {
-        return;
+    let unit = grid_index(id, workgroups);
+    if unit < params.units {
+        let s = share_of(unit, 0u, 1u);
+        hits[s.output] = select(0.0, 1.0, best_of(s).best == labels[s.output]);
     }
-    let first = row * params.columns;
-    var best = first;
-    for (var at = first + 1u; at < first + params.columns; at++) {
-        if scores[at] > scores[best] {
-            best = at;
-        }
-    }
-    hits[row] = select(0.0, 1.0, best == first + labels[row]);
 }
 
-@compute @workgroup_size(WIDTH)
-fn in_top_k(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
-    let row = grid_index(id, workgroups);
-    if row >= params.rows {
-        return;
+@compute @workgroup_size(GROUP)
+fn accuracy_shared(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let seat = seat_of(group, groups, index, params.inner);
+    let s = share_of(seat.unit, seat.lane, SHARE);
+    let best = merge_all(best_of(s), seat);
+    if seat.lane == 0u && seat.unit < params.units {
+        hits[s.output] = select(0.0, 1.0, best.best == labels[s.output]);
     }
-    let first = row * params.columns;
-    let own = scores[first + labels[row]];
-    // By its bits: a compiler may take it that there is no NaN.
-    let lost = (bitcast<u32>(own) & 0x7fffffffu) > 0x7f800000u;
-    var above = 0u;
-    for (var at = first; at < first + params.columns; at++) {
-        let score = scores[at];
-        // Above a label's that is NaN are all that are numbers: neither NaN, which compares with nothing, nor -infinity.
-        above += u32(select(score > own, score >= -0x1.fffffep+127f, lost));
-    }
-    hits[row] = select(0.0, 1.0, above < params.k);
 }

@@ -2,8 +2,8 @@
 // Where `stride` is not 0 the columns are those of one matrix: sum over i < n of x_0[i, c], x_0: (n, stride).
 // Then the step ends: clock = (step + steps, rows + batch, total + steps, seed), where steps is 1, or 0 where more columns
 // follow in another dispatch.
-// One workgroup: 64 invocations a column each sum every 64th element, the first of them adds the 64 sums in order. Of a
-// matrix each sums every 256th column.
+// One workgroup: 64 invocations a column each sum every 64th element, the first of them adds the 64 sums, by eights. Of a
+// matrix each sums every 256th column, by blocks of rows. What is longer comes as the sums of its parts (sum.wgsl).
 
 struct Params {
     n: u32,
@@ -49,8 +49,13 @@ fn record(@builtin(local_invocation_index) index: u32) {
     if params.stride > 0u {
         for (var c = index; c < params.columns; c += 256u) {
             var total = 0.0;
-            for (var at = c; at < params.n * params.stride; at += params.stride) {
-                total += x_0[at];
+            for (var head = min(c, 0u); head < params.n; head += 32u) {
+                var block = 0.0;
+                let end = min(params.n, head + 32u);
+                for (var row = head; row < end; row++) {
+                    block += x_0[row * params.stride + c];
+                }
+                total += block;
             }
             log_rows[first + c] = total;
         }
@@ -63,8 +68,13 @@ fn record(@builtin(local_invocation_index) index: u32) {
         sums[index] = total;
         workgroupBarrier();
         if index % 64u == 0u && column < params.columns {
-            for (var i = 1u; i < 64u; i++) {
-                total += sums[index + i];
+            total = 0.0;
+            for (var head = index; head < index + 64u; head += 8u) {
+                var block = 0.0;
+                for (var i = head; i < head + 8u; i++) {
+                    block += sums[i];
+                }
+                total += block;
             }
             log_rows[first + column] = total;
         }

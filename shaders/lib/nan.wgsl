@@ -3,3 +3,8 @@
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
+
+// Whether the largest so far is displaced: by a larger one, or by the first NaN, as in NumPy.
+fn displaces(x: f32, largest: f32) -> bool {
+    return x > largest || (is_nan(x) && !is_nan(largest));
+}

@@ -6,6 +6,7 @@ mod models;
 pub mod tune;
 
 use std::borrow::Borrow;
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 pub use models::{Model, ModelTime, STANDARD, synthetic};
@@ -15,11 +16,16 @@ use crate::device::{Device, Executor};
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Type};
 use crate::ops::copy::Copy;
+use crate::ops::cpu::vectorised;
 use crate::ops::matmul::MatMul;
 use crate::ops::peak::Peak;
+use crate::ops::sum::Sum;
 use crate::ops::{Case, Op, case};
 use crate::plan::{Arena, BufferId, Plan};
 use crate::tensor::Tensor;
+
+/// Numbers of the long sum that is timed: more than a cache holds.
+pub const SUMMED: usize = 1 << 24;
 
 /// Rounds that a median is taken of.
 const ROUNDS: usize = 5;
@@ -132,6 +138,33 @@ impl Meter {
         let a = Type::float(if trans_a { [k, m] } else { [m, k] });
         let b = Type::float(if trans_b { [n, k] } else { [k, n] });
         self.op(MatMul::new(trans_a, trans_b), &[a, b])
+    }
+
+    /// The sum of [`SUMMED`] numbers.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn sum(&mut self) -> Result<Timing> {
+        self.op(Sum::new(0..1), &[Type::float([SUMMED])])
+    }
+
+    /// A processor's read of as many numbers as [`Meter::sum`] has, on all its cores, that does next to nothing with them.
+    ///
+    /// # Panics
+    /// Never: reading memory cannot fail.
+    pub fn read(&self) -> Timing {
+        let words = vec![1u64; SUMMED / 2];
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let read = |words: &[u64]| vectorised(|| words.iter().fold(0, |sum: u64, &word| sum.wrapping_add(word)));
+        let duration = median(self.round, self.patience, |runs| {
+            std::thread::scope(|scope| {
+                for words in words.chunks(words.len().div_ceil(cores)) {
+                    scope.spawn(move || (0..runs).for_each(|_| _ = black_box(read(black_box(words)))));
+                }
+            });
+            Ok(())
+        });
+        Timing { duration: duration.expect("reading cannot fail"), flops: 0, bytes: 4 * SUMMED as u64 }
     }
 
     /// An op that makes one value, of random inputs.

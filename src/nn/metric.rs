@@ -217,7 +217,8 @@ impl Metric {
     pub(crate) fn width(self, output: &[usize]) -> usize {
         match self {
             Self::Precision { .. } | Self::Recall { .. } => 2,
-            Self::F1Score { .. } | Self::R2Score { .. } => 3 * output.last().copied().unwrap_or(1),
+            Self::F1Score { .. } => 3 * output.last().copied().unwrap_or(1),
+            Self::R2Score { .. } => r2::COLUMNS * output.last().copied().unwrap_or(1),
             Self::Auc { num_thresholds, .. } => 2 * num_thresholds,
             _ => 1,
         }
@@ -274,6 +275,14 @@ impl Metric {
                 loss.append(g, predicted, targets)?
             }
         }])
+    }
+
+    /// Adds the columns of a step to those of the steps before.
+    pub(crate) fn add(self, totals: &mut [f64], step: &[f64]) {
+        match self {
+            Self::R2Score { .. } => r2::add(totals, step),
+            _ => totals.iter_mut().zip(step).for_each(|(total, x)| *total += x),
+        }
     }
 
     /// The metric, from the sum of each column over `samples` samples.

@@ -207,6 +207,22 @@ pub fn for_each_row<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize, &mut [
     });
 }
 
+/// [`for_each_row`] where a row is made of many numbers: it pays by `work`, how many they are for all rows, and rows are
+/// not compiled for wide vectors here.
+pub(super) fn for_each_row_of<T: Send>(
+    work: usize,
+    y: &mut [T],
+    width: usize,
+    f: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
+    let width = width.max(1);
+    if work < 8 * PARALLEL_FROM || y.len() <= width {
+        return y.chunks_mut(width).enumerate().for_each(|(r, row)| f(r, row));
+    }
+    let few = (y.len() / width).div_ceil(8 * rayon::current_num_threads()).max(1);
+    y.par_chunks_mut(width).with_min_len(few).enumerate().for_each(|(r, row)| f(r, row));
+}
+
 /// Calls `f(start, y_piece)` for pieces of `y`, in parallel where it pays; `start` is the piece's first index.
 pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) {
     let len = y.len();
@@ -217,9 +233,10 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
     y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
 }
 
-/// Where the largest of a row stands, the first of several; a NaN counts only in the first place.
+/// Where the largest of a row stands, the first of several, or the first NaN where there is one: NumPy's argmax.
 pub fn first_largest<T: Real>(x: &[T]) -> usize {
-    (1..x.len()).fold(0, |best, i| if x[i] > x[best] { i } else { best })
+    let displaces = |i: usize, best: usize| x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan());
+    (1..x.len()).fold(0, |best, i| if displaces(i, best) { i } else { best })
 }
 
 /// y = f(x) for each element, in parallel where it pays.

@@ -39,7 +39,11 @@ fn mutated(text: &str) -> String {
 pub const LIB_PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 /// `shaders/lib/activation.wgsl`: the activations and their gradients.
 pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
-/// `shaders/lib/rows.wgsl`: the operands of functions of whole rows.
+/// `shaders/lib/reduction.wgsl`: how reductions are shared out.
+pub const LIB_REDUCTION: &str = include_str!("../../shaders/lib/reduction.wgsl");
+/// `shaders/lib/best.wgsl`: where an extreme stands.
+pub const LIB_BEST: &str = include_str!("../../shaders/lib/best.wgsl");
+/// `shaders/lib/rows.wgsl`: what functions of whole rows know of one.
 pub const LIB_ROWS: &str = include_str!("../../shaders/lib/rows.wgsl");
 /// `shaders/lib/logarithm.wgsl`: logarithms that keep their digits near 1.
 pub const LIB_LOGARITHM: &str = include_str!("../../shaders/lib/logarithm.wgsl");
@@ -142,18 +146,16 @@ impl Dispatch {
     pub fn over(module: Module, entry: &'static str, io: &super::Io, params: Params, invocations: usize) -> Self {
         let inputs = (0..io.inputs.len()).map(Binding::Input);
         let bindings = inputs.chain((0..io.outputs.len()).map(Binding::Output)).chain([Binding::Params]).collect();
-        let workgroups = fold(invocations.div_ceil(Self::WIDTH).max(1));
-        Self { module, entry, constants: Vec::new(), bindings, params, workgroups }
+        Self::of(module, entry, bindings, params, invocations.div_ceil(Self::WIDTH))
+    }
+
+    /// A launch of so many workgroups, folded as those of [`Dispatch::over`].
+    pub fn of(module: Module, entry: &'static str, bindings: Vec<Binding>, params: Params, workgroups: usize) -> Self {
+        Self { module, entry, constants: Vec::new(), bindings, params, workgroups: fold(workgroups.max(1)) }
     }
 
     /// Invocations a workgroup of the one-dimensional kernels.
     pub const WIDTH: usize = 64;
-
-    /// [`Dispatch::over`] the rows of the first input; the uniform's first fields are `rows` and `columns`.
-    pub fn over_rows(module: Module, entry: &'static str, io: &super::Io, more: &Params) -> Self {
-        let (rows, columns) = io.inputs[0].shape.as_rows();
-        Self::over(module, entry, io, Params::new().u32("rows", rows).u32("columns", columns).and(more), rows)
-    }
 
     /// Floats that it and the node's other launches hand to each other.
     pub fn scratch(&self) -> usize {

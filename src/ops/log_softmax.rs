@@ -3,18 +3,13 @@
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row};
-use super::dispatch::{Dispatch, LIB_GRID, LIB_LOGARITHM, LIB_ROWS, Module, Params, Target};
-use super::softmax::large_within;
+use super::dispatch::{Dispatch, Target};
+use super::softmax::{self, large_within, masked};
+use super::sums::sum_of;
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
-
-const MODULE: Module = Module {
-    stem: "log_softmax",
-    source: include_str!("../../shaders/log_softmax.wgsl"),
-    libs: &[LIB_GRID, LIB_ROWS, LIB_LOGARITHM],
-};
 
 /// y = log softmax of each row
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +28,8 @@ impl<T: Real> CpuOp<T> for LogSoftmax {
             let best = first_largest(x);
             let most = x[best];
             // Without the largest, whose term is 1: near certainty the others' sum would be lost beside it.
-            let others = x.iter().enumerate().filter(|(i, _)| *i != best);
-            let log = others.map(|(_, &x)| (x - most).exp()).sum::<T>().ln_1p();
+            let others = sum_of(0..columns, &|c| if c == best { T::zero() } else { (x[c] - most).exp() });
+            let log = others.ln_1p();
             // In this order: most + log would lose the digits of log where x is large.
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most) - log);
         });
@@ -58,8 +53,8 @@ impl Op for LogSoftmax {
         Ok(vec![Some(g.apply(LogSoftmaxGrad, &[y[0], only(dy)])?)])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        launch("forward", io)
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        softmax::forward(true, io, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -73,7 +68,7 @@ impl<T: Real> CpuOp<T> for LogSoftmaxGrad {
         let (y, dy, [dx]) = (args.real(0), args.real(1), args.out());
         for_each_row(dx, columns, |row, dx| {
             let (y, dy) = (&y[row * columns..][..columns], &dy[row * columns..][..columns]);
-            let total: T = dy.iter().copied().sum();
+            let total = sum_of(0..columns, &|c| dy[c]);
             for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
                 *dx = dy - y.exp() * total;
             }
@@ -90,17 +85,13 @@ impl Op for LogSoftmaxGrad {
         one_shape("log_softmax_grad", inputs, 2)
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        launch("gradient", io)
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        softmax::gradient(true, io, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
         3 * io.inputs[0].shape.len() as u64
     }
-}
-
-fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
-    vec![Dispatch::over_rows(MODULE, entry, io, &Params::new())]
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -112,6 +103,13 @@ pub(super) fn cases() -> Vec<Case> {
         let inputs = vec![Tensor::new(shape, logs).expect("as many"), random(shape, seed + 1)];
         cases.push(Case::new(label, LogSoftmaxGrad, inputs).ulps(8.0).sums(shape[1]));
     }
+    for shape in [[1, 70_000], [70_000, 1], [2, 200_000]] {
+        let label = format!("({}, {})", shape[0], shape[1]);
+        cases.push(Case::new(&label, LogSoftmax, vec![random(shape, 154)]).ulps(8.0).sums(shape[1]));
+        let inputs = vec![random(shape, 154), random(shape, 155)];
+        cases.push(Case::new(label, LogSoftmaxGrad, inputs).ulps(8.0).sums(shape[1]));
+    }
+    cases.push(Case::new("a part of nothing but -infinity", LogSoftmax, vec![masked()]).ulps(8.0).sums(70_000));
     let row =
         |label, x: [f32; 4]| Case::new(label, LogSoftmax, vec![Tensor::new([4], x.to_vec()).expect("four")]).ulps(8.0);
     cases.push(row("[1, 2, 788, 789]", [1.0, 2.0, 788.0, 789.0]));

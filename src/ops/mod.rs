@@ -9,7 +9,9 @@ pub mod dispatch;
 pub mod optimizer;
 pub mod philox;
 pub mod product;
+mod reduction;
 pub mod strided;
+pub(crate) mod sums;
 pub mod tuning;
 
 use std::any::Any;

@@ -10,7 +10,8 @@ use super::case::{clock, random};
 use super::clock::Advance;
 use super::cpu::{CpuArgs, CpuOp, Real, SliceMut};
 use super::dispatch::{Binding, Dispatch, Module, Params, Target};
-use super::{Case, Io, Op, clock as clock_op};
+use super::reduction::Shares;
+use super::{Case, Io, Op, clock as clock_op, sum};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::tensor::{DType, Tensor};
@@ -93,32 +94,57 @@ impl Op for Record {
         Ok(())
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let width = io.inputs.iter().map(columns).sum();
-        let launch = |inputs: Range<usize>| {
-            let (first, count) = (inputs.start, inputs.len());
-            let x = &io.inputs[first];
-            let stride = if x.shape.rank() == 2 { columns(x) } else { 0 };
-            // Only the last one ends the step. A binding must hold something: the first input where there is no more.
-            let ends = self.ends.filter(|_| inputs.end == io.inputs.len());
-            let params = Params::new()
-                .u32("n", x.shape[0])
-                .u32("stride", stride)
-                .u32("width", width)
-                .u32("column", io.inputs[..first].iter().map(columns).sum())
-                .u32("columns", stride.max(count))
-                .u32("steps", usize::from(ends.is_some()))
-                .u32("batch", ends.unwrap_or(0));
-            let vector = |i: usize| Binding::Input(if i < count { first + i } else { first });
-            let bindings = (0..VECTORS).map(vector).chain([Binding::Output(0), Binding::Output(1), Binding::Params]);
-            let bindings = bindings.collect();
-            Dispatch { module: MODULE, entry: "record", constants: vec![], bindings, params, workgroups: [1, 1, 1] }
-        };
-        launches(&io.inputs).into_iter().map(launch).collect()
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        launches(&io.inputs).into_iter().flat_map(|inputs| self.launch(inputs, io, target)).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
         io.inputs.iter().map(|x| x.shape.len() as u64).sum()
+    }
+}
+
+/// Elements that an invocation may sum of all that it has to.
+const MOST: usize = 4096;
+
+impl Record {
+    /// The launches that record some inputs.
+    fn launch(&self, inputs: Range<usize>, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let (rank, rows, width) =
+            (io.inputs[inputs.start].shape.rank(), io.inputs[inputs.start].shape[0], columns(&io.inputs[inputs.start]));
+        // How many rows one launch may sum: 64 invocations share a vector, one has all rows of some columns of a matrix.
+        let most = if rank == 1 { 64 * 64 } else { (MOST / width.div_ceil(256)).max(1) };
+        if rows <= most {
+            let bindings = inputs.clone().map(Binding::Input).collect();
+            return vec![self.last(inputs, io, bindings, rows)];
+        }
+        inputs
+            .flat_map(|i| {
+                let shares = Shares::at_most(most, [1, rows, width], target);
+                let parts = Binding::Scratch(shares.units());
+                let sums = shares.launch(&sum::kernel(), [Binding::Input(i), parts], 1.0);
+                [sums, self.last(i..i + 1, io, vec![parts], shares.parts)]
+            })
+            .collect()
+    }
+
+    /// The launch that writes inputs into the log, bound so, of so many rows.
+    fn last(&self, inputs: Range<usize>, io: &Io, mut bound: Vec<Binding>, rows: usize) -> Dispatch {
+        let x = &io.inputs[inputs.start];
+        let stride = if x.shape.rank() == 2 { columns(x) } else { 0 };
+        // Only the last one ends the step.
+        let ends = self.ends.filter(|_| inputs.end == io.inputs.len());
+        let params = Params::new()
+            .u32("n", rows)
+            .u32("stride", stride)
+            .u32("width", io.inputs.iter().map(columns).sum())
+            .u32("column", io.inputs[..inputs.start].iter().map(columns).sum())
+            .u32("columns", stride.max(inputs.len()))
+            .u32("steps", usize::from(ends.is_some()))
+            .u32("batch", ends.unwrap_or(0));
+        // A binding must hold something: the first one where there is no more.
+        bound.resize(VECTORS, bound[0]);
+        let bindings = [&bound[..], &[Binding::Output(0), Binding::Output(1), Binding::Params]].concat();
+        Dispatch::of(MODULE, "record", bindings, params, 1)
     }
 }
 
@@ -138,5 +164,8 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = vectors.map(|(n, count)| case(n, vec![vec![n]; count])).into();
     cases.push(case(66, vec![vec![66], vec![66, 3], vec![66], vec![66], vec![1, 400]]));
     cases.push(case(64, vec![vec![64, 257], vec![64, 1]]));
+    cases.push(case(70_000, vec![vec![70_000], vec![70_000, 2], vec![70_000]]));
+    cases.push(case(200_000, vec![vec![200_000, 1], vec![200_000]]));
+    cases.push(case(1, vec![vec![1, 70_000]]));
     cases
 }

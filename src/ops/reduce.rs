@@ -4,15 +4,19 @@ use std::ops::Range;
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_REDUCTION, Module, Target};
+use super::reduction::{Kernel, Shares};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
-const MODULE: Module =
-    Module { stem: "reduce", source: include_str!("../../shaders/reduce.wgsl"), libs: &[LIB_GRID, LIB_NAN] };
+const MODULE: Module = Module {
+    stem: "reduce",
+    source: include_str!("../../shaders/reduce.wgsl"),
+    libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION],
+};
 
 /// How numbers become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +94,15 @@ impl Op for Reduce {
         Ok(vec![Some(g.apply(ReduceGrad(self.clone()), &[x[0], only(dy)])?)])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        vec![self.launch("forward", io)]
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let shares = Shares::new(around(&io.inputs[0].shape, &self.axes), target);
+        let (x, y) = (Binding::Input(0), Binding::Output(0));
+        if shares.is_whole() {
+            return vec![shares.launch(&self.forward(), [x, y], 1.0)];
+        }
+        let parts = Binding::Scratch(shares.units());
+        let second = shares.second(target).launch(&self.forward(), [parts, y], 1.0);
+        vec![shares.launch(&self.forward(), [x, parts], 1.0), second]
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -100,10 +111,12 @@ impl Op for Reduce {
 }
 
 impl Reduce {
-    fn launch(&self, entry: &'static str, io: &Io) -> Dispatch {
-        let [outer, n, inner] = around(&io.inputs[0].shape, &self.axes);
-        let params = Params::new().u32("outputs", outer * inner).u32("n", n).u32("inner", inner);
-        Dispatch::over(MODULE, entry, io, params, outer * inner).constant("REDUCTION", self.reduction as u32)
+    fn kernel(&self, entries: [&'static str; 2], own: Vec<Binding>) -> Kernel {
+        Kernel::new(MODULE, entries, own).constant("REDUCTION", self.reduction as u32)
+    }
+
+    fn forward(&self) -> Kernel {
+        self.kernel(["forward", "forward_shared"], Vec::new())
     }
 }
 
@@ -154,8 +167,16 @@ impl Op for ReduceGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        vec![self.0.launch("gradient", io)]
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let extents = around(&io.inputs[0].shape, &self.0.axes);
+        let (x, own) = (Binding::Input(0), vec![Binding::Input(1), Binding::Output(0)]);
+        if self.0.reduction == Reduction::Prod {
+            let second = self.0.kernel(["product_gradient"; 2], own);
+            return Shares::alone(extents).launches(x, (&self.0.forward(), 1), &second, target);
+        }
+        let first = self.0.kernel(["parts_alone", "parts_shared"], Vec::new());
+        let second = self.0.kernel(["gradient", "gradient_shared"], own);
+        Shares::new(extents, target).launches(x, (&first, 2), &second, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -178,6 +199,21 @@ pub(super) fn cases() -> Vec<Case> {
             let dy = random([&shape[..axes.start], &shape[axes.end..]].concat(), 331);
             cases.push(Case::new(label, op.clone(), vec![x.clone()]).wrt(&[0]).ulps(8.0));
             cases.push(Case::new(label, ReduceGrad(op), vec![x, dy]).ulps(8.0));
+        }
+        for (label, shape, axes) in [
+            ("all of (70000,)", vec![70_000], 0..1),
+            ("rows of (70000, 1)", vec![70_000, 1], 1..2),
+            ("columns of (200000, 2)", vec![200_000, 2], 0..1),
+        ] {
+            // About 1, so that a product of as many is a number.
+            let near =
+                random(shape.clone(), 333).values().to_f32().iter().map(|x| 1.0 + x / 1024.0).collect::<Vec<_>>();
+            let (op, x) =
+                (Reduce { reduction, axes: axes.clone() }, Tensor::new(shape.clone(), near).expect("as many"));
+            let dy = random([&shape[..axes.start], &shape[axes.end..]].concat(), 334);
+            // A product's error grows as a sum's of as many.
+            cases.push(Case::new(label, op.clone(), vec![x.clone()]).sums(shape[axes.start]));
+            cases.push(Case::new(label, ReduceGrad(op), vec![x, dy]).sums(shape[axes.start]));
         }
         let op = Reduce { reduction, axes: 1..2 };
         let x = Tensor::new([3, 3], vec![0.0f32, 2.0, 2.0, 0.0, 3.0, 0.0, -1.0, -1.0, -1.0]).expect("nine");

@@ -3,14 +3,46 @@
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{Dispatch, LIB_GRID, LIB_ROWS, Module, Params, Target};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_LOGARITHM, LIB_NAN, LIB_REDUCTION, LIB_ROWS, Module, Target};
+use super::reduction::{Kernel, Shares};
+use super::sums::sum_of;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
-const MODULE: Module =
-    Module { stem: "softmax", source: include_str!("../../shaders/softmax.wgsl"), libs: &[LIB_GRID, LIB_ROWS] };
+const MODULE: Module = Module {
+    stem: "softmax",
+    source: include_str!("../../shaders/softmax.wgsl"),
+    libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION, LIB_ROWS, LIB_LOGARITHM],
+};
+const GRADIENT_MODULE: Module = Module {
+    stem: "softmax_gradient",
+    source: include_str!("../../shaders/softmax_gradient.wgsl"),
+    libs: &[LIB_GRID, LIB_REDUCTION],
+};
+
+/// The launches of a kernel that goes by what is known of whole rows.
+pub(super) fn launches_of_rows(second: &Kernel, io: &Io, target: &Target) -> Vec<Dispatch> {
+    let (rows, columns) = io.inputs[0].shape.as_rows();
+    let first = Kernel::new(MODULE, ["parts_alone", "parts_shared"], Vec::new());
+    Shares::new([rows, columns, 1], target).launches(Binding::Input(0), (&first, 3), second, target)
+}
+
+/// The launches of softmax, or of its logarithm.
+pub(super) fn forward(log: bool, io: &Io, target: &Target) -> Vec<Dispatch> {
+    let kernel = Kernel::new(MODULE, ["forward", "forward_shared"], vec![Binding::Output(0)]);
+    launches_of_rows(&kernel.constant("LOG", log), io, target)
+}
+
+/// The launches of the gradient of softmax, or of its logarithm: inputs y and dy.
+pub(super) fn gradient(log: bool, io: &Io, target: &Target) -> Vec<Dispatch> {
+    let (rows, columns) = io.inputs[0].shape.as_rows();
+    let kernel = |entries, own| Kernel::new(GRADIENT_MODULE, entries, own).constant("LOG", log);
+    let first = kernel(["parts_alone", "parts_shared"], vec![Binding::Input(0)]);
+    let second = kernel(["gradient", "gradient_shared"], vec![Binding::Input(0), Binding::Output(0)]);
+    Shares::new([rows, columns, 1], target).launches(Binding::Input(1), (&first, 1), &second, target)
+}
 
 /// y = softmax of each row
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +60,7 @@ impl<T: Real> CpuOp<T> for Softmax {
             let x = &x[row * columns..][..columns];
             let most = x.iter().copied().fold(T::neg_infinity(), T::max);
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most).exp());
-            let total: T = y.iter().copied().sum();
+            let total = sum_of(0..columns, &|c| y[c]);
             y.iter_mut().for_each(|y| *y /= total);
         });
     }
@@ -51,8 +83,8 @@ impl Op for Softmax {
         Ok(vec![Some(g.apply(SoftmaxGrad, &[y[0], only(dy)])?)])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        launch("forward", io)
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        forward(false, io, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -66,7 +98,7 @@ impl<T: Real> CpuOp<T> for SoftmaxGrad {
         let (y, dy, [dx]) = (args.real(0), args.real(1), args.out());
         for_each_row(dx, columns, |row, dx| {
             let (y, dy) = (&y[row * columns..][..columns], &dy[row * columns..][..columns]);
-            let dot: T = y.iter().zip(dy).map(|(&y, &dy)| y * dy).sum();
+            let dot = sum_of(0..columns, &|c| y[c] * dy[c]);
             for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
                 *dx = y * (dy - dot);
             }
@@ -87,17 +119,13 @@ impl Op for SoftmaxGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        launch("gradient", io)
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        gradient(false, io, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
         4 * io.inputs[0].shape.len() as u64
     }
-}
-
-fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
-    vec![Dispatch::over_rows(MODULE, entry, io, &Params::new())]
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -108,6 +136,13 @@ pub(super) fn cases() -> Vec<Case> {
         let inputs = vec![random(shape, seed), random(shape, seed + 1)];
         cases.push(Case::new(label, SoftmaxGrad, inputs).ulps(4.0).sums(shape[1]));
     }
+    for shape in [[1, 70_000], [70_000, 1], [2, 200_000]] {
+        let label = format!("({}, {})", shape[0], shape[1]);
+        cases.push(Case::new(&label, Softmax, vec![random(shape, 134)]).ulps(8.0).sums(shape[1]));
+        cases
+            .push(Case::new(label, SoftmaxGrad, vec![random(shape, 134), random(shape, 135)]).ulps(4.0).sums(shape[1]));
+    }
+    cases.push(Case::new("a part of nothing but -infinity", Softmax, vec![masked()]).ulps(8.0).sums(70_000));
     // Exercise 14: naive exponentials overflow from 89 on.
     let large = Tensor::new([4], vec![1.0f32, 2.0, 788.0, 789.0]).expect("four");
     cases.push(Case::new("[1, 2, 788, 789]", Softmax, vec![large]).ulps(8.0));
@@ -119,4 +154,11 @@ pub(super) fn cases() -> Vec<Case> {
 /// Rows whose maximum must be their own, and of all their numbers.
 pub(super) fn large_within() -> Tensor {
     Tensor::from([[0.5f32, -1.0, 1e3], [0.25, 1.0, 0.0], [1e3, 0.0, -1.0], [0.0, 1e3, -1.0]])
+}
+
+/// Rows that are long enough to be made by parts, of which some hold nothing but -infinity: what a mask leaves of a row.
+pub(super) fn masked() -> Tensor {
+    let x = random([2, 70_000], 136).values().to_f32();
+    let x = x.into_iter().enumerate().map(|(i, x)| if i % 70_000 < 69_000 { f32::NEG_INFINITY } else { x });
+    Tensor::new([2, 70_000], x.collect::<Vec<_>>()).expect("as many as before")
 }

@@ -4,8 +4,10 @@
 
 use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
-use super::softmax::large_within;
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_REDUCTION, LIB_ROWS, Module, Target};
+use super::reduction::Kernel;
+use super::softmax::{large_within, launches_of_rows};
+use super::sums::sum_of;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -14,14 +16,14 @@ use crate::tensor::{DType, Tensor};
 const MODULE: Module = Module {
     stem: "softmax_cross_entropy",
     source: include_str!("../../shaders/softmax_cross_entropy.wgsl"),
-    libs: &[LIB_GRID],
+    libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION, LIB_ROWS],
 };
 
-/// loss (B,) of logits x (B, C) and labels (B,), each below C
+/// loss (B,) of logits x (B, C) and labels (B,); NaN where a label is no class
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxCrossEntropy;
 
-/// dx (B, C) of logits x (B, C), labels (B,) and dloss (B,)
+/// dx (B, C) of logits x (B, C), labels (B,) and dloss (B,); a row of NaN where a label is no class
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxCrossEntropyGrad;
 
@@ -43,14 +45,15 @@ impl<T: Real> Row<T> {
     fn new(x: &[T]) -> Self {
         let best = first_largest(x);
         let most = x[best];
-        Self { best, most, total: x.iter().map(|&x| (x - most).exp()).sum() }
+        Self { best, most, total: sum_of(0..x.len(), &|c| (x[c] - most).exp()) }
     }
 
     fn loss(&self, x: &[T], label: u32) -> T {
-        self.total.ln() + (self.most - x[label as usize])
+        x.get(label as usize).map_or(T::nan(), |&own| self.total.ln() + (self.most - own))
     }
 
     fn gradient(&self, x: &[T], label: u32, dloss: T, dx: &mut [T]) {
+        let dloss = if (label as usize) < x.len() { dloss } else { T::nan() };
         for (c, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
             let hit = if c == label as usize { T::one() } else { T::zero() };
             *dx = dloss * ((x - self.most).exp() / self.total - hit);
@@ -83,8 +86,8 @@ impl Op for SoftmaxCrossEntropy {
         Ok(vec![Some(g.apply(SoftmaxCrossEntropyGrad, &[x[0], x[1], only(dy)])?), None])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        launch("forward", io)
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        launches_of_rows(&kernel(["forward", "forward_shared"], &[Binding::Output(0)]).each_output(), io, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -114,8 +117,8 @@ impl Op for SoftmaxCrossEntropyGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        launch("gradient", io)
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        launches_of_rows(&kernel(["gradient", "gradient_shared"], &[Binding::Input(2), Binding::Output(0)]), io, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -147,8 +150,9 @@ impl Op for SoftmaxCrossEntropyStep {
         Ok([vec![row.clone()], dx, vec![row]].concat())
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        launch("step", io)
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let [loss, dx, hits] = [0, 1, 2].map(Binding::Output);
+        launches_of_rows(&kernel(["step", "step_shared"], &[Binding::Input(2), loss, dx, hits]), io, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -167,8 +171,9 @@ fn check_rows(op: &str, inputs: &[Type]) -> Result<()> {
     Err(Error::shape(op, format!("expected logits (batch, classes) and one integer label a row, was given {found}")))
 }
 
-fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
-    vec![Dispatch::over_rows(MODULE, entry, io, &Params::new())]
+/// A kernel of rows that binds labels, and more.
+fn kernel(entries: [&'static str; 2], more: &[Binding]) -> Kernel {
+    Kernel::new(MODULE, entries, [&[Binding::Input(1)], more].concat())
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -179,6 +184,23 @@ pub(super) fn cases() -> Vec<Case> {
         let dloss = random([rows], seed + 2);
         cases.push(Case::new(&label, SoftmaxCrossEntropy, inputs.clone()).wrt(&[0]).ulps(8.0).sums(columns));
         let inputs = [inputs, vec![dloss]].concat();
+        cases.push(Case::new(&label, SoftmaxCrossEntropyGrad, inputs.clone()).ulps(8.0).sums(columns));
+        cases.push(Case::new(label, SoftmaxCrossEntropyStep, inputs).ulps(8.0).sums(columns));
+    }
+    for [rows, columns] in [[1, 70_000], [70_000, 1], [2, 200_000]] {
+        let label = format!("({rows}, {columns})");
+        let inputs = vec![random([rows, columns], 171), integers([rows], columns as u32, DType::U32, 172)];
+        cases.push(Case::new(&label, SoftmaxCrossEntropy, inputs.clone()).ulps(8.0).sums(columns));
+        let inputs = [inputs, vec![random([rows], 173)]].concat();
+        cases.push(Case::new(&label, SoftmaxCrossEntropyGrad, inputs.clone()).ulps(8.0).sums(columns));
+        cases.push(Case::new(label, SoftmaxCrossEntropyStep, inputs).ulps(8.0).sums(columns));
+    }
+    for columns in [3, 5_000] {
+        let label = format!("labels that are no class, {columns} classes");
+        let none = Tensor::from([columns as u32, 2, u32::MAX, columns as u32 + 1, 0]);
+        let inputs = vec![random([5, columns], 174), none];
+        cases.push(Case::new(&label, SoftmaxCrossEntropy, inputs.clone()).ulps(8.0).sums(columns));
+        let inputs = [inputs, vec![random([5], 175)]].concat();
         cases.push(Case::new(&label, SoftmaxCrossEntropyGrad, inputs.clone()).ulps(8.0).sums(columns));
         cases.push(Case::new(label, SoftmaxCrossEntropyStep, inputs).ulps(8.0).sums(columns));
     }

@@ -3,16 +3,19 @@
 
 use std::ops::Range;
 
-use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, vectorised};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::case::{positive, random};
+use super::cpu::{CpuArgs, CpuOp, Real};
+use super::dispatch::{AdapterKind, Binding, Dispatch, LIB_GRID, LIB_REDUCTION, Module, Params, Target};
+use super::reduction::{Kernel, Shares};
+use super::sums::{sum_axes, sum_rows};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::ops::expand::Expand;
 use crate::tensor::{DType, Shape};
 
-const MODULE: Module = Module { stem: "sum", source: include_str!("../../shaders/sum.wgsl"), libs: &[LIB_GRID] };
+const MODULE: Module =
+    Module { stem: "sum", source: include_str!("../../shaders/sum.wgsl"), libs: &[LIB_GRID, LIB_REDUCTION] };
 
 /// scale * sum over `axes`
 #[derive(Clone, Debug)]
@@ -46,15 +49,12 @@ impl Sum {
 
 impl<T: Real> CpuOp<T> for Sum {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
-        let [_, n, inner] = around(&args.io.inputs[0].shape, &self.axes);
+        let extents = around(&args.io.inputs[0].shape, &self.axes);
         let (x, [y], scale) = (args.real(0), args.out(), T::of(self.scale));
-        for_each_row(y, inner, |outer, y| {
-            y.fill(T::zero());
-            for x in x[outer * n * inner..][..n * inner].chunks(inner) {
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
-            }
+        sum_axes(x, extents, y);
+        if self.scale != 1.0 {
             y.iter_mut().for_each(|y| *y *= scale);
-        });
+        }
     }
 }
 
@@ -82,16 +82,32 @@ impl Op for Sum {
         Ok(vec![Some(dx)])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let [outer, n, inner] = around(&io.inputs[0].shape, &self.axes);
-        let params = Params::new().u32("outputs", outer * inner).u32("n", n).u32("inner", inner);
-        vec![Dispatch::over(MODULE, "sum", io, params.f32("scale", self.scale), outer * inner)]
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        launches([Binding::Input(0), Binding::Output(0)], around(&io.inputs[0].shape, &self.axes), self.scale, target)
     }
 
     fn flops(&self, io: &Io) -> u64 {
         io.inputs[0].shape.len() as u64
     }
 }
+
+/// The kernel that sums units.
+pub(super) fn kernel() -> Kernel {
+    Kernel::new(MODULE, ["sum", "sum_shared"], Vec::new())
+}
+
+/// The launches that sum x (outer, n, inner) over n: one, or one for the sums of parts and one for theirs.
+pub(super) fn launches([x, y]: [Binding; 2], extents: [usize; 3], scale: f64, target: &Target) -> Vec<Dispatch> {
+    let shares = Shares::new(extents, target);
+    if shares.is_whole() {
+        return vec![shares.launch(&kernel(), [x, y], scale)];
+    }
+    let parts = Binding::Scratch(shares.units());
+    vec![shares.launch(&kernel(), [x, parts], 1.0), shares.second(target).launch(&kernel(), [parts, y], scale)]
+}
+
+/// Invocations that share a column of a pair of matrices.
+const PAIR_SHARE: usize = 16;
 
 /// The column sums of two matrices, each of any axes as rows of its last: what [`Sum`] makes of each over all but that.
 #[derive(Clone, Copy, Debug)]
@@ -107,9 +123,7 @@ impl Sum {
 impl<T: Real> CpuOp<T> for SumPair {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         for (i, y) in args.out::<2>().into_iter().enumerate() {
-            let x = args.real(i);
-            y.fill(T::zero());
-            vectorised(|| x.chunks(y.len()).for_each(|x| y.iter_mut().zip(x).for_each(|(y, &x)| *y += x)));
+            sum_rows(args.real(i), y);
         }
     }
 }
@@ -128,11 +142,24 @@ impl Op for SumPair {
         inputs.iter().map(of_rows).collect()
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let [(rows_0, columns_0), (rows_1, columns_1)] = [0, 1].map(|i| io.inputs[i].shape.as_rows());
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let matrices @ [(rows_0, columns_0), (rows_1, columns_1)] = [0, 1].map(|i| io.inputs[i].shape.as_rows());
+        let extents = matrices.map(|(rows, columns)| [1, rows, columns]);
+        if extents.iter().any(|&extents| !Shares::new(extents, target).is_whole()) {
+            let sum = |i: usize| launches([Binding::Input(i), Binding::Output(i)], extents[i], 1.0, target);
+            return [0, 1].into_iter().flat_map(sum).collect();
+        }
         let params = Params::new().u32("rows_0", rows_0).u32("columns_0", columns_0);
         let params = params.u32("rows_1", rows_1).u32("columns_1", columns_1);
-        vec![Dispatch::over(MODULE, "pair", io, params, columns_0 + columns_1)]
+        let columns = columns_0 + columns_1;
+        vec![match target.kind {
+            AdapterKind::Software => Dispatch::over(MODULE, "pair", io, params, columns),
+            AdapterKind::Hardware => {
+                // In workgroups of four times as many invocations as `over` takes for.
+                let launch = Dispatch::over(MODULE, "pair_shared", io, params, (columns * PAIR_SHARE).div_ceil(4));
+                launch.constant("SHARE", PAIR_SHARE as u32)
+            }
+        }]
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -150,6 +177,8 @@ pub(super) fn cases() -> Vec<Case> {
         pair(vec![1, 1], vec![3, 2]),
         pair(vec![97, 65], vec![5, 63]),
         pair(vec![7, 3, 5], vec![2, 64]),
+        pair(vec![70_000, 2], vec![3, 5]),
+        pair(vec![1, 70_000], vec![200_000, 1]),
     ];
     cases.extend(single_cases());
     cases
@@ -163,16 +192,20 @@ fn single_cases() -> Vec<Case> {
         ("columns of (5, 3)", vec![5, 3], 1..2),
         ("the middle of (3, 7, 5, 2)", vec![3, 7, 5, 2], 1..3),
         ("no axis of (3, 2)", vec![3, 2], 1..1),
+        ("all of (70000,)", vec![70_000], 0..1),
+        ("rows of (70000, 1)", vec![70_000, 1], 1..2),
+        ("columns of (200000, 2)", vec![200_000, 2], 0..1),
     ]
     .into_iter()
     .flat_map(|(label, shape, axes)| {
         let terms = shape[axes.clone()].iter().product();
-        let x = random(shape, 50);
+        let (short, x, positive) = (terms < 1000, random(shape.clone(), 50), positive(shape, 53));
         let mean = Sum::scaled(axes.clone(), 1.0 / terms as f64);
-        [
-            Case::new(label, Sum::new(axes), vec![x.clone()]).wrt(&[0]).sums(terms),
-            Case::new(format!("mean, {label}"), mean, vec![x]).wrt(&[0]).sums(terms),
-        ]
+        let sum = Case::new(label, Sum::new(axes.clone()), vec![x.clone()]).sums(terms);
+        // Nothing cancels, and one long sum would lose digits.
+        let of_positive = Case::new(format!("positive, {label}"), Sum::new(axes), vec![positive]).ulps(24.0);
+        let mean = Case::new(format!("mean, {label}"), mean, vec![x]).sums(terms);
+        if short { [sum.wrt(&[0]), of_positive, mean.wrt(&[0])] } else { [sum, of_positive, mean] }
     })
     .collect()
 }

@@ -3,14 +3,19 @@
 
 use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real};
-use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_REDUCTION, Module, Target};
+use super::reduction::{Kernel, Shares};
+use super::sum;
 use super::{Case, Io, Op, one_shape};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::tensor::{DType, Tensor};
 
-const MODULE: Module =
-    Module { stem: "thresholds", source: include_str!("../../shaders/thresholds.wgsl"), libs: &[LIB_GRID, LIB_NAN] };
+const MODULE: Module = Module {
+    stem: "thresholds",
+    source: include_str!("../../shaders/thresholds.wgsl"),
+    libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION],
+};
 
 /// y (2, count) of scores p and targets t of one shape: y[0, i] counts the scores above threshold i of targets that are
 /// not 0, y[1, i] of those that are. The first threshold is below every score, NaN included, the last above every one,
@@ -50,9 +55,16 @@ impl Op for Thresholds {
         Ok(vec![Type::float([2, self.count])])
     }
 
-    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let params = Params::new().u32("n", io.inputs[0].shape.len()).u32("count", self.count);
-        vec![Dispatch::over(MODULE, "thresholds", io, params, self.count)]
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let shares = Shares::new([1, io.inputs[0].shape.len(), self.count], target);
+        let kernel = Kernel::new(MODULE, ["thresholds", "thresholds_shared"], vec![Binding::Input(1)]);
+        let (p, y) = (Binding::Input(0), Binding::Output(0));
+        if shares.is_whole() {
+            return vec![shares.launch(&kernel, [p, y], 1.0)];
+        }
+        let counts = Binding::Scratch(2 * shares.units());
+        let sum = Shares::whole([1, shares.parts, 2 * self.count], target);
+        vec![shares.launch(&kernel, [p, counts], 1.0), sum.launch(&sum::kernel(), [counts, y], 1.0)]
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -79,6 +91,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("(1,) of two", 2, random([1], 390)),
         case("(5, 3) of 17", 17, random([5, 3], 390)),
         case("(257,) of 200", 200, random([257], 390)),
+        case("(70000,) of 3", 3, random([70_000], 390)),
+        case("(200000,) of 2", 2, random([200_000], 390)),
+        case("(1,) of 70000", 70_000, random([1], 390)),
         case("scores at thresholds", 200, Tensor::new([400], at).expect("as many")),
     ]
 }

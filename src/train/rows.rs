@@ -137,7 +137,12 @@ impl Watch {
     /// Adds the log of some steps to the sum of each column.
     pub fn add(&self, totals: &mut [f64], log: &[f64]) {
         for row in log.chunks(self.width()) {
-            totals.iter_mut().zip(row).for_each(|(total, x)| *total += x);
+            totals[0] += row[0];
+            let mut first = 1;
+            for &(_, metric, width) in &self.metrics {
+                metric.add(&mut totals[first..first + width], &row[first..first + width]);
+                first += width;
+            }
         }
     }
 

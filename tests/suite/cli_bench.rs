@@ -24,6 +24,10 @@ fn bench_measures_peaks_kernels_and_models() {
         assert!(positive(&of("rmsprop")["share_of_bound"]), "{all}");
         assert!(all["models"].is_null() && all["products"].is_null(), "{all}");
     }
+    let sums = json(&output(data.path(), &["bench", "--device", "cpu", "--only", "sums", "--round-ms", "1", "--json"]));
+    for (i, what) in ["sum", "read"].into_iter().enumerate() {
+        assert!(sums["sums"][i]["what"] == what && positive(&sums["sums"][i]["bytes_per_second"]), "{sums}");
+    }
     let text = output(data.path(), &["bench", "--device", "cpu", "--only", "models", "--round-ms", "1"]);
     says(&text, &["Device:  cpu (", "Peaks:   ", "GFLOP/s", "models", "first step", "\n784-512-10 ", "\n784-100-10 "]);
 }

@@ -3,8 +3,11 @@
 //!
 //! A launch is one that an op's case makes on either kind of adapter, so a kernel that no case reaches is found too.
 
+mod long;
 mod loops;
+mod rounds;
 mod translate;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -144,9 +147,13 @@ fn resolve(checked: &Checked, dispatch: &Dispatch) -> Result<Checked, String> {
 
 /// The entry point's place in the module, or the panic that says which there are.
 fn entry_index(module: &naga::Module, launch: &Launch) -> usize {
+    entry_index_of(module, launch.dispatch.entry)
+}
+
+fn entry_index_of(module: &naga::Module, entry: &str) -> usize {
     let names: Vec<&str> = module.entry_points.iter().map(|e| e.name.as_str()).collect();
-    let found = names.iter().position(|&name| name == launch.dispatch.entry);
-    found.unwrap_or_else(|| panic!("{}: the module has no such entry point, but {names:?}", launch.label))
+    let found = names.iter().position(|&name| name == entry);
+    found.unwrap_or_else(|| panic!("the module has no entry point {entry}, but {names:?}"))
 }
 
 /// The variables with a binding that an entry point uses. This is where an automatic layout comes from, and it is

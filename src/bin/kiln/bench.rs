@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use kiln::bench::{Meter, Model, ModelTime, Peaks, Product, STANDARD, Timing, products};
+use kiln::bench::{Meter, Model, ModelTime, Peaks, Product, STANDARD, SUMMED, Timing, products};
 use kiln::device::{Choice, Device};
 use kiln::train::KernelTime;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ Examples:
   kiln bench --device gpu --json > bench.json
   kiln bench --only products --round-ms 20";
 
-/// Measure this device: its peaks, matrix products, the kernels of a training step, whole models
+/// Measure this device: its peaks, matrix products, a long sum, the kernels of a training step, whole models
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -44,6 +44,7 @@ pub struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     Products,
+    Sums,
     Kernels,
     Models,
 }
@@ -63,6 +64,14 @@ pub fn run(args: &Args) -> Result<()> {
         out.title("products", &["transposed", "ms", "GFLOP/s", "of peak"])?;
         for product in products() {
             out.product(product, &meter.product(product)?)?;
+        }
+    }
+    if wanted(Part::Sums) {
+        out.title("sums", &["ms", "GB/s"])?;
+        out.sum("sum", &meter.sum()?)?;
+        // Beside a processor's sum, which all cores share: what they can read.
+        if !device.is_gpu() {
+            out.sum("read", &meter.read())?;
         }
     }
     if wanted(Part::Kernels) {
@@ -156,6 +165,15 @@ impl<W: Write> Printer<W> {
             "seconds": timing.duration.as_secs_f64(), "flops_per_second": rate, "share_of_peak": share,
         });
         self.row("products", &format!("{} {m}x{n}x{k}", product.what), &columns, value)
+    }
+
+    fn sum(&mut self, what: &str, timing: &Timing) -> Result<()> {
+        let (duration, rate) = (timing.duration, timing.bytes_per_second());
+        let columns = [format!("{:.3}", ms(duration)), format!("{:.1}", rate / 1e9)];
+        let value = json!({
+            "what": what, "numbers": SUMMED, "seconds": duration.as_secs_f64(), "bytes_per_second": rate,
+        });
+        self.row("sums", &format!("{what} of {SUMMED} numbers"), &columns, value)
     }
 
     fn kernel(&mut self, kernel: &KernelTime) -> Result<()> {

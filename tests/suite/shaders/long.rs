@@ -1,0 +1,165 @@
+//! No invocation goes round its loops too often, whatever the extents.
+
+use std::sync::Arc;
+
+use kiln::graph::Type;
+use kiln::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
+use kiln::ops::argreduce::ArgReduce;
+use kiln::ops::log_softmax::{LogSoftmax, LogSoftmaxGrad};
+use kiln::ops::matmul::MatMul;
+use kiln::ops::record::Record;
+use kiln::ops::reduce::{Reduce, ReduceGrad, Reduction};
+use kiln::ops::softmax::{Softmax, SoftmaxGrad};
+use kiln::ops::softmax_cross_entropy::{SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, SoftmaxCrossEntropyStep};
+use kiln::ops::sum::{Sum, SumPair};
+use kiln::ops::take::{Take, TakeGrad};
+use kiln::ops::thresholds::Thresholds;
+use kiln::ops::{Dispatch, Io, Op, Target, all_cases};
+
+use super::{Checked, entry_index_of, parse, report, resolve, rounds};
+
+/// What an invocation may do in all its loops together: a quarter of what llvmpipe lets it.
+const MOST: u32 = 1 << 14;
+
+/// Ops whose kernels are not split yet.
+const UNSPLIT: &[&str] = &["matmul", "take_grad"];
+
+fn float(shape: &[usize]) -> Type {
+    Type::float(shape.to_vec())
+}
+
+/// Ops on more than a case can hold: so many along each axis that a loop may run over.
+fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
+    let mut all: Vec<(Arc<dyn Op>, Vec<Type>)> = Vec::new();
+    for n in [70_000, 200_000, 1_000_000] {
+        let labels = |rows: usize| Type::u32([rows]);
+        for shape in [[1, n], [n, 1], [n, 10], [3, n]] {
+            let [rows, columns] = shape;
+            let (x, row) = (float(&shape), float(&[rows]));
+            all.push((Arc::new(Softmax), vec![x.clone()]));
+            all.push((Arc::new(SoftmaxGrad), vec![x.clone(); 2]));
+            all.push((Arc::new(LogSoftmax), vec![x.clone()]));
+            all.push((Arc::new(LogSoftmaxGrad), vec![x.clone(); 2]));
+            let logits = vec![x.clone(), labels(rows)];
+            all.push((Arc::new(SoftmaxCrossEntropy), logits.clone()));
+            all.push((Arc::new(SparseCategoricalAccuracy), logits.clone()));
+            all.push((Arc::new(InTopK(5)), logits.clone()));
+            let step = [logits, vec![row]].concat();
+            all.push((Arc::new(SoftmaxCrossEntropyGrad), step.clone()));
+            all.push((Arc::new(SoftmaxCrossEntropyStep), step));
+            for axis in [0, 1] {
+                all.push((Arc::new(Sum::new(axis..axis + 1)), vec![x.clone()]));
+                all.push((Arc::new(ArgReduce { min: false, axis }), vec![x.clone()]));
+                for reduction in [Reduction::Max, Reduction::Prod] {
+                    let reduce = Reduce { reduction, axes: axis..axis + 1 };
+                    all.push((Arc::new(ReduceGrad(reduce.clone())), vec![x.clone(), float(&[shape[1 - axis]])]));
+                    all.push((Arc::new(reduce), vec![x.clone()]));
+                }
+            }
+            all.push((Arc::new(Sum::mean(&x.shape)), vec![x.clone()]));
+            all.push((Arc::new(SumPair), vec![x.clone(), float(&[128, 10])]));
+            all.push((Arc::new(SumPair), vec![float(&[128, 10]), x.clone()]));
+            all.push((Arc::new(Thresholds { count: columns.clamp(2, 300) }), vec![x.clone(); 2]));
+            all.push((Arc::new(Record { ends: Some(rows) }), vec![row_of(rows), x.clone()]));
+            all.push((Arc::new(Take), vec![x.clone(), labels(n)]));
+        }
+        all.push((Arc::new(Sum::new(0..3)), vec![float(&[3, n, 5])]));
+        all.push((Arc::new(Sum::new(1..2)), vec![float(&[3, n, 5])]));
+        all.push((Arc::new(MatMul::new(true, false)), vec![float(&[n, 3]), float(&[n, 5])]));
+        all.push((Arc::new(TakeGrad { rows: 10 }), vec![labels(n), float(&[n, 3])]));
+    }
+    all
+}
+
+fn row_of(rows: usize) -> Type {
+    float(&[rows])
+}
+
+/// An op on types of inputs, with what it writes.
+fn io_of(op: &dyn Op, inputs: Vec<Type>) -> Io {
+    let mut outputs = op.outputs(&inputs).expect("a legal shape");
+    if op.name() == "record" {
+        let width = inputs.iter().map(|x| x.shape.get(1).copied().unwrap_or(1)).sum();
+        outputs = vec![float(&[2, width]), Type::u32([4])];
+    }
+    Io { inputs, outputs }
+}
+
+fn rounds_of(dispatch: &Dispatch, io: &Io) -> u32 {
+    let checked: Checked = parse(&dispatch.module.text()).unwrap_or_else(|e| panic!("{}: {e}", dispatch.kernel()));
+    let resolved = resolve(&checked, dispatch).unwrap_or_else(|e| panic!("{}: {e}", dispatch.kernel()));
+    rounds::most(&resolved.module, entry_index_of(&resolved.module, dispatch.entry), dispatch, io)
+}
+
+#[test]
+fn no_invocation_loops_longer_than_every_adapter_lets_it() {
+    let cases = all_cases().into_iter().filter(|case| !case.op.is_view());
+    let cases = cases.map(|case| (case.op.clone(), case.io().expect("cases are legal")));
+    let large = large().into_iter().map(|(op, inputs)| {
+        let io = io_of(&*op, inputs);
+        (op, io)
+    });
+    let long = |io: &Io| io.inputs.iter().chain(&io.outputs).any(|t| t.shape.len() > 10_000);
+    let (mut complaints, mut seen) = (Vec::new(), std::collections::HashMap::new());
+    for (op, io) in cases.chain(large).filter(|(op, io)| long(io) && !UNSPLIT.contains(&op.name())) {
+        for target in Target::all() {
+            for dispatch in op.gpu(&io, &target) {
+                let key = format!("{dispatch:?}");
+                let rounds = *seen.entry(key).or_insert_with(|| rounds_of(&dispatch, &io));
+                if rounds > MOST {
+                    let kernel = dispatch.kernel();
+                    let inputs = io.inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+                    complaints.push(format!("{kernel} of {inputs} on {:?}: {rounds} rounds", target.kind));
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 300, "{} launches are too few to be all", seen.len());
+    report(complaints);
+}
+
+/// A launch of one workgroup of a kernel that is made here.
+fn of_text(body: &str, n: u32) -> u32 {
+    let text = format!(
+        "struct P {{ n: u32 }}
+        @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+        @group(0) @binding(1) var<uniform> p: P;
+        fn twice(n: u32) -> u32 {{ var sum = 0u; for (var i = 0u; i < 2u * n; i++) {{ sum += i; }} return sum; }}
+        @compute @workgroup_size(4) fn f(@builtin(global_invocation_id) id: vec3<u32>) {{ {body} }}"
+    );
+    let module = kiln::ops::Module { stem: "rounds", source: "", libs: &[] };
+    let params = kiln::ops::Params::new().u32("n", n as usize);
+    let bindings = vec![kiln::ops::Binding::Output(0), kiln::ops::Binding::Params];
+    let dispatch = Dispatch { module, entry: "f", constants: vec![], bindings, params, workgroups: [3, 1, 1] };
+    let io = Io { inputs: vec![], outputs: vec![float(&[12])] };
+    let checked = parse(&text).unwrap_or_else(|e| panic!("{e}"));
+    rounds::most(&checked.module, 0, &dispatch, &io)
+}
+
+#[test]
+fn rounds_are_counted() {
+    for (body, n, rounds) in [
+        ("for (var i = 0u; i < p.n; i++) { y[i] = 1.0; }", 70, 70),
+        ("for (var i = 0u; i < p.n; i++) { for (var k = 0u; k < 3u; k++) { y[i] = 1.0; } }", 70, 280),
+        ("for (var i = 0u; i < p.n; i++) { y[i] = 1.0; } for (var i = 0u; i < p.n; i++) { y[i] = 1.0; }", 70, 140),
+        ("for (var i = id.x; i < p.n; i += 4u) { y[i] = 1.0; }", 70, 18),
+        ("y[0] = f32(twice(p.n));", 70, 140),
+        ("if y[0] > 0.0 { for (var i = 0u; i < p.n; i++) { y[i] = 1.0; } }", 70, 70),
+        ("for (var i = 0u; i < p.n; i++) { if y[i] > 0.0 { continue; } y[i] = 1.0; }", 70, 70),
+        ("for (var i = 0u; i < min(p.n, arrayLength(&y)); i++) { y[i] = 1.0; }", 70, 12),
+        ("for (var i = i32(p.n); i >= 0; i -= 2) { y[i] = 1.0; }", 70, 36),
+        ("if id.x >= p.n { return; } for (var i = 0u; i < 5u; i++) { y[i] = 1.0; }", 0, 0),
+        // What ends by what is in a buffer has no end that is known.
+        ("for (var i = 0u; y[i] > 0.0; i++) { y[i] = 1.0; }", 70, rounds::CUT_OFF),
+        // A softmax of one invocation a row.
+        (
+            "var most = y[0]; for (var i = 1u; i < p.n; i++) { most = max(most, y[i]); }
+          var total = 0.0; for (var i = 0u; i < p.n; i++) { total += exp(y[i] - most); }
+          for (var i = 0u; i < p.n; i++) { y[i] = exp(y[i] - most) / total; }",
+            30_000,
+            rounds::CUT_OFF,
+        ),
+    ] {
+        assert_eq!(of_text(body, n), rounds, "{body}");
+    }
+}
