@@ -1,4 +1,4 @@
-// accuracy: hits[r] = 1 if labels[r] is the first c with the largest scores[r, c], else 0.
+// accuracy: hits[r] = 1 if labels[r] is the first c with the largest scores[r, c], or with the first NaN, else 0.
 // in_top_k: hits[r] = 1 if fewer than k of scores[r, c] are above scores[r, labels[r]], else 0.
 // One invocation judges one row.
 
@@ -22,7 +22,7 @@ fn accuracy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let first = row * params.columns;
     var best = first;
     for (var at = first + 1u; at < first + params.columns; at++) {
-        if scores[at] > scores[best] {
+        if scores[at] > scores[best] || (is_nan(scores[at]) && !is_nan(scores[best])) {
             best = at;
         }
     }
@@ -37,8 +37,7 @@ fn in_top_k(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     }
     let first = row * params.columns;
     let own = scores[first + labels[row]];
-    // By its bits: a compiler may take it that there is no NaN.
-    let lost = (bitcast<u32>(own) & 0x7fffffffu) > 0x7f800000u;
+    let lost = is_nan(own);
     var above = 0u;
     for (var at = first; at < first + params.columns; at++) {
         let score = scores[at];

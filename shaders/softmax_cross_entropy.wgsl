@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 struct Row {
-    // Where the maximum stands, the first of several.
+    // Where the maximum stands, the first of several; the first NaN, where there is one.
     best: u32,
     most: f32,
     // The sum of exp(x - most).
@@ -24,7 +24,7 @@ struct Row {
 fn row_of(first: u32, columns: u32) -> Row {
     var best = first;
     for (var at = first + 1u; at < first + columns; at++) {
-        if x[at] > x[best] {
+        if x[at] > x[best] || (is_nan(x[at]) && !is_nan(x[best])) {
             best = at;
         }
     }

@@ -1,16 +1,16 @@
 //! Sparse categorical accuracy: 1 where the largest score of a row stands at its label, else 0; of equal scores the first
-//! counts, as in NumPy's argmax. And its form for the k largest, where an equal score does not stand above the label's.
+//! counts, and a NaN before all numbers, as in NumPy's argmax. And its form for the k largest, where an equal score does not stand above the label's.
 
 use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real, first_largest};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::tensor::{DType, Tensor};
 
 const MODULE: Module =
-    Module { stem: "accuracy", source: include_str!("../../shaders/accuracy.wgsl"), libs: &[LIB_GRID] };
+    Module { stem: "accuracy", source: include_str!("../../shaders/accuracy.wgsl"), libs: &[LIB_GRID, LIB_NAN] };
 
 /// hits (B,) of scores (B, C) and labels (B,)
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +111,11 @@ pub(super) fn cases() -> Vec<Case> {
         let labels = Tensor::new([3], vec![0u32, 2, 0]).expect("three");
         vec![Tensor::new([3, 3], scores).expect("nine"), labels]
     };
+    for labels in [[0u32, 1, 2], [1, 2, 0]] {
+        let labels = Tensor::new([3], labels.to_vec()).expect("three");
+        let scores = Tensor::new([3, 3], vec![0.0, nan, 9.0, 9.0, 1.0, nan, nan, nan, 9.0]).expect("nine");
+        cases.push(Case::new("the first NaN", SparseCategoricalAccuracy, vec![scores, labels]).ulps(0.0));
+    }
     cases.push(Case::new("ties go to the first", SparseCategoricalAccuracy, inputs(ties.clone())).ulps(0.0));
     for k in [1, 2, 3, 7] {
         cases.push(Case::new(format!("ties, k = {k}"), InTopK(k), inputs(ties.clone())).ulps(0.0));

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Io;
 use super::product::Product;
-use crate::tensor::Values;
+use crate::tensor::{Values, first_of, is_above};
 
 /// The float that a CPU executor computes in: f32 to train, f64 as the reference.
 pub trait Real:
@@ -217,9 +217,9 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
     y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
 }
 
-/// Where the largest of a row stands, the first of several; a NaN counts only in the first place.
+/// Where the largest of a row stands, the first of several; where there is a NaN, the first of those.
 pub fn first_largest<T: Real>(x: &[T]) -> usize {
-    (1..x.len()).fold(0, |best, i| if x[i] > x[best] { i } else { best })
+    first_of(x, is_above)
 }
 
 /// y = f(x) for each element, in parallel where it pays.

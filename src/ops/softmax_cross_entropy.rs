@@ -4,7 +4,7 @@
 
 use super::case::{integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
 use super::softmax::large_within;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::tensor::{DType, Tensor};
 const MODULE: Module = Module {
     stem: "softmax_cross_entropy",
     source: include_str!("../../shaders/softmax_cross_entropy.wgsl"),
-    libs: &[LIB_GRID],
+    libs: &[LIB_GRID, LIB_NAN],
 };
 
 /// loss (B,) of logits x (B, C) and labels (B,), each below C

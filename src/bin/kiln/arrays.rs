@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use kiln::data::{Dataset, Npz, Split};
 use kiln::tensor::{Tensor, Values};
 
@@ -18,6 +18,8 @@ pub fn split(path: &Path) -> Result<(Split, usize)> {
     let (test, measured) = part(&file, path, ["x_test", "y_test"])?;
     let [ours, theirs] = [&train, &test].map(Dataset::sample_shape);
     ensure!(ours == theirs, "{}: samples of x_train are {ours}, of x_test {theirs}", path.display());
+    let [ours, theirs] = [&train, &test].map(|data| data.x().dtype());
+    ensure!(ours == theirs, "{}: x_train holds {ours}, x_test {theirs}; store both in one type", path.display());
     Ok((Split { train, test }, seen.max(measured)))
 }
 
@@ -52,9 +54,9 @@ fn open(path: &Path, needed: &[&str]) -> Result<Npz> {
 /// Samples and labels, and how many classes these make.
 fn part(file: &Npz, path: &Path, [x, y]: [&str; 2]) -> Result<(Dataset, usize)> {
     let data = file.dataset(x, y)?;
-    let Values::U32(labels) = data.y().values() else {
-        bail!("{}: {y} holds values; labels are whole numbers from 0 on, of shape (n,)", path.display());
-    };
+    let labels = "labels are whole numbers from 0 on, of shape (n,) or (n, 1)";
+    let data = data.with_labels().map_err(|e| anyhow!("{}: {y} holds values; {labels}: {e}", path.display()))?;
+    let Values::U32(labels) = data.y().values() else { unreachable!("with_labels makes them") };
     let last = labels.iter().max().with_context(|| format!("{}: {y} is empty", path.display()))?;
     let classes = *last as usize + 1;
     Ok((data, classes))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Compiled, Loss, Metric, Sequential};
+use super::{Compiled, Inputs, Loss, Metric, Sequential};
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
 use crate::nn::optimizer::{self, Optimizer, State};
@@ -24,8 +24,8 @@ const OPTIMIZER: &str = "optimizer/";
 pub(crate) struct About {
     pub name: String,
     pub seed: u64,
-    /// What the bytes that it was trained on were multiplied by, where it was trained on bytes.
-    pub byte_scale: Option<f32>,
+    /// What it was trained on.
+    pub inputs: Option<Inputs>,
     pub notes: Vec<(String, Setting)>,
 }
 
@@ -103,8 +103,8 @@ fn configuration(model: &Model<'_>, reached: Reached) -> Config {
             .with("iteration", reached.iteration)
             .with("epoch", reached.epoch);
     }
-    if let Some(scale) = about.byte_scale {
-        config = config.with("byte_scale", f64::from(scale));
+    if let Some(inputs) = &about.inputs {
+        config = inputs.keep(config);
     }
     config.with("notes", Setting::Map(about.notes.clone()))
 }
@@ -226,7 +226,7 @@ impl Sequential {
             model.compile(optimizer, loss, metrics)?;
             model.reached = Reached { iteration: config.take("iteration")?, epoch: config.take("epoch")? };
         }
-        model.about.byte_scale = config.take_or("byte_scale", None::<f64>)?.map(|scale| scale as f32);
+        model.about.inputs = Inputs::take(&mut config)?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
             model.about.notes = notes;
         }
@@ -322,11 +322,6 @@ impl Sequential {
     /// The optimizer, where the model was compiled.
     pub fn optimizer(&self) -> Option<&dyn Optimizer> {
         self.compiled.as_ref().map(|compiled| &*compiled.optimizer)
-    }
-
-    /// Remembers what bytes are multiplied by, where a run had some.
-    pub(crate) fn set_byte_scale(&mut self, scale: Option<f32>) {
-        self.about.byte_scale = scale.or(self.about.byte_scale);
     }
 
     /// The loss, where the model was compiled.
