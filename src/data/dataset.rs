@@ -6,7 +6,7 @@ use crate::tensor::{DType, Shape, Tensor, Values, of_same_type};
 /// Samples and their targets, one of each a row of the first axis.
 ///
 /// Samples rest as `f32` of any range or as `u8` pixels; targets are `u32` class indices of shape `(n,)` or `f32`
-/// values of any shape that starts with `n`.
+/// values of any shape that starts with `n`. Class indices of shape `(n, 1)`, as CIFAR-10 has them, become `(n,)`.
 ///
 /// ```
 /// use kiln::{Tensor, data::Dataset};
@@ -146,6 +146,36 @@ impl Dataset {
         Ok(Self { x: self.x.take(rows)?, y: self.y.take(rows)?, sample_weight, scale: self.scale })
     }
 
+    /// The same set whose targets are class indices, where they are whole numbers held as floats, one a sample.
+    ///
+    /// ```
+    /// use kiln::{Tensor, data::Dataset};
+    /// let x = Tensor::from([[0.5f32], [1.5]]);
+    /// let set = Dataset::new(x, Tensor::from([[1.0f32], [0.0]]))?.with_labels()?;
+    /// assert_eq!(*set.y(), Tensor::from([1u32, 0]));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the first row whose target is none; [`Error::Shape`] where there are several a sample.
+    pub fn with_labels(mut self) -> Result<Self> {
+        let Values::F32(values) = self.y.values() else { return Ok(self) };
+        if values.len() != self.len() {
+            let message = format!("y has shape {}; class indices are one a sample", self.y.shape());
+            return Err(Error::shape("with_labels", message));
+        }
+        // From 2^24 on not every whole number is a float's.
+        let label = |&value: &f32| Some(value as u32).filter(|&label| label < 1 << 24 && label as f32 == value);
+        let labels: Option<Vec<u32>> = values.iter().map(label).collect();
+        let Some(labels) = labels else {
+            let row = values.iter().position(|value| label(value).is_none()).expect("one is none");
+            let message = format!("row {row}: {} is no class index, which is a whole number from 0 on", values[row]);
+            return Err(Error::argument("y", message));
+        };
+        self.y = Tensor::new([labels.len()], labels)?;
+        Ok(self)
+    }
+
     /// Checks that every target is a class index below `classes`.
     ///
     /// # Errors
@@ -188,8 +218,8 @@ fn targets(y: Tensor) -> Result<Tensor> {
     if matches!(y.dtype(), DType::F32 | DType::F64) {
         return finite("y", y);
     }
-    let [_] = **y.shape() else {
-        let message = format!("y has shape {}, class indices have shape ({},)", y.shape(), y.rows());
+    let ([_] | [_, 1]) = **y.shape() else {
+        let message = format!("y has shape {}, class indices have shape ({n},) or ({n}, 1)", y.shape(), n = y.rows());
         return Err(Error::shape("Dataset::new", message));
     };
     let shape = [y.rows()];

@@ -122,7 +122,7 @@ fn open(path: &Path, max_unpacked: Option<u64>) -> Result<Elements> {
     parse(file, [stored, most(stored, max_unpacked)], path)
 }
 
-/// Reads a file of images, of shape `(n, ...)`, and one of their labels, of shape `(n,)`: class indices where the file's
+/// Reads a file of images, of shape `(n, ...)`, and one of their labels, of shape `(n,)` or `(n, 1)`: class indices where the file's
 /// type is an integer's, else values.
 ///
 /// # Errors
@@ -132,7 +132,7 @@ fn open(path: &Path, max_unpacked: Option<u64>) -> Result<Elements> {
 pub fn read_pair(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
     let (images, labels) = (images.as_ref(), labels.as_ref());
     let (x, y) = (read_idx(images)?, open(labels, None)?.labels(labels)?);
-    if let [_, _, ..] = **y.shape() {
+    if !matches!(**y.shape(), [_] | [_, 1]) {
         let message = format!("has shape {}, a file of labels has one axis: is it a file of images?", y.shape());
         return Err(Error::format(labels, message));
     }

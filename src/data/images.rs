@@ -1,15 +1,18 @@
 //! Folders of pictures: a folder a class, as Keras' `image_dataset_from_directory` reads them.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::ImageReader;
 use image::imageops::FilterType;
+use image::{DynamicImage, GrayImage, ImageReader, Limits, Luma, RgbImage};
 use rayon::prelude::*;
 
-use super::{Dataset, Source};
+use super::png::{most_bytes, without_panic};
+use super::{Dataset, Source, parse_png, rgb_to_grayscale};
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
+use crate::io::whole;
+use crate::tensor::{Tensor, Values};
 
 /// How pictures come to another size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,8 +24,9 @@ pub enum Interpolation {
     Nearest,
 }
 
-/// PNG and JPEG files in a folder for each class, whose name is the class's. What lies beside them, and files with other
-/// endings, are passed over. Classes and files are sorted by name.
+/// PNG and JPEG files in a folder for each class, whose name is the class's, and in that folder's own folders. What lies
+/// beside the classes, files with other endings, and hidden folders such as `.ipynb_checkpoints` are passed over. Classes
+/// are sorted by name, files by folder and name. Of pixels with alpha the colour counts alone, as in Keras.
 ///
 /// It is a [`Source`]: pictures are decoded while the model trains, on all of the processor's cores, and need not fit in
 /// memory. [`ImageFolder::load`] reads all of them. Samples are bytes `(height, width, channels)`.
@@ -61,14 +65,58 @@ fn is_picture(path: &Path) -> bool {
     path.is_file() && ending.is_some_and(|ending| ["png", "jpg", "jpeg"].contains(&ending.as_str()))
 }
 
-/// What the file's first bytes say that it is counts, not its name.
-fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>> {
-    let opened = ImageReader::open(path).map_err(Error::io(path, "open"))?;
-    opened.with_guessed_format().map_err(Error::io(path, "read"))
+/// The pictures of a class: those in its folder, then those in each folder below, in the folders' order.
+fn pictures(class: PathBuf) -> Result<Vec<PathBuf>> {
+    let (mut folders, mut at) = (vec![class], 0);
+    while let Some(folder) = folders.get(at) {
+        let below = entries(folder)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink() && !is_hidden(path));
+        folders.extend(below.collect::<Vec<_>>());
+        at += 1;
+    }
+    // By the letters of the whole path, as Keras sorts them.
+    folders.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    let files = folders.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>>>()?;
+    Ok(files.into_iter().flatten().filter(|path| is_picture(path)).collect())
 }
 
-fn unreadable(path: &Path) -> impl Fn(image::ImageError) -> Error + '_ {
-    move |e| Error::format(path, format!("cannot be read as PNG or JPEG: {e}; mend or remove it"))
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// The picture in a file, RGB or grey. What the file's first bytes say that it is counts, not its name.
+fn decoded(path: &Path) -> Result<DynamicImage> {
+    let bytes = whole::read(path)?;
+    if bytes.starts_with(b"\x89PNG") {
+        return Ok(of_png(&parse_png(&bytes, path)?));
+    }
+    let decode = || {
+        let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(most_bytes(bytes.len()) as u64);
+        reader.limits(limits);
+        reader.decode().map_err(|e| e.to_string())
+    };
+    let refused = |e| Error::format(path, format!("cannot be read as PNG or JPEG: {e}; mend or remove it"));
+    without_panic(decode).map_err(refused)
+}
+
+/// Without alpha.
+fn of_png(png: &Tensor) -> DynamicImage {
+    let (&[height, width, channels], Values::U8(samples)) = (&**png.shape(), png.values()) else {
+        unreachable!("parse_png gives bytes of three axes")
+    };
+    let [height, width] = [height, width].map(|extent| extent as u32);
+    let kept = if channels < 3 { 1 } else { 3 };
+    let samples = samples.chunks(channels).flat_map(|pixel| &pixel[..kept]).copied().collect();
+    let picture = match kept {
+        1 => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
+        _ => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
+    };
+    picture.expect("as many samples as the shape says")
+}
+
+fn grayscale(picture: &RgbImage) -> GrayImage {
+    GrayImage::from_fn(picture.width(), picture.height(), |x, y| Luma([rgb_to_grayscale(picture.get_pixel(x, y).0)]))
 }
 
 impl ImageFolder {
@@ -80,9 +128,8 @@ impl ImageFolder {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let (mut files, mut labels, mut classes) = (Vec::new(), Vec::new(), Vec::new());
-        for class in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
-            let pictures = entries(&class)?.into_iter().filter(|path| is_picture(path));
-            files.extend(pictures);
+        for class in entries(folder)?.into_iter().filter(|path| path.is_dir() && !is_hidden(path)) {
+            files.extend(pictures(class.clone())?);
             if files.len() == labels.len() {
                 return Err(Error::format(class, "holds no PNG or JPEG files; fill or remove it"));
             }
@@ -92,8 +139,15 @@ impl ImageFolder {
         let Some(first) = files.first() else {
             return Err(Error::format(folder, "holds no folders; put the pictures of each class into one of its own"));
         };
-        let (width, height) = reader(first)?.into_dimensions().map_err(unreadable(first))?;
-        Ok(Self { size: [height, width], files, labels, classes, grayscale: false, interpolation: None })
+        let picture = decoded(first)?;
+        Ok(Self {
+            size: [picture.height(), picture.width()],
+            files,
+            labels,
+            classes,
+            grayscale: false,
+            interpolation: None,
+        })
     }
 
     /// Brings all pictures to this size.
@@ -112,7 +166,7 @@ impl ImageFolder {
         self
     }
 
-    /// One channel, luminance as Rec. 709 weighs red, green and blue, and not three.
+    /// One channel, as [`rgb_to_grayscale`] makes it of red, green and blue, and not three.
     #[must_use]
     pub fn grayscale(mut self) -> Self {
         self.grayscale = true;
@@ -140,7 +194,8 @@ impl ImageFolder {
     /// The bytes of a picture.
     fn picture(&self, path: &Path) -> Result<Vec<u8>> {
         let [height, width] = self.size;
-        let mut picture = reader(path)?.decode().map_err(unreadable(path))?;
+        let picture = decoded(path)?.into_rgb8();
+        let mut picture = if self.grayscale { DynamicImage::from(grayscale(&picture)) } else { picture.into() };
         if (picture.height(), picture.width()) != (height, width) {
             let filter = match self.interpolation {
                 Some(Interpolation::Bilinear) => FilterType::Triangle,
@@ -157,7 +212,7 @@ impl ImageFolder {
             };
             picture = picture.resize_exact(width, height, filter);
         }
-        Ok(if self.grayscale { picture.to_luma8().into_raw() } else { picture.to_rgb8().into_raw() })
+        Ok(picture.into_bytes())
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) fn values(shape: &Shape, integers: impl Iterator<Item = i128>) -> Res
 
 /// As class indices.
 pub(super) fn labels(shape: &Shape, integers: impl Iterator<Item = i128>) -> Result<Tensor, String> {
-    converted(shape, integers, |x| u32::try_from(x).ok(), "is no class index: they count from 0")
+    converted(shape, integers, |x| u32::try_from(x).ok(), "is no class index: they count from 0; values are floats")
 }
 
 /// In another type; one that has no value there is refused for this reason.

@@ -11,6 +11,7 @@ mod images;
 mod integers;
 mod named;
 mod npz;
+#[cfg(feature = "png")]
 mod png;
 mod remote;
 mod scaler;
@@ -29,7 +30,8 @@ pub use idx::{parse_idx, read_idx, read_idx_within, read_pair, write_idx};
 pub use images::{ImageFolder, Interpolation};
 pub use named::{LoadOptions, NamedSet, Split};
 pub use npz::Npz;
-pub use png::{parse_png, read_png};
+#[cfg(feature = "png")]
+pub use png::{parse_png, read_png, rgb_to_grayscale};
 pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;
 pub use sets::{SETS, fashion_mnist, mnist, mnist_from, mnist_with};

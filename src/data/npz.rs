@@ -13,9 +13,11 @@ use crate::tensor::Tensor;
 ///
 /// | NumPy's type | samples are | targets are |
 /// |---|---|---|
-/// | uint8 | `u8`, which [`Dataset`] multiplies by 1/255 | class indices of shape `(n,)`, else `f32` |
+/// | uint8 | `u8`, which [`Dataset`] multiplies by 1/255 | class indices where `(n,)` or `(n, 1)`, else `f32` |
 /// | bool, int8 to int64, uint16 to uint64 | `f32`; what it does not hold exactly, from 2^24 + 1 on, is an error | the same |
-/// | float32, float64 | `f32`, rounded | `f32`, rounded |
+/// | float16, float32, float64 | `f32`, rounded | `f32`, rounded; see [`Dataset::with_labels`] |
+///
+/// Numbers may be big-endian. What is no array in the archive is passed over, as NumPy does.
 ///
 /// ```
 /// use kiln::{Tensor, data::Npz, io::TensorFile};
@@ -74,8 +76,8 @@ impl Npz {
         self.archive.names()
     }
 
-    /// The samples `(n, ...)` in the array `x`, with the targets in the array `y`: whole numbers of shape `(n,)` are class
-    /// indices, all others values.
+    /// The samples `(n, ...)` in the array `x`, with the targets in the array `y`: whole numbers of shape `(n,)` or `(n, 1)` are
+    /// class indices, all others values.
     ///
     /// # Errors
     /// [`Error::Format`] that names file and arrays: where there is none of a name, its type is none of those above, a
@@ -111,7 +113,7 @@ impl Npz {
     fn targets(&self, name: &str) -> Result<Tensor> {
         let array = self.array(name)?;
         let made = match array.integers() {
-            Some(numbers) if array.shape.rank() == 1 => integers::labels(&array.shape, numbers),
+            Some(numbers) if matches!(*array.shape, [_] | [_, 1]) => integers::labels(&array.shape, numbers),
             Some(numbers) => integers::values(&array.shape, numbers),
             None => array.tensor(),
         };
@@ -123,7 +125,7 @@ impl Npz {
         match self.archive.read(&self.bytes, name).transpose().map_err(|e| Error::format(&self.path, e))? {
             Some(array) if array.is_known() => Ok(array),
             Some(array) => {
-                let types = "bool, int8 to int64, uint8 to uint64, float32 and float64 can be read, little-endian";
+                let types = "bool, int8 to int64, uint8 to uint64 and float16 to float64 can be read";
                 let message = format!("is of type {:?}; {types}: change it by astype", array.dtype);
                 Err(self.refused(name, &message))
             }

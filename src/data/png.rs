@@ -1,25 +1,24 @@
-//! PNG files, <https://www.w3.org/TR/png-3/>, all but interlaced ones.
+//! PNG files, decoded by the `png` crate.
 
-use std::io::Read as _;
+use std::cell::Cell;
+use std::io::Cursor;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Once;
 
-use flate2::Crc;
-use flate2::read::ZlibDecoder;
+use ::png::{Decoder, DecodingError, Limits, Transformations};
 
 use crate::error::{Error, Result};
 use crate::io::whole;
 use crate::tensor::Tensor;
 
-const MAGIC: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
-/// More than any sensor has, and little enough for memory.
-const MOST_PIXELS: u64 = 1 << 28;
-
 /// Reads the PNG file at `path`: `u8` of shape `(height, width, channels)`, where grey has one channel, grey with alpha
-/// two, colour three and colour with alpha four. Samples of other widths than eight bits are brought to it; palettes
-/// become colour.
+/// two, colour three and colour with alpha four. Samples of 16 bits lose the lower eight, those of fewer than eight are
+/// scaled to 0 to 255; palettes become colour; a transparent colour or palette becomes alpha.
 ///
 /// # Errors
-/// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no PNG, is damaged or interlaced.
+/// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no PNG, is damaged, or holds more than
+/// 64 MB and 1024 times its own size: no file that is worth reading does.
 pub fn read_png(path: impl AsRef<Path>) -> Result<Tensor> {
     let path = path.as_ref();
     parse_png(&whole::read(path)?, path)
@@ -30,183 +29,91 @@ pub fn read_png(path: impl AsRef<Path>) -> Result<Tensor> {
 /// # Errors
 /// [`Error::Format`], as of [`read_png`].
 pub fn parse_png(bytes: &[u8], path: &Path) -> Result<Tensor> {
-    parse(bytes).map_err(|e| Error::format(path, e))
+    without_panic(|| parse(bytes)).map_err(|e| Error::format(path, e))
 }
 
-/// What the file says of its pixels.
-struct Header {
-    width: usize,
-    height: usize,
-    /// Bits a sample.
-    depth: usize,
-    /// Samples a pixel in the file.
-    samples: usize,
-    indexed: bool,
+/// A colour's brightness as Keras has it, which is TensorFlow's `rgb_to_grayscale`: 0.2989 of red, 0.587 of green and 0.114
+/// of blue (ITU-R BT.601). What is grey stays as it is.
+pub fn rgb_to_grayscale([red, green, blue]: [u8; 3]) -> u8 {
+    let [red, green, blue] = [red, green, blue].map(|x| f32::from(x) / 255.0);
+    ((0.2989 * red + 0.587 * green + 0.114 * blue) * 255.5) as u8
 }
 
-impl Header {
-    fn parse(content: &[u8]) -> Result<Self, String> {
-        let [w0, w1, w2, w3, h0, h1, h2, h3, depth, colour, compression, filter, interlace] = *content else {
-            return Err(format!("its header has {} bytes, expected 13", content.len()));
-        };
-        let [width, height] = [[w0, w1, w2, w3], [h0, h1, h2, h3]].map(u32::from_be_bytes);
-        let (samples, depths): (_, &[u8]) = match colour {
-            0 => (1, &[1, 2, 4, 8, 16]),
-            2 => (3, &[8, 16]),
-            3 => (1, &[1, 2, 4, 8]),
-            4 => (2, &[8, 16]),
-            6 => (4, &[8, 16]),
-            _ => return Err(format!("its colour type {colour} is none of PNG's")),
-        };
-        if !depths.contains(&depth) || compression != 0 || filter != 0 || interlace > 1 {
-            return Err(format!("its header is none of PNG's: {content:?}"));
-        }
-        if interlace == 1 {
-            return Err("is interlaced, which cannot be read; save it without".into());
-        }
-        if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MOST_PIXELS {
-            return Err(format!("has {width} x {height} pixels; 1 to {MOST_PIXELS} in all can be read"));
-        }
-        let [width, height] = [width, height].map(|extent| extent as usize);
-        Ok(Self { width, height, depth: depth.into(), samples, indexed: colour == 3 })
-    }
+/// The bytes that a file may unpack to: a few bytes can unpack to more than memory holds. Deflate packs by 1032 at most.
+pub(super) fn most_bytes(len: usize) -> usize {
+    len.saturating_mul(1024).saturating_add(64 << 20)
+}
 
-    /// Bytes of a row, without the one that names its filter.
-    fn row_len(&self) -> usize {
-        (self.width * self.samples * self.depth).div_ceil(8)
-    }
+fn refused(e: DecodingError) -> String {
+    format!("cannot be read as PNG: {e}; mend it, or save it anew")
 }
 
 fn parse(bytes: &[u8]) -> Result<Tensor, String> {
-    let mut rest = bytes.strip_prefix(MAGIC).ok_or("is no PNG file")?;
-    let (mut header, mut palette, mut packed) = (None, Vec::new(), Vec::new());
-    loop {
-        let (name, content, after) = chunk(rest)?;
-        rest = after;
-        match name {
-            b"IHDR" => header = Some(Header::parse(content)?),
-            b"PLTE" => palette = content.as_chunks().0.to_vec(),
-            b"IDAT" => packed.extend_from_slice(content),
-            b"IEND" => break,
-            _ => {}
-        }
+    if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return Err("is no PNG file".into());
     }
-    let header = header.ok_or("has no header")?;
-    let len = (1 + header.row_len()) * header.height;
-    let mut rows = Vec::new();
-    // No more than the pixels take: a few bytes can unpack to more than memory holds.
-    let unpacked = ZlibDecoder::new(&packed[..]).take(len as u64).read_to_end(&mut rows);
-    unpacked.map_err(|e| format!("its pixels cannot be unpacked: {e}"))?;
-    if rows.len() != len {
-        return Err(format!("is cut off: {} bytes of pixels, expected {len}", rows.len()));
-    }
-    pixels(&header, &palette, unfiltered(&header, rows)?)
-}
-
-/// A chunk's name and content, and what comes after it.
-type Chunk<'a> = (&'a [u8; 4], &'a [u8], &'a [u8]);
-
-/// The first chunk.
-fn chunk(bytes: &[u8]) -> Result<Chunk<'_>, String> {
-    let cut = || "is cut off: its end is missing".to_string();
-    let (len, rest) = bytes.split_first_chunk::<4>().ok_or_else(cut)?;
-    let len = u32::from_be_bytes(*len) as usize;
-    let (named, _) = rest.split_at_checked(len.saturating_add(4)).ok_or_else(cut)?;
-    let (name, content) = named.split_first_chunk::<4>().ok_or_else(cut)?;
-    let (sum, after) = rest[len + 4..].split_first_chunk::<4>().ok_or_else(cut)?;
-    let mut computed = Crc::new();
-    computed.update(named);
-    if computed.sum() != u32::from_be_bytes(*sum) {
-        return Err(format!("the check sum of its {} is wrong; the file was damaged", name.escape_ascii()));
-    }
-    Ok((name, content, after))
-}
-
-/// The rows without their filters' names, each byte with what was predicted added to it.
-fn unfiltered(header: &Header, rows: Vec<u8>) -> Result<Vec<u8>, String> {
-    let step = (header.samples * header.depth).div_ceil(8);
-    let len = header.row_len();
-    let mut above = vec![0; len];
-    let mut all = Vec::with_capacity(len * header.height);
-    for row in rows.chunks_exact(1 + len) {
-        let (filter, row) = (row[0], &row[1..]);
-        let mut line = vec![0u8; len];
-        for (i, &x) in row.iter().enumerate() {
-            let (a, c) = if i < step { (0, 0) } else { (line[i - step], above[i - step]) };
-            let b: u8 = above[i];
-            let predicted = match filter {
-                0 => 0,
-                1 => a,
-                2 => b,
-                3 => a.midpoint(b),
-                4 => paeth(a, b, c),
-                _ => return Err(format!("a row has filter {filter}, which is none of PNG's")),
-            };
-            line[i] = x.wrapping_add(predicted);
-        }
-        all.extend_from_slice(&line);
-        above = line;
-    }
-    Ok(all)
-}
-
-/// The one of left, above and above left that is nearest to left + above - above left.
-fn paeth(a: u8, b: u8, c: u8) -> u8 {
-    let estimate = i16::from(a) + i16::from(b) - i16::from(c);
-    // The first of equals is taken.
-    [a, b, c].into_iter().min_by_key(|&x| (estimate - i16::from(x)).abs()).expect("there are three")
-}
-
-/// The samples in eight bits each, a palette's numbers replaced by its colours.
-fn pixels(header: &Header, palette: &[[u8; 3]], bytes: Vec<u8>) -> Result<Tensor, String> {
-    let Header { width, height, depth, samples, indexed } = *header;
-    let values: Vec<u8> = match depth {
-        8 => bytes,
-        16 => bytes.into_iter().step_by(2).collect(),
-        _ => {
-            let most = (1u8 << depth) - 1;
-            let scale = if indexed { 1 } else { 255 / most };
-            let row = |row: &[u8]| {
-                let value = |x: usize| row[x * depth / 8] >> (8 - depth - x * depth % 8) & most;
-                (0..width).map(|x| value(x) * scale).collect::<Vec<_>>()
-            };
-            bytes.chunks_exact(header.row_len()).flat_map(row).collect()
-        }
+    let most = most_bytes(bytes.len());
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: most });
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let header = decoder.read_header_info().map_err(refused)?;
+    let (height, width) = (header.height, header.width);
+    let held = |len: Option<usize>| match len {
+        Some(len) if len <= most => Ok(len),
+        _ => Err(format!("has {height} x {width} pixels in {} bytes; save a smaller picture", bytes.len())),
     };
-    let (values, channels) = if indexed {
-        let colour = |&i: &u8| palette.get(usize::from(i)).copied();
-        let colours: Option<Vec<_>> = values.iter().map(colour).collect();
-        (colours.ok_or("has a pixel whose colour is not in its palette")?.into_flattened(), 3)
-    } else {
-        (values, samples)
-    };
-    Tensor::new([height, width, channels], values).map_err(|e| e.to_string())
+    // Before anything is made for a row, and again when it is known whether there is a palette or a transparent colour.
+    held((width as usize).checked_mul(height as usize).and_then(|n| n.checked_mul(header.color_type.samples())))?;
+    let mut reader = decoder.read_info().map_err(refused)?;
+    let mut samples = vec![0; held(reader.output_buffer_size())?];
+    let frame = reader.next_frame(&mut samples).map_err(refused)?;
+    // Up to its end, so that one which is cut off behind its pixels is found.
+    reader.finish().map_err(refused)?;
+    let shape = [frame.height as usize, frame.width as usize, frame.color_type.samples()];
+    Tensor::new(shape, samples).map_err(|e| e.to_string())
+}
+
+thread_local! {
+    /// Whether a panic of this thread is caught and told by [`without_panic`].
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a decoder returns; where it panics, that as an error: the fault is in the file's bytes, and no caller's.
+pub(super) fn without_panic<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !CAUGHT.get() {
+                others(info);
+            }
+        }));
+    });
+    let before = CAUGHT.replace(true);
+    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+    CAUGHT.set(before);
+    decoded.unwrap_or_else(|_| Err("cannot be decoded: its bytes are none that a picture has; save it anew".into()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
-    use flate2::Compression;
-    use flate2::write::ZlibEncoder;
+    use ::png::{BitDepth, ColorType, Encoder};
 
     use super::*;
 
-    fn named(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
-        let mut sum = Crc::new();
-        sum.update(name);
-        sum.update(content);
-        [&(content.len() as u32).to_be_bytes()[..], name, content, &sum.sum().to_be_bytes()].concat()
-    }
-
-    /// A file of a colour type, from rows with their filters' names.
-    fn file(width: u32, height: u32, [depth, colour, interlace]: [u8; 3], palette: &[u8], rows: &[u8]) -> Vec<u8> {
-        let mut packer = ZlibEncoder::new(Vec::new(), Compression::default());
-        packer.write_all(rows).unwrap();
-        let extents = [width.to_be_bytes(), height.to_be_bytes()].concat();
-        let header = [&extents[..], &[depth, colour, 0, 0, interlace]].concat();
-        let chunks = [named(b"IHDR", &header), named(b"PLTE", palette), named(b"IDAT", &packer.finish().unwrap())];
-        [&MAGIC[..], &chunks.concat(), &named(b"IEND", &[])].concat()
+    /// A file of a colour type, from rows of samples.
+    fn file([width, height]: [u32; 2], kind: (BitDepth, ColorType), palette: &[&[u8]], rows: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, width, height);
+        encoder.set_depth(kind.0);
+        encoder.set_color(kind.1);
+        if let [colours, alphas @ ..] = palette {
+            encoder.set_palette(colours.to_vec());
+            alphas.iter().for_each(|alphas| encoder.set_trns(alphas.to_vec()));
+        }
+        encoder.write_header().unwrap().write_image_data(rows).unwrap();
+        bytes
     }
 
     fn read(bytes: &[u8]) -> Result<Tensor> {
@@ -214,45 +121,41 @@ mod tests {
     }
 
     #[test]
-    fn every_type_and_filter_is_read() {
-        let values = |bytes: &[u8]| read(bytes).unwrap().into_values();
-        // Filters one after the other: none, left, above, mean, Paeth; 3 grey pixels each.
-        let rows = [0, 10, 20, 30, 1, 5, 5, 5, 2, 1, 2, 3, 3, 1, 1, 1, 4, 1, 1, 1];
-        let grey = [10u8, 20, 30, 5, 10, 15, 6, 12, 18, 4, 9, 14, 5, 10, 15];
-        assert_eq!(values(&file(3, 5, [8, 0, 0], &[], &rows)), grey.to_vec().into());
-        // Five pixels of two bits, the last in a byte of its own.
-        assert_eq!(
-            values(&file(5, 1, [2, 0, 0], &[], &[0, 0b0001_1011, 0b1000_0000])),
-            vec![0u8, 85, 170, 255, 170].into()
-        );
-        assert_eq!(values(&file(2, 1, [16, 0, 0], &[], &[0, 1, 2, 3, 4])), vec![1u8, 3].into());
-        let palette = [1, 2, 3, 4, 5, 6];
-        assert_eq!(values(&file(2, 1, [1, 3, 0], &palette, &[0, 0b0100_0000])), palette.to_vec().into());
-        let colour = read(&file(1, 2, [8, 6, 0], &[], &[0, 1, 2, 3, 4, 2, 1, 1, 1, 1])).unwrap();
-        assert_eq!(colour, Tensor::new([2, 1, 4], vec![1u8, 2, 3, 4, 2, 3, 4, 5]).unwrap());
+    fn every_type_is_read() {
+        use BitDepth::{Eight, One, Sixteen, Two};
+        use ColorType::{Grayscale, GrayscaleAlpha, Indexed, Rgb, Rgba};
+        let palette: &[u8] = &[1, 2, 3, 4, 5, 6];
+        for (size, kind, colours, rows, shape, samples) in [
+            ([3, 2], (Eight, Grayscale), &[][..], &[1, 2, 3, 4, 5, 6][..], [2, 3, 1], &[1u8, 2, 3, 4, 5, 6][..]),
+            ([5, 1], (Two, Grayscale), &[], &[0b0001_1011, 0b1000_0000], [1, 5, 1], &[0, 85, 170, 255, 170]),
+            ([2, 1], (Sixteen, Grayscale), &[], &[1, 255, 3, 4], [1, 2, 1], &[1, 3]),
+            ([1, 2], (Eight, GrayscaleAlpha), &[], &[9, 8, 7, 6], [2, 1, 2], &[9, 8, 7, 6]),
+            ([1, 1], (Sixteen, Rgb), &[], &[1, 0, 2, 0, 3, 0], [1, 1, 3], &[1, 2, 3]),
+            ([1, 1], (Eight, Rgba), &[], &[1, 2, 3, 4], [1, 1, 4], &[1, 2, 3, 4]),
+            ([2, 1], (One, Indexed), &[palette], &[0b0100_0000], [1, 2, 3], palette),
+            ([2, 1], (One, Indexed), &[palette, &[7]], &[0b0100_0000], [1, 2, 4], &[1, 2, 3, 7, 4, 5, 6, 255]),
+        ] {
+            let found = read(&file(size, kind, colours, rows)).unwrap();
+            assert_eq!(found, Tensor::new(shape, samples.to_vec()).unwrap(), "{kind:?}");
+        }
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
-        let good = file(2, 2, [8, 0, 0], &[], &[0, 1, 2, 0, 3, 4]);
+    fn what_is_wrong_is_said_and_nothing_panics() {
+        let good = file([2, 2], (BitDepth::Eight, ColorType::Grayscale), &[], &[1, 2, 3, 4]);
         let mut damaged = good.clone();
         damaged[20] ^= 1;
         for (bytes, part) in [
-            (b"GIF89a".to_vec(), "is no PNG file"),
-            (good[..good.len() - 13].to_vec(), "is cut off: its end is missing"),
-            (damaged, "the check sum of its IHDR is wrong"),
-            (file(2, 2, [8, 0, 1], &[], &[]), "is interlaced"),
-            (file(2, 2, [3, 0, 0], &[], &[]), "none of PNG's"),
-            (file(0, 2, [8, 0, 0], &[], &[]), "0 x 2 pixels"),
-            (file(1 << 20, 1 << 20, [8, 0, 0], &[], &[]), "1048576 x 1048576 pixels"),
-            (file(2, 2, [8, 0, 0], &[], &[0, 1, 2]), "is cut off: 3 bytes of pixels, expected 6"),
-            (file(2, 1, [8, 0, 0], &[], &[9, 1, 2]), "filter 9"),
-            (file(1, 1, [8, 3, 0], &[1, 2, 3], &[0, 1]), "not in its palette"),
+            (&b"GIF89a"[..], "is no PNG file"),
+            (&good[..good.len() - 13], "cannot be read as PNG: "),
+            (&good[..good.len() / 2], "cannot be read as PNG: "),
+            (&damaged, "cannot be read as PNG: CRC error"),
+            (include_bytes!("../../tests/fixtures/plte4.png"), "cannot be decoded"),
+            (include_bytes!("../../tests/fixtures/wide.png"), "has 1 x 268435456 pixels in 32680 bytes"),
         ] {
-            let text = read(&bytes).unwrap_err().to_string();
+            let text = read(bytes).unwrap_err().to_string();
             assert!(text.starts_with("x.png: ") && text.contains(part), "{text}");
         }
-        // No byte of a file leads to a panic.
         for at in 0..good.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut bytes = good.clone();
@@ -261,11 +164,21 @@ mod tests {
                 let _ = read(&bytes[..at]);
             }
         }
-        // Nor do headers, with check sums that are right.
-        for [depth, colour] in (0..=17).flat_map(|depth| (0..8).map(move |colour| [depth, colour])) {
-            for (width, height) in [(1, 1), (3, 2), (9, 1), (u32::MAX, 1)] {
-                let _ = read(&file(width, height, [depth, colour, 0], &[1, 2, 3, 4], &[4; 40]));
-            }
-        }
+    }
+
+    #[test]
+    fn only_a_decoders_panic_is_quiet() {
+        let caught = without_panic(|| -> Result<(), String> { panic!("not to be seen") });
+        assert!(caught.unwrap_err().contains("its bytes"));
+        assert!(!CAUGHT.get());
+        assert_eq!(without_panic(|| Ok(3)), Ok(3));
+    }
+
+    /// TensorFlow's `rgb_to_grayscale`.
+    #[test]
+    fn grey_is_keras() {
+        let colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [10, 20, 200]];
+        assert_eq!(colours.map(rgb_to_grayscale), [76, 149, 29, 255, 37]);
+        assert!((0..=255).all(|grey| rgb_to_grayscale([grey; 3]) == grey));
     }
 }

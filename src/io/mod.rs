@@ -2,6 +2,7 @@
 //! [`crate::nn::Sequential::save`]; [`tensorboard`] writes event files.
 
 pub(crate) mod json;
+mod literal;
 pub(crate) mod npz;
 mod printable;
 mod protobuf;

@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
+use super::literal::Literal;
 use super::safetensors::{bytes_of, tensor_of};
 use super::{TensorFile, count, unpacking, zip};
 use crate::tensor::{DType, Shape, Tensor};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const EXTENSION: &str = ".npy";
-const NAMES: [(&str, DType); 5] =
-    [("<f4", DType::F32), ("<f8", DType::F64), ("<u4", DType::U32), ("|u1", DType::U8), ("<u1", DType::U8)];
+const NAMES: [(&str, DType); 4] = [("<f4", DType::F32), ("<f8", DType::F64), ("<u4", DType::U32), ("|u1", DType::U8)];
 /// Types of whole numbers, and of yes and no, their bytes and whether they have a sign: of data sets alone.
 const INTEGERS: [(&str, usize, bool); 9] = [
     ("|b1", 1, false),
@@ -23,6 +23,9 @@ const INTEGERS: [(&str, usize, bool); 9] = [
     ("<u8", 8, false),
     ("<i8", 8, true),
 ];
+
+/// Becomes f32 as it is read.
+const HALF: &str = "<f2";
 
 pub(super) fn pack(file: &TensorFile) -> Result<Vec<u8>, String> {
     let files = file.held().map(|(name, tensor)| (format!("{name}{EXTENSION}"), npy(tensor)));
@@ -114,7 +117,7 @@ impl Array {
     }
 
     pub fn is_bytes(&self) -> bool {
-        self.dtype.ends_with("u1")
+        self.dtype == "|u1"
     }
 
     /// Whether the elements were read.
@@ -156,29 +159,82 @@ fn parse_npy(bytes: &[u8]) -> Result<Array, String> {
     }
     .ok_or(cut)?;
     let (header, data) = rest.split_at_checked(len).ok_or(cut)?;
-    let header = String::from_utf8_lossy(header);
-    let value = |key: &str| {
-        let from = header.split_once(&format!("'{key}':")).ok_or_else(|| format!("its header has no {key}"))?;
-        Ok::<_, String>(from.1.trim_start())
-    };
-    let dtype = value("descr")?.split('\'').nth(1).unwrap_or_default();
-    let fortran = value("fortran_order")?.starts_with("True");
-    let shape = value("shape")?.strip_prefix('(').and_then(|rest| rest.split_once(')')).map(|(shape, _)| shape);
-    let extents = shape.ok_or("its shape is no tuple")?.split(',').map(str::trim).filter(|extent| !extent.is_empty());
-    let extents: Result<Vec<usize>, _> = extents.map(str::parse).collect();
-    let extents = extents.map_err(|e| format!("its shape has an extent that is none: {e}"))?;
-    let elements = count(&extents)?;
-    let (dtype, shape) = (dtype.to_string(), Shape::from(extents));
-    let Some(size) = size_of(&dtype) else { return Ok(Array { dtype, shape, data: Vec::new() }) };
+    let Header { dtype, fortran, shape } = Header::parse(&String::from_utf8_lossy(header))?;
+    let elements = count(&shape)?;
+    let (native, is_swapped) = native(&dtype);
+    let Some(size) = size_of(&native) else { return Ok(Array { dtype, shape, data: Vec::new() }) };
     if elements.checked_mul(size) != Some(data.len()) {
         return Err(format!("{elements} elements of {dtype} for shape {shape} do not fit its {} bytes", data.len()));
     }
-    let data = if fortran { row_by_row(data, size, &shape) } else { data.to_vec() };
-    Ok(Array { dtype, shape, data })
+    let mut data = if fortran { row_by_row(data, size, &shape) } else { data.to_vec() };
+    if is_swapped {
+        data.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+    }
+    if native != HALF {
+        return Ok(Array { dtype: native, shape, data });
+    }
+    let wide = data.as_chunks().0.iter().flat_map(|&half| of_half(u16::from_le_bytes(half)).to_le_bytes());
+    Ok(Array { dtype: "<f4".into(), shape, data: wide.collect() })
+}
+
+/// What a `.npy` says of its elements.
+struct Header {
+    dtype: String,
+    /// Whether the first axis runs fastest.
+    fortran: bool,
+    shape: Shape,
+}
+
+impl Header {
+    fn parse(text: &str) -> Result<Self, String> {
+        let header = Literal::parse(text)?;
+        let value = |key: &str| header.get(key).ok_or_else(|| format!("its header has no {key}"));
+        let dtype = match value("descr")? {
+            Literal::Text(dtype) => dtype.clone(),
+            _ => "a record of several".into(),
+        };
+        let &Literal::Bool(fortran) = value("fortran_order")? else {
+            return Err("its fortran_order is neither True nor False".into());
+        };
+        let Literal::Items(extents) = value("shape")? else { return Err("its shape is no tuple".into()) };
+        let extent = |extent: &Literal| match extent {
+            Literal::Int(extent) => {
+                usize::try_from(*extent).map_err(|_| format!("its shape has an extent of {extent}"))
+            }
+            _ => Err("its shape has an extent that is no number".into()),
+        };
+        let extents = extents.iter().map(extent).collect::<Result<Vec<_>, String>>()?;
+        Ok(Self { dtype, fortran, shape: extents.into() })
+    }
+}
+
+/// The type as a little-endian machine has it, and whether its bytes are the other way round in the file.
+fn native(dtype: &str) -> (String, bool) {
+    let little = |kind: &str| format!("{}{kind}", if kind.ends_with('1') { '|' } else { '<' });
+    match dtype.split_at_checked(1) {
+        Some((">", kind)) => (little(kind), true),
+        Some(("<" | "=" | "|", kind)) => (little(kind), false),
+        _ => (dtype.into(), false),
+    }
+}
+
+/// The number that 16 bits are, 1 sign, 5 exponent and 10 fraction; each is one of f32's.
+fn of_half(bits: u16) -> f32 {
+    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, f32::from(bits & 0x3ff));
+    let size = match exponent {
+        0 => fraction * (-24f32).exp2(),
+        0x1f if fraction == 0.0 => f32::INFINITY,
+        0x1f => f32::NAN,
+        _ => (1024.0 + fraction) * (f32::from(exponent) - 25.0).exp2(),
+    };
+    if sign == 1 { -size } else { size }
 }
 
 /// The bytes of an element, where the type is known.
 fn size_of(dtype: &str) -> Option<usize> {
+    if dtype == HALF {
+        return Some(2);
+    }
     let own = NAMES.iter().find(|(known, _)| *known == dtype).map(|(_, dtype)| dtype.size());
     own.or_else(|| INTEGERS.iter().find(|(known, ..)| *known == dtype).map(|&(_, size, _)| size))
 }

@@ -9,7 +9,7 @@ mod f1;
 mod r2;
 
 pub use auc::AucCurve;
-pub use confusion::{ClassReport, ClassScores, ConfusionMatrix};
+pub use confusion::{ClassReport, ClassScores, ConfusionMatrix, classes_of};
 pub use custom::{CustomMetric, PerSample};
 pub use f1::Average;
 pub use r2::ClassAggregation;

@@ -24,6 +24,6 @@ pub use loss::Loss;
 pub use metric::{ConfusionMatrix, Metric};
 pub use regularizer::Regularizer;
 pub use scope::{Parameter, Scope};
-pub(crate) use sequential::About;
 pub use sequential::Sequential;
+pub(crate) use sequential::{About, Inputs, range};
 pub use summary::Summary;

@@ -1,6 +1,7 @@
 //! A model of layers one after the other, <https://keras.io/api/models/sequential/>.
 
 mod checks;
+mod inputs;
 mod saving;
 mod weights;
 
@@ -22,6 +23,7 @@ use crate::train::session::{Session, make_plan};
 use crate::train::trace::{self, Key, Mode, Model, Part, Source};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
 use checks::Names;
+pub(crate) use inputs::{Inputs, range};
 pub(crate) use saving::About;
 use saving::{Loaded, Reached};
 
@@ -289,11 +291,11 @@ impl Sequential {
         evaluation::evaluate(session, &model, data, expected).await
     }
 
-    /// The model's output for each sample: (samples, ...), of `f32`, or of `f64` on the reference. Bytes are scaled as those
-    /// were that [`Sequential::fit`] had; by 1 / 255, as [`Dataset`] does, where it had none.
+    /// The model's output for each sample: (samples, ...), of `f32`, or of `f64` on the reference. Samples are scaled as those
+    /// were that [`Sequential::fit`] had, by [`Sequential::input_scale`].
     ///
     /// # Errors
-    /// As [`Sequential::fit`].
+    /// As [`Sequential::fit`] and [`Sequential::input_scale`].
     pub fn predict(&mut self, x: &Tensor) -> Result<Tensor> {
         pollster::block_on(self.predict_async(x))
     }
@@ -303,7 +305,7 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::fit`].
     pub async fn predict_async(&mut self, x: &Tensor) -> Result<Tensor> {
-        let scale = if x.dtype() == DType::U8 { self.about.byte_scale.unwrap_or(1.0 / 255.0) } else { 1.0 };
+        let scale = self.input_scale(x)?;
         self.predict_scaled(x, scale).await
     }
 

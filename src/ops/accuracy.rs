@@ -128,6 +128,11 @@ pub(super) fn cases() -> Vec<Case> {
         let labels = Tensor::new([3], vec![0u32, 2, 0]).expect("three");
         vec![Tensor::new([3, 3], scores).expect("nine"), labels]
     };
+    for labels in [[0u32, 1, 2], [1, 2, 0]] {
+        let labels = Tensor::new([3], labels.to_vec()).expect("three");
+        let scores = Tensor::new([3, 3], vec![0.0, nan, 9.0, 9.0, 1.0, nan, nan, nan, 9.0]).expect("nine");
+        cases.push(Case::new("the first NaN", SparseCategoricalAccuracy, vec![scores, labels]).ulps(0.0));
+    }
     cases.push(Case::new("ties go to the first", SparseCategoricalAccuracy, inputs(ties.clone())).ulps(0.0));
     cases.push(Case::new("a NaN is the largest", SparseCategoricalAccuracy, inputs(lost.clone())).ulps(0.0));
     let none = vec![random([3, 3], 162), Tensor::from([3u32, u32::MAX, 4])];

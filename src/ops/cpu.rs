@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Io;
 use super::product::Product;
-use crate::tensor::Values;
+use crate::tensor::{Values, first_of, is_above};
 
 /// The float that a CPU executor computes in: f32 to train, f64 as the reference.
 pub trait Real:
@@ -233,10 +233,9 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
     y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
 }
 
-/// Where the largest of a row stands, the first of several, or the first NaN where there is one: NumPy's argmax.
+/// Where the largest of a row stands, the first of several; where there is a NaN, the first of those.
 pub fn first_largest<T: Real>(x: &[T]) -> usize {
-    let displaces = |i: usize, best: usize| x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan());
-    (1..x.len()).fold(0, |best, i| if displaces(i, best) { i } else { best })
+    first_of(x, is_above)
 }
 
 /// y = f(x) for each element, in parallel where it pays.

@@ -1,7 +1,7 @@
 //! Element-wise arithmetic with NumPy's broadcasting and NumPy's types.
 
 use super::layout::View;
-use super::{DType, Shape, Tensor, Values, per_dtype};
+use super::{DType, Shape, Tensor, Values, is_above, per_dtype};
 use crate::error::{Error, Result};
 
 /// An element of a tensor: integers wrap, as NumPy's do.
@@ -19,9 +19,9 @@ pub(super) trait Element: Copy + PartialOrd + Into<f64> {
         self.into().is_nan()
     }
 
-    /// Whether it is found before another in the search of a largest element: NaN comes first, as in NumPy.
+    /// [`is_above`].
     fn above(self, other: Self) -> bool {
-        !other.is_nan() && (self.is_nan() || self > other)
+        is_above(self, other)
     }
 
     /// The same for a smallest element.

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use element::Element;
 pub(crate) use layout::{axis_of, reshaped};
 pub use reduce::Over;
+pub(crate) use reduce::{first_of, is_above};
 
 /// `$body` with `$T` the Rust type of the elements of a [`DType`].
 macro_rules! per_dtype {

@@ -46,6 +46,17 @@ impl From<isize> for Over {
     }
 }
 
+/// Whether `a` is found before `b` in the search of a largest element: NaN comes first, as in NumPy.
+pub(crate) fn is_above<T: PartialOrd>(a: T, b: T) -> bool {
+    let is_nan = |x: &T| x.partial_cmp(x).is_none();
+    a > b || is_nan(&a) && !is_nan(&b)
+}
+
+/// The place of the first element that no other beats.
+pub(crate) fn first_of<T: Copy>(row: &[T], beats: impl Fn(T, T) -> bool) -> usize {
+    (1..row.len()).fold(0, |best, k| if beats(row[k], row[best]) { k } else { best })
+}
+
 /// A tensor as rows of what is reduced, and the shape of one element a row.
 struct Rows {
     tensor: Tensor,
@@ -97,8 +108,7 @@ impl Rows {
 
     /// The place in its row of each row's first element that no other goes before.
     fn best<T: Element>(&self, beats: fn(T, T) -> bool) -> Vec<usize> {
-        let best = |row: &[T]| (1..row.len()).fold(0, |best, k| if beats(row[k], row[best]) { k } else { best });
-        self.map(best)
+        self.map(|row: &[T]| first_of(row, beats))
     }
 
     fn extreme(&self, largest: bool) -> Vec<usize> {

@@ -11,7 +11,7 @@ use super::trace::Source;
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::graph::Type;
-use crate::nn::Loss;
+use crate::nn::{Inputs, Loss, range};
 use crate::plan::BufferId;
 use crate::tensor::{DType, Tensor};
 
@@ -89,9 +89,10 @@ impl<'d> Feed<'d> {
         feed
     }
 
-    /// What samples are multiplied by, where they are bytes.
-    pub fn byte_scale(&self) -> Option<f32> {
-        (self.source.x.dtype == DType::U8).then(|| f64::from_bits(self.source.scale) as f32)
+    /// What a model remembers of the samples in `data`, which are fed.
+    pub fn inputs(&self, data: &dyn data::Source) -> Inputs {
+        let range = data.resident().and_then(|set| range(set.x()));
+        Inputs { bytes: self.source.x.dtype == DType::U8, scale: f64::from_bits(self.source.scale) as f32, range }
     }
 
     /// For a run of `count` rows in batches: what its plans read, and what brings it there.

@@ -57,7 +57,7 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
         (None, 0) => None,
         (None, held_back) => Some((feed.held_back(), count, held_back)),
     };
-    model.set_byte_scale(feed.byte_scale());
+    model.set_inputs(feed.inputs(data));
     let mut rows = Rows::new(&feed, count, options.batch_size);
     let mut callbacks = std::mem::take(&mut options.callbacks);
     let mut run = Run::new(model, &options, rows.steps());

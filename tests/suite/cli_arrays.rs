@@ -91,3 +91,121 @@ fn what_is_wrong_with_arrays_is_said() {
         says(&stderr, &parts);
     }
 }
+
+/// What a model gives for each line or row of some inputs.
+fn outputs(folder: &TempDir, args: &[&str]) -> Vec<serde_json::Value> {
+    let said = output(folder.path(), &[&["predict"], args, &["--device", "cpu", "--json", "--limit", "1"]].concat());
+    said.lines().map(|line| json(line)["outputs"].clone()).collect()
+}
+
+/// A PNG of 4 x 3 pixels.
+fn png(path: &str, colour: png::ColorType, samples: &[u8]) {
+    let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), 3, 4);
+    encoder.set_color(colour);
+    encoder.write_header().unwrap().write_image_data(samples).unwrap();
+}
+
+/// Trains on the pixels as another type; gives the model's file and that of the arrays.
+fn trained_on(folder: &TempDir, name: &str, of: impl Fn(f32) -> f32) -> [String; 2] {
+    let [file, set] = ["safetensors", "npz"].map(|ending| place(folder, &format!("{name}.{ending}")));
+    let names = [["x_train", "y_train"], ["x_test", "y_test"]];
+    let mut arrays_file = TensorFile::new();
+    for ([x_name, y_name], rows) in names.into_iter().zip([200, 40]) {
+        let [x, y] = arrays(rows);
+        let numbers: Vec<f32> = x.values().to_f32().into_iter().map(&of).collect();
+        // Labels as CIFAR-10 has them, and as floats.
+        let labels = Tensor::new([rows as usize, 1], y.values().to_f32()).unwrap();
+        arrays_file =
+            arrays_file.with(x_name, Tensor::new([rows as usize, 4, 3], numbers).unwrap()).with(y_name, labels);
+    }
+    arrays_file.write(&set).unwrap();
+    output(folder.path(), &["train", &set, "--device", "cpu", "--hidden", "8", "--epochs", "1", "-q", "--save", &file]);
+    [file, set]
+}
+
+#[test]
+fn pixels_are_scaled_as_those_that_were_trained_on() {
+    let folder = TempDir::new().unwrap();
+    let [picture, text, bytes] = ["x.png", "x.txt", "bytes.npz"].map(|name| place(&folder, name));
+    let [x, _] = arrays(1);
+    let pixels: Vec<u8> = x.values().to_f32().iter().map(|&pixel| pixel as u8).collect();
+    png(&picture, png::ColorType::Grayscale, &pixels);
+    std::fs::write(&text, pixels.iter().map(|pixel| format!("{pixel} ")).collect::<String>()).unwrap();
+    TensorFile::new().with("x_test", x).write(&bytes).unwrap();
+    for (name, of) in [("numbers", (|x| x) as fn(f32) -> f32), ("shares", |x| x / 255.0)] {
+        let [file, set] = trained_on(&folder, name, of);
+        let found = outputs(&folder, &[&file, &set, &picture, &text, &bytes]);
+        let near = |a: &serde_json::Value| {
+            let pairs = a.as_array().unwrap().iter().zip(found[0].as_array().unwrap());
+            pairs.into_iter().all(|(a, b)| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-5)
+        };
+        assert!(found.len() == 4 && found.iter().all(near), "{name}: {found:?}");
+    }
+    // A model of bytes is asked about numbers.
+    let [_, numbers] = trained_on(&folder, "again", |x| x);
+    let file = place(&folder, "of_bytes.safetensors");
+    output(folder.path(), &["train", &written(&folder), "--device", "cpu", "--epochs", "1", "-q", "--save", &file]);
+    let found = outputs(&folder, &[&file, &numbers, &picture]);
+    assert_eq!(found[0], found[1]);
+    let [a, b] =
+        [written(&folder), numbers].map(|set| output(folder.path(), &["eval", &file, &set, "--device", "cpu"]));
+    assert_eq!(a.split_once(':').unwrap().1, b.split_once(':').unwrap().1);
+
+    let [centred, _] = trained_on(&folder, "centred", |x| x / 127.5 - 1.0);
+    for input in [&picture, &text, &bytes] {
+        let (code, _, stderr) = run(folder.path(), &["predict", &centred, input, "--device", "cpu"]);
+        assert_eq!(code, Some(1), "{stderr}");
+        says(&stderr, &[input, "trained on numbers from -1 to ", "these are bytes from "]);
+    }
+}
+
+/// Black ink on a ground that is transparent is black ink on white paper.
+#[test]
+fn what_is_transparent_is_paper() {
+    let folder = TempDir::new().unwrap();
+    let file = place(&folder, "model.safetensors");
+    output(folder.path(), &["train", &written(&folder), "--device", "cpu", "--epochs", "1", "-q", "--save", &file]);
+    let ink = |at: usize| move |i: usize| i == at;
+    let picture = |name: &str, ink: &dyn Fn(usize) -> bool, channels: usize| {
+        let path = place(&folder, name);
+        let grey = |i: usize| if ink(i) { vec![0] } else { vec![255] };
+        let clear = |i: usize| [vec![0; channels - 1], vec![if ink(i) { 255 } else { 0 }]].concat();
+        let samples: Vec<u8> = (0..12).flat_map(|i| if channels == 1 { grey(i) } else { clear(i) }).collect();
+        use png::ColorType::{Grayscale, GrayscaleAlpha, Rgba};
+        png(&path, [Grayscale, GrayscaleAlpha, Grayscale, Rgba][channels - 1], &samples);
+        path
+    };
+    let paper = [3, 7].map(|at| picture(&format!("paper{at}.png"), &ink(at), 1));
+    let clear = [3, 7].map(|at| picture(&format!("clear{at}.png"), &ink(at), 4));
+    let grey = picture("grey3.png", &ink(3), 2);
+    let found = outputs(&folder, &[&file, "--invert", &paper[0], &paper[1], &clear[0], &clear[1], &grey]);
+    assert_ne!(found[0], found[1]);
+    assert_eq!(found[2..], [found[0].clone(), found[1].clone(), found[0].clone()]);
+    // Not inverted the ground is black, as that of MNIST is: the ink cannot be seen.
+    let found = outputs(&folder, &[&file, &clear[0], &clear[1]]);
+    assert_eq!(found[0], found[1]);
+}
+
+#[test]
+fn of_equal_outputs_the_first_is_named() {
+    let folder = TempDir::new().unwrap();
+    let [file, dark] = ["model.safetensors", "dark.txt"].map(|name| place(&folder, name));
+    let train = ["train", &written(&folder), "--hidden", "none", "--optimizer", "sgd", "--learning-rate", "1e-30"];
+    output(folder.path(), &[&train[..], &["--epochs", "1", "--device", "cpu", "-q", "--save", &file]].concat());
+    std::fs::write(&dark, "0 ".repeat(12)).unwrap();
+    let said = json(&output(folder.path(), &["predict", &file, &dark, "--device", "cpu", "--json"]));
+    assert_eq!((said["class"].as_u64(), &said["outputs"][0]), (Some(0), &said["outputs"][4]), "{said}");
+}
+
+#[test]
+fn a_picture_that_lies_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = place(&folder, "model.safetensors");
+    output(folder.path(), &["train", &written(&folder), "--device", "cpu", "--epochs", "1", "-q", "--save", &file]);
+    for (name, part) in [("plte4.png", "cannot be decoded"), ("wide.png", "has 1 x 268435456 pixels in 32680 bytes")] {
+        let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+        let (code, _, stderr) = run(folder.path(), &["predict", &file, &path, "--device", "cpu"]);
+        assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+        says(&stderr, &[name, part]);
+    }
+}

@@ -69,6 +69,9 @@ fn what_is_wrong_with_a_table_is_said() {
     for option in [
         &["--label", "kind"][..],
         &["--without", "a"],
+        &["--words", "a"],
+        &["--numbers", "a"],
+        &["--missing", "-"],
         &["--sample-weight", "a"],
         &["--class-weight", "3=2"],
         &["--drop-missing"],
@@ -86,7 +89,13 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&weighted("--sample-weight", "b"), &["sample_weight: ", "column \"b\" is unknown"]);
     refused(&["no.csv", "--label", "kind"], &["no.csv: open: "]);
     let args = ["train", table, "--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
-    says(&output(folder.path(), &[&args[..], &["--device", "cpu"]].concat()), &["Test accuracy: "]);
+    let (code, said, stderr) = run(folder.path(), &[&args[..], &["--device", "cpu"]].concat());
+    assert_eq!(code, Some(0), "{stderr}");
+    says(&said, &["Test accuracy: "]);
+    assert_eq!(
+        stderr,
+        format!("{table}: 1 of 5 rows are left out, since a field is missing: column \"a\" has \"\" in 1\n")
+    );
 }
 
 /// Standardised, so that a scaler that is left out makes a difference.
@@ -191,9 +200,15 @@ fn what_does_not_fit_a_saved_model_of_a_table_is_said() {
     let cpu = ["--device", "cpu"];
     for (args, parts) in [
         (vec!["predict", &file, &other], vec!["other.csv: column \"hair\" is unknown; did you mean \"hare\"?"]),
-        (vec!["predict", &file, &missing], vec!["missing.csv: line 2, column ", "the field is missing"]),
+        (
+            vec!["predict", &file, &missing],
+            vec!["missing.csv: line 2, column ", "missing; mend it, or leave the row out"],
+        ),
         (vec!["predict", &file, ZOO, "--invert"], vec!["invert: is for pictures", "zoo.safetensors takes tables"]),
         (vec!["eval", &file], vec!["was trained on a table", "zoo.csv"]),
+        (vec!["eval", &file, "mnist"], vec!["mnist: ", "was trained on a table; give a table with its columns"]),
+        (vec!["eval", &file, "x.npz"], vec!["x.npz: ", "was trained on a table; give a table with its columns"]),
+        (vec!["predict", &file, "x.npz"], vec!["x.npz: ", "was trained on a table; give a table with its columns"]),
         (vec!["eval", &file, "mnist", "--held-out"], vec!["held_out: mnist is no table"]),
         (vec!["eval", &file, &other], vec!["other.csv: column \"type\" is unknown"]),
         (vec!["eval", &file, &short, "--held-out"], vec!["zoo.csv: has 89 rows, the run had 101"]),
@@ -206,4 +221,49 @@ fn what_does_not_fit_a_saved_model_of_a_table_is_said() {
         assert_ne!(code, Some(0), "{args:?}");
         says(&stderr, &parts);
     }
+}
+
+/// Twelve rows of a column `a` and labels 0 and 1, of which one is spelled in another way.
+fn rows(fields: [&str; 12]) -> String {
+    let rows = fields.iter().zip(0..).map(|(a, i)| format!("{a},{}\n", if i == 3 { "1.0" } else { ["0", "1"][i % 2] }));
+    format!("a,kind\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn what_a_column_is_can_be_said_and_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let [table, file] = ["t.csv", "t.safetensors"].map(place);
+    std::fs::write(&table, rows(["-", "2", "3", "4", "5", "6", "7", "8", "9", "-", "11", "12"])).unwrap();
+    let train = |more: &[&str]| {
+        let args = ["train", &table, "--label", "kind", "--device", "cpu", "--epochs", "1", "-q", "--save", &file];
+        run(folder.path(), &[&args, more].concat())
+    };
+    let (code, _, stderr) = train(&[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    says(&stderr, &["t.csv: column \"a\": 10 of 12 fields are numbers, these are not: line 2 \"-\", line 11 \"-\""]);
+    says(&stderr, &["by --words, ", "by --numbers, ", "by --missing which"]);
+    let (_, _, stderr) = train(&["--numbers", "a"]);
+    says(
+        &stderr,
+        &["line 2, column \"a\": the field is missing", "; drop such rows by --drop-missing; --missing says"],
+    );
+    let left = "t.csv: 2 of 12 rows are left out, since a field is missing: column \"a\" has \"-\" in 2";
+    for option in [["--missing", "-"], ["--numbers", "a"]] {
+        let (code, _, stderr) = train(&[&option[..], &["--drop-missing"]].concat());
+        assert_eq!(code, Some(0), "{stderr}");
+        says(&stderr, &[left]);
+        // Of the saved model, too.
+        let (code, said, stderr) = run(folder.path(), &["eval", &file, &table, "--device", "cpu"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        says(&said, &["10 samples of "]);
+        says(&stderr, &[left]);
+    }
+    says(&output(folder.path(), &["summary", &file]), &["Table: columns a; classes 0, 1\n"]);
+    let (code, _, stderr) = train(&["--words", "a"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    says(&output(folder.path(), &["summary", &file]), &["Table: columns a=-, a=11, a=12, a=2"]);
+    let named: Vec<String> = (0..12).map(|i| format!("n{i}")).collect();
+    std::fs::write(&table, rows(std::array::from_fn(|i| named[i].as_str()))).unwrap();
+    says(&train(&[]).2, &["t.csv: column \"a\": 12 different words in 12 rows become 12 columns", "by --without"]);
 }

@@ -29,11 +29,37 @@ fn rows_are_true_classes_and_columns_what_they_are_taken_for() {
     assert_eq!(ConfusionMatrix::new(&scores(), &labels).unwrap().counts(), wanted);
     let one_hot = Tensor::to_categorical(&labels, 3).unwrap();
     assert_eq!(ConfusionMatrix::new(&scores(), &one_hot).unwrap().counts(), wanted);
+    for labels in [labels.reshape(&[6, 1]).unwrap(), Tensor::from([0.0f32, 1.0, 1.0, 2.0, 2.0, 0.0])] {
+        assert_eq!(ConfusionMatrix::new(&scores(), &labels).unwrap().counts(), wanted, "{labels}");
+    }
     // Of one output, above 0.5 is class 1.
     let one = Tensor::from([[0.5f32], [0.75], [0.0], [1.0]]);
     for targets in [Tensor::from([0u32, 0, 1, 1]), Tensor::from([0.0f32, 0.0, 1.0, 1.0])] {
         let counts = ConfusionMatrix::new(&one, &targets).unwrap().counts();
         assert_eq!(counts, Tensor::from([[1u32, 1], [1, 1]]), "{targets}");
+    }
+}
+
+/// Of equal scores the first, and the first NaN, as NumPy's argmax has it: by the matrix, accuracy and predictions alike.
+#[test]
+fn ties_and_nan_name_one_class_everywhere() {
+    use kiln::nn::metric::classes_of;
+    let nan = f32::NAN;
+    let rows = [[1.0f32, 1.0, 0.0], [0.0, 2.0, 2.0], [0.0, nan, 9.0], [9.0, nan, nan], [nan, 1.0, nan]];
+    let scores = Tensor::from(rows);
+    let classes = classes_of(&scores).unwrap();
+    assert_eq!(classes, [0, 1, 1, 1, 0]);
+    let labels = Tensor::from([0u32, 1, 1, 1, 0]);
+    let counts = ConfusionMatrix::new(&scores, &labels).unwrap().counts();
+    assert_eq!(counts, Tensor::from([[2u32, 0, 0], [0, 3, 0], [0, 0, 0]]));
+    assert!(classes_of(&Tensor::from([1.0f32])).is_err());
+    for device in crate::common::devices() {
+        let mut model = Sequential::new().add(Activation::Linear).device(device.clone());
+        model.compile(Sgd::default(), Loss::SparseCategoricalCrossentropyFromLogits, [Metric::Accuracy]).unwrap();
+        let ties = Tensor::from([rows[0], rows[1]]);
+        let logs = model.evaluate(&Dataset::new(ties.clone(), Tensor::from([0u32, 1])).unwrap()).unwrap();
+        assert_eq!(logs.get("accuracy"), Some(1.0), "{device}");
+        assert_eq!(classes_of(&model.predict(&ties).unwrap()).unwrap(), [0, 1], "{device}");
     }
 }
 
@@ -167,8 +193,11 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(said(Tensor::from([0u32, 1, 2, 3, 0, 0])), "y: row 3 has label 3, the model has 3 classes");
     let text = said(Tensor::from([0u32, 1]));
     assert!(text.starts_with("confusion_matrix: ") && text.contains("given (6, 3) and u32 (2,)"), "{text}");
-    let text = said(Tensor::from([0.0f32; 6]));
-    assert!(text.contains("given (6, 3) and f32 (6,)"), "{text}");
+    let text = said(Tensor::from([0.0f32, 1.0, 0.5, 0.0, 0.0, 0.0]));
+    assert_eq!(text, "y: row 2: 0.5 is no label, which is a whole number from 0 on");
+    assert!(said(Tensor::from([-1.0f32; 6])).starts_with("y: row 0: -1 is no label"));
+    let text = said(Tensor::from([[0.0f32; 2]; 6]));
+    assert!(text.contains("given (6, 3) and f32 (6, 2)"), "{text}");
     let flat = ConfusionMatrix::new(&Tensor::from([0.5f32, 0.5]), &Tensor::from([0u32, 1])).unwrap_err().to_string();
     assert!(flat.contains("(samples, classes)") && flat.contains("given (2,) and u32 (2,)"), "{flat}");
 }

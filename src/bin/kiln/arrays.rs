@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use kiln::data::{Dataset, Npz, Split};
 use kiln::tensor::{Tensor, Values};
 
@@ -49,6 +49,8 @@ pub fn split(path: &Path, max_unpacked: Option<u64>) -> Result<(Split, Largest)>
     let (test, measured) = part(&file, path, ["x_test", "y_test"])?;
     let [ours, theirs] = [&train, &test].map(Dataset::sample_shape);
     ensure!(ours == theirs, "{}: samples of x_train are {ours}, of x_test {theirs}", path.display());
+    let [ours, theirs] = [&train, &test].map(|data| data.x().dtype());
+    ensure!(ours == theirs, "{}: x_train holds {ours}, x_test {theirs}; store both in one type", path.display());
     Ok((Split { train, test }, if measured.label > seen.label { measured } else { seen }))
 }
 
@@ -87,9 +89,9 @@ fn open(path: &Path, max_unpacked: Option<u64>, needed: &[&str]) -> Result<Npz> 
 /// Samples and labels, and the largest of these.
 fn part(file: &Npz, path: &Path, [x, y]: [&str; 2]) -> Result<(Dataset, Largest)> {
     let data = file.dataset(x, y)?;
-    let Values::U32(labels) = data.y().values() else {
-        bail!("{}: {y} holds values; labels are whole numbers from 0 on, of shape (n,)", path.display());
-    };
+    let labels = "labels are whole numbers from 0 on, of shape (n,) or (n, 1)";
+    let data = data.with_labels().map_err(|e| anyhow!("{}: {y} holds values; {labels}: {e}", path.display()))?;
+    let Values::U32(labels) = data.y().values() else { unreachable!("with_labels makes them") };
     let largest = labels.iter().max().with_context(|| format!("{}: {y} is empty", path.display()))?;
     let row = labels.iter().position(|label| label == largest).expect("it is one of them");
     let (label, place) = (*largest, format!("{}: {y}, row {row}", path.display()));

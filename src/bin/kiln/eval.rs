@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use kiln::data::{Dataset, NamedSet};
 use kiln::device::Device;
 use kiln::io::printable;
@@ -67,6 +67,8 @@ pub fn run(args: &Args) -> Result<()> {
     args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
     let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
     let (set, test, names) = args.samples(&model)?;
+    let scale = model.input_scale(test.x()).with_context(|| set.clone())?;
+    let test = test.with_scale(scale);
     let logs = model.evaluate(&test)?;
     let confusion = args.confusion.then(|| named(model.confusion_matrix(&test)?, names)).transpose()?;
     if let (Some(confusion), Some(path)) = (&confusion, &args.plot) {
@@ -116,11 +118,15 @@ impl Args {
             "held_out: {name} is no table; give the file that {} was trained on",
             self.file.display()
         );
+        let of_table = Columns::find(model, &self.file)?.is_some();
+        if of_table && self.set.is_some() {
+            bail!("{name}: {} was trained on a table; give a table with its columns", self.file.display());
+        }
         if let Some(path) = archive(&name) {
             let data = arrays::test(path, self.packed.max_unpacked)?;
             return Ok((name, data, Vec::new()));
         }
-        if self.set.is_none() && Columns::find(model, &self.file)?.is_some() {
+        if of_table {
             bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
         }
         let set = NamedSet::find(&name)?;

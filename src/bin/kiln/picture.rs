@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::data::{read_idx, read_idx_within, read_png};
+use kiln::data::{read_idx, read_idx_within, read_png, rgb_to_grayscale};
 use kiln::tensor::{Shape, Tensor, Values};
 
 /// A grey picture, row by row.
@@ -34,7 +34,7 @@ pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>
         [0x89, b'P', b'N', b'G'] => {
             let (height, width) = extents(sample)
                 .with_context(|| format!("the model takes samples of {sample}, a PNG is a grey picture"))?;
-            vec![Picture::of_png(&read_png(path)?).resized(height, width).pixels]
+            vec![Picture::of_png(&read_png(path)?, if invert { 255 } else { 0 }).resized(height, width).pixels]
         }
         [0, 0, ..] | [0x1f, 0x8b, ..] => {
             let all = max_unpacked.map_or_else(|| read_idx(path), |most| read_idx_within(path, most))?;
@@ -76,16 +76,18 @@ impl Picture {
         Self { height, width, pixels: pixels.to_vec() }
     }
 
-    /// Colours by their brightness as the eye sees it (ITU-R BT.601), on black where they are transparent.
-    fn of_png(png: &Tensor) -> Self {
+    /// Colours by their brightness. What is transparent shows the paper, of this grey.
+    fn of_png(png: &Tensor, paper: u8) -> Self {
         let Values::U8(samples) = png.values() else { unreachable!("read_png gives bytes") };
         let [height, width, channels] = **png.shape() else { unreachable!("read_png gives three axes") };
+        let over = |ink: u8, alpha: u8| {
+            let [ink, alpha, paper] = [ink, alpha, paper].map(u32::from);
+            ((ink * alpha + paper * (255 - alpha) + 127) / 255) as u8
+        };
         let grey = |pixel: &[u8]| match *pixel {
-            [r, g, b, ref alpha @ ..] => {
-                let bright = (299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) + 500) / 1000;
-                (bright * alpha.first().map_or(255, |&a| u32::from(a)) / 255) as u8
-            }
-            [grey, alpha] => (u32::from(grey) * u32::from(alpha) / 255) as u8,
+            [r, g, b] => rgb_to_grayscale([r, g, b]),
+            [r, g, b, alpha] => rgb_to_grayscale([r, g, b].map(|colour| over(colour, alpha))),
+            [grey, alpha] => over(grey, alpha),
             _ => pixel[0],
         };
         Self { height, width, pixels: samples.chunks(channels).map(grey).collect() }
@@ -144,6 +146,20 @@ mod tests {
         assert_eq!(Picture::new(1, 3, &[30, 60, 90]).resized(1, 2).pixels, [40, 80]);
         assert_eq!(Picture::new(1, 2, &[10, 20]).resized(2, 4).pixels, [10, 10, 20, 20, 10, 10, 20, 20]);
         assert_eq!(shares(1, 2, 3), [(1, 1.0 / 3.0), (2, 2.0 / 3.0)]);
+    }
+
+    /// Black ink of which a half is there and a half is transparent, on a transparent ground.
+    #[test]
+    fn what_is_transparent_is_paper() {
+        let inks = |channels: usize, ink: [u8; 8]| {
+            Tensor::new([1, 8 / channels, channels], ink.to_vec()).expect("eight samples")
+        };
+        let grey = inks(2, [0, 255, 0, 128, 0, 0, 200, 255]);
+        assert_eq!(Picture::of_png(&grey, 255).pixels, [0, 127, 255, 200]);
+        assert_eq!(Picture::of_png(&grey, 0).pixels, [0, 0, 0, 200]);
+        let colour = inks(4, [0, 0, 0, 0, 255, 0, 0, 255]);
+        assert_eq!(Picture::of_png(&colour, 255).pixels, [255, 76]);
+        assert_eq!(Picture::of_png(&colour, 0).pixels, [0, 76]);
     }
 
     #[test]

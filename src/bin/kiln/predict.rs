@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use kiln::data::NamedSet;
 use kiln::device::Device;
 use kiln::io::printable;
 use kiln::nn::Sequential;
+use kiln::nn::metric::classes_of;
 use kiln::tensor::{Shape, Tensor, Values};
 use serde_json::json;
 
@@ -70,7 +71,14 @@ pub fn run(args: &Args) -> Result<()> {
     let names = names(&model, columns.as_ref(), &args.file);
     for input in &args.inputs {
         let x = match (&columns, archive(&input.to_string_lossy())) {
-            (_, Some(path)) => {
+            (Some(_), Some(path)) => {
+                bail!(
+                    "{}: {} was trained on a table; give a table with its columns",
+                    path.display(),
+                    args.file.display()
+                )
+            }
+            (None, Some(path)) => {
                 ensure!(!args.invert, "invert: is for pictures in files of their own, not for {}", path.display());
                 arrays::samples(path, most)?
             }
@@ -78,6 +86,7 @@ pub fn run(args: &Args) -> Result<()> {
             (None, None) => picture::read(input, &sample, args.invert, most)?,
         };
         let x = x.head(args.limit);
+        model.input_scale(&x).with_context(|| input.display().to_string())?;
         let y = model.predict(&x)?;
         print(args, input, (&sample, &x), &y, &names)?;
     }
@@ -97,9 +106,9 @@ fn print(args: &Args, input: &Path, (sample, x): (&Shape, &Tensor), y: &Tensor, 
     let outputs = y.values().to_f64();
     let width = outputs.len() / x.rows();
     let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let classes = classes_of(&y.reshape(&[x.rows() as isize, width as isize])?)?;
     let mut out = io::stdout().lock();
-    for (row, outputs) in outputs.chunks(width).enumerate() {
-        let class = (0..width).max_by(|&a, &b| outputs[a].total_cmp(&outputs[b])).expect("a model gives something");
+    for ((row, outputs), class) in outputs.chunks(width).enumerate().zip(classes) {
         if args.json {
             let mut line = json!({ "input": input, "row": row, "class": class, "outputs": outputs });
             if !names.is_empty() {
@@ -108,8 +117,10 @@ fn print(args: &Args, input: &Path, (sample, x): (&Shape, &Tensor), y: &Tensor, 
             writeln!(out, "{line}")?;
             continue;
         }
+        // One output tells two classes apart.
         let (from, taken) = (input.display().to_string(), name(class));
-        writeln!(out, "{}, row {row}: class {}, {:.4}", printable(&from), printable(&taken), outputs[class])?;
+        let share = outputs[class.min(width - 1)];
+        writeln!(out, "{}, row {row}: class {}, {share:.4}", printable(&from), printable(&taken))?;
         if let (Values::U8(pixels), Some((height, width))) = (x.values(), picture::extents(sample)) {
             let pixels = &pixels[row * sample.len()..][..sample.len()];
             write!(out, "{}", Picture::new(height, width, pixels).draw())?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::Crc;
-use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split};
+use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split, Table};
 use kiln::io::printable;
 use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
@@ -25,6 +25,18 @@ pub struct TableArgs {
     /// Of a table: columns that are left out, such as names
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     without: Vec<String>,
+
+    /// Of a table: columns whose numbers are names, such as codes: a column of samples for each
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    words: Vec<String>,
+
+    /// Of a table: columns of numbers; a field in them that is no number is missing
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    numbers: Vec<String>,
+
+    /// Of a table: texts that mean that a field is missing, in place of ?, NA, N/A, NaN and null; an empty one always is
+    #[arg(long, value_name = "TEXTS", value_delimiter = ',', allow_hyphen_values = true)]
+    missing: Vec<String>,
 
     /// Of a table: the column of what each row counts for in the loss, in training and in the test
     #[arg(long, value_name = "COLUMN")]
@@ -53,6 +65,9 @@ impl TableArgs {
         let given = [
             ("label", self.label.is_some()),
             ("without", !self.without.is_empty()),
+            ("words", !self.words.is_empty()),
+            ("numbers", !self.numbers.is_empty()),
+            ("missing", !self.missing.is_empty()),
             ("sample_weight", self.sample_weight.is_some()),
             ("class_weight", !self.class_weight.is_empty()),
             ("drop_missing", self.drop_missing),
@@ -66,19 +81,55 @@ impl TableArgs {
     }
 }
 
+/// The library's names of options, and the command's.
+const OPTIONS: [(&str, &str); 6] = [
+    ("drop such rows or fill them in, by Csv::missing", "drop such rows by --drop-missing"),
+    ("Csv::missing_values", "--missing"),
+    ("Csv::words", "--words"),
+    ("Csv::numbers", "--numbers"),
+    ("Csv::without", "--without"),
+    ("; values are named to Csv::targets", ""),
+];
+
+fn in_options(text: &str) -> String {
+    OPTIONS.iter().fold(text.to_string(), |text, (ours, theirs)| text.replace(ours, theirs))
+}
+
+/// Of a table that a model reads as it did that which it was trained on: there is nothing to choose.
+fn without_options(e: kiln::Error) -> anyhow::Error {
+    match e {
+        kiln::Error::Io { .. } => e.into(),
+        _ => {
+            let text = e.to_string();
+            anyhow::Error::msg(match text.split_once(OPTIONS[0].0) {
+                Some((before, _)) => format!("{before}mend it, or leave the row out"),
+                None => text,
+            })
+        }
+    }
+}
+
+/// Says of a table what must not go unsaid.
+fn say(path: &Path, table: &Table) {
+    table.remarks.iter().for_each(|remark| eprintln!("{}: {}", path.display(), in_options(remark)));
+}
+
 fn class_weight(text: &str) -> Result<(String, f32)> {
     let (label, weight) = text.rsplit_once('=').context("expected LABEL=WEIGHT, such as yes=5")?;
     Ok((label.into(), weight.parse().with_context(|| format!("{weight:?} is no number"))?))
 }
 
 /// One weight of each class: 1 where none is given. None at all where no class has one.
-fn class_weights(given: &[(String, f32)], classes: &[String]) -> Result<Vec<f64>> {
+fn class_weights(given: &[(String, f32)], encoding: &Encoding) -> Result<Vec<f64>> {
+    let classes = encoding.classes();
     let mut weights = vec![1.0; if given.is_empty() { 0 } else { classes.len() }];
     for (i, (label, weight)) in given.iter().enumerate() {
         let unknown =
             || format!("class_weight: no row has the label {label:?}; there are {}", printable(&classes.join(", ")));
-        weights[classes.iter().position(|class| class == label).with_context(unknown)?] = f64::from(*weight);
-        ensure!(given[..i].iter().all(|(other, _)| other != label), "class_weight: {label:?} is named twice");
+        let class = encoding.class_of(label).with_context(unknown)?;
+        weights[class] = f64::from(*weight);
+        let is_again = given[..i].iter().any(|(other, _)| encoding.class_of(other) == Some(class));
+        ensure!(!is_again, "class_weight: {label:?} is named twice");
     }
     Ok(weights)
 }
@@ -113,14 +164,22 @@ impl Set {
         let separator = if ["tsv", "tab"].contains(&ending.as_str()) { b'\t' } else { b',' };
         let missing = if args.drop_missing { Missing::DropRow } else { Missing::Error };
         let mut csv = Csv::new().separator(separator).label(label).without(&args.without).missing(missing);
+        csv = csv.words(&args.words).numbers(&args.numbers);
+        if !args.missing.is_empty() {
+            csv = csv.missing_values(&args.missing);
+        }
         if let Some(column) = &args.sample_weight {
             csv = csv.sample_weight(column);
         }
         if let Some(most) = max_unpacked {
             csv = csv.max_unpacked(most);
         }
-        let table = csv.read(path)?;
-        let class_weight = class_weights(&args.class_weight, &table.classes)?;
+        let table = csv.read(path).map_err(|e| match e {
+            kiln::Error::Io { .. } => e.into(),
+            _ => anyhow::Error::msg(in_options(&e.to_string())),
+        })?;
+        say(path, &table);
+        let class_weight = class_weights(&args.class_weight, table.encoding())?;
         let (encoding, test_split) = (table.encoding().clone(), args.test_split.unwrap_or(0.2));
         let (rows, crc) = (table.data.len(), checksum(&table.data));
         let columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows, crc };
@@ -297,9 +356,15 @@ impl Columns {
         Ok(self)
     }
 
+    fn read(&self, path: &Path) -> Result<Dataset> {
+        let table = self.encoding.table(path).map_err(without_options)?;
+        say(path, &table);
+        Ok(table.data)
+    }
+
     /// All samples of the table that was trained on, as they stand there.
     fn whole(&self, path: &Path) -> Result<Dataset> {
-        let (data, rows) = (self.encoding.read(path)?, self.rows);
+        let (data, rows) = (self.read(path)?, self.rows);
         let (name, found) = (path.display(), data.len());
         ensure!(found == rows, "{name}: has {found} rows, the run had {rows}; give the table that it was trained on");
         ensure!(
@@ -320,7 +385,7 @@ impl Columns {
 
     /// The rows of a table, as the model takes them.
     pub fn dataset(&self, path: &Path) -> Result<Dataset> {
-        self.scaled(&self.encoding.read(path)?)
+        self.scaled(&self.read(path)?)
     }
 
     /// Those of the table that was trained on which were held back from the training.
@@ -330,7 +395,7 @@ impl Columns {
 
     /// The samples of a table, which need have no labels. No row is left out, so that they can be counted.
     pub fn samples(&self, path: &Path) -> Result<Tensor> {
-        let x = self.encoding.clone().missing(Missing::Error).read_samples(path)?;
+        let x = self.encoding.clone().missing(Missing::Error).read_samples(path).map_err(without_options)?;
         Ok(self.scaler.as_ref().map_or_else(|| Ok(x.clone()), |scaler| scaler.apply_to(&x))?)
     }
 

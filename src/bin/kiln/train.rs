@@ -117,7 +117,7 @@ pub struct Args {
         value_name = "FILE",
         conflicts_with_all = [
             "hidden", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
-            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "sample_weight", "class_weight",
+            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "sample_weight", "class_weight",
             "drop_missing", "test_split", "standardize",
         ]
     )]

@@ -47,9 +47,13 @@ impl Configured for Encoding {
             .with("missing", self.csv.missing)
             .with("features", self.features.clone())
             .with("classes", borrowed(&self.classes))
-            .with("sample_weight", self.csv.sample_weight.as_deref());
+            .with("sample_weight", self.csv.sample_weight.as_deref())
+            .with("numbers", borrowed(&self.csv.numbers))
+            .with("missing_values", borrowed(&self.csv.missing_values));
         match &self.csv.targets {
-            Targets::Label(name) => config.with("label", name.as_str()),
+            Targets::Label(name) => {
+                config.with("label", name.as_str()).with("label_is_text", self.csv.words.contains(name))
+            }
             Targets::Values(names) => config.with("targets", borrowed(names)),
         }
     }
@@ -63,8 +67,11 @@ impl Configured for Encoding {
         let separator = separator.map_err(|e| Error::argument("separator", format!("is no byte: {e}")))?;
         let csv = Csv::new().separator(separator).header(config.take("header")?).missing(config.take("missing")?);
         let weight = config.take_or("sample_weight", None::<String>)?;
+        let csv = csv.numbers(config.take_or("numbers", Vec::<String>::new())?);
+        let csv = csv.missing_values(config.take_or("missing_values", super::strings(super::MISSING_VALUES))?);
         let csv = weight.into_iter().fold(csv, Csv::sample_weight);
         let csv = match config.take_or("label", None::<String>)? {
+            Some(name) if config.take_or("label_is_text", false)? => csv.words([&name]).label(name),
             Some(name) => csv.label(name),
             None => csv.targets(config.take::<Vec<String>>("targets")?),
         };

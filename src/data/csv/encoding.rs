@@ -1,9 +1,11 @@
 //! From fields to numbers: what each column is, as the file that was trained on has it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::lines::{Lines, Row};
-use super::{Csv, Missing, Targets};
+use super::survey::{Found, Survey, is_same, targets};
+use super::{Csv, Missing, Table, Targets};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::tensor::{Tensor, Values};
@@ -67,73 +69,12 @@ fn unknown(name: &str, known: &[String]) -> String {
     crate::suggest::unknown(name, &known.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// More different words than this are names of rows, not of kinds.
-const MOST_WORDS: usize = 1000;
-
-/// Adds the word in a column, where it is not there yet.
-fn note(words: &mut Vec<String>, word: &str, row: &Row<'_>, column: usize) -> Result<()> {
-    if position(words, word).is_some() {
-        return Ok(());
-    }
-    if words.len() == MOST_WORDS {
-        let message = format!("{word:?} is one word more than the {MOST_WORDS} that a column may have");
-        return Err(row.refused(column, format!("{message}; if it names rows, leave it out by Csv::without")));
-    }
-    words.push(word.into());
-    Ok(())
-}
-
-/// By value where all are numbers, else by letters.
-fn sort(names: &mut [String]) {
-    let number = |name: &String| name.parse::<f64>();
-    if names.iter().all(|name| number(name).is_ok()) {
-        names.sort_by(|a, b| number(a).unwrap_or_default().total_cmp(&number(b).unwrap_or_default()));
-    } else {
-        names.sort_unstable();
-    }
-}
-
 impl Encoding {
-    /// Goes through a file to learn its columns.
-    pub(super) fn of(mut lines: Lines<'_>, csv: &Csv) -> Result<Self> {
-        let targets = targets(&lines, csv)?;
-        let left_out = columns(&lines, "without", &csv.without)?;
-        let words = columns(&lines, "words", &csv.words)?;
-        let taken: Vec<usize> =
-            (0..lines.columns.len()).filter(|c| !targets.contains(c) && !left_out.contains(c)).collect();
-        if taken.is_empty() {
-            return Err(lines.refused_whole("has no columns beside the targets, the weights and those left out"));
-        }
-        // What is not known yet is decided by the first field that is not missing.
-        let mut kinds: Vec<Option<Option<Vec<String>>>> =
-            taken.iter().map(|c| words.contains(c).then(|| Some(Vec::new()))).collect();
-        let mut classes = csv.classes.clone();
-        while let Some(row) = lines.next()? {
-            if row.is_dropped(csv.missing, taken.iter().chain(&targets).copied()) {
-                continue;
-            }
-            for (kind, &column) in kinds.iter_mut().zip(&taken) {
-                let Some(field) = row.field(column) else { continue };
-                let new = || if field.parse::<f64>().is_ok() { None } else { Some(Vec::new()) };
-                if let Some(words) = kind.get_or_insert_with(new) {
-                    note(words, field, &row, column)?;
-                }
-            }
-            if let Targets::Label(_) = csv.targets {
-                note_class(&row, targets[0], &csv.classes, &mut classes)?;
-            }
-        }
-        if csv.classes.is_empty() {
-            sort(&mut classes);
-        }
-        let features = taken.iter().zip(kinds).map(|(&column, kind)| {
-            let words = kind.flatten().map(|mut words| {
-                sort(&mut words);
-                words
-            });
-            Feature { name: lines.columns[column].clone(), words }
-        });
-        Ok(Self { csv: csv.clone(), features: features.collect(), classes })
+    /// Goes through a file to learn its columns; and what should be said of them.
+    pub(super) fn of<'a>(lines: impl FnMut() -> Result<Lines<'a>>, csv: &Csv) -> Result<(Self, Vec<String>)> {
+        let Found { columns, classes, remarks } = Survey::of(lines, csv)?;
+        let features = columns.into_iter().map(|(name, words)| Feature { name, words }).collect();
+        Ok((Self { csv: csv.clone(), features, classes }, remarks))
     }
 
     /// Reads a file: samples and targets.
@@ -141,7 +82,16 @@ impl Encoding {
     /// # Errors
     /// As [`Csv::read`]; [`crate::Error::Format`] for a word or a label that there was not, too.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Dataset> {
-        self.dataset(Lines::open(path.as_ref(), &self.csv)?)
+        Ok(self.table(path)?.data)
+    }
+
+    /// [`Encoding::read`] with what should be said of the file: [`Table::remarks`].
+    ///
+    /// # Errors
+    /// As [`Encoding::read`].
+    pub fn table(&self, path: impl AsRef<Path>) -> Result<Table> {
+        let (data, remarks) = self.dataset(Lines::open(path.as_ref(), &self.csv)?)?;
+        Ok(Table::new(data, self.clone(), remarks))
     }
 
     /// Reads a file: the samples alone, `(n, features)`. It need not have the label or the targets.
@@ -149,7 +99,7 @@ impl Encoding {
     /// # Errors
     /// As [`Encoding::read`].
     pub fn read_samples(&self, path: impl AsRef<Path>) -> Result<Tensor> {
-        Ok(self.encode(Lines::open(path.as_ref(), &self.csv)?, &[])?.0)
+        Ok(self.encode(Lines::open(path.as_ref(), &self.csv)?, &[])?.x)
     }
 
     /// What a row with a missing field comes to from now on, see [`Csv::missing`].
@@ -171,6 +121,13 @@ impl Encoding {
         &self.classes
     }
 
+    /// The index of a label's class: numbers are compared as numbers, unless [`Csv::words`] names the column of labels.
+    pub fn class_of(&self, label: &str) -> Option<usize> {
+        let is_text = matches!(&self.csv.targets, Targets::Label(name) if self.csv.words.contains(name));
+        let is_number = |class: &&String| !is_text && is_same(class, label);
+        position(&self.classes, label).or_else(|| self.classes.iter().position(|class| is_number(&class)))
+    }
+
     /// What the samples' columns are: a column's name, or `name=word`.
     pub fn features(&self) -> Vec<String> {
         let names = self.features.iter().flat_map(|feature| match &feature.words {
@@ -180,10 +137,10 @@ impl Encoding {
         names.collect()
     }
 
-    /// The samples and targets of a file.
-    pub(super) fn dataset(&self, lines: Lines<'_>) -> Result<Dataset> {
+    /// The samples and targets of a file, and what should be said of it.
+    pub(super) fn dataset(&self, lines: Lines<'_>) -> Result<(Dataset, Vec<String>)> {
         let targets = targets(&lines, &self.csv)?;
-        let (x, all) = self.encode(lines, &targets)?;
+        let Encoded { x, targets: all, remarks } = self.encode(lines, &targets)?;
         let (mut y, mut weights) = (Vec::new(), Vec::new());
         for row in all.chunks(targets.len()) {
             let (own, weight) = row.split_at(self.csv.targets.columns().len());
@@ -195,16 +152,17 @@ impl Encoding {
             Targets::Values(_) => Tensor::new([x.rows(), y.len() / x.rows()], y),
         };
         let data = Dataset::new(x, y?)?;
-        if weights.is_empty() { Ok(data) } else { data.with_sample_weight(weights) }
+        Ok((if weights.is_empty() { data } else { data.with_sample_weight(weights)? }, remarks))
     }
 
-    /// The samples, and the numbers in the columns of targets and weights.
-    fn encode(&self, mut lines: Lines<'_>, targets: &[usize]) -> Result<(Tensor, Vec<f32>)> {
+    fn encode(&self, mut lines: Lines<'_>, targets: &[usize]) -> Result<Encoded> {
         let find = |feature: &Feature| lines.find("columns", &feature.name);
         let places = self.features.iter().map(find).collect::<Result<Vec<_>>>()?;
         let (mut x, mut y, mut rows) = (Vec::new(), Vec::new(), 0);
+        let mut dropped = Dropped::default();
         while let Some(row) = lines.next()? {
-            if row.is_dropped(self.csv.missing, places.iter().chain(targets).copied()) {
+            if let Some(column) = row.dropped(self.csv.missing, places.iter().chain(targets).copied()) {
+                dropped.note(&row, column);
                 continue;
             }
             for (feature, &column) in self.features.iter().zip(&places) {
@@ -215,10 +173,13 @@ impl Encoding {
             }
             rows += 1;
         }
+        let remarks = dropped.remark(rows, &lines.columns);
         if rows == 0 {
-            return Err(lines.refused_whole("holds no rows"));
+            let remark = remarks.map(|remark| format!(": {remark}")).unwrap_or_default();
+            return Err(lines.refused_whole(&format!("holds no rows{remark}")));
         }
-        Ok((Tensor::new([rows, self.features.iter().map(Feature::width).sum()], Values::F32(x))?, y))
+        let x = Tensor::new([rows, self.features.iter().map(Feature::width).sum()], Values::F32(x))?;
+        Ok(Encoded { x, targets: y, remarks: remarks.into_iter().collect() })
     }
 
     /// The number in the `i`th of the columns of targets and weights.
@@ -228,29 +189,40 @@ impl Encoding {
             return row.number(column)?.ok_or_else(|| row.missing(column));
         }
         let label = row.field(column).ok_or_else(|| row.missing(column))?;
-        let class = position(&self.classes, label);
+        let class = self.class_of(label);
         Ok(class.ok_or_else(|| row.refused(column, unknown(label, &self.classes)))? as f32)
     }
 }
 
-/// Adds the row's label to the classes, unless these are `given`: what is none of them is found when it is read.
-fn note_class(row: &Row<'_>, column: usize, given: &[String], classes: &mut Vec<String>) -> Result<()> {
-    let Some(label) = row.field(column).filter(|_| given.is_empty()) else { return Ok(()) };
-    if label.parse::<f64>().is_ok_and(|number| number.fract() != 0.0) {
-        let message =
-            format!("{label} is no class: classes are words or whole numbers; values are named to Csv::targets");
-        return Err(row.refused(column, message));
+/// What the rows of a file became.
+struct Encoded {
+    x: Tensor,
+    /// The numbers in the columns of targets and weights.
+    targets: Vec<f32>,
+    remarks: Vec<String>,
+}
+
+/// Rows that were left out, by the first column of each whose field is missing, and what stood there.
+#[derive(Default)]
+struct Dropped(BTreeMap<(usize, String), usize>);
+
+impl Dropped {
+    fn note(&mut self, row: &Row<'_>, column: usize) {
+        *self.0.entry((column, row.text(column).into())).or_default() += 1;
     }
-    note(classes, label, row, column)
+
+    fn remark(&self, kept: usize, columns: &[String]) -> Option<String> {
+        let dropped: usize = self.0.values().sum();
+        let each = |((column, text), count): (&(usize, String), &usize)| {
+            format!("column {:?} has {text:?} in {count}", columns[*column])
+        };
+        let mut all: Vec<String> = self.0.iter().take(MOST_SAID).map(each).collect();
+        all.extend((self.0.len() > MOST_SAID).then(|| "and so on".to_string()));
+        let rows = dropped + kept;
+        (dropped > 0)
+            .then(|| format!("{dropped} of {rows} rows are left out, since a field is missing: {}", all.join(", ")))
+    }
 }
 
-/// The columns of targets, then that of weights.
-fn targets(lines: &Lines<'_>, csv: &Csv) -> Result<Vec<usize>> {
-    let mut targets = columns(lines, csv.targets.option(), csv.targets.columns())?;
-    targets.extend(columns(lines, "sample_weight", csv.sample_weight.as_slice())?);
-    Ok(targets)
-}
-
-fn columns(lines: &Lines<'_>, option: &str, names: &[String]) -> Result<Vec<usize>> {
-    names.iter().map(|name| lines.find(option, name)).collect()
-}
+/// Of columns and texts.
+const MOST_SAID: usize = 20;

@@ -1,12 +1,13 @@
 //! The rows of a file and the columns they are under, with errors that name file, line and column.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 
+use super::survey::number;
 use super::{Csv, Missing};
 use crate::data::idx::gunzipped;
 use crate::error::{Error, Result};
@@ -22,6 +23,9 @@ pub(super) struct Lines<'a> {
     places: HashMap<String, usize>,
     /// Of a file without a header: read to count the columns, and a row as well.
     first: Option<StringRecord>,
+    csv: Csv,
+    /// Whether a column is named to [`Csv::numbers`].
+    numbers: Vec<bool>,
 }
 
 /// The fields of a row.
@@ -29,6 +33,18 @@ pub(super) struct Row<'a> {
     record: StringRecord,
     path: &'a Path,
     columns: &'a [String],
+    csv: &'a Csv,
+    numbers: &'a [bool],
+}
+
+/// The bytes behind a byte order mark, if there is one. csv-core passes over it only if it gets its three bytes at once.
+fn without_mark<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut start = Vec::new();
+    source.by_ref().take(3).read_to_end(&mut start)?;
+    if start == "\u{feff}".as_bytes() {
+        start.clear();
+    }
+    Ok(Box::new(io::Cursor::new(start).chain(source)))
 }
 
 impl<'a> Lines<'a> {
@@ -44,6 +60,7 @@ impl<'a> Lines<'a> {
         if zipped {
             source = Box::new(Limited::new(source, most(stored, csv.max_unpacked)));
         }
+        let source = without_mark(source).map_err(Error::io(path, "read"))?;
         let mut builder = ReaderBuilder::new();
         let builder = builder.delimiter(csv.separator).has_headers(false).trim(Trim::All);
         let mut lines = Self {
@@ -52,6 +69,8 @@ impl<'a> Lines<'a> {
             columns: Vec::new(),
             places: HashMap::new(),
             first: None,
+            csv: csv.clone(),
+            numbers: Vec::new(),
         };
         let Some(first) = lines.record()? else {
             return Err(Error::format(path, "is empty; the first line is to name the columns"));
@@ -67,6 +86,8 @@ impl<'a> Lines<'a> {
                 return Err(Error::format(path, format!("line 1: two columns are named {name:?}")));
             }
         }
+        let numbers: HashSet<&String> = csv.numbers.iter().collect();
+        lines.numbers = lines.columns.iter().map(|name| numbers.contains(name)).collect();
         Ok(lines)
     }
 
@@ -101,7 +122,8 @@ impl<'a> Lines<'a> {
             Some(first) => Some(first),
             None => self.record()?,
         };
-        Ok(record.map(|record| Row { record, path: &self.path, columns: &self.columns }))
+        let Self { path, columns, csv, numbers, .. } = self;
+        Ok(record.map(|record| Row { record, path, columns, csv, numbers }))
     }
 
     /// Where the column stands.
@@ -123,39 +145,52 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Whether a field says that there is nothing.
-fn is_missing(field: &str) -> bool {
-    field.is_empty() || field == "?" || ["na", "n/a", "nan", "null"].iter().any(|word| field.eq_ignore_ascii_case(word))
-}
-
 impl Row<'_> {
-    /// The field of a column, unless it is missing.
-    pub fn field(&self, column: usize) -> Option<&str> {
-        self.record.get(column).filter(|field| !is_missing(field))
+    /// What stands in a column.
+    pub fn text(&self, column: usize) -> &str {
+        self.record.get(column).unwrap_or_default()
     }
 
-    /// Whether the row is to be passed over: none of these columns' fields may be missing.
-    pub fn is_dropped(&self, missing: Missing, mut columns: impl Iterator<Item = usize>) -> bool {
-        missing == Missing::DropRow && columns.any(|column| self.field(column).is_none())
+    /// The field of a column, unless it is missing.
+    pub fn field(&self, column: usize) -> Option<&str> {
+        let field = self.text(column);
+        let is_missing = field.is_empty()
+            || self.csv.missing_values.iter().any(|text| field.eq_ignore_ascii_case(text))
+            || self.numbers[column] && number(field).is_none();
+        (!is_missing).then_some(field)
+    }
+
+    /// Where the row is to be passed over, since one of these columns' fields is missing, the first such column.
+    pub fn dropped(&self, missing: Missing, mut columns: impl Iterator<Item = usize>) -> Option<usize> {
+        columns.find(|&column| missing == Missing::DropRow && self.field(column).is_none())
+    }
+
+    pub fn line(&self) -> u64 {
+        self.record.position().map_or(0, csv::Position::line)
     }
 
     /// The number in a column.
     pub fn number(&self, column: usize) -> Result<Option<f32>> {
         let Some(field) = self.field(column) else { return Ok(None) };
-        let hint = "a column of words is named to Csv::words, one that does not matter to Csv::without";
-        let number: f32 = field.parse().map_err(|_| self.refused(column, format!("{field:?} is no number; {hint}")))?;
-        if number.is_finite() {
+        let refused = || self.refused(column, format!("{field:?} is no number, as the column's fields are; mend it"));
+        number(field).ok_or_else(refused)?;
+        // From the text: by way of f64 it would be rounded twice.
+        if let Some(number) = field.parse().ok().filter(|number: &f32| number.is_finite()) {
             return Ok(Some(number));
         }
         Err(self.refused(column, format!("{field} is beyond f32's range, which ends at 3.4e38")))
     }
 
     pub fn refused(&self, column: usize, message: impl std::fmt::Display) -> Error {
-        let line = self.record.position().map_or(0, csv::Position::line);
+        let line = self.line();
         Error::format(self.path, format!("line {line}, column {:?}: {message}", self.columns[column]))
     }
 
     pub fn missing(&self, column: usize) -> Error {
-        self.refused(column, "the field is missing; drop such rows or fill them in, by Csv::missing")
+        let text = self.text(column);
+        let why = if text.is_empty() { String::new() } else { format!(", as {text:?} means") };
+        let why = if self.numbers[column] && !text.is_empty() { format!(", as {text:?} is no number") } else { why };
+        let answers = "drop such rows or fill them in, by Csv::missing; Csv::missing_values says which texts mean that";
+        self.refused(column, format!("the field is missing{why}; {answers}"))
     }
 }

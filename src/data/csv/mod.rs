@@ -3,6 +3,7 @@
 mod config;
 mod encoding;
 mod lines;
+mod survey;
 
 use std::path::Path;
 
@@ -12,8 +13,7 @@ use crate::tensor::Tensor;
 pub use encoding::Encoding;
 use lines::Lines;
 
-/// What a row with a missing field comes to. Missing are empty fields, `?`, and `NA`, `N/A`, `NaN` and `null` in any
-/// case. A missing label, target or weight is an error unless its row is dropped.
+/// What a row with a missing field comes to. Missing are empty fields and those of [`Csv::missing_values`]. A missing label, target or weight is an error unless its row is dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Missing {
     /// An error that names line and column.
@@ -28,9 +28,9 @@ pub enum Missing {
 /// How a file of comma-separated values becomes samples and targets.
 ///
 /// Fields may stand in double quotes, and hold separators and line ends then; blanks around a field are no part of it. The
-/// first line names the columns. A column whose first field is a number is one of numbers; every other column is one of
-/// words, and becomes as many columns as there are different words, 1 where the word is that and 0 elsewhere. Files may be
-/// gzipped.
+/// first line names the columns. A column of which all fields are numbers is one of numbers. One of which at most half are
+/// is one of words, and becomes as many columns as there are different words, 1 where the word is that and 0 elsewhere. In
+/// between it is an error, until [`Csv::words`], [`Csv::numbers`] or [`Csv::missing_values`] answers. Files may be gzipped.
 ///
 /// ```
 /// use kiln::{Tensor, data::Csv};
@@ -51,10 +51,15 @@ pub struct Csv {
     sample_weight: Option<String>,
     without: Vec<String>,
     words: Vec<String>,
+    numbers: Vec<String>,
     missing: Missing,
     /// What a gzipped file may unpack to, where that was told.
     max_unpacked: Option<u64>,
+    missing_values: Vec<String>,
 }
+
+/// What means that a field is missing, beside an empty one.
+const MISSING_VALUES: [&str; 5] = ["?", "NA", "N/A", "NaN", "null"];
 
 /// The columns that are no samples'.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,8 +95,10 @@ impl Default for Csv {
             sample_weight: None,
             without: Vec::new(),
             words: Vec::new(),
+            numbers: Vec::new(),
             missing: Missing::default(),
             max_unpacked: None,
+            missing_values: strings(MISSING_VALUES),
         }
     }
 }
@@ -120,8 +127,9 @@ impl Csv {
         self
     }
 
-    /// The column of class labels, words or whole numbers: the targets are class indices `(n,)`. The classes are sorted,
-    /// by value where all are numbers, else by letters, unless [`Csv::classes`] gives them.
+    /// The column of class labels, words or whole numbers: the targets are class indices `(n,)`. Numbers are one class if
+    /// they are equal, such as 1 and 1.0. The classes are sorted, by value where all are numbers, else by letters, unless
+    /// [`Csv::classes`] gives them.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>) -> Self {
         self.targets = Targets::Label(name.into());
@@ -156,10 +164,26 @@ impl Csv {
         self
     }
 
-    /// Columns whose numbers are names, such as codes of countries: they are taken for words.
+    /// Columns whose numbers are names, such as codes of countries: they are taken for words. Of labels that are named
+    /// here, 1 and 1.0 are two classes.
     #[must_use]
     pub fn words<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.words = strings(names);
+        self
+    }
+
+    /// Columns of numbers, in which a field that is no number is taken for missing.
+    #[must_use]
+    pub fn numbers<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.numbers = strings(names);
+        self
+    }
+
+    /// The texts that mean that a field is missing, in any case, in place of `?`, `NA`, `N/A`, `NaN` and `null`. An empty
+    /// field is always missing.
+    #[must_use]
+    pub fn missing_values<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
+        self.missing_values = strings(texts);
         self
     }
 
@@ -177,7 +201,8 @@ impl Csv {
         self
     }
 
-    /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory.
+    /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory; three times where a
+    /// column of words has numbers among them.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses. [`Error::Format`] with line and column where a field is not what its column
@@ -217,9 +242,10 @@ impl Csv {
 
     fn table<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<Table> {
         self.check()?;
-        let encoding = Encoding::of(lines()?, self)?;
-        let data = encoding.dataset(lines()?)?;
-        Ok(Table { data, features: encoding.features(), classes: encoding.classes().to_vec(), encoding })
+        let (encoding, mut remarks) = Encoding::of(&mut lines, self)?;
+        let (data, more) = encoding.dataset(lines()?)?;
+        remarks.extend(more);
+        Ok(Table::new(data, encoding, remarks))
     }
 }
 
@@ -232,10 +258,17 @@ pub struct Table {
     pub features: Vec<String>,
     /// The labels by class index; none where the targets are values.
     pub classes: Vec<String>,
+    /// What should be said of the file, a sentence each: rows that were left out, and why; columns in which nearly every row
+    /// has a word of its own.
+    pub remarks: Vec<String>,
     encoding: Encoding,
 }
 
 impl Table {
+    fn new(data: Dataset, encoding: Encoding, remarks: Vec<String>) -> Self {
+        Self { data, features: encoding.features(), classes: encoding.classes().to_vec(), remarks, encoding }
+    }
+
     /// What the columns are, to read other files without this table.
     pub fn encoding(&self) -> &Encoding {
         &self.encoding

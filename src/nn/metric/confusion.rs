@@ -57,16 +57,17 @@ pub struct ClassReport {
 }
 
 impl ConfusionMatrix {
-    /// Counts predictions (samples, classes), of which the first largest is the class, against u32 labels (samples,) or
-    /// one-hot targets of the predictions' shape. Of predictions (samples, 1) those above 0.5 are class 1.
+    /// Counts predictions (samples, classes), whose class is that of [`classes_of`], against labels, u32 or whole numbers
+    /// held as floats, (samples,) or (samples, 1), or one-hot targets of the predictions' shape.
     ///
     /// # Errors
     /// [`Error::Shape`] where the shapes do not fit, [`Error::Argument`] that names the row of a label that is no class.
     pub fn new(predictions: &Tensor, targets: &Tensor) -> Result<Self> {
         let (p, t) = (predictions.shape(), targets.shape());
         let samples = predictions.rows();
-        let labels = matches!(targets.dtype(), DType::U32 | DType::U8);
-        let fits = if labels { **t == [samples] } else { p.len() == t.len() && targets.rows() == samples };
+        let is_column = matches!(**t, [_] | [_, 1]);
+        let labels = matches!(targets.dtype(), DType::U32 | DType::U8) || is_column && p.len() != t.len();
+        let fits = targets.rows() == samples && if labels { is_column } else { p.len() == t.len() };
         if p.rank() != 2 || p.is_empty() || !fits {
             let message = format!(
                 "takes predictions (samples, classes) with integer labels (samples,) or with one-hot targets of their \
@@ -77,7 +78,7 @@ impl ConfusionMatrix {
         }
         let taken = classes_of(predictions)?;
         let own = if labels {
-            targets.values().to_f64().into_iter().map(|label| label as usize).collect()
+            labels_of(targets)?
         } else {
             classes_of(&targets.reshape(&[samples as isize, p[1] as isize])?)?
         };
@@ -167,12 +168,32 @@ impl ConfusionMatrix {
     }
 }
 
-/// The class of each row: where the first largest number stands or, of one number, whether it is above 0.5.
-fn classes_of(scores: &Tensor) -> Result<Vec<usize>> {
-    if scores.shape()[1] == 1 {
-        return Ok(scores.values().to_f64().into_iter().map(|score| usize::from(score > 0.5)).collect());
+/// One whole number a row.
+fn labels_of(targets: &Tensor) -> Result<Vec<usize>> {
+    let label = |(row, value): (usize, f64)| match value as usize {
+        label if label as f64 == value => Ok(label),
+        _ => Err(Error::argument("y", format!("row {row}: {value} is no label, which is a whole number from 0 on"))),
+    };
+    targets.values().to_f64().into_iter().enumerate().map(label).collect()
+}
+
+/// The class that each row of predictions (samples, classes) names: where the first largest stands or, as NumPy has it, the
+/// first NaN. Of one number a row, whether it is above 0.5. Accuracy, [`ConfusionMatrix`] and `kiln predict` count by it.
+///
+/// ```
+/// use kiln::{Tensor, nn::metric::classes_of};
+/// assert_eq!(classes_of(&Tensor::from([[0.5f32, 0.5], [0.1, 0.9]]))?, [0, 1]);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Shape`] where the predictions are no matrix, or one without columns.
+pub fn classes_of(predictions: &Tensor) -> Result<Vec<usize>> {
+    match **predictions.shape() {
+        [_, 1] => Ok(predictions.values().to_f64().into_iter().map(|score| usize::from(score > 0.5)).collect()),
+        [_, _] => Ok(predictions.argmax(-1)?.values().to_f64().into_iter().map(|class| class as usize).collect()),
+        _ => Err(Error::shape("classes_of", format!("takes (samples, classes), was given {}", predictions.shape()))),
     }
-    Ok(scores.argmax(-1)?.values().to_f64().into_iter().map(|class| class as usize).collect())
 }
 
 impl Sequential {

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::checks::sample_refusal;
-use super::{Compiled, Loss, Metric, Sequential};
-use crate::data::check_scale;
+use super::{Compiled, Inputs, Loss, Metric, Sequential};
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
 use crate::nn::optimizer::{self, Optimizer, State};
@@ -27,8 +26,8 @@ const OPTIMIZER: &str = "optimizer/";
 pub(crate) struct About {
     pub name: String,
     pub seed: u64,
-    /// What the bytes that it was trained on were multiplied by, where it was trained on bytes.
-    pub byte_scale: Option<f32>,
+    /// What it was trained on.
+    pub inputs: Option<Inputs>,
     pub notes: Vec<(String, Setting)>,
 }
 
@@ -106,8 +105,8 @@ fn configuration(model: &Model<'_>, reached: Reached) -> Config {
             .with("iteration", reached.iteration)
             .with("epoch", reached.epoch);
     }
-    if let Some(scale) = about.byte_scale {
-        config = config.with("byte_scale", f64::from(scale));
+    if let Some(inputs) = &about.inputs {
+        config = inputs.keep(config);
     }
     config.with("notes", Setting::Map(about.notes.clone()))
 }
@@ -243,8 +242,7 @@ impl Sequential {
             let epoch = usize::try_from(epoch).map_err(|e| Error::argument("epoch", e.to_string()))?;
             model.reached = Reached { iteration, epoch };
         }
-        model.about.byte_scale = config.take_or("byte_scale", None::<f64>)?.map(|scale| scale as f32);
-        check_scale("byte_scale", model.about.byte_scale.unwrap_or(1.0))?;
+        model.about.inputs = Inputs::take(&mut config)?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
             model.about.notes = notes;
         }
@@ -342,11 +340,6 @@ impl Sequential {
     /// The optimizer, where the model was compiled.
     pub fn optimizer(&self) -> Option<&dyn Optimizer> {
         self.compiled.as_ref().map(|compiled| &*compiled.optimizer)
-    }
-
-    /// Remembers what bytes are multiplied by, where a run had some.
-    pub(crate) fn set_byte_scale(&mut self, scale: Option<f32>) {
-        self.about.byte_scale = scale.or(self.about.byte_scale);
     }
 
     /// The loss, where the model was compiled.

@@ -119,7 +119,8 @@ fn a_missing_field_is_an_error_unless_it_is_said_what_to_do() {
 #[test]
 fn what_is_no_number_is_named_by_line_and_column() {
     let csv = labelled();
-    refused(&csv, "a,b,kind\n1,2,x\n\n3,\"4\n\",x\n5,1o,x\n", &["text: line 6, column \"b\": \"1o\" is no number"]);
+    let not = "text: column \"b\": 2 of 3 fields are numbers, these are not: line 6 \"1o\"";
+    refused(&csv, "a,b,kind\n1,2,x\n\n3,\"4\n\",x\n5,1o,x\n", &[not]);
     refused(&csv, "a,kind\n1,x\n1e39,x\n", &["line 3, column \"a\": 1e39 is beyond f32's range"]);
     refused(&csv, "a,kind\n-inf,x\n", &["line 2, column \"a\": -inf is beyond"]);
     refused(&Csv::new().targets(["a"]), "a,b\nx,1\n", &["line 2, column \"a\": \"x\" is no number"]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use kiln::data::{ImageFolder, Interpolation, Source};
 use kiln::prelude::*;
 use kiln::{Shape, Values};
@@ -52,14 +52,40 @@ fn pictures_may_be_grey_and_of_another_size() {
     let folder = folder();
     let grey = ImageFolder::open(folder.path()).unwrap().grayscale().load().unwrap();
     assert_eq!(*grey.x().shape(), Shape::from([4, 3, 2, 1]));
-    // Rec. 709: green is 0.7152 of the whole.
-    assert_eq!(bytes(&grey)[6..18], [182, 182, 182, 182, 182, 182, 0, 1, 2, 3, 4, 5]);
+    // BT.601, as Keras has it: green is 0.587 of the whole.
+    assert_eq!(bytes(&grey)[6..18], [149, 149, 149, 149, 149, 149, 0, 1, 2, 3, 4, 5]);
 
     let larger = ImageFolder::open(folder.path()).unwrap().grayscale().image_size(6, 4);
     let nearest = larger.clone().interpolation(Interpolation::Nearest).load().unwrap();
     assert_eq!(*nearest.x().shape(), Shape::from([4, 6, 4, 1]));
     assert_eq!(bytes(&nearest)[48..56], [0, 0, 1, 1, 0, 0, 1, 1]);
-    assert_eq!(bytes(&larger.load().unwrap())[24..48], [182; 24]);
+    assert_eq!(bytes(&larger.load().unwrap())[24..48], [149; 24]);
+}
+
+/// Keras' `image_dataset_from_directory`: what is hidden is no class, what lies in a class's folders is of the class.
+#[test]
+fn folders_below_a_class_are_of_it_and_hidden_ones_are_none() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let picture = fs::read(path("b/1.png")).unwrap();
+    for name in [".ipynb_checkpoints", "a/.ipynb_checkpoints", "a/x", "a/x-y", "a/x/deep"] {
+        fs::create_dir_all(path(name)).unwrap();
+        fs::write(path(name).join("0.png"), &picture).unwrap();
+    }
+    let pictures = ImageFolder::open(folder.path()).unwrap();
+    assert_eq!(pictures.classes(), ["a", "b"]);
+    let files: Vec<_> = pictures.files().iter().map(|file| file.strip_prefix(folder.path()).unwrap()).collect();
+    let names = ["a/1.png", "a/2.PNG", "a/x/0.png", "a/x-y/0.png", "a/x/deep/0.png", "b/1.png", "b/2.jpeg"];
+    assert_eq!(files, names.map(std::path::Path::new));
+    assert_eq!(*pictures.load().unwrap().y(), Tensor::from([0u32, 0, 0, 0, 0, 1, 1]));
+}
+
+#[test]
+fn of_alpha_only_the_colour_counts() {
+    let folder = folder();
+    RgbaImage::from_pixel(2, 3, Rgba([10, 20, 30, 0])).save(folder.path().join("a/1.png")).unwrap();
+    let data = ImageFolder::open(folder.path()).unwrap().load().unwrap();
+    assert_eq!(bytes(&data)[..6], [10, 20, 30, 10, 20, 30]);
 }
 
 #[test]
@@ -89,7 +115,12 @@ fn what_is_wrong_with_a_folder_is_named() {
     refused(&["3.png: cannot be read as PNG or JPEG"]);
     let whole = fs::read(path("a/1.png")).unwrap();
     fs::write(path("b/3.png"), &whole[..whole.len() / 2]).unwrap();
-    refused(&["3.png: cannot be read as PNG or JPEG"]);
+    refused(&["3.png: cannot be read as PNG: "]);
+    // The png crate panics on its palette.
+    fs::write(path("b/3.png"), include_bytes!("../../fixtures/plte4.png")).unwrap();
+    refused(&["3.png: cannot be decoded"]);
+    fs::write(path("b/3.png"), include_bytes!("../../fixtures/wide.png")).unwrap();
+    refused(&["3.png: has 1 x 268435456 pixels in 32680 bytes"]);
     fs::create_dir(path("c")).unwrap();
     refused(&["c: holds no PNG or JPEG files"]);
     says(&text(ImageFolder::open(path("a"))), &["a: holds no folders"]);
