@@ -1,7 +1,7 @@
 //! IDX files: `00 00`, a type code, the number of axes, each axis as a big-endian `u32`, then the elements, big-endian.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{Dataset, integers};
 use crate::error::{Error, Result};
+use crate::io::whole;
 use crate::tensor::{Shape, Tensor, Values};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -93,7 +94,7 @@ pub fn write_idx(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
     let mut bytes = vec![0, 0, kind as u8, axes];
     bytes.extend(extents.into_iter().flat_map(u32::to_be_bytes));
     bytes.extend(elements);
-    fs::write(path, bytes).map_err(Error::io(path, "write"))
+    whole::write(path, &[&bytes])
 }
 
 /// Parses the bytes of an IDX file, raw or gzipped. `path` stands in the errors only.

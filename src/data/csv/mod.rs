@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::Dataset;
 use crate::error::{Error, Result};
+use crate::io::whole;
 use crate::tensor::Tensor;
 pub use encoding::Encoding;
 use lines::Lines;
@@ -167,7 +168,8 @@ impl Csv {
         self
     }
 
-    /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory.
+    /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory; a pipe, which can be
+    /// read once, has to fit as well.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses. [`Error::Format`] with line and column where a field is not what its column
@@ -175,7 +177,10 @@ impl Csv {
     /// not there, or where neither label nor targets were named.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Table> {
         let path = path.as_ref();
-        self.table(|| Lines::open(path, self))
+        match whole::piped(path)? {
+            Some(bytes) => self.table(|| Lines::of(&bytes[..], path, self)),
+            None => self.table(|| Lines::open(path, self)),
+        }
     }
 
     /// As [`Csv::read`], of bytes in memory.
