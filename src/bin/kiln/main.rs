@@ -9,6 +9,7 @@ mod devices;
 mod eval;
 mod interrupt;
 mod model;
+mod outputs;
 mod picture;
 mod plan;
 mod predict;
@@ -20,7 +21,6 @@ mod train;
 mod tui;
 mod tune;
 
-use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -79,13 +79,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough: `kiln devices | head -1`.
-        Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
-            ExitCode::SUCCESS
-        }
+        Err(e) if outputs::is_gone(&e) => ExitCode::SUCCESS,
         Err(e) => match e.downcast::<interrupt::Stopped>() {
             Ok(stopped) => stopped.end(),
             Err(e) => {
-                eprintln!("error: {}", one_line_of_causes(&e));
+                outputs::say(format_args!("error: {}", one_line_of_causes(&e)));
                 ExitCode::FAILURE
             }
         },

@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
     let sample = model.sample_shape()?.clone();
     let names = names(&model, columns.as_ref(), &args.file);
     for input in &args.inputs {
-        let x = match (&columns, archive(&input.to_string_lossy())) {
+        let x = match (&columns, archive(input)) {
             (_, Some(path)) => {
                 ensure!(!args.invert, "invert: is for pictures in files of their own, not for {}", path.display());
                 arrays::samples(path)?
@@ -95,7 +95,7 @@ fn print(args: &Args, input: &Path, (sample, x): (&Shape, &Tensor), y: &Tensor, 
     for (row, outputs) in outputs.chunks(width).enumerate() {
         let class = (0..width).max_by(|&a, &b| outputs[a].total_cmp(&outputs[b])).expect("a model gives something");
         if args.json {
-            let mut line = json!({ "input": input, "row": row, "class": class, "outputs": outputs });
+            let mut line = json!({ "input": input.to_string_lossy(), "row": row, "class": class, "outputs": outputs });
             if !names.is_empty() {
                 line["label"] = json!(name(class));
             }
