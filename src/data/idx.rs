@@ -1,7 +1,7 @@
 //! IDX files: `00 00`, a type code, the number of axes, each axis as a big-endian `u32`, then the elements, big-endian.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use flate2::read::MultiGzDecoder;
 use super::{Dataset, integers};
 use crate::error::{Error, Result};
 use crate::io::unpacking::{self, Limited, most};
+use crate::io::whole;
 use crate::tensor::{Shape, Tensor, Values};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -65,16 +66,6 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Tensor> {
     open(path, None)?.values(path)
 }
 
-/// [`read_idx`] of a gzipped file that may unpack to `max_unpacked` bytes. Others may to 64 MiB, and to a hundred times
-/// their own size.
-///
-/// # Errors
-/// As [`read_idx`].
-pub fn read_idx_within(path: impl AsRef<Path>, max_unpacked: u64) -> Result<Tensor> {
-    let path = path.as_ref();
-    open(path, Some(max_unpacked))?.values(path)
-}
-
 /// Writes a tensor as an IDX file that is not gzipped: `u8`, `f32` and `f64` in their own type, `u32` as i32.
 ///
 /// # Errors
@@ -104,7 +95,7 @@ pub fn write_idx(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
     let mut bytes = vec![0, 0, kind as u8, axes];
     bytes.extend(extents.into_iter().flat_map(u32::to_be_bytes));
     bytes.extend(elements);
-    fs::write(path, bytes).map_err(Error::io(path, "write"))
+    whole::write(path, &[&bytes])
 }
 
 /// Parses the bytes of an IDX file, raw or gzipped. `path` stands in the errors only.
@@ -114,6 +105,14 @@ pub fn write_idx(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
 pub fn parse_idx(bytes: &[u8], path: &Path) -> Result<Tensor> {
     let stored = bytes.len() as u64;
     parse(bytes, [stored, most(stored, None)], path)?.values(path)
+}
+
+/// [`parse_idx`] of bytes that may unpack to `max_unpacked` bytes. Others may to 64 MiB, and to a hundred times their number.
+///
+/// # Errors
+/// As [`parse_idx`].
+pub fn parse_idx_within(bytes: &[u8], path: &Path, max_unpacked: u64) -> Result<Tensor> {
+    parse(bytes, [bytes.len() as u64, max_unpacked], path)?.values(path)
 }
 
 fn open(path: &Path, max_unpacked: Option<u64>) -> Result<Elements> {

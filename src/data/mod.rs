@@ -25,7 +25,7 @@ pub use dataset::Dataset;
 pub(crate) use dataset::check_scale;
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;
-pub use idx::{parse_idx, read_idx, read_idx_within, read_pair, write_idx};
+pub use idx::{parse_idx, parse_idx_within, read_idx, read_pair, write_idx};
 #[cfg(feature = "images")]
 pub use images::{ImageFolder, Interpolation};
 pub use named::{LoadOptions, NamedSet, Split};

@@ -51,6 +51,8 @@ pub struct LoadOptions<'a> {
     pub packages: bool,
     /// How long a mirror may take to be connected to; 3 seconds unless set.
     pub connect_timeout: Duration,
+    /// How long the network may stay silent in all before the fetch is given up; 30 seconds unless set.
+    pub patience: Duration,
     /// Called as the bytes of a fetch come in.
     pub progress: Option<&'a mut dyn FnMut(Progress<'_>)>,
 }
@@ -63,6 +65,7 @@ impl Default for LoadOptions<'_> {
             mirrors: None,
             packages: true,
             connect_timeout: Duration::from_secs(3),
+            patience: Duration::from_secs(30),
             progress: None,
         }
     }
@@ -135,10 +138,11 @@ impl NamedSet {
         verified.collect()
     }
 
-    /// Loads the set's files from `folder`, each raw or gzipped; any number of samples of any shape will do.
+    /// Loads the set's files from `folder`, each raw or gzipped; any number of samples of any shape will do. A file that is as
+    /// long as the set's own is compared with it by SHA-256, where the `fetch` feature is on.
     ///
     /// # Errors
-    /// Those of [`mnist_from`](super::mnist_from).
+    /// Those of [`mnist_from`](super::mnist_from); [`Error::Format`] where a file's SHA-256 is wrong.
     pub fn load_from(&self, folder: impl AsRef<Path>) -> Result<Split> {
         let folder = absolute(folder.as_ref());
         let missing = self.missing(&folder);
@@ -152,13 +156,36 @@ impl NamedSet {
             set.check_labels(self.classes).map_err(|e| Error::format(labels, e.to_string()))?;
             Ok(set)
         };
-        let (train, test) = (pair(train_x, train_y)?, pair(test_x, test_y)?);
+        // Side by side: either takes about as long.
+        let (loaded, sound) = std::thread::scope(|scope| {
+            let checked = scope.spawn(|| self.check(&folder));
+            let loaded = pair(train_x, train_y).and_then(|train| Ok((train, pair(test_x, test_y)?)));
+            (loaded, checked.join().expect("a check does not panic"))
+        });
+        let (train, test) = loaded?;
+        sound?;
         if train.sample_shape() != test.sample_shape() {
             let (ours, theirs) = (test.sample_shape(), train.sample_shape());
             let message = format!("holds images of shape {ours}, {} holds such of {theirs}", train_x.display());
             return Err(Error::format(test_x, message));
         }
         Ok(Split { train, test })
+    }
+
+    /// That files as long as the set's own are the set's own: others are somebody's who knows.
+    #[cfg(feature = "fetch")]
+    fn check(&self, folder: &Path) -> Result<()> {
+        for (path, file) in self.paths(folder).iter().zip(&self.files) {
+            if let Some(why) = super::fetch::damage(path, file)? {
+                return Err(Error::format(path, why));
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "fetch"))]
+    fn check(&self, _folder: &Path) -> Result<()> {
+        Ok(())
     }
 
     fn missing(&self, folder: &Path) -> Vec<RemoteFile<'static>> {
@@ -190,6 +217,7 @@ impl NamedSet {
             fetcher.mirrors = options.mirrors.unwrap_or_else(own);
             fetcher.package = self.package.filter(|_| options.packages);
             fetcher.connect_timeout = options.connect_timeout;
+            fetcher.patience = options.patience;
             fetcher.progress = options.progress;
             fetcher.fetch(&self.missing(folder))?;
             return Ok(folder.clone());

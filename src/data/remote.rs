@@ -36,6 +36,8 @@ pub struct Package<'a> {
 pub struct Progress<'a> {
     /// The file's name; while a package manager works it is [`Package::spec`].
     pub file: &'a str,
+    /// What is waited for: the mirror's address of the file, or the package manager.
+    pub source: &'a str,
     /// Decompressed bytes written so far. It starts again at 0 where the next source is tried.
     pub bytes: u64,
     /// Decompressed bytes in all; `None` while a package manager works, which does not tell.

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+pub use whole::{check_file, check_log, read_file, write_file};
 
 pub use printable::printable;
 
@@ -100,7 +101,8 @@ impl TensorFile {
         self.metadata.iter().find(|(known, _)| known == key).map(|(_, text)| text.as_str())
     }
 
-    /// Reads a safetensors file, or an `.npz` of NumPy's: the first bytes tell, not the name.
+    /// Reads a safetensors file, or an `.npz` of NumPy's: the first bytes tell, not the name. Tensors are compared with
+    /// their CRC-32 where the file has it, as every file that Kiln writes does.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is neither, is damaged or cut off.
@@ -134,6 +136,8 @@ impl TensorFile {
     }
 
     /// Writes an `.npz` where the name ends so, else a safetensors file: whole or not at all, in place of what was there.
+    /// Either has a CRC-32 of each tensor, by which [`TensorFile::read`] notices damage; in a safetensors file they stand in
+    /// the metadata under `kiln_crc32`.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses; [`Error::Format`] where an `.npz` is to hold text, or 4 GB.
@@ -141,7 +145,7 @@ impl TensorFile {
         let path = path.as_ref();
         if !is_npz(path) {
             let tensors: Vec<_> = self.held().map(|(_, tensor)| safetensors::bytes_of(tensor.values())).collect();
-            let header = safetensors::header(self);
+            let header = safetensors::header(self, &tensors);
             let pieces: Vec<&[u8]> = std::iter::once(&header).chain(&tensors).map(Vec::as_slice).collect();
             return whole::write(path, &pieces);
         }
@@ -171,7 +175,7 @@ pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
     if is_npz(path) {
         return Err(Error::format(path, NO_MODEL));
     }
-    whole::check(path)
+    check_file(path)
 }
 
 /// Why a model is not written to an `.npz`.

@@ -1,7 +1,10 @@
 //! The safetensors format, <https://huggingface.co/docs/safetensors>: the header's length as a little-endian `u64`, the
 //! header in JSON, then the tensors' bytes, little-endian, without gaps.
 
+use std::collections::HashMap;
 use std::ops::Range;
+
+use flate2::Crc;
 
 use super::{TensorFile, count, json};
 use crate::nn::{FromSetting, Setting};
@@ -11,16 +14,36 @@ use crate::tensor::{DType, Shape, Tensor, Values};
 const MOST_HEADER: u64 = 100_000_000;
 /// The name in the header under which no tensor stands, but text.
 const METADATA: &str = "__metadata__";
+/// The key of the CRC-32 sums in the metadata: a JSON object of each tensor's, by name, and of the text beside it, by
+/// [`METADATA`]. Files of other programs have none.
+const SUMS: &str = "kiln_crc32";
 
 const NAMES: [(&str, DType); 4] = [("F32", DType::F32), ("F64", DType::F64), ("U32", DType::U32), ("U8", DType::U8)];
 
-/// The bytes before the tensors'.
-pub(super) fn header(file: &TensorFile) -> Vec<u8> {
-    let text = file.metadata.iter().map(|(key, text)| (key.clone(), Setting::Text(text.clone())));
-    let mut entries = vec![(METADATA.to_string(), Setting::Map(text.collect()))];
-    if file.metadata.is_empty() {
-        entries.clear();
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// Of the keys and texts beside the tensors, each with a zero byte behind it.
+fn crc32_of_text(metadata: &[(String, String)]) -> u32 {
+    let mut crc = Crc::new();
+    for part in metadata.iter().flat_map(|(key, text)| [key, text]) {
+        crc.update(part.as_bytes());
+        crc.update(&[0]);
     }
+    crc.sum()
+}
+
+/// The bytes before the tensors', which are `data`.
+pub(super) fn header(file: &TensorFile, data: &[Vec<u8>]) -> Vec<u8> {
+    let tensors = file.held().zip(data).map(|((name, _), bytes)| (name.to_string(), crc32(bytes)));
+    let sums = tensors.chain([(METADATA.to_string(), crc32_of_text(&file.metadata))]);
+    let sums = Setting::Map(sums.map(|(name, sum)| (name, Setting::Int(sum.into()))).collect());
+    let sums = [(SUMS.to_string(), json::write(&sums))];
+    let text = file.metadata.iter().chain(&sums).map(|(key, text)| (key.clone(), Setting::Text(text.clone())));
+    let mut entries = vec![(METADATA.to_string(), Setting::Map(text.collect()))];
     let mut end = 0;
     for (name, tensor) in file.held() {
         let begin = end;
@@ -101,6 +124,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<TensorFile, String> {
     }
     entries.sort_by_key(|entry| (entry.place.start, entry.place.end));
     check_places(&entries, data.len())?;
+    check_sums(&mut file.metadata, &entries, data)?;
     for Entry { name, dtype, shape, place } in entries {
         let known = NAMES.iter().find(|(known, _)| *known == dtype);
         let held = match known {
@@ -155,4 +179,81 @@ fn check_places(entries: &[Entry], len: usize) -> Result<(), String> {
         end = place.end;
     }
     if end == len { Ok(()) } else { Err(format!("{} bytes behind the last tensor are nobody's", len - end)) }
+}
+
+/// Takes the sums out of the metadata, where they are there, and compares tensors and text with them.
+fn check_sums(metadata: &mut Vec<(String, String)>, entries: &[Entry], data: &[u8]) -> Result<(), String> {
+    let Some(at) = metadata.iter().position(|(key, _)| key == SUMS) else { return Ok(()) };
+    let (_, sums) = metadata.remove(at);
+    let sums = json::parse(&sums).map_err(|e| format!("its {METADATA}, {SUMS:?}: is no JSON: {e}"))?;
+    let Setting::Map(sums) = sums else { return Err(format!("its {METADATA}, {SUMS:?}: is no JSON object")) };
+    let sums: HashMap<&str, &Setting> = sums.iter().map(|(name, sum)| (name.as_str(), sum)).collect();
+    let check = |what: &str, name: &str, found: u32| {
+        let wrong = match sums.get(name) {
+            Some(Setting::Int(sum)) if *sum == i128::from(found) => return Ok(()),
+            Some(_) => "is not what was saved: its CRC-32 is another",
+            None => "has no CRC-32",
+        };
+        let hint = "the file was damaged, or changed by a program that kept the sums";
+        Err(format!("{what} {wrong} in {METADATA}, {SUMS:?}; {hint}"))
+    };
+    for Entry { name, place, .. } in entries {
+        check(&format!("tensor {name:?}"), name, crc32(&data[place.clone()]))?;
+    }
+    check("the text beside the tensors", METADATA, crc32_of_text(metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn written(file: &TensorFile) -> Vec<u8> {
+        let data: Vec<_> = file.held().map(|(_, tensor)| bytes_of(tensor.values())).collect();
+        [header(file, &data), data.concat()].concat()
+    }
+
+    #[test]
+    fn every_bit_of_tensors_and_text_is_checked() {
+        let tensor = Tensor::from([[0.5f32, -1.0, 3.0], [0.0, 1e-9, 7.0]]);
+        let file = TensorFile::new().with("a", tensor).with("b", Tensor::from([1u32])).with_metadata("key", "its text");
+        let whole = written(&file);
+        assert_eq!(TensorFile::parse(&whole, Path::new("")).unwrap(), file);
+        let data = whole.len() - 28;
+        let text = whole.windows(8).position(|window| window == b"its text").unwrap();
+        for bit in (data * 8..whole.len() * 8).chain(text * 8..text * 8 + 64) {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let named = match bit / 8 {
+                at if at >= data + 24 => "tensor \"b\" is not what was saved: its CRC-32",
+                at if at >= data => "tensor \"a\" is not what was saved: its CRC-32",
+                _ => "",
+            };
+            let refused = TensorFile::parse(&bytes, Path::new("x")).unwrap_err().to_string();
+            assert!(refused.contains(named), "bit {bit}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_sums_is_read_and_one_that_lacks_a_sum_is_not() {
+        let file = TensorFile::new().with("a", Tensor::from([1.0f32]));
+        let text = String::from_utf8_lossy(&written(&file)[8..]).into_owned();
+        let with = |metadata: &str| {
+            let header =
+                format!(r#"{{"__metadata__":{metadata},"a":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
+            let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &1f32.to_le_bytes()].concat();
+            TensorFile::parse(&bytes, Path::new("x")).map_err(|e| e.to_string())
+        };
+        assert!(text.contains("kiln_crc32"), "{text}");
+        assert_eq!(with("{}").unwrap().names().collect::<Vec<_>>(), ["a"]);
+        for (sums, part) in [
+            ("{}", "tensor \"a\" has no CRC-32"),
+            (r#"{\"a\":1}"#, "tensor \"a\" is not what was saved"),
+            (r#"{\"a\":\"x\"}"#, "tensor \"a\" is not what was saved"),
+            ("[", "\"kiln_crc32\": is no JSON"),
+        ] {
+            let refused = with(&format!(r#"{{"kiln_crc32":"{sums}"}}"#)).unwrap_err();
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
 }

@@ -6,7 +6,6 @@ mod heat_map;
 mod picture;
 mod png;
 
-use std::fs::{self, OpenOptions};
 use std::path::Path;
 
 pub(crate) use heat_map::HeatMap;
@@ -103,13 +102,11 @@ impl Chart {
 /// Checks that a picture can be written at `path`, so that a long run does not find out at its end.
 ///
 /// # Errors
-/// [`Error::Argument`] where the name ends neither in `.png` nor in `.svg`, [`Error::Io`] where the system refuses.
+/// [`Error::Argument`] where the name ends neither in `.png` nor in `.svg`; those of [`crate::io::check_file`].
 pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     Format::of(path)?;
-    let was_there = path.exists();
-    OpenOptions::new().append(true).create(true).open(path).map_err(Error::io(path, "write"))?;
-    if was_there { Ok(()) } else { fs::remove_file(path).map_err(Error::io(path, "write")) }
+    crate::io::check_file(path)
 }
 
 enum Format {

@@ -1,6 +1,5 @@
 //! Draws a picture with plotters, four units to a pixel: SVG scales them down, PNG averages them.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Once;
 
@@ -61,7 +60,7 @@ pub(super) fn save(picture: &impl Picture, path: &Path) -> Result<()> {
         Format::Png => png(picture),
     };
     let bytes = bytes.map_err(|what| Error::format(path, format!("the picture was not drawn: {what}")))?;
-    fs::write(path, bytes).map_err(Error::io(path, "write"))
+    crate::io::write_file(path, bytes)
 }
 
 fn svg(picture: &impl Picture) -> Result<Vec<u8>, String> {

@@ -63,6 +63,39 @@ fn arrays_are_trained_on_measured_and_resumed() {
 }
 
 #[test]
+fn arrays_that_have_changed_since_the_run_are_noticed() {
+    let folder = TempDir::new().unwrap();
+    let set = written(&folder);
+    let model = place(&folder, "model");
+    let on = ["--device", "cpu", "-q"];
+    output(folder.path(), &[&["train", &set, "--epochs", "1", "--save", &model], &on[..]].concat());
+    let resume = [&["train", &set, "--epochs", "2", "--resume", &model], &on[..]].concat();
+    output(folder.path(), &resume);
+    let ([x, y], [x_test, mut y_test]) = (arrays(200), arrays(40));
+    let write = |x: Tensor, y: Tensor, y_test: Tensor| {
+        let file = TensorFile::new().with("x_train", x).with("y_train", y).with("x_test", x_test.clone());
+        file.with("y_test", y_test).write(&set).unwrap();
+    };
+    let refused = |part: &str| {
+        let (code, _, stderr) = run(folder.path(), &resume);
+        assert_eq!(code, Some(1), "{stderr}");
+        says(&stderr, &["digits.npz: ", part, "; give the arrays that it was trained on"]);
+    };
+    write(x.head(199), y.head(199), y_test.clone());
+    refused("has 239 samples, the run had 240");
+    let mut pixels = x.values().to_f32().iter().map(|&pixel| pixel as u8).collect::<Vec<_>>();
+    pixels[77] ^= 1;
+    write(Tensor::new(x.shape().clone(), pixels).unwrap(), y.clone(), y_test.clone());
+    refused("has changed since the run");
+    y_test = Tensor::new([40], vec![0u8; 40]).unwrap();
+    write(x.clone(), y.clone(), y_test);
+    refused("has changed since the run");
+    // The same again: what counts is what they hold.
+    written(&folder);
+    output(folder.path(), &resume);
+}
+
+#[test]
 fn what_is_wrong_with_arrays_is_said() {
     let folder = TempDir::new().unwrap();
     let set = written(&folder);

@@ -1,4 +1,4 @@
-//! Ctrl-C in `kiln train`: once, twice, in the last epoch, and how the run goes on.
+//! Signals to `kiln train`: once, twice, in the last epoch, while it is saved, and how the run goes on.
 #![cfg(all(feature = "cli", unix))]
 
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -23,7 +23,11 @@ struct Running {
 
 impl Running {
     fn start(data: &Path, args: &[&str]) -> Self {
-        let mut child = command(data, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(command(data, args))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         Self { child, stdout: BufReader::new(stdout), stderr: BufReader::new(stderr) }
     }
@@ -147,4 +151,78 @@ fn a_run_on_a_table_is_saved_and_one_without_a_file_says_that_nothing_was() {
         assert!(stderr.ends_with(said), "{stderr}");
     }
     assert!(std::fs::exists(&file).unwrap());
+}
+
+/// The file is a pipe, which the model does not fit in at once: its first byte tells that it is being saved.
+#[test]
+fn a_signal_while_the_model_is_saved_does_not_cost_it() {
+    let folder = fixture();
+    for signal in [INT, TERM] {
+        let file = name(&folder, "pipe");
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let args = ["train", "mnist", "--device", "cpu", "--hidden", "64", "--epochs", "1", "-q", "--save", &file];
+        let mut running = Running::start(folder.path(), &args);
+        let mut saved = vec![0];
+        let mut pipe = std::fs::File::open(&file).unwrap();
+        pipe.read_exact(&mut saved).unwrap();
+        running.send(signal);
+        let mut notice = String::new();
+        running.stderr.read_line(&mut notice).unwrap();
+        assert_eq!(notice, "the model is being saved; press Ctrl-C again to stop at once\n");
+        pipe.read_to_end(&mut saved).unwrap();
+        let (status, stdout, stderr) = running.end();
+        assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+        says(&stdout, &["Test accuracy: "]);
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, saved).unwrap();
+        assert_eq!(kiln::nn::Sequential::load(&file).unwrap().epoch(), 1);
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+/// `kiln train`, with SIGHUP as a terminal's programs have it, or as `nohup` leaves it.
+#[cfg(target_os = "linux")]
+fn hung_up(folder: &TempDir, how: &str, args: &[&str]) -> Running {
+    let inner = command(folder.path(), args);
+    let mut outer = Command::new("env");
+    outer.arg(how).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    Running::of(outer)
+}
+
+#[cfg(target_os = "linux")]
+const HUP: i32 = 1;
+
+/// As where a terminal is closed.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_saves_though_nobody_reads_any_more() {
+    let folder = fixture();
+    let file = name(&folder, "run.safetensors");
+    let args = ["train", "mnist", "--device", "cpu", "--hidden", "none", "--epochs", "1000000", "--save", &file];
+    let mut running = hung_up(&folder, "--default-signal=HUP", &args);
+    running.wait_for("Epoch 1/");
+    let Running { mut child, stdout, stderr } = running;
+    drop((stdout, stderr));
+    assert!(Command::new("kill").args(["-1", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().signal(), Some(HUP));
+    assert!(kiln::nn::Sequential::load(&file).unwrap().epoch() >= 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_that_is_ignored_stays_so() {
+    let folder = fixture();
+    let args = ["train", "mnist", "--device", "cpu", "--hidden", "16", "--batch-size", "10", "--epochs", "60"];
+    let mut running = hung_up(&folder, "--ignore-signal=HUP", &args);
+    running.wait_for("Epoch 1/");
+    running.send(HUP);
+    let (status, stdout, stderr) = running.end();
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+    says(&stdout, &["Epoch 60/60"]);
 }

@@ -10,6 +10,8 @@ mod fetch;
 mod images;
 mod npz;
 mod scaler;
+#[cfg(feature = "fetch")]
+mod silence;
 mod split;
 
 use std::fs;

@@ -16,6 +16,8 @@ mod cli_check;
 #[cfg(feature = "cli")]
 mod cli_interrupt;
 #[cfg(feature = "cli")]
+mod cli_outputs;
+#[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;

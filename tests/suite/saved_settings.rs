@@ -83,3 +83,30 @@ fn those_of_schedules() {
     each(CosineDecay { warmup_target: Some(0.1), warmup_steps: 3, ..CosineDecay::new(0.0, 6) });
     each(CosineDecayRestarts { t_mul: 1.5, m_mul: 0.9, ..CosineDecayRestarts::new(0.1, 3) });
 }
+
+/// Of the weights, the optimizer's state and the settings beside them.
+#[test]
+fn no_flipped_bit_of_a_model_passes_unnoticed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model");
+    let mut model = model(Sgd { momentum: 0.5, ..Sgd::default() });
+    model.save(&path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    assert!(whole.len() > header + 300, "there are weights");
+    for at in (header..whole.len()).step_by((whole.len() - header) / 300) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&path, bytes).unwrap();
+        let refused = Sequential::load(&path).unwrap_err().to_string();
+        assert!(refused.contains("is not what was saved: its CRC-32"), "byte {at}: {refused}");
+    }
+    let text = String::from_utf8_lossy(&whole).into_owned();
+    let at = text.find("momentum").unwrap() + "momentum\\\":0.".len();
+    let mut bytes = whole;
+    assert_eq!(bytes[at], b'5', "the digit of 0.5");
+    bytes[at] = b'4';
+    fs::write(&path, bytes).unwrap();
+    let refused = Sequential::load(&path).unwrap_err().to_string();
+    assert!(refused.contains("the text beside the tensors is not what was saved"), "{refused}");
+}

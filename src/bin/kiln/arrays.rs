@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use flate2::Crc;
 use kiln::data::{Dataset, Npz, Split};
+use kiln::nn::{Config, Sequential};
 use kiln::tensor::{Tensor, Values};
 
 /// The path of an archive, where a name is one.
-pub fn archive(name: &str) -> Option<&Path> {
-    Some(Path::new(name)).filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")))
+pub fn archive<P: AsRef<Path> + ?Sized>(name: &P) -> Option<&Path> {
+    Some(name.as_ref()).filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")))
 }
 
 /// The largest label of a file: there are as many classes as it says, and one.
@@ -97,4 +99,47 @@ fn part(file: &Npz, path: &Path, [x, y]: [&str; 2]) -> Result<(Dataset, Largest)
     let (label, place) = (*largest, format!("{}: {y}, row {row}", path.display()));
     let different = labels.iter().collect::<HashSet<_>>().len();
     Ok((data, Largest { label, place, different }))
+}
+
+/// The note in the file of a model.
+const NOTE: &str = "arrays";
+
+/// What tells arrays from others: how many samples they have, and a sum of their bytes.
+pub struct Print {
+    rows: usize,
+    crc: usize,
+}
+
+impl Print {
+    pub fn of(split: &Split) -> Self {
+        let mut crc = Crc::new();
+        for tensor in [&split.train, &split.test].into_iter().flat_map(|part| [part.x(), part.y()]) {
+            crc.update(format!("{} {}", tensor.dtype(), tensor.shape()).as_bytes());
+            match tensor.values() {
+                Values::U8(v) => crc.update(v),
+                Values::U32(v) => crc.update(bytemuck::cast_slice(v)),
+                Values::F32(v) => crc.update(bytemuck::cast_slice(v)),
+                Values::F64(v) => crc.update(bytemuck::cast_slice(v)),
+            }
+        }
+        Self { rows: split.train.len() + split.test.len(), crc: crc.sum() as usize }
+    }
+
+    /// Keeps it with the model.
+    pub fn keep(&self, model: &mut Sequential) {
+        model.set_note(NOTE, Config::new(NOTE).with("rows", self.rows).with("crc", self.crc));
+    }
+
+    /// That the arrays at `path` are those that the model was trained on, where its file says which those were.
+    pub fn check(&self, model: &Sequential, path: &Path) -> Result<()> {
+        let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(()) };
+        let (rows, crc): (usize, usize) = (config.take("rows")?, config.take("crc")?);
+        let (name, found) = (path.display(), self.rows);
+        ensure!(
+            found == rows,
+            "{name}: has {found} samples, the run had {rows}; give the arrays that it was trained on"
+        );
+        ensure!(crc == self.crc, "{name}: has changed since the run; give the arrays that it was trained on");
+        Ok(())
+    }
 }

@@ -9,7 +9,7 @@ use kiln::Tensor;
 use kiln::data::{Dataset, NamedSet, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
-use kiln::plot::{self, Chart, Panel};
+use kiln::plot::{Chart, Panel};
 use kiln::tensor::Values;
 use kiln::train::Fit;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::Bar;
 use crate::model::ModelArgs;
+use crate::outputs::{self, Kind, outputs};
 
 const EXAMPLES: &str = "\
 Both devices start from the same weights and take the same batches, in the order of the file. Differences of gradients
@@ -73,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(args.devices.len() == 2, "devices: {:?}: give two with a comma between, such as gpu,cpu", args.devices);
     ensure!(args.steps > 0, "steps: 0 compares nothing; give 1 or more");
     ensure!(args.tolerance >= 0.0, "tolerance: {} is no tolerance; give 0 or more, such as 1e-5", args.tolerance);
-    args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
+    outputs::check(&outputs(&[("plot", &args.plot, Kind::Picture)]), &[])?;
     let mut sides = Vec::with_capacity(2);
     for request in &args.devices {
         let Choice { device, .. } = Device::choose(request)?;

@@ -147,6 +147,7 @@ impl Bar {
             self.shown = Some((now.file.into(), new_bar(now)));
         }
         if let Some((_, bar)) = &self.shown {
+            bar.set_prefix(if now.bytes == 0 { format!("waiting for {}", now.source) } else { String::new() });
             bar.set_position(now.bytes);
         }
     }
@@ -160,7 +161,11 @@ impl Bar {
 
 fn new_bar(now: Progress<'_>) -> ProgressBar {
     let bar = now.total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    let template = if now.total.is_some() { "{msg:28} {bar:30} {bytes}/{total_bytes}" } else { "{msg} {spinner}" };
+    let template = if now.total.is_some() {
+        "{msg:28} {bar:30} {bytes}/{total_bytes} {prefix}"
+    } else {
+        "{msg} {spinner} {prefix}"
+    };
     bar.set_style(ProgressStyle::with_template(template).expect("a valid template").progress_chars("━╸ "));
     bar.with_message(now.file.to_string())
 }

@@ -9,14 +9,15 @@ use kiln::device::Device;
 use kiln::io::printable;
 use kiln::nn::Sequential;
 use kiln::nn::metric::{ClassScores, ConfusionMatrix};
-use kiln::plot;
+use kiln::train::Logs;
 use serde_json::{Value, json};
 
 use crate::arrays::{self, archive};
 use crate::data::Bar;
 use crate::model::DeviceArgs;
+use crate::outputs::{self, Kind, outputs};
 use crate::saved::{Course, class_names};
-use crate::table::{Columns, table};
+use crate::table::{Columns, files_of, table};
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
@@ -64,21 +65,29 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
+    let inputs = args.set.iter().flat_map(|name| files_of(name)).collect::<Vec<_>>();
+    let inputs = inputs.iter().map(|path| ("the data set", path.as_path())).chain([("the model", args.file.as_path())]);
+    outputs::check(&outputs(&[("plot", &args.plot, Kind::Picture)]), &inputs.collect::<Vec<_>>())?;
     let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
     let (set, test, names) = args.samples(&model)?;
     let scale = model.input_scale(test.x()).with_context(|| set.clone())?;
     let test = test.with_scale(scale);
     let logs = model.evaluate(&test)?;
     let confusion = args.confusion.then(|| named(model.confusion_matrix(&test)?, names)).transpose()?;
+    // What was measured before what may fail.
+    print(args, &set, test.len(), &logs, confusion.as_ref())?;
     if let (Some(confusion), Some(path)) = (&confusion, &args.plot) {
         confusion.plot(path)?;
     }
+    Ok(())
+}
+
+fn print(args: &Args, set: &str, samples: usize, logs: &Logs, confusion: Option<&ConfusionMatrix>) -> Result<()> {
     let mut out = io::stdout().lock();
     if args.json {
-        let mut line = json!({ "set": set, "samples": test.len() });
+        let mut line = json!({ "set": set, "samples": samples });
         logs.iter().for_each(|(name, value)| line[name] = json!(value));
-        if let Some(confusion) = &confusion {
+        if let Some(confusion) = confusion {
             line["confusion"] = as_json(confusion);
         }
         writeln!(out, "{line}")?;
@@ -86,8 +95,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let values: Vec<String> = logs.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
     let what = if args.set.as_deref().and_then(table).is_some() && !args.held_out { "samples" } else { "test samples" };
-    writeln!(out, "{} {what} of {}: {}", test.len(), printable(&set), values.join(", "))?;
-    if let Some(confusion) = &confusion {
+    writeln!(out, "{samples} {what} of {}: {}", printable(set), values.join(", "))?;
+    if let Some(confusion) = confusion {
         write!(out, "\n{confusion}\n{}", confusion.report())?;
     }
     Ok(())

@@ -1,10 +1,11 @@
-//! Ctrl-C in `kiln train`: the first ends the run after the epoch under way, the second the process.
+//! Signals to `kiln train`: the first ends the run after the epoch under way, and never costs the model; the second ends the
+//! process.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
@@ -13,8 +14,12 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory as _};
 use kiln::train::Run;
 use kiln::train::callbacks::Callback;
+#[cfg(unix)]
+use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
+
+use crate::outputs::say;
 
 /// So often signals are looked for. What sends one twice within this, as a shell and a wrapper do, sends one.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -25,58 +30,103 @@ pub struct Stop(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    /// Set by the signal's handler.
-    interrupted: Arc<AtomicBool>,
-    terminated: Arc<AtomicBool>,
+    /// The signals that are listened to, each with whether it came, which its handler sets.
+    signals: Vec<(i32, Arc<AtomicBool>)>,
     /// The signal that asked the run to stop; 0 before.
     asked: AtomicI32,
-    /// Whether there is no run any more that could stop.
-    over: AtomicBool,
+    /// [`RUNS`], [`TRAINED`] or [`OVER`].
+    phase: AtomicU8,
 }
 
+/// Epochs are made, or about to be.
+const RUNS: u8 = 0;
+/// The last epoch was made; the model is still to be saved.
+const TRAINED: u8 = 1;
+/// There is nothing left to be lost.
+const OVER: u8 = 2;
+
 impl Stop {
-    /// From now on SIGINT, which is Ctrl-C, and SIGTERM are kept for who calls [`Stop::watch`] or [`Stop::signal`].
+    /// From now on SIGINT, which is Ctrl-C, SIGTERM and SIGHUP are kept for who calls [`Stop::watch`] or [`Stop::signal`].
     pub fn on_signals() -> Result<Self> {
-        let stop = Self::default();
-        for (signal, came) in [(SIGINT, &stop.0.interrupted), (SIGTERM, &stop.0.terminated)] {
-            flag::register(signal, came.clone()).context("cannot listen to signals")?;
+        let stop = Self::of(
+            [
+                SIGINT,
+                SIGTERM,
+                #[cfg(unix)]
+                SIGHUP,
+            ]
+            .into_iter()
+            .filter(|signal| !is_ignored_hangup(*signal)),
+        );
+        for (signal, came) in &stop.0.signals {
+            flag::register(*signal, came.clone()).context("cannot listen to signals")?;
         }
         Ok(stop)
+    }
+
+    fn of(signals: impl IntoIterator<Item = i32>) -> Self {
+        let signals = signals.into_iter().map(|signal| (signal, Arc::default())).collect();
+        Self(Arc::new(State { signals, ..State::default() }))
     }
 
     /// Lets signals ask the run to stop, and says so.
     pub fn watch(&self) -> ! {
         loop {
             thread::sleep(LOOK_EVERY);
-            match self.signal() {
-                Some(signal) if self.ask(signal) => end(signal),
-                // Behind what is there of a bar's line.
-                Some(_) if io::stderr().is_terminal() => eprintln!("\n{NOTICE}"),
-                Some(_) => eprintln!("{NOTICE}"),
-                None => {}
+            let Some(signal) = self.signal() else { continue };
+            if self.ask(signal) {
+                end(signal);
             }
+            // Behind what is there of a bar's line.
+            let bar = if io::stderr().is_terminal() { "\n" } else { "" };
+            say(format_args!("{bar}{}; press Ctrl-C again to stop at once", self.notice()));
         }
+    }
+
+    /// Said at the first signal.
+    fn notice(&self) -> &'static str {
+        if self.0.phase.load(SeqCst) == RUNS { "stopping after this epoch" } else { "the model is being saved" }
     }
 
     /// A signal that came since the last call.
     pub fn signal(&self) -> Option<i32> {
-        let came = [(SIGINT, &self.0.interrupted), (SIGTERM, &self.0.terminated)];
-        came.into_iter().find(|(_, came)| came.swap(false, SeqCst)).map(|(signal, _)| signal)
+        self.0.signals.iter().find(|(_, came)| came.swap(false, SeqCst)).map(|(signal, _)| *signal)
     }
 
-    /// Asks the run to stop. Returns whether there is no waiting for that: it was asked before, or is over.
+    /// Asks the run to stop. Returns whether there is no waiting for that: it was asked before, or nothing is left to be
+    /// lost.
     pub fn ask(&self, signal: i32) -> bool {
-        self.0.asked.swap(signal, SeqCst) != 0 || self.0.over.load(SeqCst)
+        self.0.asked.swap(signal, SeqCst) != 0 || self.0.phase.load(SeqCst) == OVER
     }
 
     /// The signal that asked the run to stop.
     pub fn asked(&self) -> Option<i32> {
         Some(self.0.asked.load(SeqCst)).filter(|&signal| signal != 0)
     }
+
+    /// What was trained is saved, or is not to be: the next signal ends the process.
+    pub fn over(&self) {
+        self.0.phase.store(OVER, SeqCst);
+    }
 }
 
-/// Said at the first signal.
-const NOTICE: &str = "stopping after this epoch; press Ctrl-C again to stop at once";
+/// Whether the signal is SIGHUP and `nohup` had it ignored, which stays so.
+#[cfg(unix)]
+fn is_ignored_hangup(signal: i32) -> bool {
+    const IGNORE: usize = 1;
+    unsafe extern "C" {
+        #[link_name = "signal"]
+        fn set_handler(signal: i32, handler: usize) -> usize;
+    }
+    // SAFETY: the C library's function, which every program has; ignoring a signal runs no code. A handler is registered
+    // next, unless the signal was ignored before.
+    signal == SIGHUP && unsafe { set_handler(signal, IGNORE) } == IGNORE
+}
+
+#[cfg(not(unix))]
+fn is_ignored_hangup(_signal: i32) -> bool {
+    false
+}
 
 /// Ends the process as the signal would have: a shell sees 128 and its number, and ends its script's loops, too.
 pub fn end(signal: i32) -> ! {
@@ -101,6 +151,11 @@ impl Interrupt {
         Self { stop: stop.clone(), save: save.map(Path::to_path_buf), stopped: None }
     }
 
+    /// Whether the run was stopped, and saved where it is to be.
+    pub fn stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     /// After the run; an error where it was stopped.
     pub fn result(self, epochs: usize) -> Result<(), Stopped> {
         let Some((epoch, signal)) = self.stopped else { return Ok(()) };
@@ -120,12 +175,16 @@ impl Callback for Interrupt {
         // Here, not after the run: as it ends, others may go back to the weights of a better epoch.
         self.save.as_ref().map_or(Ok(()), |path| run.save(path, false))?;
         self.stopped = Some((run.epoch(), signal));
+        self.stop.over();
         run.stop_training();
         Ok(())
     }
 
     fn on_train_end(&mut self, _run: &mut Run<'_>) -> kiln::Result<()> {
-        self.stop.0.over.store(true, SeqCst);
+        match self.save {
+            Some(_) if self.stopped.is_none() => self.stop.0.phase.store(TRAINED, SeqCst),
+            _ => self.stop.over(),
+        }
         Ok(())
     }
 }
@@ -141,7 +200,7 @@ pub struct Stopped {
 impl Stopped {
     /// Says so and ends the process.
     pub fn end(self) -> ! {
-        eprintln!("{self}");
+        say(&self);
         end(self.signal)
     }
 }
@@ -156,32 +215,37 @@ fn resumed(args: impl IntoIterator<Item = OsString>, file: &Path) -> String {
     let known = train.get_arg_conflicts_with(resume);
     let matches = crate::Cli::command().get_matches_from(&args);
     let given = matches.subcommand_matches("train").expect("called by it");
-    let mut words = vec![args[0].to_string_lossy().into_owned(), "train".into()];
+    let mut words = vec![args[0].clone(), "train".into()];
     let kept = |arg: &&Arg| !known.contains(arg) && *arg != resume;
     words.extend(train.get_arguments().filter(kept).flat_map(|arg| words_of(arg, given)));
-    words.extend(["--resume".into(), file.to_string_lossy().into_owned()]);
+    words.extend(["--resume".into(), file.into()]);
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// An option as it was given.
-fn words_of(arg: &Arg, given: &ArgMatches) -> Vec<String> {
+fn words_of(arg: &Arg, given: &ArgMatches) -> Vec<OsString> {
     let id = arg.get_id().as_str();
     if given.value_source(id) != Some(ValueSource::CommandLine) {
         return Vec::new();
     }
-    let mut words: Vec<String> = arg.get_long().map(|long| format!("--{long}")).into_iter().collect();
+    let mut words: Vec<OsString> = arg.get_long().map(|long| format!("--{long}").into()).into_iter().collect();
     if arg.get_action().takes_values() {
-        words.extend(given.get_raw(id).into_iter().flatten().map(|value| value.to_string_lossy().into_owned()));
+        words.extend(given.get_raw(id).into_iter().flatten().map(OsString::from));
     }
     words
 }
 
 /// A word as a POSIX shell takes it.
-fn quoted(word: &str) -> String {
+fn quoted(word: &OsStr) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.into(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    match word.to_str() {
+        Some(word) if !word.is_empty() && word.chars().all(plain) => word.into(),
+        Some(word) if !word.contains(char::is_control) => format!("'{}'", word.replace('\'', r"'\''")),
+        // Byte by byte, as far as they are no plain letters.
+        _ => {
+            let byte = |&byte: &u8| if plain(byte.into()) { char::from(byte).into() } else { format!("\\{byte:03o}") };
+            format!("$'{}'", word.as_encoded_bytes().iter().map(byte).collect::<String>())
+        }
     }
 }
 
@@ -205,14 +269,31 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_quoted_so_that_a_shell_gives_it_back() {
+        assert_eq!(
+            ["a/b", "a b", "it's", "", "a\nb"].map(|word| quoted(OsStr::new(word))),
+            ["a/b", "'a b'", r"'it'\''s'", "''", r"$'a\012b'"]
+        );
+        #[cfg(unix)]
+        assert_eq!(quoted(std::os::unix::ffi::OsStrExt::from_bytes(b"m \xff.st")), r"$'m\040\377.st'");
+    }
+
+    #[test]
     fn the_second_time_is_at_once() {
-        let stop = Stop::default();
+        let stop = Stop::of([SIGINT, SIGTERM]);
         assert_eq!((stop.asked(), stop.signal()), (None, None));
-        stop.0.terminated.store(true, SeqCst);
+        stop.0.signals[1].1.store(true, SeqCst);
         assert_eq!((stop.signal(), stop.signal()), (Some(SIGTERM), None));
         assert!(!stop.ask(SIGTERM) && stop.asked() == Some(SIGTERM) && stop.ask(SIGINT));
+    }
+
+    #[test]
+    fn the_first_time_is_at_once_only_when_nothing_is_left_to_be_lost() {
+        let trained = Stop::default();
+        trained.0.phase.store(TRAINED, SeqCst);
+        assert!(!trained.ask(SIGINT) && trained.notice() == "the model is being saved");
         let over = Stop::default();
-        over.0.over.store(true, SeqCst);
+        over.over();
         assert!(over.ask(SIGINT));
     }
 }

@@ -9,6 +9,7 @@ mod devices;
 mod eval;
 mod interrupt;
 mod model;
+mod outputs;
 mod picture;
 mod plan;
 mod predict;
@@ -21,7 +22,6 @@ mod tui;
 mod tune;
 mod unpacked;
 
-use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -81,14 +81,12 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough: `kiln devices | head -1`.
-        Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
-            ExitCode::SUCCESS
-        }
+        Err(e) if outputs::is_gone(&e) => ExitCode::SUCCESS,
         Err(e) => match e.downcast::<interrupt::Stopped>() {
             Ok(stopped) => stopped.end(),
             Err(e) => {
                 let text = one_line_of_causes(&e);
-                eprintln!("error: {}", text.split('\n').map(printable).collect::<Vec<_>>().join("\n"));
+                outputs::say(format_args!("error: {}", text.split('\n').map(printable).collect::<Vec<_>>().join("\n")));
                 ExitCode::FAILURE
             }
         },

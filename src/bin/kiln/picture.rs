@@ -1,11 +1,10 @@
 //! Pictures for `kiln predict`: read from files, brought to a model's size, drawn in a terminal.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::data::{read_idx, read_idx_within, read_png, rgb_to_grayscale};
+use kiln::data::{parse_idx, parse_idx_within, parse_png, rgb_to_grayscale};
+use kiln::io::read_file;
 use kiln::tensor::{Shape, Tensor, Values};
 
 /// A grey picture, row by row.
@@ -24,20 +23,21 @@ pub fn extents(sample: &Shape) -> Option<(usize, usize)> {
     }
 }
 
-/// The samples of a file: a PNG, an IDX file, or text of pixels, a sample a line; the first bytes tell.
+/// The samples of a file or a pipe: a PNG, an IDX file, or text of pixels, a sample a line; the first bytes tell.
 pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>) -> Result<Tensor> {
-    let mut magic = [0; 4];
-    let mut file = File::open(path).with_context(|| format!("{}: open", path.display()))?;
-    let read = file.read(&mut magic).with_context(|| format!("{}: read", path.display()))?;
-    drop(file);
-    let samples = match magic[..read] {
-        [0x89, b'P', b'N', b'G'] => {
+    let bytes = read_file(path)?;
+    let samples = match bytes[..] {
+        [0x89, b'P', b'N', b'G', ..] => {
             let (height, width) = extents(sample)
                 .with_context(|| format!("the model takes samples of {sample}, a PNG is a grey picture"))?;
-            vec![Picture::of_png(&read_png(path)?, if invert { 255 } else { 0 }).resized(height, width).pixels]
+            let paper = if invert { 255 } else { 0 };
+            vec![Picture::of_png(&parse_png(&bytes, path)?, paper).resized(height, width).pixels]
         }
         [0, 0, ..] | [0x1f, 0x8b, ..] => {
-            let all = max_unpacked.map_or_else(|| read_idx(path), |most| read_idx_within(path, most))?;
+            let all = match max_unpacked {
+                Some(most) => parse_idx_within(&bytes, path, most)?,
+                None => parse_idx(&bytes, path)?,
+            };
             let Values::U8(bytes) = all.values() else { bail!("{}: holds {}, not bytes", path.display(), all.dtype()) };
             let row = all.shape().iter().skip(1).product::<usize>();
             ensure!(
@@ -48,7 +48,7 @@ pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>
             );
             bytes.chunks(row).map(<[u8]>::to_vec).collect()
         }
-        _ => text(path, sample.len())?,
+        _ => text(&bytes, path, sample.len())?,
     };
     let flip = |pixel: u8| if invert { 255 - pixel } else { pixel };
     let pixels: Vec<u8> = samples.iter().flatten().copied().map(flip).collect();
@@ -56,9 +56,9 @@ pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>
 }
 
 /// Lines of pixels, with commas or spaces between.
-fn text(path: &Path, len: usize) -> Result<Vec<Vec<u8>>> {
+fn text(bytes: &[u8], path: &Path, len: usize) -> Result<Vec<Vec<u8>>> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{name}: read as PNG, IDX or text of pixels"))?;
+    let text = std::str::from_utf8(bytes).with_context(|| format!("{name}: read as PNG, IDX or text of pixels"))?;
     let mut samples = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let words = line.split([',', ';', ' ', '\t']).filter(|word| !word.is_empty());

@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
     let sample = model.sample_shape()?.clone();
     let names = names(&model, columns.as_ref(), &args.file);
     for input in &args.inputs {
-        let x = match (&columns, archive(&input.to_string_lossy())) {
+        let x = match (&columns, archive(input)) {
             (Some(_), Some(path)) => {
                 bail!(
                     "{}: {} was trained on a table; give a table with its columns",
@@ -110,7 +110,7 @@ fn print(args: &Args, input: &Path, (sample, x): (&Shape, &Tensor), y: &Tensor, 
     let mut out = io::stdout().lock();
     for ((row, outputs), class) in outputs.chunks(width).enumerate().zip(classes) {
         if args.json {
-            let mut line = json!({ "input": input, "row": row, "class": class, "outputs": outputs });
+            let mut line = json!({ "input": input.to_string_lossy(), "row": row, "class": class, "outputs": outputs });
             if !names.is_empty() {
                 line["label"] = json!(name(class));
             }

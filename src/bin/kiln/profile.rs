@@ -1,19 +1,20 @@
 //! `kiln profile`.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kiln::bench::{Meter, Peaks};
 use kiln::data::{NamedSet, Split};
 use kiln::device::{Choice, Device};
+use kiln::io::write_file;
 use kiln::train::{KernelTime, Profile};
 use serde_json::{Value, json};
 
 use crate::data::Bar;
 use crate::model::{DeviceArgs, ModelArgs};
+use crate::outputs::{self, Kind, outputs};
 
 const EXAMPLES: &str = "\
 On a GPU each kernel runs in a pass of its own, between two timestamps of the device; what a step takes as it is usually
@@ -51,23 +52,18 @@ pub fn run(args: &Args) -> Result<()> {
     let Choice { device, .. } = Device::choose(&args.place.device)?;
     let mut model = args.model.model(set, device.clone(), None)?;
     // Before anything runs: hours later is late to learn that a folder is missing.
-    let not_written = |path: &PathBuf| format!("trace: {} cannot be written", path.display());
-    let mut trace = match &args.trace {
-        Some(path) => Some(File::create(path).with_context(|| not_written(path))?),
-        None => None,
-    };
+    outputs::check(&outputs(&[("trace", &args.trace, Kind::File)]), &[])?;
     let Split { train, .. } = Bar::load(set)?;
     let profile = model.profile(&train, args.model.batch(train.len())?, args.steps)?;
     let peaks = Meter::new(&device, Duration::from_millis(50))?.peaks()?;
-    if let Some(trace) = &mut trace {
-        trace.write_all(profile.to_trace().as_bytes()).context("writing the trace")?;
-    }
     let mut out = io::stdout().lock();
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&as_json(&profile, &device, &peaks))?)?,
         false => print(&mut out, &profile, &device, &peaks)?,
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    // What was measured before what may fail.
+    Ok(args.trace.as_ref().map_or(Ok(()), |path| write_file(path, profile.to_trace()))?)
 }
 
 fn share(kernel: &KernelTime, profile: &Profile) -> f64 {

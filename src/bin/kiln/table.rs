@@ -1,12 +1,12 @@
 //! What `train` trains on: a named set, arrays of NumPy's, or a table of one's own; and what a saved model keeps of the
 //! table.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::Crc;
-use kiln::data::{Csv, Dataset, Encoding, Missing, NamedSet, Scaler, Split, Table};
+use kiln::data::{Csv, Dataset, Encoding, LoadOptions, Missing, NamedSet, Scaler, Split, Table};
 use kiln::io::printable;
 use kiln::nn::{Config, Sequential};
 use kiln::tensor::Tensor;
@@ -142,6 +142,7 @@ pub enum Set {
         name: String,
         split: Box<Split>,
         largest: Largest,
+        print: arrays::Print,
     },
     Table {
         name: String,
@@ -191,7 +192,13 @@ impl Set {
 
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
     pub fn again(name: &str, model: &Sequential, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
-        let Some(path) = table(name) else { return Self::without_columns(name, max_unpacked) };
+        let Some(path) = table(name) else {
+            let set = Self::without_columns(name, max_unpacked)?;
+            if let Self::Arrays { print, .. } = &set {
+                print.check(model, Path::new(name))?;
+            }
+            return Ok(set);
+        };
         let columns = Columns::of(model, file)?.within(max_unpacked);
         let split = columns.split(&columns.whole(path)?)?;
         Self::of_table(path, columns, &split)
@@ -202,7 +209,8 @@ impl Set {
         let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
         let (split, largest) = arrays::split(path, max_unpacked)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self::Arrays { name, split: Box::new(split), largest })
+        let print = arrays::Print::of(&split);
+        Ok(Self::Arrays { name, split: Box::new(split), largest, print })
     }
 
     fn of_table(path: &Path, columns: Columns, split: &Split) -> Result<Self> {
@@ -260,8 +268,11 @@ impl Set {
         }
     }
 
-    /// Keeps with the model what it needs of a table.
+    /// Keeps with the model what it needs of a table, or tells these arrays from others.
     pub fn keep(&self, model: &mut Sequential) {
+        if let Self::Arrays { print, .. } = self {
+            print.keep(model);
+        }
         if let Self::Table { columns, .. } = self {
             let config = Config::new(NOTE)
                 .with("encoding", columns.encoding.clone())
@@ -279,6 +290,16 @@ impl Set {
 /// The path of a table, where a name is one: it has an ending, and not that of an archive.
 pub fn table(name: &str) -> Option<&Path> {
     Some(Path::new(name)).filter(|path| path.extension().is_some() && archive(name).is_none())
+}
+
+/// The files of a set, as far as they are there to be read.
+pub fn files_of(name: &str) -> Vec<PathBuf> {
+    if let Some(path) = table(name).or_else(|| archive(name)) {
+        return vec![path.into()];
+    }
+    let found =
+        |set: &NamedSet| set.folder(LoadOptions { fetch: false, ..LoadOptions::default() }).map(|at| set.paths(&at));
+    NamedSet::find(name).and_then(found).map(Vec::from).unwrap_or_default()
 }
 
 /// The note in the file.

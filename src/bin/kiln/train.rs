@@ -10,14 +10,14 @@ use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Sequential;
 use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq, TensorBoard};
-use kiln::train::{CheckFinite, Fit, Logs};
-use kiln::{io as files, plot};
+use kiln::train::{CheckFinite, Fit, History, Logs};
 use serde_json::{Value, json};
 
 use crate::interrupt::{Interrupt, Stop};
 use crate::model::{DeviceArgs, ModelArgs};
+use crate::outputs::{self, Beside, Faults, Kind, outputs};
 use crate::saved::Course;
-use crate::table::{Set, TableArgs};
+use crate::table::{Set, TableArgs, files_of};
 use crate::tui::Tui;
 use crate::unpacked::UnpackedArgs;
 
@@ -26,8 +26,12 @@ The data set is fetched at its first use: see `kiln data get --help`. `auto` tak
 the CPU; `reference` is the CPU in f64. A table's first line names its columns; words become a column each. An .npz
 of NumPy's has the arrays x_train, y_train, x_test and y_test; labels are whole numbers.
 
-Ctrl-C, or SIGTERM, ends the run after the epoch under way: it is saved where --save says, and the command line that goes
-on is printed. The second one ends it at once. Either way the exit code is 130, for SIGTERM 143.
+Ctrl-C, SIGTERM or SIGHUP ends the run after the epoch under way: it is saved where --save says, and the command line that
+goes on is printed. The second one ends it at once. Either way the exit code is 130, for SIGTERM 143, for SIGHUP 129. After
+the last epoch the model is saved before a first one ends anything.
+
+The model is saved first. Where a log or a picture then cannot be written, that is said, the rest is done and the exit code
+is 1. A file that is replaced keeps its mode; where its name is a link, the file that it leads to is replaced.
 
 Examples:
   kiln train mnist
@@ -146,6 +150,7 @@ pub struct Args {
 
 /// `start`: when the command was called.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
+    args.check()?;
     let name = &args.model.set;
     let saved =
         args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Sequential::load(path)?, path))).transpose()?;
@@ -157,16 +162,13 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
     let (mut model, course) = args.start(&set, saved, device)?;
-    args.plot.as_ref().map_or(Ok(()), plot::check_path)?;
-    args.save.as_ref().map_or(Ok(()), files::check_path)?;
-    ensure!(args.checkpoint_every != Some(0), "checkpoint_every: every 0 epochs is never; give 1 or more");
     ensure!(
         args.early_stopping.is_none() || course.validation_split > 0.0,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
     );
-    ensure!(io::stdout().is_terminal() || !args.tui, "tui: standard output is no terminal to draw in; leave --tui out");
+    let faults = Faults::new(!args.tui);
     if !args.json && !args.quiet {
-        writeln!(io::stdout(), "Training on {place}: {reason}")?;
+        faults.hear(writeln!(io::stdout(), "Training on {place}: {reason}"));
     }
     let (class_weight, class_names) = (set.class_weight(), set.class_names());
     let Split { train, test } = set.load()?;
@@ -178,22 +180,74 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         thread::spawn(move || stop.watch());
     }
     if args.summary {
-        write!(io::stdout(), "{}", model.summary()?)?;
+        faults.hear(write!(io::stdout(), "{}", model.summary()?));
     }
-    let fit = args.settings(model.epoch(), &course, class_names).class_weight(class_weight);
+    let fit = args.settings(model.epoch(), &course, class_names, &faults).class_weight(class_weight);
     let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
     let fit = match args.tui {
         true => fit.callback(Tui::open(format!("{} on {place}", course.set), samples, stop.clone())?),
         false => fit,
     };
-    let (trained, interrupt) = args.fit(&mut model, fit, (&train, samples), (start, &stop))?;
-    interrupt.result(args.epochs)?;
-    args.save.as_ref().map_or(Ok(()), |path| model.save(path))?;
-    let outcome = Outcome { test: model.evaluate(&test)?, trained };
-    if args.json { outcome.print_json(&place) } else { outcome.print() }
+    let trained = args.fit(&mut model, fit, (&train, samples), (start, &stop), &faults);
+    let (trained, interrupt) = trained.inspect_err(|_| faults.tell())?;
+    let outcome = args.finish(&mut model, (&test, trained), (interrupt, &stop), &faults);
+    match outcome {
+        Ok(Some(outcome)) if args.json => faults.hear(outcome.print_json(&place)),
+        Ok(Some(outcome)) => faults.hear(outcome.print()),
+        Ok(None) => {}
+        Err(e) => {
+            faults.tell();
+            return Err(e);
+        }
+    }
+    faults.result()
 }
 
 impl Args {
+    /// What can be known to be wrong before anything is read.
+    fn check(&self) -> Result<()> {
+        ensure!(self.checkpoint_every != Some(0), "checkpoint_every: every 0 epochs is never; give 1 or more");
+        ensure!(
+            io::stdout().is_terminal() || !self.tui,
+            "tui: standard output is no terminal to draw in; leave --tui out"
+        );
+        let outputs = outputs(&[
+            ("save", &self.save, Kind::Model),
+            ("plot", &self.plot, Kind::Picture),
+            ("csv", &self.csv, Kind::Log),
+            ("logdir", &self.logdir, Kind::Folder),
+        ]);
+        let read = files_of(&self.model.set);
+        let set = read.iter().map(|path| ("the data set", path.as_path()));
+        let resumed = self.resume.iter().map(|path| (outputs::RESUMED, path.as_path()));
+        outputs::check(&outputs, &set.chain(resumed).collect::<Vec<_>>())
+    }
+
+    /// Saves the model before all else, then does the rest; `None` where the model could not be measured.
+    fn finish(
+        &self,
+        model: &mut Sequential,
+        (test, trained): (&Dataset, Trained),
+        (interrupt, stop): (Interrupt, &Stop),
+        faults: &Faults,
+    ) -> Result<Option<Outcome>> {
+        if let (Some(path), false) = (&self.save, interrupt.stopped()) {
+            faults.hear(model.save(path));
+        }
+        stop.over();
+        if let Some(path) = &self.plot {
+            faults.hear(trained.history.plot(path));
+        }
+        interrupt.result(self.epochs)?;
+        match model.evaluate(test) {
+            Ok(test) => Ok(Some(Outcome { test, trained })),
+            Err(e) => {
+                faults.hear(Err(e));
+                Ok(None)
+            }
+        }
+    }
+
     /// The model and what else makes the run: as the options say, or as the file does.
     fn start(&self, set: &Set, saved: Option<(Sequential, &Path)>, device: Device) -> Result<(Sequential, Course)> {
         let Some((model, path)) = saved else {
@@ -220,7 +274,7 @@ impl Args {
     }
 
     /// How it trains, with the callbacks of the options.
-    fn settings<'a>(&self, done: usize, course: &Course, class_names: Vec<String>) -> Fit<'a> {
+    fn settings<'a>(&self, done: usize, course: &Course, class_names: Vec<String>, faults: &'a Faults) -> Fit<'a> {
         let mut fit = Fit::new()
             .initial_epoch(done)
             .epochs(self.epochs)
@@ -233,10 +287,11 @@ impl Args {
             fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
         }
         if let (Some(path), Some(every)) = (&self.save, self.checkpoint_every) {
-            fit = fit.callback(ModelCheckpoint::new(path.to_string_lossy()).save_freq(SaveFreq::Epochs(every)));
+            let checkpoint = ModelCheckpoint::to_file(path).save_freq(SaveFreq::Epochs(every));
+            fit = fit.callback(Beside::each(checkpoint, faults));
         }
         if let Some(path) = &self.csv {
-            fit = fit.callback(CsvLogger::new(path).append(self.resume.is_some()));
+            fit = fit.callback(Beside::once(CsvLogger::new(path).resume(self.resume.is_some()), faults));
         }
         if let Some(logdir) = &self.logdir {
             let mut board = TensorBoard::new(logdir).histogram_freq(1).write_gradients(true);
@@ -246,7 +301,7 @@ impl Args {
             if !class_names.is_empty() {
                 board = board.class_names(class_names);
             }
-            fit = fit.callback(board);
+            fit = fit.callback(Beside::once(board, faults));
         }
         fit
     }
@@ -258,6 +313,7 @@ impl Args {
         settings: Fit<'_>,
         (train, samples): (&Dataset, usize),
         (called, stop): (Instant, &Stop),
+        faults: &Faults,
     ) -> Result<(Trained, Interrupt)> {
         let (mut written, mut first_step) = (Ok(()), Duration::ZERO);
         let start = Instant::now();
@@ -275,10 +331,8 @@ impl Args {
         }
         let history = model.fit(train, fit.callback(&mut interrupt))?;
         let duration = start.elapsed();
-        written?;
-        self.plot.as_ref().map_or(Ok(()), |path| history.plot(path))?;
-        let (epochs, steps) = (history.epochs().len(), history.batch_losses().len());
-        Ok((Trained { first_step, duration, epochs, steps, samples: (samples * epochs) as f64 }, interrupt))
+        faults.hear(written);
+        Ok((Trained { first_step, duration, samples: (samples * history.epochs().len()) as f64, history }, interrupt))
     }
 }
 
@@ -302,12 +356,15 @@ struct Trained {
     first_step: Duration,
     /// Of the training, with validation.
     duration: Duration,
-    epochs: usize,
-    steps: usize,
     samples: f64,
+    history: History,
 }
 
 impl Trained {
+    fn steps(&self) -> usize {
+        self.history.batch_losses().len()
+    }
+
     /// Per second, of the training's time.
     fn rate(&self, count: f64) -> f64 {
         count / self.duration.as_secs_f64().max(1e-9)
@@ -329,7 +386,7 @@ impl Outcome {
     fn print(&self) -> Result<()> {
         let (accuracy, loss) = self.scores();
         let trained = &self.trained;
-        let (seconds, steps) = (trained.duration.as_secs_f64(), trained.steps);
+        let (seconds, steps) = (trained.duration.as_secs_f64(), trained.steps());
         let (steps_rate, samples_rate) = (trained.rate(steps as f64), trained.rate(trained.samples));
         let mut out = io::stdout().lock();
         writeln!(out, "Test accuracy: {accuracy:.4}, test loss: {loss:.4}")?;
@@ -344,12 +401,12 @@ impl Outcome {
         let ((accuracy, loss), trained) = (self.scores(), &self.trained);
         Ok(print_line(&json!({
             "device": device,
-            "epochs": trained.epochs,
+            "epochs": trained.history.epochs().len(),
             "first_step_seconds": trained.first_step.as_secs_f64(),
             "samples_per_second": trained.rate(trained.samples),
             "seconds": trained.duration.as_secs_f64(),
-            "steps": trained.steps,
-            "steps_per_second": trained.rate(trained.steps as f64),
+            "steps": trained.steps(),
+            "steps_per_second": trained.rate(trained.steps() as f64),
             "test_accuracy": accuracy,
             "test_loss": loss,
         }))?)

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::Dataset;
 use crate::error::{Error, Result};
+use crate::io::whole;
 use crate::tensor::Tensor;
 pub use encoding::Encoding;
 use lines::Lines;
@@ -202,7 +203,7 @@ impl Csv {
     }
 
     /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory; three times where a
-    /// column of words has numbers among them.
+    /// column of words has numbers among them. A pipe, which can be read once, has to fit as well.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses. [`Error::Format`] with line and column where a field is not what its column
@@ -210,7 +211,10 @@ impl Csv {
     /// not there, or where neither label nor targets were named.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Table> {
         let path = path.as_ref();
-        self.table(|| Lines::open(path, self))
+        match whole::piped(path)? {
+            Some(bytes) => self.table(|| Lines::of(&bytes[..], bytes.len() as u64, path, self)),
+            None => self.table(|| Lines::open(path, self)),
+        }
     }
 
     /// As [`Csv::read`], of bytes in memory.

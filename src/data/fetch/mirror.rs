@@ -5,20 +5,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 use super::super::{Progress, RemoteFile, idx};
 use super::partial::Partial;
 use super::place::{self, Refused};
 use crate::error::Result;
 
-/// A mirror that sends nothing for so long has stalled.
-const STALL: Duration = Duration::from_secs(20);
-/// Nor may it trickle for ever.
+/// Nor may a mirror trickle for ever.
 const WHOLE_BODY: Duration = Duration::from_secs(900);
 
 pub(super) struct Mirrors<'a> {
     agent: Agent,
+    connect_timeout: Duration,
+    /// A mirror that sends nothing for so long has stalled.
+    stall: Duration,
+    /// How long mirrors may still be silent, all of them together.
+    patience: Duration,
     /// Those still worth trying: one that cannot be connected to costs its timeout once, not for every file.
     alive: Vec<&'a str>,
 }
@@ -29,18 +32,37 @@ struct Miss {
     dead: bool,
     /// What came, and what was kept before it, is of no use.
     spoilt: bool,
+    /// What was waited for in vain, where it was.
+    silent: Option<Timeout>,
 }
 
 impl<'a> Mirrors<'a> {
-    pub(super) fn new(bases: &'a [String], connect_timeout: Duration) -> Self {
+    /// Two thirds of `patience` are the mirrors', a third at most each one's.
+    pub(super) fn new(bases: &'a [String], connect_timeout: Duration, patience: Duration) -> Self {
         let config = Agent::config_builder()
-            .timeout_resolve(Some(connect_timeout))
-            .timeout_connect(Some(connect_timeout))
-            .timeout_recv_response(Some(STALL))
-            .timeout_per_read(Some(STALL))
             .timeout_recv_body(Some(WHOLE_BODY))
             .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")));
-        Self { agent: config.build().into(), alive: bases.iter().map(String::as_str).collect() }
+        let alive = bases.iter().map(String::as_str).collect();
+        Self { agent: config.build().into(), connect_timeout, stall: patience / 3, patience: patience / 3 * 2, alive }
+    }
+
+    /// How long the mirrors were silent in all.
+    pub(super) fn silence(&self) -> Duration {
+        self.stall * 2 - self.patience
+    }
+
+    /// How long may be waited for this.
+    fn limit(&self, phase: Timeout) -> Duration {
+        let most = if matches!(phase, Timeout::Resolve | Timeout::Connect) { self.connect_timeout } else { self.stall };
+        most.min(self.patience)
+    }
+
+    /// Counts a silence, and says how long it was.
+    fn lose_patience(&mut self, miss: &mut Miss) {
+        let Some(phase) = miss.silent else { return };
+        let waited = self.limit(phase);
+        miss.why = format!("{} after {} s of silence", miss.why, waited.as_secs_f64());
+        self.patience -= waited;
     }
 
     /// Whether a mirror had the file, which is then in its place.
@@ -54,6 +76,16 @@ impl<'a> Mirrors<'a> {
         let mut next = 0;
         while let Some(&base) = self.alive.get(next) {
             let url = format!("{}/{}.gz", base.trim_end_matches('/'), file.name);
+            if self.patience.is_zero() {
+                tried.push(format!(
+                    "{url}: not tried: the mirrors before it were silent for {} s",
+                    self.silence().as_secs_f64()
+                ));
+                self.alive.remove(next);
+                continue;
+            }
+            report(Progress { file: file.name, source: &url, bytes: 0, total: Some(file.len) });
+            let report = &mut |now: Progress<'_>| report(Progress { source: &url, ..now });
             let Some(miss) = self.download(&url, file, folder, report)? else { return Ok(true) };
             tried.push(format!("{url}: {}", miss.why));
             if miss.dead {
@@ -67,7 +99,7 @@ impl<'a> Mirrors<'a> {
 
     /// `None` where the file is in its place.
     fn download(
-        &self,
+        &mut self,
         url: &str,
         file: &RemoteFile<'_>,
         folder: &Path,
@@ -75,7 +107,7 @@ impl<'a> Mirrors<'a> {
     ) -> Result<Option<Miss>> {
         if !is_local(url) && !url.starts_with("https://") {
             let why = "not tried: a mirror must be https://".into();
-            return Ok(Some(Miss { why, dead: true, spoilt: false }));
+            return Ok(Some(Miss { why, dead: true, spoilt: false, silent: None }));
         }
         // Deflate never makes a file much longer: a body beyond this is not the file's.
         let limit = file.len + file.len / 100 + (1 << 16);
@@ -87,6 +119,7 @@ impl<'a> Mirrors<'a> {
             else {
                 return Ok(None);
             };
+            self.lose_patience(&mut miss);
             if !miss.spoilt {
                 let kept = partial.settle();
                 if kept > 0 {
@@ -115,7 +148,9 @@ impl<'a> Mirrors<'a> {
         if partial.len() > 0 {
             request = request.header("Range", format!("bytes={}-", partial.len()));
         }
-        let request = request.config().https_only(!local);
+        let (connect, stall) = (Some(self.limit(Timeout::Connect)), Some(self.limit(Timeout::PerRead)));
+        let request = request.config().timeout_resolve(connect).timeout_connect(connect);
+        let request = request.timeout_recv_response(stall).timeout_per_read(stall).https_only(!local);
         let request = if local { request.proxy(None) } else { request };
         let response = match request.build().call() {
             Ok(response) => response,
@@ -128,7 +163,7 @@ impl<'a> Mirrors<'a> {
             Some(at) if at == partial.len() => partial.continued(body),
             _ => {
                 let why = "the server sends another part than it was asked for".into();
-                return Ok(Some(Miss { why, dead: false, spoilt: true }));
+                return Ok(Some(Miss { why, dead: false, spoilt: true, silent: None }));
             }
         };
         let installed = match idx::gunzipped(body) {
@@ -141,7 +176,7 @@ impl<'a> Mirrors<'a> {
                 let miss = Miss::while_reading(e);
                 Ok(Some(Miss { spoilt: miss.spoilt || partial.ended(), ..miss }))
             }
-            Err(Refused::Content(why)) => Ok(Some(Miss { why, dead: false, spoilt: true })),
+            Err(Refused::Content(why)) => Ok(Some(Miss { why, dead: false, spoilt: true, silent: None })),
             Err(Refused::Write(e)) => Err(e),
         }
     }
@@ -172,21 +207,26 @@ impl Miss {
             ureq::Error::Io(e) => e.to_string(),
             other => other.to_string(),
         };
-        let spoilt = matches!(e, ureq::Error::StatusCode(416));
-        Self { why, dead: !answered, spoilt }
+        let silent = if let ureq::Error::Timeout(phase) = e { Some(*phase) } else { None };
+        Self { why, dead: !answered, spoilt: matches!(e, ureq::Error::StatusCode(416)), silent }
     }
 
     /// An I/O error here comes from the connection or from the gzip decoder.
     fn while_reading(e: io::Error) -> Self {
         match e.kind() {
-            io::ErrorKind::UnexpectedEof => Self { why: "the body ends early".into(), dead: false, spoilt: false },
+            io::ErrorKind::UnexpectedEof => {
+                Self { why: "the body ends early".into(), dead: false, spoilt: false, silent: None }
+            }
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-                Self { why: format!("damaged gzip: {e}"), dead: false, spoilt: true }
+                Self { why: format!("damaged gzip: {e}"), dead: false, spoilt: true, silent: None }
             }
             _ => match ureq::Error::from(e) {
-                ureq::Error::BodyExceedsLimit(limit) => {
-                    Self { why: format!("the body is longer than {limit} bytes"), dead: false, spoilt: true }
-                }
+                ureq::Error::BodyExceedsLimit(limit) => Self {
+                    why: format!("the body is longer than {limit} bytes"),
+                    dead: false,
+                    spoilt: true,
+                    silent: None,
+                },
                 other => Self::of(&other),
             },
         }

@@ -14,7 +14,7 @@ use super::named::put_here;
 use super::{Package, Progress, RemoteFile};
 use crate::error::{Error, Result};
 use mirror::Mirrors;
-pub(super) use place::fault;
+pub(super) use place::{damage, fault};
 
 /// Fetches files into a folder. Every file is checked against its SHA-256 and appears in the folder whole or not at
 /// all, also where two processes fetch at once. What came of a file whose download was cut is kept in the folder under a
@@ -43,6 +43,10 @@ pub struct Fetcher<'a> {
     pub commands: BTreeMap<String, Vec<OsString>>,
     /// How long a mirror may take to be found, and to be connected to; 3 seconds unless set.
     pub connect_timeout: Duration,
+    /// How long the network may stay silent in all before the fetch is given up; 30 seconds unless set. Two thirds are for
+    /// the mirrors together, each of which may have half of that; what is left is how long a package manager may do nothing
+    /// that can be seen.
+    pub patience: Duration,
     /// Called as the bytes come in.
     pub progress: Option<&'a mut dyn FnMut(Progress<'_>)>,
 }
@@ -65,6 +69,7 @@ impl<'a> Fetcher<'a> {
             package: None,
             commands: BTreeMap::new(),
             connect_timeout: Duration::from_secs(3),
+            patience: Duration::from_secs(30),
             progress: None,
         }
     }
@@ -80,11 +85,11 @@ impl<'a> Fetcher<'a> {
         }
         place::prepare(&self.folder)?;
         let mut tried = Vec::new();
-        let mut missing = self.try_mirrors(files, &mut tried)?;
+        let (mut missing, silence) = self.try_mirrors(files, &mut tried)?;
         if !missing.is_empty()
             && let Some(package) = self.package
         {
-            match package::fetch(self, package, &mut missing) {
+            match package::fetch(self, package, &mut missing, self.patience - silence) {
                 Ok(()) => {}
                 Err(Failure::Source(why)) => {
                     tried.push(format!("{}, {}: {why}", package::manager(package), package.spec))
@@ -95,9 +100,13 @@ impl<'a> Fetcher<'a> {
         if missing.is_empty() { Ok(()) } else { Err(self.nothing_left(&missing, &tried)) }
     }
 
-    /// The files that no mirror had.
-    fn try_mirrors<'f>(&mut self, files: &[RemoteFile<'f>], tried: &mut Vec<String>) -> Result<Vec<RemoteFile<'f>>> {
-        let mut mirrors = Mirrors::new(&self.mirrors, self.connect_timeout);
+    /// The files that no mirror had, and how long the mirrors were silent.
+    fn try_mirrors<'f>(
+        &mut self,
+        files: &[RemoteFile<'f>],
+        tried: &mut Vec<String>,
+    ) -> Result<(Vec<RemoteFile<'f>>, Duration)> {
+        let mut mirrors = Mirrors::new(&self.mirrors, self.connect_timeout, self.patience);
         let mut missing = Vec::new();
         for file in files {
             if place::holds(&self.folder, file) {
@@ -107,7 +116,7 @@ impl<'a> Fetcher<'a> {
                 missing.push(*file);
             }
         }
-        Ok(missing)
+        Ok((missing, mirrors.silence()))
     }
 
     fn nothing_left(&self, missing: &[RemoteFile<'_>], tried: &[String]) -> Error {

@@ -17,8 +17,10 @@ use crate::error::Error;
 /// Package managers wait out dead networks for minutes: longer than this, and they are stopped.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Its cache is in the folder that it runs in, so that what comes can be seen to come.
 const NPM_PACK: &[&str] = &[
     "pack",
+    "--cache=cache",
     "--ignore-scripts",
     "--loglevel=error",
     "--update-notifier=false",
@@ -27,7 +29,7 @@ const NPM_PACK: &[&str] = &[
     "--fetch-retry-maxtimeout=1000",
 ];
 const APT_DOWNLOAD: &[&str] =
-    &["download", "-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "APT::Color=0"];
+    &["download", "-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "APT::Color=0"];
 
 /// The manager's program.
 pub(super) fn manager(package: Package<'_>) -> &'static str {
@@ -42,22 +44,28 @@ pub(super) fn fetch(
     fetcher: &mut Fetcher<'_>,
     package: Package<'_>,
     missing: &mut Vec<RemoteFile<'_>>,
+    patience: Duration,
 ) -> Result<(), Failure> {
-    tell(&mut fetcher.progress, Progress { file: package.spec, bytes: 0, total: None });
+    tell(&mut fetcher.progress, Progress { file: package.spec, source: manager(package), bytes: 0, total: None });
     // Within the folder: it is known to be writable, and to have room for the files.
     let scratch = place::scratch(&fetcher.folder).map_err(Failure::Fatal)?;
-    let tar = download(fetcher, package, &scratch.path)?;
+    let tar = download(fetcher, package, &scratch.path, patience)?;
     extract(fetcher, package, &tar, missing)
 }
 
 /// Has the manager download the package; the path of a tar archive, which may be gzipped, with its files.
-fn download(fetcher: &Fetcher<'_>, package: Package<'_>, scratch: &Path) -> Result<PathBuf, Failure> {
+fn download(
+    fetcher: &Fetcher<'_>,
+    package: Package<'_>,
+    scratch: &Path,
+    patience: Duration,
+) -> Result<PathBuf, Failure> {
     let (first, extension) = match package.manager {
         Manager::Npm => (NPM_PACK, "tgz"),
         Manager::Apt => (APT_DOWNLOAD, "deb"),
     };
     let program = manager(package);
-    start(fetcher, program, &[first, &[package.spec]].concat(), scratch)?;
+    start(fetcher, program, &[first, &[package.spec]].concat(), scratch, patience)?;
     let left = fs::read_dir(scratch).map_err(unwritable(scratch))?.flatten().map(|entry| entry.path());
     let archive = left.into_iter().find(|path| path.extension().is_some_and(|found| found == extension));
     let archive =
@@ -67,7 +75,7 @@ fn download(fetcher: &Fetcher<'_>, package: Package<'_>, scratch: &Path) -> Resu
         // Unlike `dpkg-deb -x`, it writes no path of the archive's choosing, and needs no second way to read files.
         Manager::Apt => {
             let name = archive.file_name().unwrap_or_default().to_string_lossy();
-            start(fetcher, "dpkg-deb", &["--fsys-tarfile", &name], scratch)
+            start(fetcher, "dpkg-deb", &["--fsys-tarfile", &name], scratch, patience)
         }
     }
 }
@@ -77,7 +85,13 @@ fn unwritable(scratch: &Path) -> impl Fn(io::Error) -> Failure + '_ {
 }
 
 /// Runs a program in the folder; the path of what it wrote to standard output.
-fn start(fetcher: &Fetcher<'_>, tool: &str, args: &[&str], scratch: &Path) -> Result<PathBuf, Failure> {
+fn start(
+    fetcher: &Fetcher<'_>,
+    tool: &str,
+    args: &[&str],
+    scratch: &Path,
+    patience: Duration,
+) -> Result<PathBuf, Failure> {
     let [output, log] = ["output", "log"].map(|what| scratch.join(format!("{tool}.{what}")));
     let own = if cfg!(windows) && tool == "npm" { "npm.cmd" } else { tool };
     let command = fetcher.commands.get(tool).cloned().unwrap_or_else(|| vec![own.into()]);
@@ -100,26 +114,45 @@ fn start(fetcher: &Fetcher<'_>, tool: &str, args: &[&str], scratch: &Path) -> Re
             _ => format!("{name} does not start: {e}"),
         })
     })?;
-    let status = wait(child).map_err(Failure::Source)?;
+    let status = wait(child, scratch, patience).map_err(Failure::Source)?;
     if status.success() { Ok(output) } else { Err(Failure::Source(format!("{status}: {}", complaint(tool, &log)))) }
 }
 
-fn wait(mut child: Child) -> Result<ExitStatus, String> {
+/// Waits for a program, as long as what it writes to the folder grows.
+fn wait(mut child: Child, scratch: &Path, patience: Duration) -> Result<ExitStatus, String> {
     let start = Instant::now();
+    let (mut seen, mut grown) = (0, start);
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if start.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(50)),
-            stuck => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(match stuck {
-                    Err(e) => e.to_string(),
-                    Ok(_) => format!("stopped after {} seconds", PATIENCE.as_secs()),
-                });
-            }
+        let status = child.try_wait();
+        let now = bytes_in(scratch);
+        if now != seen {
+            (seen, grown) = (now, Instant::now());
         }
+        let silent = grown.elapsed() >= patience;
+        if let (Ok(None), false) = (&status, silent || start.elapsed() >= PATIENCE) {
+            thread::sleep(Duration::from_millis(50));
+            continue;
+        }
+        if let Ok(Some(status)) = status {
+            return Ok(status);
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(match status {
+            Err(e) => e.to_string(),
+            Ok(_) if silent => format!("stopped after {} s in which nothing came", patience.as_secs_f64()),
+            Ok(_) => format!("stopped after {} seconds", PATIENCE.as_secs()),
+        });
     }
+}
+
+/// Of all files in a folder and below: what a package manager has received so far.
+fn bytes_in(folder: &Path) -> u64 {
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_in(&entry.path()),
+        found => found.map_or(0, |found| found.len()),
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().map(size).sum()
 }
 
 /// The first lines that the program wrote, as one that fits a message.
@@ -154,7 +187,8 @@ fn extract(
             continue;
         };
         let file = missing[at];
-        let report = &mut |now: Progress<'_>| tell(&mut fetcher.progress, now);
+        let source = manager(package);
+        let report = &mut |now: Progress<'_>| tell(&mut fetcher.progress, Progress { source, ..now });
         // Only the bytes are taken, never the entry's own path: an archive cannot write elsewhere.
         let installed = match idx::gunzipped(entry) {
             Ok((mut bytes, _)) => place::install(&mut bytes, &file, &fetcher.folder, report),

@@ -30,7 +30,9 @@ impl Partial {
     pub(super) fn open(folder: &Path, file: &RemoteFile<'_>, url: &str, limit: u64) -> Self {
         let key = &hex(url.as_bytes())[..KEY_LEN];
         let path = folder.join(format!("{PARTIAL}{}-{key}", file.name));
-        let opened = OpenOptions::new().read(true).write(true).open(&path).ok();
+        // A link in its place was made by somebody else: what it leads to is not written to.
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        let opened = is_file.then(|| OpenOptions::new().read(true).write(true).open(&path).ok()).flatten();
         let len = opened.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |found| found.len());
         let mut partial = Self { path, file: opened, len, ended: Cell::new(false) };
         if partial.len > limit {
@@ -72,7 +74,7 @@ impl Partial {
     pub(super) fn anew<R: Read>(&mut self, body: R) -> Kept<'_, R> {
         // A new file, not the old one cut: another process may be writing on that one.
         self.discard();
-        self.file = File::create(&self.path).ok();
+        self.file = File::create_new(&self.path).ok();
         self.continued(body)
     }
 }

@@ -1,7 +1,7 @@
 //! Files put in place whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,6 +48,29 @@ pub(in super::super) fn fault(path: &Path, file: &RemoteFile<'_>) -> Result<Opti
         Err(Refused::Content(why)) => Ok(Some(why)),
         Err(Refused::Write(e)) => Err(e),
     }
+}
+
+/// [`fault`] of a file that has the right length, raw or gzipped; `None` of all others.
+pub(in super::super) fn damage(path: &Path, file: &RemoteFile<'_>) -> Result<Option<String>> {
+    if unpacked_len(path).map_err(Error::io(path, "read"))? == file.len { fault(path, file) } else { Ok(None) }
+}
+
+/// How long a file is once unpacked, as far as its beginning and end tell.
+fn unpacked_len(path: &Path) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let (mut start, mut end) = ([0; 2], [0; 4]);
+    if len < 18 {
+        return Ok(len);
+    }
+    file.read_exact(&mut start)?;
+    if start != [0x1f, 0x8b] {
+        return Ok(len);
+    }
+    // A gzip file ends in the length of what it holds.
+    file.seek(io::SeekFrom::End(-4))?;
+    file.read_exact(&mut end)?;
+    Ok(u32::from_le_bytes(end).into())
 }
 
 /// Why the bytes did not become a file.
@@ -102,7 +125,8 @@ fn copy_checked(
     let mut written = 0;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        report(Progress { file: file.name, bytes: written, total: Some(file.len) });
+        // Who calls knows the source.
+        report(Progress { file: file.name, source: "", bytes: written, total: Some(file.len) });
         let n = match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => n,

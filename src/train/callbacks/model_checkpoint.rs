@@ -27,7 +27,7 @@ pub enum SaveFreq {
 /// ```
 #[derive(Debug)]
 pub struct ModelCheckpoint {
-    path: String,
+    place: Place,
     monitor: Monitor,
     save_best_only: bool,
     save_weights_only: bool,
@@ -41,6 +41,15 @@ pub struct ModelCheckpoint {
     save: fn(&mut Run<'_>, &Path, bool) -> Result<()>,
 }
 
+/// Where it saves.
+#[derive(Debug)]
+enum Place {
+    /// At a name with places for numbers.
+    Pattern(String),
+    /// At a path as it stands.
+    Path(PathBuf),
+}
+
 impl ModelCheckpoint {
     monitored!();
 
@@ -48,8 +57,18 @@ impl ModelCheckpoint {
     /// `{val_loss}`, and after a step `{batch}` (from 1), stand for their numbers, with a format where one is given:
     /// `{epoch:02}`, `{val_loss:.4f}`. Folders that are not there are made.
     pub fn new(path: impl Into<String>) -> Self {
+        Self::at(Place::Pattern(path.into()))
+    }
+
+    /// Saves at each epoch's end to one file, over and over, whose name is taken as it is: braces stand for themselves, and
+    /// it need be no UTF-8.
+    pub fn to_file(path: impl Into<PathBuf>) -> Self {
+        Self::at(Place::Path(path.into()))
+    }
+
+    fn at(place: Place) -> Self {
         Self {
-            path: path.into(),
+            place,
             monitor: Monitor::new("val_loss", 0.0),
             save_best_only: false,
             save_weights_only: false,
@@ -116,10 +135,7 @@ impl ModelCheckpoint {
             }
             self.best = Some(seen.value);
         }
-        let place = [("epoch", Some(run.epoch())), ("batch", batch)];
-        let place = place.into_iter().filter_map(|(name, number)| Some((name, number? as f64)));
-        let numbers: Vec<(&str, f64)> = place.chain(run.logs().iter()).collect();
-        let path = PathBuf::from(PathPattern::parse(&self.path)?.fill(&numbers)?);
+        let path = self.place.path(run, batch)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
         }
@@ -129,6 +145,20 @@ impl ModelCheckpoint {
         }
         self.saved = Some(path);
         Ok(())
+    }
+}
+
+impl Place {
+    /// The path after an epoch, or the step of this number.
+    fn path(&self, run: &Run<'_>, batch: Option<usize>) -> Result<PathBuf> {
+        let pattern = match self {
+            Self::Path(path) => return Ok(path.clone()),
+            Self::Pattern(pattern) => PathPattern::parse(pattern)?,
+        };
+        let place = [("epoch", Some(run.epoch())), ("batch", batch)];
+        let place = place.into_iter().filter_map(|(name, number)| Some((name, number? as f64)));
+        let numbers: Vec<(&str, f64)> = place.chain(run.logs().iter()).collect();
+        pattern.fill(&numbers).map(PathBuf::from)
     }
 }
 
@@ -142,7 +172,10 @@ impl Callback for ModelCheckpoint {
             return Err(Error::argument("save_freq", "every 0 is never; give 1 or more"));
         }
         // Before the first epoch: a wrong name need not wait for its end.
-        PathPattern::parse(&self.path).map(|_| ())
+        match &self.place {
+            Place::Pattern(pattern) => PathPattern::parse(pattern).map(|_| ()),
+            Place::Path(_) => Ok(()),
+        }
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
@@ -173,7 +206,10 @@ mod tests {
     fn saved(checkpoint: ModelCheckpoint, course: &[f64]) -> Result<(Vec<String>, ModelCheckpoint)> {
         let folder = tempfile::TempDir::new().unwrap();
         let mut checkpoint = checkpoint;
-        checkpoint.path = format!("{}/deep/{}", folder.path().display(), checkpoint.path);
+        checkpoint.place = match checkpoint.place {
+            Place::Pattern(pattern) => Place::Pattern(format!("{}/deep/{pattern}", folder.path().display())),
+            Place::Path(path) => Place::Path(folder.path().join("deep").join(path)),
+        };
         checkpoint.save = |run, path, weights_only| {
             let text = format!("{}.{}{}", run.epoch(), run.step(), if weights_only { " weights" } else { "" });
             fs::write(path, text).map_err(Error::io(path, "write"))
@@ -205,6 +241,8 @@ mod tests {
         let (files, checkpoint) = saved(ModelCheckpoint::new("m").save_weights_only(true), &course).unwrap();
         assert_eq!(files, ["m: 3.3 weights"]);
         assert!(checkpoint.saved().is_some_and(|path| path.ends_with("deep/m")) && checkpoint.best().is_none());
+        let literal = ModelCheckpoint::to_file("m{epoch}{2").save_freq(SaveFreq::Epochs(2));
+        assert_eq!(saved(literal, &course).unwrap().0, ["m{epoch}{2: 2.3"]);
         let second = ModelCheckpoint::new("{epoch}").save_freq(SaveFreq::Epochs(2));
         assert_eq!(saved(second, &course).unwrap().0, ["2: 2.3"]);
     }

@@ -208,6 +208,10 @@ impl Callback for TensorBoard {
         // Its lines are as wide as the widest: Markdown would fold them.
         let table = format!("```\n{}```\n", run.summary()?);
         opened(&mut self.train, &self.logdir, "train")?.text("model_summary", 0, &table)?;
+        // Before the first epoch: a folder that cannot be made need not wait for its end.
+        if run.validation.is_some() {
+            opened(&mut self.validation, &self.logdir, "validation")?;
+        }
         self.flush()
     }
 

@@ -14,7 +14,7 @@ use super::*;
 
 /// Nothing listens there.
 const DEAD: &str = "http://127.0.0.1:1";
-const CONTENT: &[u8] = b"the content that every test fetches, long enough to be cut in two";
+pub(super) const CONTENT: &[u8] = b"the content that every test fetches, long enough to be cut in two";
 
 struct Server {
     base: String,
@@ -61,11 +61,11 @@ fn not_found(_path: &str) -> Vec<u8> {
     head("404 Not Found", 0)
 }
 
-fn sum(bytes: &[u8]) -> String {
+pub(super) fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn fetcher<'a>(folder: &Path, mirrors: &[&str]) -> Fetcher<'a> {
+pub(super) fn fetcher<'a>(folder: &Path, mirrors: &[&str]) -> Fetcher<'a> {
     let mut fetcher = Fetcher::new("toy", folder);
     fetcher.mirrors = mirrors.iter().map(ToString::to_string).collect();
     fetcher
@@ -219,6 +219,56 @@ fn a_mirror_that_never_answers_costs_its_timeout() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
+/// What is there under a partial download's name may be somebody else's.
+#[cfg(unix)]
+#[test]
+fn a_partial_download_that_is_a_link_is_not_followed() {
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let body = gzip(CONTENT);
+    let whole = AtomicBool::new(false);
+    let server = serve(move |_| match whole.swap(true, Ordering::Relaxed) {
+        false => [head("200 OK", body.len()), body[..20].to_vec()].concat(),
+        true => ok(&body),
+    });
+    says(&text(fetch(folder.path(), &[&server.base])), &["the first 20 bytes are kept"]);
+    let [part] = &names(folder.path())[..] else { panic!("one partial download") };
+    let (part, target) = (folder.path().join(part), elsewhere.path().join("precious"));
+    fs::rename(&part, &target).unwrap();
+    std::os::unix::fs::symlink(&target, &part).unwrap();
+    let precious = fs::read(&target).unwrap();
+    fetch(folder.path(), &[&server.base]).unwrap();
+    assert_eq!(fs::read(&target).unwrap(), precious);
+    assert_eq!(names(folder.path()), ["file"]);
+    assert_eq!(*server.asked.lock().unwrap(), ["/file.gz", "/file.gz"], "nothing was gone on from");
+}
+
+#[test]
+fn a_named_sets_files_are_checked_as_they_are_loaded() {
+    let folder = TempDir::new().unwrap();
+    let contents = small_mnist(3, 2);
+    let mut set = SETS[0];
+    for (file, bytes) in set.files.iter_mut().zip(&contents) {
+        *file = RemoteFile { sha256: sum(bytes).leak(), len: bytes.len() as u64, ..*file };
+    }
+    write_all(folder.path(), &contents);
+    set.load_from(folder.path()).unwrap();
+    let images = folder.path().join(set.files[0].name);
+    let mut changed = contents[0].clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let refused = || text(set.load_from(folder.path()));
+    fs::write(&images, &changed).unwrap();
+    says(&refused(), &["train-images-idx3-ubyte: its SHA-256 is "]);
+    fs::remove_file(&images).unwrap();
+    fs::write(images.with_extension("gz"), gzip(&changed)).unwrap();
+    says(&refused(), &["train-images-idx3-ubyte.gz: its SHA-256 is "]);
+    fs::write(images.with_extension("gz"), gzip(&contents[0])).unwrap();
+    set.load_from(folder.path()).unwrap();
+    // Of another length it is a set of one's own.
+    fs::remove_file(images.with_extension("gz")).unwrap();
+    write_all(folder.path(), &small_mnist(4, 2));
+    set.load_from(folder.path()).unwrap();
+}
+
 #[test]
 fn progress_ends_at_the_files_length() {
     let folder = TempDir::new().unwrap();
@@ -268,7 +318,8 @@ fn a_name_that_leads_elsewhere_is_refused() {
     }
 }
 
-const NPM: Package<'static> = Package { manager: Manager::Npm, spec: "toy-data@1.0.0", folder: "package/data" };
+pub(super) const NPM: Package<'static> =
+    Package { manager: Manager::Npm, spec: "toy-data@1.0.0", folder: "package/data" };
 const APT: Package<'static> = Package { manager: Manager::Apt, spec: "dataset-toy", folder: "usr/share/toy" };
 
 /// Fetches from a package, with commands in place of the programs that are named.
@@ -326,7 +377,7 @@ fn verify_names_the_file_that_is_not_what_it_should_be() {
 
 /// What stands in for a program: a shell script, run by `sh` so that no file is executed that was just written.
 #[cfg(unix)]
-fn tool(folder: &Path, name: &str, script: &str) -> String {
+pub(super) fn tool(folder: &Path, name: &str, script: &str) -> String {
     let path = folder.join(name);
     fs::write(&path, script).unwrap();
     path.into_os_string().into_string().unwrap()
@@ -334,7 +385,7 @@ fn tool(folder: &Path, name: &str, script: &str) -> String {
 
 /// A tar archive; beside it lies the same gzipped.
 #[cfg(unix)]
-fn archive(folder: &Path, entries: &[(&str, &[u8])]) -> String {
+pub(super) fn archive(folder: &Path, entries: &[(&str, &[u8])]) -> String {
     let mut archive = tar::Builder::new(Vec::new());
     for (path, bytes) in entries {
         let mut header = tar::Header::new_gnu();
