@@ -17,8 +17,8 @@ const MODULE: Module = Module {
     libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION, LIB_BEST],
 };
 const TOP_K_MODULE: Module = Module {
-    stem: "accuracy_top_k",
-    source: include_str!("../../shaders/accuracy_top_k.wgsl"),
+    stem: "accuracy_topk",
+    source: include_str!("../../shaders/accuracy_topk.wgsl"),
     libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION],
 };
 

@@ -292,6 +292,22 @@ fn nothing_to_explain_and_nothing_wrong_is_no_number() {
     assert!(logs.get("r2_score").unwrap().is_nan());
 }
 
+/// Targets of 10,000 +- 1, whose squares have no digits left for it in f32, in batches of which each begins elsewhere.
+#[test]
+fn r2_of_targets_far_from_zero_is_no_noise() {
+    let t: Vec<f32> = (0..300).map(|i| 10_000.0 + ((i * 7) % 5 - 2) as f32 / 2.0).collect();
+    let x: Vec<f32> = t.iter().enumerate().map(|(i, t)| t + if i % 2 == 0 { 0.25 } else { -0.25 }).collect();
+    let mean = t.iter().map(|&t| f64::from(t)).sum::<f64>() / 300.0;
+    let scatter: f64 = t.iter().map(|&t| (f64::from(t) - mean).powi(2)).sum();
+    let [x, t] = [x, t].map(|values| Tensor::new([300, 1], values).unwrap());
+    for device in crate::common::devices() {
+        let mut model = identity(&device, 1, Loss::MeanSquaredError, &[Metric::R2Score]);
+        let data = Dataset::new(x.clone(), t.clone()).unwrap();
+        let found = model.evaluate(&data).unwrap().get("r2_score").unwrap();
+        assert!((found - (1.0 - 300.0 * 0.0625 / scatter)).abs() < 1e-6, "{device}: {found}");
+    }
+}
+
 /// That measuring predictions (2, ...) against targets is refused, with these words.
 #[track_caller]
 fn refused(metric: Metric, loss: Loss, [x, y]: [Tensor; 2], words: &[&str]) {

@@ -112,3 +112,55 @@ fn axes_that_do_not_fit_are_named() {
     let text = g.reduce(Aggregation::Max, none, None, false).expect_err("must be refused").to_string();
     assert!(text.contains("(0, 3)"), "{text}");
 }
+
+/// How far a number is from what it should be, in units of f32's last place there.
+fn ulps(found: f64, wanted: f64) -> f64 {
+    (found - wanted).abs() / f64::from((wanted.abs() as f32).next_up() - wanted.abs() as f32)
+}
+
+#[test]
+fn long_sums_keep_their_digits_on_every_device() {
+    for (device, _) in devices() {
+        let mut executor = Executor::new(&device).unwrap();
+        let tenth = f64::from(0.1f32);
+        for (aggregation, n, wanted) in [
+            (Aggregation::Sum, 1_000_000, 1e6 * tenth),
+            (Aggregation::Mean, 100_000, tenth),
+            (Aggregation::Sum, 70_000, 70_000.0 * tenth),
+        ] {
+            for shape in [vec![n], vec![n / 2, 2]] {
+                let x = Tensor::new(shape, vec![0.1f32; n]).unwrap();
+                let (_, y) = run(&mut executor, &[&x], |g, x| g.reduce(aggregation, x[0], None, false).unwrap());
+                assert!(ulps(y[0], wanted) <= 20.0, "{aggregation:?} of {n} on {device}: {}, not {wanted}", y[0]);
+            }
+        }
+        // llvmpipe counted no more than 65,535, and did not see the last.
+        let ones = Tensor::new([70_000], vec![1.0f32; 70_000]).unwrap();
+        let (_, y) = run(&mut executor, &[&ones], |g, x| g.reduce(Aggregation::Sum, x[0], None, false).unwrap());
+        assert_eq!(y, [70_000.0], "{device}");
+        let rising = Tensor::new([70_000], (0..70_000).map(|i| i as f32).collect::<Vec<_>>()).unwrap();
+        let (_, y) = run(&mut executor, &[&rising], |g, x| g.reduce(Aggregation::Max, x[0], None, false).unwrap());
+        assert_eq!(y, [69_999.0], "{device}");
+    }
+}
+
+/// The bias' gradient of (w x + b - 1)^2 where w and b are 0, over one batch of 140,000.
+#[test]
+fn a_bias_gradient_of_a_large_batch_is_right() {
+    let n = 140_000;
+    let [x, t] = [0.5f32, 1.0].map(|value| Tensor::new([n, 1], vec![value; n]).unwrap());
+    for (device, _) in devices() {
+        let bias = |g: &mut Graph, leaves: &[Id]| {
+            let [x, t, w, b] = *leaves else { unreachable!("four") };
+            let product = g.apply(kiln::ops::matmul::MatMul::new(false, false), &[x, w]).unwrap();
+            let y = g.apply(Binary::Add, &[product, b]).unwrap();
+            let error = g.apply(Binary::Sub, &[y, t]).unwrap();
+            let square = g.apply(kiln::ops::unary::Unary::Square, &[error]).unwrap();
+            let loss = g.apply(Sum::mean(&g.shape(square).clone()), &[square]).unwrap();
+            g.gradients(loss, &[b]).unwrap()[0]
+        };
+        let (w, b) = (Tensor::from([[0.0f32]]), Tensor::from([0.0f32]));
+        let (_, y) = run(&mut Executor::new(&device).unwrap(), &[&x, &t, &w, &b], bias);
+        assert!(ulps(y[0], -2.0) <= 20.0, "{device}: {}", y[0]);
+    }
+}

@@ -61,7 +61,7 @@ fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
             all.push((Arc::new(SumPair), vec![float(&[128, 10]), x.clone()]));
             all.push((Arc::new(Thresholds { count: columns.clamp(2, 300) }), vec![x.clone(); 2]));
             all.push((Arc::new(Record { ends: Some(rows) }), vec![row_of(rows), x.clone()]));
-            all.push((Arc::new(Take), vec![x.clone(), labels(n)]));
+            all.push((Arc::new(Take), vec![x.clone(), labels(10)]));
         }
         all.push((Arc::new(Sum::new(0..3)), vec![float(&[3, n, 5])]));
         all.push((Arc::new(Sum::new(1..2)), vec![float(&[3, n, 5])]));
