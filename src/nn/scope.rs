@@ -35,6 +35,8 @@ pub struct Scope<'a> {
     /// The graph to apply ops in.
     pub graph: &'a mut Graph,
     pub(crate) parameters: &'a mut Vec<Parameter>,
+    /// Which of them are the layer's.
+    pub(crate) own: Vec<usize>,
     pub(crate) layer: &'a str,
     /// The layer's place in the model.
     pub(crate) index: usize,
@@ -77,7 +79,7 @@ impl Scope<'_> {
         if let Some(refusal) = initializer.refusal(&shape) {
             return Err(self.error(format!("{name} is of {shape}; its initializer {refusal}")));
         }
-        let known = self.parameters.iter().position(|p| p.layer == self.layer && p.name == name);
+        let known = self.known(name);
         let index = known.unwrap_or(self.parameters.len());
         match known {
             Some(index) if self.parameters[index].shape != shape => {
@@ -89,6 +91,7 @@ impl Scope<'_> {
             None => {
                 let layer = self.layer.to_string();
                 let (name, shape, trainable) = (name.into(), shape.clone(), self.trainable);
+                self.own.push(index);
                 self.parameters.push(Parameter { layer, name, shape, initializer, regularizer: None, trainable });
             }
         }
@@ -111,8 +114,13 @@ impl Scope<'_> {
             regularizer.check().map_err(|e| self.error(format!("{name}: {e}")))?;
         }
         let id = self.parameter(name, shape, initializer)?;
-        let known = self.parameters.iter_mut().find(|p| p.layer == self.layer && p.name == name);
-        known.expect("asked for just now").regularizer = regularizer;
+        let index = self.known(name).expect("asked for just now");
+        self.parameters[index].regularizer = regularizer;
         Ok(id)
+    }
+
+    /// The layer's tensor of this name, if it was made.
+    fn known(&self, name: &str) -> Option<usize> {
+        self.own.iter().copied().find(|&index| self.parameters[index].name == name)
     }
 }

@@ -3,11 +3,12 @@
 mod saving;
 mod weights;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use super::layers::Layer;
 use super::optimizer::{self, Optimizer};
-use super::summary::Row;
+use super::summary::{self, Row};
 use super::{Loss, Metric, Parameter, Summary};
 use crate::data::{self, Dataset};
 use crate::device::Device;
@@ -44,6 +45,10 @@ use saving::{Loaded, Reached};
 pub struct Sequential {
     about: About,
     layers: Vec<(String, Box<dyn Layer>)>,
+    /// Their names.
+    names: HashSet<String>,
+    /// The numbers, by types' names, below which none is free.
+    numbers: HashMap<String, usize>,
     device: Option<Device>,
     /// The shape of one sample, and what it gives rise to; made by [`Sequential::build`] or, from the shape that the
     /// first layer gives, where it is asked for.
@@ -84,6 +89,8 @@ impl Default for Sequential {
         Self {
             about: About { name: "sequential".into(), ..About::default() },
             layers: Vec::new(),
+            names: HashSet::new(),
+            numbers: HashMap::new(),
             device: None,
             built: OnceLock::new(),
             compiled: None,
@@ -131,15 +138,25 @@ impl Sequential {
     pub fn add(mut self, layer: impl Layer + 'static) -> Self {
         let name = match layer.name() {
             Some(name) => name.to_string(),
-            None => {
-                let stem = snake_case(layer.kind());
-                let numbered = (0..).map(|i| if i == 0 { stem.clone() } else { format!("{stem}_{i}") });
-                let free = |name: &String| !self.layers.iter().any(|(taken, _)| taken == name);
-                numbered.into_iter().find(free).expect("there are more numbers than layers")
-            }
+            None => self.free_name(snake_case(layer.kind())),
         };
-        self.layers.push((name, Box::new(layer)));
+        self.push(name, Box::new(layer));
         self
+    }
+
+    /// A type's name, with the first number that no layer has.
+    fn free_name(&mut self, stem: String) -> String {
+        let first = self.numbers.entry(stem.clone()).or_default();
+        let named = |i| if i == 0 { stem.clone() } else { format!("{stem}_{i}") };
+        let number = (*first..).find(|&i| !self.names.contains(&named(i))).expect("there are more numbers than layers");
+        *first = number + 1;
+        named(number)
+    }
+
+    /// Adds a layer of this name.
+    fn push(&mut self, name: String, layer: Box<dyn Layer>) {
+        self.names.insert(name.clone());
+        self.layers.push((name, layer));
     }
 
     /// Makes the weights for samples of a shape. [`Sequential::fit`] does it by itself, from the data; a model that begins
@@ -169,8 +186,9 @@ impl Sequential {
 
     /// What samples of a shape give rise to.
     fn traced(&self, sample: Shape) -> Result<Built> {
-        for (i, (name, _)) in self.layers.iter().enumerate() {
-            if self.layers[..i].iter().any(|(other, _)| other == name) {
+        let mut names = HashSet::new();
+        for (name, _) in &self.layers {
+            if !names.insert(name) {
                 return Err(self.error(format!("two layers are named {name:?}; give each a name of its own")));
             }
         }
@@ -208,11 +226,10 @@ impl Sequential {
     /// [`Error::Model`] where the model was not built.
     pub fn summary(&self) -> Result<Summary> {
         let built = self.built()?;
+        let counts = summary::counts(&built.parameters);
         let layers = self.layers.iter().zip(&built.outputs).filter(|((_, layer), _)| layer.sample_shape().is_none());
         let rows = layers.map(|((name, layer), output)| {
-            let own = || built.parameters.iter().filter(|p| p.layer == *name);
-            let parameters = own().map(|p| p.shape.len()).sum();
-            let non_trainable = own().filter(|p| !p.trainable).map(|p| p.shape.len()).sum();
+            let (parameters, non_trainable) = counts.get(name.as_str()).copied().unwrap_or_default();
             Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters, non_trainable }
         });
         Ok(Summary { model: self.about.name.clone(), rows: rows.collect() })

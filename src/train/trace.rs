@@ -1,8 +1,9 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
@@ -93,12 +94,25 @@ pub(crate) fn forward(
     x: Id,
     clock: Option<Id>,
 ) -> Result<Vec<Id>> {
+    let mut own: HashMap<String, Vec<usize>> = HashMap::new();
+    for (i, parameter) in parameters.iter().enumerate() {
+        own.entry(parameter.layer.clone()).or_default().push(i);
+    }
+    let batch = graph.shape(x).first().copied();
     let mut outputs = Vec::new();
     let mut x = x;
     for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
-        let trainable = layer.is_trainable();
-        x = layer.call(&mut Scope { graph, parameters, layer: name, index, clock, trainable }, x)?;
+        let (trainable, own) = (layer.is_trainable(), own.remove(name).unwrap_or_default());
+        let mut scope = Scope { graph, parameters, own, layer: name, index, clock, trainable };
+        x = layer.call(&mut scope, x)?;
+        graph.check("the layer's output", &[x])?;
+        if graph.shape(x).first().copied() != batch {
+            let (given, rows) = (graph.ty(x), batch.unwrap_or(0));
+            let message =
+                format!("gives {given} for a batch of {rows}, expected the batch as first axis: ({rows}, ...)");
+            return Err(Error::shape(format!("layer {name:?}"), message));
+        }
         outputs.push(x);
     }
     graph.set_layer("");

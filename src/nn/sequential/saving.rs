@@ -1,5 +1,6 @@
 //! Models in files: the configuration as JSON beside the tensors, all in one safetensors file.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::{Compiled, Loss, Metric, Sequential};
@@ -215,7 +216,7 @@ impl Sequential {
             let name: String = part("name")?.read().map_err(|e| Error::argument("a layer's name", e))?;
             let layer = custom.make_layer(part("layer")?);
             let layer = layer.map_err(|e| Error::argument(format!("layer {name:?}"), e.to_string()))?;
-            model.layers.push((name, layer));
+            model.push(name, layer);
         }
         if let Some(optimizer) = config.take_or("optimizer", None::<Setting>)? {
             let optimizer = custom.make_optimizer(&optimizer)?;
@@ -278,7 +279,8 @@ impl Sequential {
         let parameters = &self.built()?.parameters;
         let file = TensorFile::read(path)?;
         let weights = tensors(&file, parameters, Parameter::path)?;
-        let known = |name: &str| name.starts_with(OPTIMIZER) || parameters.iter().any(|p| p.path() == name);
+        let paths: HashSet<String> = parameters.iter().map(Parameter::path).collect();
+        let known = |name: &str| name.starts_with(OPTIMIZER) || paths.contains(name);
         if let Some(name) = file.names().find(|name| !known(name)) {
             let message = format!("tensor {name:?} is none of the model's; load_weights_partial passes it over");
             return Err(file.error(message));
