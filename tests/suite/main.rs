@@ -31,6 +31,7 @@ mod examples;
 mod finite;
 mod fusion;
 mod golden;
+mod graphs;
 mod initializers;
 mod layers;
 mod losses;
