@@ -81,7 +81,9 @@ impl Graph {
         let mut waiting: Option<usize> = None;
         for n in 0..self.nodes.len() {
             let node = &self.nodes[n];
-            if !downcast::<Sum>(node).is_some_and(|sum| sum.is_of_rows(self.shape(node.inputs[0]))) {
+            if !downcast::<Sum>(node)
+                .is_some_and(|sum| sum.is_of_rows(self.shape(node.inputs[0])) && !self.shape(node.inputs[0]).is_empty())
+            {
                 continue;
             }
             let may_wait = |&first: &usize| order.may_move(&self.nodes[first], &(first + 1..n + 1));

@@ -48,7 +48,7 @@ impl<T: Real> CpuOp<T> for InTopK {
 fn outputs(op: &str, inputs: &[Type]) -> Result<Vec<Type>> {
     expect_inputs(op, inputs, &[DType::F32, DType::U32])?;
     let scores = &inputs[0].shape;
-    if scores.rank() != 2 || *inputs[1].shape != [scores[0]] {
+    if scores.rank() != 2 || scores[1] == 0 || *inputs[1].shape != [scores[0]] {
         let message = format!("expected scores (batch, classes) and one label a row: {} {}", inputs[0], inputs[1]);
         return Err(Error::shape(op, message));
     }

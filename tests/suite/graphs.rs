@@ -9,6 +9,7 @@ use kiln::nn::Scope;
 use kiln::nn::optimizer::Sgd;
 use kiln::ops::binary::Binary;
 use kiln::ops::copy::Copy;
+use kiln::ops::matmul::{Epilogue, MatMul};
 use kiln::ops::pad::Pad;
 use kiln::ops::softmax_cross_entropy::SoftmaxCrossEntropyStep;
 use kiln::ops::sum::Sum;
@@ -69,6 +70,17 @@ fn values_of_another_graph_are_refused() {
 }
 
 #[test]
+fn a_fused_product_has_no_gradient() {
+    let mut g = Graph::new();
+    let (a, bias) = (input(&mut g, 0, &[2, 2]), input(&mut g, 1, &[2]));
+    let product = MatMul { epilogue: Epilogue::Bias, ..MatMul::new(false, false) };
+    let y = g.apply(product, &[a, a, bias]).unwrap();
+    let loss = g.apply(Sum::new(0..2), &[y]).unwrap();
+    let error = g.gradients(loss, &[a]).unwrap_err().to_string();
+    assert!(error.contains("matmul+bias: has no gradient") && error.contains("before the graph is fused"), "{error}");
+}
+
+#[test]
 fn a_function_has_no_parameters_and_no_clock() {
     for leaf in [Leaf::Param(0), Leaf::Params, Leaf::Clock] {
         let mut g = Graph::new();
@@ -117,8 +129,10 @@ fn a_layer_that_loses_the_batch_is_named() {
     let text = Sequential::new().add(Elsewhere).build([3]).unwrap_err().to_string();
     assert!(text.contains("layer \"elsewhere\"") && text.contains("of another graph"), "{text}");
     // With a batch of one it looks right.
-    let mut model = Sequential::new().add(SumLayer(2)).add(Dense::new(2));
-    assert!(model.build([1, 3]).is_err() || model.predict(&Tensor::new([2, 1, 3], vec![0.0f32; 6]).unwrap()).is_err());
+    let mut model = Sequential::new().add(SumLayer(1)).device(Device::cpu());
+    model.build([1, 3]).unwrap();
+    let text = model.predict(&Tensor::new([2, 1, 3], vec![0.0f32; 6]).unwrap()).unwrap_err().to_string();
+    assert!(text.contains("layer \"sum_layer\": gives f32 (1, 3) for a batch of 2"), "{text}");
 }
 
 /// Types that no op expects, in place of those that it was made for.
