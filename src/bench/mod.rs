@@ -188,7 +188,7 @@ impl Meter {
     }
 
     fn time(&mut self, graph: &Graph, inputs: &[Type]) -> Result<Timing> {
-        let plan = Plan::new("bench", graph, &Arena::default());
+        let plan = Plan::new("bench", graph, &Arena::default())?;
         self.executor.forget_plans()?;
         let random = inputs.iter().zip(0..).map(|(ty, seed)| case::random(ty.shape.clone(), seed));
         let loaded = load(&mut self.executor, &plan, random)?;
@@ -214,7 +214,7 @@ impl Ready {
     /// What the device reports, or [`crate::Error::Shape`] where the op does not take such inputs.
     pub fn new(device: &Device, case: &Case) -> Result<Self> {
         let mut executor = Executor::new(device)?;
-        let plan = Plan::new(&case.label, &graph_of(case, 1)?.0, &Arena::default());
+        let plan = Plan::new(&case.label, &graph_of(case, 1)?.0, &Arena::default())?;
         let plan = load(&mut executor, &plan, case.inputs.iter())?;
         Ok(Self { executor, plan })
     }

@@ -74,7 +74,7 @@ const STEP: f64 = 1e-5;
 fn check_gradient_of(case: &Case, wrt: usize, executor: &mut Executor) -> Result<(f64, Vec<f64>)> {
     let found = gradient(case, wrt, executor)?;
     let loss = differentiable(case, wrt, false)?;
-    let loss = executor.load(&Plan::new("gradient check", &loss, &Arena::default()))?;
+    let loss = executor.load(&Plan::new("gradient check", &loss, &Arena::default())?)?;
     let x = case.inputs[wrt].values().to_f64();
     let mut at = |x: &[f64]| -> Result<f64> {
         executor.write(BufferId::Input(wrt), &Values::F64(x.to_vec()))?;
@@ -100,7 +100,7 @@ fn check_gradient_of(case: &Case, wrt: usize, executor: &mut Executor) -> Result
 fn gradient(case: &Case, wrt: usize, executor: &mut Executor) -> Result<Vec<f64>> {
     executor.forget_plans()?;
     let graph = differentiable(case, wrt, true)?;
-    let plan = executor.load(&Plan::new("gradient check", &graph, &Arena::default()))?;
+    let plan = executor.load(&Plan::new("gradient check", &graph, &Arena::default())?)?;
     let cotangent = random([differentiated(case)?], 77);
     for (i, tensor) in case.inputs.iter().chain([&cotangent]).enumerate() {
         // The gradient of a copy or a slice reads no input: its plan has no buffer for it, the loss's has.

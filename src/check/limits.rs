@@ -43,7 +43,7 @@ fn large(device: &Device) -> Result<Finding> {
     let (x, y) = (g.leaf(Leaf::Input(0), ty.clone()), g.leaf(Leaf::Output(0), ty));
     g.effect(Copy, &[x], &[y])?;
     let mut executor = Executor::new(device)?;
-    let plan = executor.load(&Plan::new("large buffers", &g, &Arena::default()))?;
+    let plan = executor.load(&Plan::new("large buffers", &g, &Arena::default())?)?;
     // Whole numbers below 2^24 are exact in f32, and each but the last few is its own.
     let value = |i: usize| (i % 16_777_213) as f32;
     executor.write(BufferId::Input(0), &Values::F32((0..n).map(value).collect()))?;

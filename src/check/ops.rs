@@ -132,7 +132,7 @@ fn written(case: &Case, steps: usize, executor: &mut Executor) -> Result<Vec<Vec
         executor.allocate(&Buffer { id, dtype: ty.dtype, len: len + SENTINELS, row_len: len })?;
         executor.write(id, &before(case.targets.get(i), ty.dtype, len))?;
     }
-    let plan = executor.load(&Plan::new(&case.label, &g, &Arena::default()))?;
+    let plan = executor.load(&Plan::new(&case.label, &g, &Arena::default())?)?;
     for (i, tensor) in case.inputs.iter().enumerate() {
         let id = if steps > 1 && i == CLOCK_INPUT { BufferId::Clock } else { BufferId::Input(i) };
         executor.write(id, tensor.values())?;

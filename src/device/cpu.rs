@@ -99,7 +99,7 @@ fn touched(step: &Step, index: impl Fn(&BufferId) -> usize) -> Vec<Touched> {
             let (buffer, operand) = (index(&place.buffer), (operand, place.range.clone()));
             match touched.iter_mut().find(|t| t.buffer == buffer) {
                 Some(found) if found.written == written => found.operands.push(operand),
-                Some(_) => panic!("{} reads {}, which it writes", step.op.name(), place.buffer),
+                Some(_) => unreachable!("{} reads {}, which it writes: Plan::check", step.op.name(), place.buffer),
                 None => touched.push(Touched { buffer, written, operands: vec![operand] }),
             }
         }

@@ -121,8 +121,10 @@ impl Executor {
     /// Makes a plan ready to run, with the session's buffers that it needs. Returns its number.
     ///
     /// # Errors
-    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room, or does not compile a kernel.
+    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room, or does not compile a kernel;
+    /// [`crate::Error::Shape`] where a step reads and writes one buffer.
     pub fn load(&mut self, plan: &Plan) -> Result<usize> {
+        plan.check()?;
         for buffer in plan.buffers.iter().filter(|b| !b.id.is_plans_own()) {
             self.allocate(buffer)?;
         }

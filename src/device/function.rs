@@ -37,15 +37,21 @@ impl Function {
     /// ([`Graph::output`]), both by their index.
     ///
     /// # Errors
-    /// [`Error::Argument`] where an index from 0 on is left out or has no output; what the device reports.
+    /// [`Error::Argument`] where an index from 0 on is left out, the graph has no output, or it has leaves that a function
+    /// has no values for: parameters, a clock. [`Error::Shape`] as [`Plan::new`]; and what the device reports.
     pub fn new(device: &Device, graph: &Graph) -> Result<Self> {
         let inputs = types(graph, "input", |leaf| if let Leaf::Input(i) = leaf { Some(*i) } else { None })?;
         let outputs = types(graph, "output", |leaf| if let Leaf::Output(i) = leaf { Some(*i) } else { None })?;
+        let strange = |leaf: &&Leaf| !matches!(leaf, Leaf::Input(_) | Leaf::Output(_) | Leaf::Fill(_));
+        if let Some(leaf) = graph.ids().filter_map(|id| graph.leaf_of(id)).find(strange) {
+            let message = format!("has the leaf {leaf:?}, which a function has no value for; make it a Leaf::Input");
+            return Err(Error::argument("graph", message));
+        }
         if outputs.is_empty() {
             return Err(Error::argument("graph", "has no output; name one by Graph::output"));
         }
         let mut executor = Executor::new(device)?;
-        let plan = executor.load(&Plan::new("function", &graph.clone().fused(&[]), &Arena::default()))?;
+        let plan = executor.load(&Plan::new("function", &graph.clone().fused(), &Arena::default())?)?;
         Ok(Self { executor, plan, inputs, outputs })
     }
 

@@ -6,6 +6,8 @@ mod executor;
 mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(test)]
+mod random_graphs;
 mod tuned;
 
 pub use choose::{Choice, Device};

@@ -1,9 +1,9 @@
-//! Fusion: rewrites that move work into a neighbour's pass over memory. Each is checked against the graph as written.
+//! Fusion: rewrites that move work into another node's pass over memory. Each asks [`Order`] whether the node may move.
 
 use std::any::Any;
 use std::sync::Arc;
 
-use super::{Graph, Id, Node};
+use super::{Graph, Guard, Id, Node, Order};
 use crate::ops::accuracy::SparseCategoricalAccuracy;
 use crate::ops::activation::{Activate, ActivateGrad};
 use crate::ops::binary::Binary;
@@ -12,56 +12,53 @@ use crate::ops::softmax_cross_entropy::{SoftmaxCrossEntropy, SoftmaxCrossEntropy
 use crate::ops::sum::{Sum, SumPair};
 
 impl Graph {
-    /// The same computation in fewer passes. Values in `keep` stay available; others may disappear.
+    /// The same computation in fewer passes: effects, outputs among them, leave what they did before; other values may
+    /// disappear.
     #[must_use]
-    pub fn fused(self, keep: &[Id]) -> Self {
+    pub fn fused(self) -> Self {
         // What nobody needs would keep its operands from being fused, and be fused with what is needed.
-        let dead: Vec<bool> = self.needed_for(keep).iter().map(|needed| !needed).collect();
-        self.without(&dead).with_epilogues(keep).with_classifiers().with_pairs_of_sums()
+        let needed = self.needed_for(&[], true);
+        self.kept(needed).with_epilogues().with_classifiers().with_pairs_of_sums()
     }
 
-    /// Moves what follows a product alone into its epilogue.
-    fn with_epilogues(mut self, keep: &[Id]) -> Self {
-        let mut uses = vec![0usize; self.value_count()];
-        keep.iter().for_each(|id| uses[id.index()] += 1);
-        self.nodes.iter().flat_map(|n| &n.inputs).for_each(|id| uses[id.index()] += 1);
-        let mut made_by = vec![None; self.value_count()];
-        let mut dead = vec![false; self.nodes.len()];
+    /// Moves what follows a product alone into its epilogue: the product goes down to where that stands.
+    fn with_epilogues(mut self) -> Self {
+        let order = Order::of(&self);
+        let mut kept = vec![true; self.nodes.len()];
         for n in 0..self.nodes.len() {
-            let fused = fusable_operand(&self.nodes[n]).and_then(|x| {
-                let producer: usize = made_by[self.nodes[n].inputs[x].index()]?;
-                let once = uses[self.nodes[n].inputs[x].index()] == 1;
-                let (op, inputs) = into_product(&self, &self.nodes[producer], &self.nodes[n]).filter(|_| once)?;
-                Some((producer, op, inputs))
-            });
-            if let Some((producer, op, inputs)) = fused {
-                dead[producer] = true;
+            let Some(x) = fusable_operand(&self.nodes[n]).map(|x| self.nodes[n].inputs[x]) else { continue };
+            let Some(producer) = order.made(x) else { continue };
+            let Some((op, inputs)) = into_product(&self, &self.nodes[producer], &self.nodes[n]) else { continue };
+            let alone = Guard::Alone.lets(order.read(x).len() == 1);
+            if alone && order.may_move(&self.nodes[producer], &(producer + 1..n)) {
+                kept[producer] = false;
                 self.nodes[n].op = Arc::new(op);
                 self.nodes[n].inputs = inputs;
             }
-            if !self.nodes[n].effect {
-                self.nodes[n].outputs.iter().for_each(|y| made_by[y.index()] = Some(n));
-            }
         }
-        self.without(&dead)
+        self.kept(kept)
     }
 
-    /// Makes one pass of cross-entropy, its gradient and the accuracy of the same logits and labels.
+    /// Makes one pass of cross-entropy, its gradient and the accuracy of the same logits and labels: the latter two go up
+    /// to where the loss stands. What the gradient is weighed by has to be known there.
     fn with_classifiers(mut self) -> Self {
-        let mut dead = vec![false; self.nodes.len()];
+        let order = Order::of(&self);
+        let mut kept = vec![true; self.nodes.len()];
         for n in 0..self.nodes.len() {
             if downcast::<SoftmaxCrossEntropy>(&self.nodes[n]).is_none() {
                 continue;
             }
             let inputs = self.nodes[n].inputs.clone();
             let of_the_same = |op: fn(&Node) -> bool| {
-                let mut nodes = self.nodes.iter().zip(&dead);
-                nodes.position(|(node, dead)| !dead && op(node) && node.inputs.starts_with(&inputs))
+                let mut readers = order.read(inputs[0]).iter().copied().filter(|&m| m > n && kept[m]);
+                readers.find(|&m| {
+                    let node = &self.nodes[m];
+                    op(node) && node.inputs.starts_with(&inputs) && order.may_move(node, &(n..m))
+                })
             };
             let grad = of_the_same(|node| downcast::<SoftmaxCrossEntropyGrad>(node).is_some());
             let hits = of_the_same(|node| downcast::<SparseCategoricalAccuracy>(node).is_some());
-            // What the loss is weighed by has to be known where it is made.
-            let Some(grad) = grad.filter(|&g| self.leaf_of(self.nodes[g].inputs[2]).is_some()) else { continue };
+            let Some(grad) = grad else { continue };
             let hit_values = match hits {
                 Some(hits) => self.nodes[hits].outputs[0],
                 None => self.value(self.ty(self.nodes[n].outputs[0]).clone(), None),
@@ -71,42 +68,42 @@ impl Graph {
             node.op = Arc::new(SoftmaxCrossEntropyStep);
             node.inputs.push(dloss);
             node.outputs.extend([dx, hit_values]);
-            dead[grad] = true;
-            hits.into_iter().for_each(|hits| dead[hits] = true);
+            kept[grad] = false;
+            hits.into_iter().for_each(|hits| kept[hits] = false);
         }
-        self.without(&dead)
+        self.kept(kept)
     }
 
-    /// Makes two bias gradients at once, in the place of the later one: nothing but an effect waits for the first.
+    /// Makes two bias gradients at once: the first goes down to where the second stands.
     fn with_pairs_of_sums(mut self) -> Self {
-        let mut dead = vec![false; self.nodes.len()];
+        let order = Order::of(&self);
+        let mut kept = vec![true; self.nodes.len()];
         let mut waiting: Option<usize> = None;
         for n in 0..self.nodes.len() {
             let node = &self.nodes[n];
-            if !downcast::<Sum>(node).is_some_and(|sum| sum.is_of_rows(self.shape(node.inputs[0]))) {
-                // Made later, it would be too late for this node.
-                let needed = |first: usize| node.inputs.contains(&self.nodes[first].outputs[0]);
-                waiting = waiting.filter(|&first| !needed(first));
+            if !downcast::<Sum>(node)
+                .is_some_and(|sum| sum.is_of_rows(self.shape(node.inputs[0])) && !self.shape(node.inputs[0]).is_empty())
+            {
                 continue;
             }
-            let Some(first) = waiting.take() else {
+            let may_wait = |&first: &usize| order.may_move(&self.nodes[first], &(first + 1..n + 1));
+            let Some(first) = waiting.take().filter(may_wait) else {
                 waiting = Some(n);
                 continue;
             };
-            dead[first] = true;
+            kept[first] = false;
             let (x, y) = (self.nodes[first].inputs[0], self.nodes[first].outputs[0]);
             let node = &mut self.nodes[n];
             node.op = Arc::new(SumPair);
             node.inputs.insert(0, x);
             node.outputs.insert(0, y);
         }
-        self.without(&dead)
+        self.kept(kept)
     }
 
-    /// Without the nodes that are flagged.
-    fn without(mut self, dead: &[bool]) -> Self {
-        let mut dead = dead.iter();
-        self.nodes.retain(|_| !dead.next().expect("one flag a node"));
+    /// With the nodes that are flagged.
+    fn kept(mut self, flags: Vec<bool>) -> Self {
+        self.keep(flags);
         self
     }
 }

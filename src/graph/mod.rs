@@ -2,11 +2,17 @@
 
 mod autodiff;
 mod fuse;
+mod leaf;
+pub(crate) mod order;
 mod reduce;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use leaf::Leaf;
+pub(crate) use order::{Guard, Order};
 pub use reduce::Aggregation;
 
 use crate::error::{Error, Result};
@@ -16,11 +22,15 @@ use crate::tensor::{DType, Shape};
 
 /// A value of one [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(u32);
+pub struct Id {
+    index: u32,
+    /// The [`Graph::tag`] under which it was added.
+    tag: u32,
+}
 
 impl Id {
     pub(crate) fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
     }
 }
 
@@ -49,41 +59,6 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.dtype, self.shape)
     }
-}
-
-/// What a value is that no node makes: something the session keeps, or a constant.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Leaf {
-    /// The trainable tensor of this index; a segment of the parameter arena.
-    Param(usize),
-    /// All trainable tensors, one after the other.
-    Params,
-    /// The gradients of all trainable tensors, laid out like [`Leaf::Params`].
-    Grads,
-    /// The gradient of the trainable tensor of this index; a segment of the gradient arena.
-    Grad(usize),
-    /// An optimizer's moment of this index, laid out like [`Leaf::Params`].
-    Moment(usize),
-    /// A column of the resident data set: 0 the samples, 1 the targets.
-    Data(usize),
-    /// u32 row numbers of the data set, in the order in which batches take them.
-    Order,
-    /// What varies by step: see [`crate::ops::clock`].
-    Clock,
-    /// The optimizer's scalars, one row a step.
-    Schedule,
-    /// Sums of loss and metrics, one row a step.
-    Log,
-    /// Predictions, a row for each row of the data set.
-    Predictions,
-    /// A value that the caller writes before a run.
-    Input(usize),
-    /// A value that the caller reads after a run.
-    Output(usize),
-    /// Every element is this number.
-    Fill(f64),
-    /// Some neighbouring elements of one of those that the session keeps, from this one on.
-    From(Box<Self>, usize),
 }
 
 /// When in a step a node runs: gradients can be exchanged between the phases `Backward` and `Update`.
@@ -131,20 +106,44 @@ pub struct Node {
 struct Value {
     ty: Type,
     leaf: Option<Leaf>,
+    /// The node that makes it.
+    maker: Option<usize>,
+    tag: u32,
 }
 
 /// Values and the nodes that make them, in an order in which they can run.
-#[derive(Clone, Debug)]
+///
+/// A leaf is a place: a node reads what the last effect before it left there.
+#[derive(Debug)]
 pub struct Graph {
     values: Vec<Value>,
     nodes: Vec<Node>,
     phase: Phase,
     layer: Arc<str>,
+    /// The values of trainable tensors, by their index.
+    parameters: HashMap<usize, Id>,
+    /// Tells this graph's values from another's.
+    tag: u32,
+}
+
+/// A tag that no other graph has.
+fn next_tag() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Default for Graph {
     fn default() -> Self {
-        Self { values: Vec::new(), nodes: Vec::new(), phase: Phase::Forward, layer: Arc::from("") }
+        let (values, nodes, parameters) = Default::default();
+        Self { values, nodes, phase: Phase::Forward, layer: Arc::from(""), parameters, tag: next_tag() }
+    }
+}
+
+impl Clone for Graph {
+    /// The same values, under the same ids; what either graph gains from here on is its own.
+    fn clone(&self) -> Self {
+        let (values, nodes, parameters) = (self.values.clone(), self.nodes.clone(), self.parameters.clone());
+        Self { values, nodes, phase: self.phase, layer: self.layer.clone(), parameters, tag: next_tag() }
     }
 }
 
@@ -166,7 +165,12 @@ impl Graph {
 
     /// Adds a value that no node makes.
     pub fn leaf(&mut self, leaf: Leaf, ty: Type) -> Id {
-        self.value(ty, Some(leaf))
+        let parameter = if let Leaf::Param(i) = leaf { Some(i) } else { None };
+        let id = self.value(ty, Some(leaf));
+        if let Some(i) = parameter {
+            self.parameters.entry(i).or_insert(id);
+        }
+        id
     }
 
     /// A float value all of whose elements are `number`.
@@ -175,19 +179,24 @@ impl Graph {
     }
 
     fn value(&mut self, ty: Type, leaf: Option<Leaf>) -> Id {
-        let id = u32::try_from(self.values.len()).expect("fewer than 2^32 values");
-        self.values.push(Value { ty, leaf });
-        Id(id)
+        let index = u32::try_from(self.values.len()).expect("fewer than 2^32 values");
+        self.values.push(Value { ty, leaf, maker: None, tag: self.tag });
+        Id { index, tag: self.tag }
     }
 
     /// Applies an op that makes one value.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the op does not take such inputs.
+    /// [`Error::Shape`] where the op does not take such inputs, or makes more values or none.
     pub fn apply(&mut self, op: impl Op, inputs: &[Id]) -> Result<Id> {
-        let outputs = self.apply_all(Arc::new(op), inputs)?;
-        assert_eq!(outputs.len(), 1, "apply is for ops of one output");
-        Ok(outputs[0])
+        self.check(op.name(), inputs)?;
+        let count = op.outputs(&self.types(inputs)).map_err(|e| self.in_layer(e))?.len();
+        if count != 1 {
+            let instead = if count == 0 { "effect, which changes leaves in place" } else { "apply_all" };
+            let message = format!("makes {count} values, and apply is for ops that make one; call {instead}");
+            return Err(self.in_layer(Error::shape(op.name(), message)));
+        }
+        Ok(self.apply_all(Arc::new(op), inputs)?[0])
     }
 
     /// Applies an op that makes any number of values.
@@ -195,20 +204,26 @@ impl Graph {
     /// # Errors
     /// [`Error::Shape`] where the op does not take such inputs.
     pub fn apply_all(&mut self, op: Arc<dyn Op>, inputs: &[Id]) -> Result<Vec<Id>> {
-        let types = op.outputs(&self.types(inputs)).map_err(|e| self.in_layer(e))?;
+        self.check(op.name(), inputs)?;
+        let given = self.types(inputs);
+        let types = op.outputs(&given).map_err(|e| self.in_layer(e))?;
         if let Some(ty) = types.iter().find(|ty| !ty.shape.is_countable()) {
             let message = format!("{} has 2^32 elements or more; take smaller batches or fewer units", ty.shape);
             return Err(self.in_layer(Error::shape(op.name(), message)));
+        }
+        if op.is_view() {
+            check_view(&*op, &given, &types).map_err(|e| self.in_layer(e))?;
         }
         let outputs: Vec<Id> = types.into_iter().map(|ty| self.value(ty, None)).collect();
         self.push(op, inputs, &outputs, false);
         Ok(outputs)
     }
 
-    /// Applies an op that changes the leaves `targets` in place.
+    /// Applies an op that changes the leaves `targets` in place. Nodes before it read what was there, nodes after it what
+    /// it leaves.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the op does not take such inputs or targets.
+    /// [`Error::Shape`] where the op does not take such inputs or targets, or a target is no leaf or a constant.
     pub fn effect(&mut self, op: impl Op, inputs: &[Id], targets: &[Id]) -> Result<()> {
         self.effect_dyn(Arc::new(op), inputs, targets)
     }
@@ -216,10 +231,18 @@ impl Graph {
     /// [`Graph::effect`] of a shared op.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the op does not take such inputs or targets.
+    /// As [`Graph::effect`].
     pub fn effect_dyn(&mut self, op: Arc<dyn Op>, inputs: &[Id], targets: &[Id]) -> Result<()> {
-        for &target in targets {
-            assert!(self.leaf_of(target).is_some(), "{} changes leaves only", op.name());
+        self.check(op.name(), inputs)?;
+        self.check(op.name(), targets)?;
+        for (i, &target) in targets.iter().enumerate() {
+            let what = match self.leaf_of(target) {
+                Some(Leaf::Fill(_)) => "a constant",
+                Some(_) => continue,
+                None => "a value that a node makes",
+            };
+            let message = format!("target {i}, {}, is {what}; an effect changes leaves that are kept", self.ty(target));
+            return Err(self.in_layer(Error::shape(op.name(), message)));
         }
         op.check_targets(&self.types(inputs), &self.types(targets)).map_err(|e| self.in_layer(e))?;
         self.push(op, inputs, targets, true);
@@ -227,14 +250,36 @@ impl Graph {
     }
 
     fn push(&mut self, op: Arc<dyn Op>, inputs: &[Id], outputs: &[Id], effect: bool) {
-        self.nodes.push(Node {
-            op,
-            inputs: inputs.to_vec(),
-            outputs: outputs.to_vec(),
-            effect,
-            phase: self.phase,
-            layer: self.layer.clone(),
-        });
+        let (inputs, outputs, layer) = (inputs.to_vec(), outputs.to_vec(), self.layer.clone());
+        self.nodes.push(Node { op, inputs, outputs, effect, phase: self.phase, layer });
+        self.note_maker(self.nodes.len() - 1);
+    }
+
+    fn note_maker(&mut self, n: usize) {
+        let node = &self.nodes[n];
+        if !node.effect {
+            node.outputs.iter().for_each(|y| self.values[y.index()].maker = Some(n));
+        }
+    }
+
+    /// Keeps the nodes that are flagged.
+    fn keep(&mut self, flags: impl IntoIterator<Item = bool>) {
+        let mut flags = flags.into_iter();
+        self.nodes.retain(|_| flags.next().expect("one flag a node"));
+        self.values.iter_mut().for_each(|value| value.maker = None);
+        (0..self.nodes.len()).for_each(|n| self.note_maker(n));
+    }
+
+    /// That values are this graph's.
+    pub(crate) fn check(&self, what: &str, ids: &[Id]) -> Result<()> {
+        let own = |id: &Id| self.values.get(id.index()).is_some_and(|value| value.tag == id.tag);
+        match ids.iter().position(|id| !own(id)) {
+            Some(i) => {
+                let message = format!("value {i} of those that it was given is of another graph, expected this one's");
+                Err(self.in_layer(Error::shape(what, message)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn in_layer(&self, error: Error) -> Error {
@@ -249,35 +294,48 @@ impl Graph {
     /// Lets the caller read a value after a run, as [`Leaf::Output`] of this index.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the value is of a type that no kernel copies.
+    /// [`Error::Shape`] where the value is of a type that no kernel copies, or of another graph.
     pub fn output(&mut self, index: usize, id: Id) -> Result<()> {
+        self.check("output", &[id])?;
         let place = self.leaf(Leaf::Output(index), self.ty(id).clone());
         self.effect(Copy, &[id], &[place])
     }
 
     /// A value's type.
+    ///
+    /// # Panics
+    /// Where the value is of another graph, as a slice does for an index that it does not have.
     pub fn ty(&self, id: Id) -> &Type {
-        &self.values[id.index()].ty
+        match self.values.get(id.index()) {
+            Some(value) if value.tag == id.tag => &value.ty,
+            _ => panic!("the value is of another graph"),
+        }
     }
 
     /// A value's shape.
+    ///
+    /// # Panics
+    /// As [`Graph::ty`].
     pub fn shape(&self, id: Id) -> &Shape {
         &self.ty(id).shape
     }
 
     /// The types of several values.
+    ///
+    /// # Panics
+    /// As [`Graph::ty`].
     pub fn types(&self, ids: &[Id]) -> Vec<Type> {
         ids.iter().map(|&id| self.ty(id).clone()).collect()
     }
 
-    /// What leaf a value is; `None` where a node makes it.
+    /// What leaf a value is; `None` where a node makes it, or it is of another graph.
     pub fn leaf_of(&self, id: Id) -> Option<&Leaf> {
-        self.values[id.index()].leaf.as_ref()
+        self.values.get(id.index()).filter(|value| value.tag == id.tag)?.leaf.as_ref()
     }
 
     /// The value of the trainable tensor of this index, where a layer has asked for it.
     pub fn parameter(&self, index: usize) -> Option<Id> {
-        self.ids().find(|&id| self.leaf_of(id) == Some(&Leaf::Param(index)))
+        self.parameters.get(&index).copied()
     }
 
     /// The nodes, in an order in which they can run.
@@ -285,26 +343,27 @@ impl Graph {
         &self.nodes
     }
 
-    /// The node that makes a value; `None` for a leaf.
+    /// The node that makes a value; `None` for a leaf, or a value of another graph.
     pub fn producer(&self, id: Id) -> Option<&Node> {
-        self.nodes.iter().find(|n| !n.effect && n.outputs.contains(&id))
+        let value = self.values.get(id.index()).filter(|value| value.tag == id.tag)?;
+        value.maker.map(|n| &self.nodes[n])
     }
 
     /// The nodes that an effect depends on, and the effects.
     pub(crate) fn needed(&self) -> Vec<&Node> {
-        let needed = self.needed_for(&[]);
+        let needed = self.needed_for(&[], true);
         self.nodes.iter().zip(needed).filter_map(|(node, needed)| needed.then_some(node)).collect()
     }
 
-    /// For each node, whether an effect or one of these values depends on it.
-    fn needed_for(&self, values: &[Id]) -> Vec<bool> {
+    /// For each node, whether one of these values depends on it or, where they count, an effect does.
+    fn needed_for(&self, values: &[Id], effects: bool) -> Vec<bool> {
         let mut wanted = vec![false; self.value_count()];
         values.iter().for_each(|y| wanted[y.index()] = true);
         let mut needed = vec![false; self.nodes.len()];
         for (node, needed) in self.nodes.iter().zip(&mut needed).rev() {
-            if node.effect || node.outputs.iter().any(|y| wanted[y.index()]) {
+            *needed = if node.effect { effects } else { node.outputs.iter().any(|y| wanted[y.index()]) };
+            if *needed {
                 node.inputs.iter().for_each(|x| wanted[x.index()] = true);
-                *needed = true;
             }
         }
         needed
@@ -312,12 +371,13 @@ impl Graph {
 
     /// The values alone: nothing changes in place.
     pub(crate) fn without_effects(mut self) -> Self {
-        self.nodes.retain(|n| !n.effect);
+        let flags: Vec<bool> = self.nodes.iter().map(|node| !node.effect).collect();
+        self.keep(flags);
         self
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
-        (0..self.values.len() as u32).map(Id)
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> {
+        self.values.iter().zip(0..).map(|(value, index)| Id { index, tag: value.tag })
     }
 
     pub(crate) fn value_count(&self) -> usize {
@@ -330,5 +390,14 @@ impl Graph {
             Some(Leaf::Fill(number)) => Some(*number),
             _ => None,
         }
+    }
+}
+
+/// That a view has the elements of its first input, which are words: rows of bytes are padded.
+fn check_view(op: &dyn Op, inputs: &[Type], outputs: &[Type]) -> Result<()> {
+    let same = |x: &Type, y: &Type| x.dtype == y.dtype && x.dtype != DType::U8 && x.shape.len() == y.shape.len();
+    match (inputs, outputs) {
+        ([x, ..], [y]) if same(x, y) => Ok(()),
+        _ => Err(Error::shape(op.name(), "says that it is a view, but its output is not its first input's elements")),
     }
 }

@@ -39,6 +39,7 @@ impl Graph {
     /// [`Error::Shape`] where an axis is out of range or named twice, where there is nothing to take the largest or
     /// smallest of, or where axes are to be moved and there are more than six.
     pub fn reduce(&mut self, aggregation: Aggregation, x: Id, axes: Option<&[isize]>, keepdims: bool) -> Result<Id> {
+        self.check("reduce", &[x])?;
         let shape = self.shape(x).clone();
         let reduced = sorted(&shape, axes).map_err(|e| self.in_layer(e))?;
         let (first, count) = (reduced.first().copied().unwrap_or(0), reduced.len());

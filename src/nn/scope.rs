@@ -79,7 +79,7 @@ impl Scope<'_> {
         if let Some(refusal) = initializer.refusal(&shape) {
             return Err(self.error(format!("{name} is of {shape}; its initializer {refusal}")));
         }
-        let known = self.own.iter().copied().find(|&i| self.parameters[i].name == name);
+        let known = self.known(name);
         let index = known.unwrap_or(self.parameters.len());
         match known {
             Some(index) if self.parameters[index].shape != shape => {
@@ -89,9 +89,9 @@ impl Scope<'_> {
             }
             Some(index) => self.parameters[index].trainable = self.trainable,
             None => {
-                self.own.push(index);
                 let layer = self.layer.to_string();
                 let (name, shape, trainable) = (name.into(), shape.clone(), self.trainable);
+                self.own.push(index);
                 self.parameters.push(Parameter { layer, name, shape, initializer, regularizer: None, trainable });
             }
         }
@@ -114,8 +114,13 @@ impl Scope<'_> {
             regularizer.check().map_err(|e| self.error(format!("{name}: {e}")))?;
         }
         let id = self.parameter(name, shape, initializer)?;
-        let known = self.own.iter().copied().find(|&i| self.parameters[i].name == name);
-        self.parameters[known.expect("asked for just now")].regularizer = regularizer;
+        let index = self.known(name).expect("asked for just now");
+        self.parameters[index].regularizer = regularizer;
         Ok(id)
+    }
+
+    /// The layer's tensor of this name, if it was made.
+    fn known(&self, name: &str) -> Option<usize> {
+        self.own.iter().copied().find(|&index| self.parameters[index].name == name)
     }
 }

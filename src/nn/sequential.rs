@@ -5,12 +5,11 @@ mod inputs;
 mod saving;
 mod weights;
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::layers::Layer;
 use super::optimizer::{self, Optimizer};
-use super::summary::Row;
+use super::summary::{self, Row};
 use super::{Loss, Metric, Parameter, Summary};
 use crate::data::{self, Dataset};
 use crate::device::Device;
@@ -208,15 +207,10 @@ impl Sequential {
     /// [`Error::Model`] where the model was not built.
     pub fn summary(&self) -> Result<Summary> {
         let built = self.built()?;
+        let counts = summary::counts(&built.parameters);
         let layers = self.layers.iter().zip(&built.outputs).filter(|((_, layer), _)| layer.sample_shape().is_none());
-        let mut counts: HashMap<&str, [usize; 2]> = HashMap::new();
-        for parameter in &built.parameters {
-            let [all, non_trainable] = counts.entry(&parameter.layer).or_default();
-            *all += parameter.shape.len();
-            *non_trainable += if parameter.trainable { 0 } else { parameter.shape.len() };
-        }
         let rows = layers.map(|((name, layer), output)| {
-            let [parameters, non_trainable] = counts.get(name.as_str()).copied().unwrap_or_default();
+            let (parameters, non_trainable) = counts.get(name.as_str()).copied().unwrap_or_default();
             Row { name: name.clone(), kind: layer.kind(), output: output.clone(), parameters, non_trainable }
         });
         Ok(Summary { model: self.about.name.clone(), rows: rows.collect() })

@@ -1,7 +1,9 @@
 //! A model's table, as Keras prints it.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use super::Parameter;
 use crate::io::printable;
 use crate::tensor::Shape;
 
@@ -39,6 +41,17 @@ impl Summary {
     pub fn non_trainable(&self) -> usize {
         self.rows.iter().map(|r| r.non_trainable).sum()
     }
+}
+
+/// The numbers that each layer has, by its name: all, and those that are not trained.
+pub(super) fn counts(parameters: &[Parameter]) -> HashMap<&str, (usize, usize)> {
+    let mut counts: HashMap<&str, (usize, usize)> = HashMap::new();
+    for Parameter { layer, shape, trainable, .. } in parameters {
+        let (all, non_trainable) = counts.entry(layer).or_default();
+        *all += shape.len();
+        *non_trainable += if *trainable { 0 } else { shape.len() };
+    }
+    counts
 }
 
 impl fmt::Display for Summary {

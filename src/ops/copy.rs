@@ -44,7 +44,8 @@ impl Op for Copy {
         if inputs == targets {
             return Ok(());
         }
-        Err(Error::shape("copy", format!("{} does not fit {}", inputs[0], targets[0])))
+        let into = targets.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+        Err(Error::shape("copy", format!("{} does not fit {into}", inputs[0])))
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

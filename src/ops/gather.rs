@@ -30,7 +30,7 @@ fn take<T: Real>(data: Slice<'_, T>, y: &mut SliceMut<'_, T>, order: &[u32], sca
     let row = |r: usize| order[r] as usize * width..(order[r] as usize + 1) * width;
     match (data, y) {
         (Slice::U32(data), SliceMut::U32(y)) => {
-            y.chunks_mut(width).enumerate().for_each(|(r, y)| y.copy_from_slice(&data[row(r)]));
+            y.chunks_mut(width.max(1)).enumerate().for_each(|(r, y)| y.copy_from_slice(&data[row(r)]));
         }
         (Slice::U8(data), SliceMut::Real(y)) => for_each_row(y, width, |r, y| {
             y.iter_mut().zip(&data[row(r)]).for_each(|(y, &x)| *y = T::of_u8(x) * scale);
@@ -66,12 +66,12 @@ impl Op for Gather {
         }
         let order = &inputs[columns];
         clock_op::check(inputs, columns + 1)?;
-        if order.dtype != DType::U32 || order.shape.rank() != 1 || order.shape.len() < self.batch {
+        if self.batch == 0 || order.dtype != DType::U32 || order.shape.rank() != 1 || order.shape.len() < self.batch {
             let message = format!("expected u32 row numbers for a batch of {}, was given {order}", self.batch);
             return Err(Error::shape("gather", message));
         }
         let batch = |data: &Type| {
-            let Some((_, row)) = data.shape.split_first() else {
+            let Some((1.., row)) = data.shape.split_first() else {
                 return Err(Error::shape("gather", format!("expected rows of data, was given {data}")));
             };
             let dtype = if data.dtype == DType::U32 { DType::U32 } else { DType::F32 };

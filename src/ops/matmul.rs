@@ -223,7 +223,9 @@ impl Op for MatMul {
     }
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
-        assert_eq!(self.epilogue, Epilogue::None, "fusion comes after differentiation");
+        if self.epilogue != Epilogue::None {
+            return Err(Error::shape(self.name(), "has no gradient; call gradients before the graph is fused"));
+        }
         let (a, b, dy) = (x[0], x[1], only(dy));
         let mut product = |trans_a, trans_b, x: [Id; 2]| g.apply(Self { trans_a, trans_b, ..*self }, &x);
         // da = dy b', db = a' dy, each laid out as its operand is stored.

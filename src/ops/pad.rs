@@ -54,9 +54,13 @@ impl Op for Pad {
         let x = &inputs[0].shape;
         check_axes("pad", &self.shape)?;
         let rank = self.shape.rank();
-        let fits = [x.rank(), self.before.len(), self.step.len()] == [rank; 3]
-            && (0..rank).all(|a| self.step[a] > 0 && self.before[a] + (x[a] - 1) * self.step[a] < self.shape[a]);
-        if !fits || x.is_empty() {
+        let fits = !x.is_empty()
+            && [x.rank(), self.before.len(), self.step.len()] == [rank; 3]
+            && (0..rank).all(|a| {
+                let last = (x[a] - 1).checked_mul(self.step[a]).and_then(|last| last.checked_add(self.before[a]));
+                self.step[a] > 0 && last.is_some_and(|last| last < self.shape[a])
+            });
+        if !fits {
             let (before, step) = (&self.before, &self.step);
             let message = format!("{x} behind {before:?} by steps of {step:?} does not fit {}", self.shape);
             return Err(Error::shape("pad", message));

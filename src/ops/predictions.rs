@@ -35,8 +35,17 @@ impl Op for Keep {
 
     fn check_targets(&self, inputs: &[Type], targets: &[Type]) -> Result<()> {
         clock_op::check(inputs, 1)?;
-        let (y, all) = (&inputs[0], &targets[0]);
-        if y.dtype != DType::F32 || all.dtype != DType::F32 || y.shape.is_scalar() || y.shape[1..] != all.shape[1..] {
+        let y = &inputs[0];
+        let [all] = targets else {
+            return Err(Error::shape("predictions", format!("changes one leaf, was given {}", targets.len())));
+        };
+        let rows = [y, all].map(|ty| ty.shape.get(1..));
+        if y.dtype != DType::F32
+            || all.dtype != DType::F32
+            || y.shape.is_empty()
+            || rows[0].is_none()
+            || rows[0] != rows[1]
+        {
             return Err(Error::shape("predictions", format!("{y} are no rows of {all}")));
         }
         Ok(())

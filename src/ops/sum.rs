@@ -136,7 +136,7 @@ impl Op for SumPair {
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
         expect_inputs(self.name(), inputs, &[DType::F32; 2])?;
         let of_rows = |x: &Type| match x.shape.last() {
-            Some(&columns) if x.shape.rank() > 1 => Ok(Type::float([columns])),
+            Some(&columns @ 1..) if x.shape.rank() > 1 => Ok(Type::float([columns])),
             _ => Err(Error::shape("sum_pair", format!("{x} has no rows"))),
         };
         inputs.iter().map(of_rows).collect()

@@ -2,74 +2,96 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::memory::Slots;
 use super::{Arena, Buffer, BufferId, Place, Plan, SEGMENT_ALIGNMENT, Step};
-use crate::graph::{Graph, Id, Leaf, Node, Type};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Guard, Id, Leaf, Node, Order, Type};
 use crate::ops::Io;
 use crate::ops::copy::Copy;
 use crate::tensor::DType;
 
 impl Plan {
     /// The plan of a graph whose parameters lie as `arena` says. What no effect depends on is left out.
-    pub fn new(name: impl Into<String>, graph: &Graph, arena: &Arena) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that names the op where a step would read and write one buffer, or write elements twice;
+    /// [`Error::Argument`] where a leaf has no place: a parameter that the arena lacks, a part of what is no arena.
+    pub fn new(name: impl Into<String>, graph: &Graph, arena: &Arena) -> Result<Self> {
         let mut builder = Builder::new(graph, arena);
-        builder.place_leaves();
+        builder.place_leaves()?;
         let kept = builder.elide_copies();
-        let last_uses = builder.last_uses(&kept);
-        let steps: Vec<Step> = (0..kept.len()).map(|i| builder.step(i, kept[i], &last_uses)).collect();
-        let buffers = builder.buffers(&steps);
-        Self { name: name.into(), steps, buffers, constants: builder.constants }
+        let nodes = kept.into_iter().enumerate().filter_map(|(n, kept)| kept.then_some(n));
+        let steps: Vec<Step> = nodes.map(|n| builder.step(n)).collect();
+        let buffers = builder.buffers(&steps)?;
+        let plan = Self { name: name.into(), steps, buffers, constants: builder.constants };
+        plan.check()?;
+        Ok(plan)
     }
 }
 
 struct Builder<'a> {
     graph: &'a Graph,
     arena: &'a Arena,
-    /// For each value, the value whose elements it shares: itself, unless it is a view.
-    roots: Vec<Id>,
+    /// The nodes that an effect depends on, without the views that are resolved.
+    nodes: Vec<&'a Node>,
+    order: Order,
     places: Vec<Option<Place>>,
     slots: Slots,
     constants: Vec<f64>,
 }
 
+/// For each value, the value whose elements it shares: itself, unless it is a view. A view of a leaf that changes before
+/// the view is read for the last time has elements of its own: it is a copy.
+fn roots(graph: &Graph, nodes: &[&Node]) -> Vec<Id> {
+    let mut roots: Vec<Id> = graph.ids().collect();
+    let order = Order::new(graph, nodes.iter().copied().enumerate(), roots.clone());
+    let mut last_read = vec![0; roots.len()];
+    for (n, node) in nodes.iter().enumerate().rev() {
+        let last = if is_view(node) { last_read[node.outputs[0].index()].max(n) } else { n };
+        node.inputs.iter().for_each(|x| last_read[x.index()] = last_read[x.index()].max(last));
+    }
+    for (n, node) in nodes.iter().enumerate().filter(|(_, node)| is_view(node)) {
+        let (root, y) = (roots[node.inputs[0].index()], node.outputs[0]);
+        if Guard::View.lets(!order.changes(root, &(n + 1..last_read[y.index()]))) {
+            roots[y.index()] = root;
+        }
+    }
+    roots
+}
+
+fn is_view(node: &Node) -> bool {
+    !node.effect && node.op.is_view()
+}
+
 impl<'a> Builder<'a> {
     fn new(graph: &'a Graph, arena: &'a Arena) -> Self {
-        let mut roots: Vec<Option<Id>> = vec![None; graph.value_count()];
-        for node in graph.nodes().iter().filter(|n| n.op.is_view()) {
-            roots[node.outputs[0].index()] = Some(roots[node.inputs[0].index()].unwrap_or(node.inputs[0]));
-        }
-        let roots = graph.ids().map(|id| roots[id.index()].unwrap_or(id)).collect();
+        let mut nodes = graph.needed();
+        let roots = roots(graph, &nodes);
+        nodes.retain(|node| !is_view(node) || roots[node.outputs[0].index()] == node.outputs[0]);
+        let order = Order::new(graph, nodes.iter().copied().enumerate(), roots);
         let places = vec![None; graph.value_count()];
-        Self { graph, arena, roots, places, slots: Slots::default(), constants: Vec::new() }
+        Self { graph, arena, nodes, order, places, slots: Slots::default(), constants: Vec::new() }
     }
 
-    fn root(&self, id: Id) -> Id {
-        self.roots[id.index()]
-    }
-
-    /// The nodes that an effect depends on, views left out.
-    fn needed(&self) -> Vec<&'a Node> {
-        let mut nodes = self.graph.needed();
-        nodes.retain(|n| !n.op.is_view());
-        nodes
-    }
-
-    fn place_leaves(&mut self) {
-        let used: Vec<Id> = self.needed().iter().flat_map(|n| n.inputs.iter().chain(&n.outputs)).copied().collect();
+    fn place_leaves(&mut self) -> Result<()> {
+        let used: Vec<Id> = self.nodes.iter().flat_map(|n| n.inputs.iter().chain(&n.outputs)).copied().collect();
         for id in used {
-            let id = self.root(id);
+            let id = self.order.root(id);
             let (Some(leaf), None) = (self.graph.leaf_of(id), &self.places[id.index()]) else { continue };
-            self.places[id.index()] = Some(self.place_of(leaf, self.graph.shape(id).len()));
+            self.places[id.index()] = Some(self.place_of(leaf, self.graph.ty(id))?);
         }
+        Ok(())
     }
 
-    /// Where a leaf of so many elements lies.
-    fn place_of(&mut self, leaf: &Leaf, len: usize) -> Place {
+    /// Where a leaf of this type lies.
+    fn place_of(&mut self, leaf: &Leaf, ty: &Type) -> Result<Place> {
+        let len = ty.shape.len();
         let whole = 0..len;
         let (buffer, range) = match leaf {
-            Leaf::Param(i) => (BufferId::Params, self.arena.segments()[*i].clone()),
-            Leaf::Grad(i) => (BufferId::Grads, self.arena.segments()[*i].clone()),
+            Leaf::Param(i) => (BufferId::Params, self.segment(leaf, *i, ty)?),
+            Leaf::Grad(i) => (BufferId::Grads, self.segment(leaf, *i, ty)?),
             Leaf::Params => (BufferId::Params, whole),
             Leaf::Grads => (BufferId::Grads, whole),
             Leaf::Moment(i) => (BufferId::Moment(*i), whole),
@@ -82,59 +104,63 @@ impl<'a> Builder<'a> {
             Leaf::Input(i) => (BufferId::Input(*i), whole),
             Leaf::Output(i) => (BufferId::Output(*i), whole),
             Leaf::Fill(number) => (BufferId::Constants, self.constant(*number, len)),
-            Leaf::From(leaf, first) => {
-                let Place { buffer, range } = self.place_of(leaf, len);
-                (buffer, range.start + first..range.end + first)
+            Leaf::From(of, first) => {
+                let arena = matches!(**of, Leaf::Params | Leaf::Grads | Leaf::Moment(_) | Leaf::Schedule);
+                if !arena || !first.is_multiple_of(SEGMENT_ALIGNMENT) {
+                    let message = format!("begins at {first}, expected a multiple of {SEGMENT_ALIGNMENT} in an arena");
+                    return Err(no_place(leaf, &format!("{message}: Params, Grads, a Moment or the Schedule")));
+                }
+                (self.place_of(of, ty)?.buffer, *first..first + len)
             }
         };
-        Place { buffer, range }
+        if matches!(buffer, BufferId::Params | BufferId::Grads) && range.end > self.arena.len() {
+            return Err(no_place(leaf, &format!("ends at {}, the arena at {}", range.end, self.arena.len())));
+        }
+        Ok(Place { buffer, range })
+    }
+
+    /// Where the trainable tensor of an index lies.
+    fn segment(&self, leaf: &Leaf, i: usize, ty: &Type) -> Result<std::ops::Range<usize>> {
+        let segments = self.arena.segments();
+        match segments.get(i) {
+            Some(segment) if segment.len() == ty.shape.len() => Ok(segment.clone()),
+            Some(segment) => Err(no_place(leaf, &format!("is {ty}, the arena has {} elements for it", segment.len()))),
+            None => Err(no_place(leaf, &format!("is not among the {} tensors of the arena", segments.len()))),
+        }
     }
 
     fn constant(&mut self, number: f64, len: usize) -> std::ops::Range<usize> {
         let start = self.constants.len();
         self.constants.resize(start + len, number);
-        self.constants.resize((start + len).next_multiple_of(SEGMENT_ALIGNMENT), 0.0);
+        // One without elements has a place to bind, too.
+        self.constants.resize((start + len.max(1)).next_multiple_of(SEGMENT_ALIGNMENT), 0.0);
         start..start + len
     }
 
-    /// The nodes that remain once each copied value that can be is made in the copy's place at once.
-    fn elide_copies(&mut self) -> Vec<&'a Node> {
-        let all = self.needed();
-        let mut nodes = all.clone();
-        let mut uses = vec![0usize; self.graph.value_count()];
-        nodes.iter().flat_map(|n| &n.inputs).for_each(|&x| uses[self.root(x).index()] += 1);
-        nodes.retain(|node| {
+    /// For each node, whether it remains once each copied value that can be is made in the copy's place at once: there the
+    /// copy has gone up to the node that makes the value.
+    fn elide_copies(&mut self) -> Vec<bool> {
+        let mut kept = vec![true; self.nodes.len()];
+        for (n, node) in self.nodes.iter().enumerate() {
             let is_copy = node.effect && (node.op.as_ref() as &dyn Any).is::<Copy>();
-            let source = self.root(node.inputs.first().copied().unwrap_or(node.outputs[0]));
-            if !is_copy || self.places[source.index()].is_some() || uses[source.index()] != 1 {
-                return true;
-            }
-            // A gradient that another node reads would have that node read and write one arena in one dispatch, and so
-            // would what is made of numbers there.
-            let place = self.places[node.outputs[0].index()].clone();
-            let lies_there = |x: &Id| {
-                let found = self.places[self.root(*x).index()].as_ref();
-                found.zip(place.as_ref()).is_some_and(|(found, place)| found.buffer == place.buffer)
+            let Some((source, target)) = is_copy.then(|| (self.order.root(node.inputs[0]), node.outputs[0])) else {
+                continue;
             };
-            if all.iter().any(|maker| maker.outputs.contains(&source) && maker.inputs.iter().any(lies_there)) {
-                return true;
+            // Where the session keeps the value already, no node makes it.
+            let Some(maker) = self.order.made(source) else { continue };
+            let alone = Guard::Alone.lets(self.order.read(source).len() == 1);
+            let read = |x: &Id| self.order.in_one_buffer(*x, target);
+            let apart = Guard::Buffer.lets(!self.nodes[maker].inputs.iter().any(read));
+            if alone && apart && self.order.may_move(node, &(maker + 1..n)) {
+                self.places[source.index()] = self.places[target.index()].clone();
+                kept[n] = false;
             }
-            self.places[source.index()] = place;
-            false
-        });
-        nodes
-    }
-
-    /// For each value, the index of the last node that reads it.
-    fn last_uses(&self, nodes: &[&Node]) -> Vec<usize> {
-        let mut last = vec![0; self.graph.value_count()];
-        for (i, node) in nodes.iter().enumerate() {
-            node.inputs.iter().chain(&node.outputs).for_each(|&id| last[self.root(id).index()] = i);
         }
-        last
+        kept
     }
 
-    fn step(&mut self, index: usize, node: &Node, last_uses: &[usize]) -> Step {
+    fn step(&mut self, n: usize) -> Step {
+        let node = self.nodes[n];
         for &y in &node.outputs {
             if self.places[y.index()].is_none() {
                 let Type { shape, dtype } = self.graph.ty(y);
@@ -142,9 +168,9 @@ impl<'a> Builder<'a> {
                 self.places[y.index()] = Some(Place { buffer: BufferId::Temp(slot), range: 0..shape.len() });
             }
         }
-        let place = |id: &Id| self.places[self.root(*id).index()].clone().expect("made by an earlier step");
+        let place = |id: &Id| self.places[self.order.root(*id).index()].clone().expect("made by an earlier step");
         let step = Step {
-            op: node.op.clone(),
+            op: if is_view(node) { Arc::new(Copy) } else { node.op.clone() },
             io: Io { inputs: self.graph.types(&node.inputs), outputs: self.graph.types(&node.outputs) },
             inputs: node.inputs.iter().map(place).collect(),
             outputs: node.outputs.iter().map(place).collect(),
@@ -152,10 +178,10 @@ impl<'a> Builder<'a> {
             layer: node.layer.clone(),
         };
         // Freed after the outputs were placed: no step reads and writes one slot.
-        let mut done: Vec<Id> = node.inputs.iter().chain(&node.outputs).map(|&id| self.root(id)).collect();
+        let mut done: Vec<Id> = node.inputs.iter().chain(&node.outputs).map(|&id| self.order.root(id)).collect();
         done.sort_unstable();
         done.dedup();
-        for id in done.into_iter().filter(|id| last_uses[id.index()] == index) {
+        for id in done.into_iter().filter(|&id| self.order.is_last(id, n)) {
             if let Some(Place { buffer: BufferId::Temp(slot), .. }) = self.places[id.index()] {
                 self.slots.give(slot);
             }
@@ -163,23 +189,31 @@ impl<'a> Builder<'a> {
         step
     }
 
-    fn buffers(&self, steps: &[Step]) -> Vec<Buffer> {
+    fn buffers(&self, steps: &[Step]) -> Result<Vec<Buffer>> {
         let mut buffers: BTreeMap<BufferId, Buffer> = BTreeMap::new();
         for step in steps {
             let types = step.io.inputs.iter().chain(&step.io.outputs);
             for (place, ty) in step.inputs.iter().chain(&step.outputs).zip(types) {
-                let len = match place.buffer {
+                let (id, dtype) = (place.buffer, ty.dtype);
+                let len = match id {
                     BufferId::Params | BufferId::Grads => self.arena.len(),
                     BufferId::Constants => self.constants.len(),
-                    BufferId::Temp(slot) => self.slots.0[slot].len,
+                    BufferId::Temp(slot) => self.slots.len(slot),
                     _ => place.range.end,
                 };
-                let row_len = if ty.dtype == DType::U8 { ty.shape.len() / ty.shape[0].max(1) } else { len };
-                let id = place.buffer;
-                let buffer = buffers.entry(id).or_insert(Buffer { id, dtype: ty.dtype, len, row_len });
+                let rows = ty.shape.first().copied().unwrap_or(1).max(1);
+                let row_len = if dtype == DType::U8 { ty.shape.len() / rows } else { len };
+                let buffer = buffers.entry(id).or_insert(Buffer { id, dtype, len, row_len });
+                if buffer.dtype != dtype {
+                    return Err(step.error(format!("takes {id} for {dtype}, which is {} elsewhere", buffer.dtype)));
+                }
                 buffer.len = buffer.len.max(len);
             }
         }
-        buffers.into_values().collect()
+        Ok(buffers.into_values().collect())
     }
+}
+
+fn no_place(leaf: &Leaf, why: &str) -> Error {
+    Error::argument("graph", format!("the leaf {leaf:?} {why}"))
 }

@@ -1,40 +1,42 @@
 //! Memory planning: values that are not needed at the same time share a slot.
 
+use std::collections::{BTreeSet, HashMap};
+
 use crate::tensor::DType;
 
-/// One buffer that several values use in turn.
-#[derive(Clone, Debug)]
-pub(super) struct Slot {
-    pub dtype: DType,
-    pub len: usize,
-    free: bool,
-}
-
-/// The slots of a plan.
+/// The slots of a plan: buffers that several values use in turn.
 #[derive(Debug, Default)]
-pub(super) struct Slots(pub Vec<Slot>);
+pub(super) struct Slots {
+    slots: Vec<(DType, usize)>,
+    /// The free slots of each type, by their length.
+    free: HashMap<DType, BTreeSet<(usize, usize)>>,
+}
 
 impl Slots {
     /// A slot for `len` elements: the smallest free one that is large enough, else the largest free one made larger,
     /// else a new one.
     pub fn take(&mut self, dtype: DType, len: usize) -> usize {
-        let free = || self.0.iter().enumerate().filter(|(_, s)| s.free && s.dtype == dtype);
-        let fitting = free().filter(|(_, s)| s.len >= len).min_by_key(|(_, s)| s.len);
-        let index = match fitting.or_else(|| free().max_by_key(|(_, s)| s.len)) {
-            Some((index, _)) => index,
-            None => {
-                self.0.push(Slot { dtype, len, free: true });
-                self.0.len() - 1
-            }
+        let free = self.free.entry(dtype).or_default();
+        let found = free.range((len, 0)..).next().or_else(|| free.last()).copied();
+        let Some(slot @ (_, index)) = found else {
+            self.slots.push((dtype, len));
+            return self.slots.len() - 1;
         };
-        let slot = &mut self.0[index];
-        (slot.len, slot.free) = (slot.len.max(len), false);
+        free.remove(&slot);
+        self.slots[index].1 = self.slots[index].1.max(len);
         index
     }
 
     /// Gives a slot back.
     pub fn give(&mut self, index: usize) {
-        assert!(!std::mem::replace(&mut self.0[index].free, true), "slot {index} was given back twice");
+        let (dtype, len) = self.slots[index];
+        let is_new = self.free.entry(dtype).or_default().insert((len, index));
+        assert!(is_new, "slot {index} was given back twice");
+    }
+
+    /// The elements of a slot.
+    pub fn len(&self, index: usize) -> usize {
+        self.slots[index].1
     }
 }
 
@@ -51,6 +53,6 @@ mod tests {
         assert_eq!(slots.take(DType::F32, 8), b, "the smaller one is enough");
         assert_eq!(slots.take(DType::U32, 8), 2, "types do not share");
         assert_eq!(slots.take(DType::F32, 200), a, "the free one grows");
-        assert_eq!((slots.0[a].len, slots.0.len()), (200, 3));
+        assert_eq!((slots.len(a), slots.slots.len()), (200, 3));
     }
 }

@@ -5,10 +5,12 @@ mod build;
 mod memory;
 mod show;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
 use crate::graph::Phase;
 use crate::ops::{Io, Op};
 use crate::tensor::{DType, Shape};
@@ -148,8 +150,40 @@ impl Plan {
     /// Leaves out the steps of other phases, and the buffers that none of the rest touches.
     pub(crate) fn retain(&mut self, keep: impl Fn(Phase) -> bool) {
         self.steps.retain(|step| keep(step.phase));
-        let touched = |id| self.steps.iter().any(|s| s.inputs.iter().chain(&s.outputs).any(|p| p.buffer == id));
-        self.buffers.retain(|buffer| touched(buffer.id));
+        let places = self.steps.iter().flat_map(|step| step.inputs.iter().chain(&step.outputs));
+        let touched: HashSet<BufferId> = places.map(|place| place.buffer).collect();
+        self.buffers.retain(|buffer| touched.contains(&buffer.id));
+    }
+
+    /// That each step can run: what it writes is nothing that it reads, and nothing twice.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that names the step and the buffer.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.steps.iter().try_for_each(Step::check)
+    }
+}
+
+impl Step {
+    fn check(&self) -> Result<()> {
+        let written: HashSet<BufferId> = self.outputs.iter().map(|place| place.buffer).collect();
+        if let Some(place) = self.inputs.iter().find(|place| written.contains(&place.buffer)) {
+            let message = format!("reads and writes the buffer of {} in one step, which no device does", place.buffer);
+            return Err(self.error(message + "; copy what it reads into another leaf in a step before"));
+        }
+        let mut outputs: Vec<&Place> = self.outputs.iter().filter(|place| !place.range.is_empty()).collect();
+        outputs.sort_unstable_by_key(|place| (place.buffer, place.range.start));
+        let meet = |pair: &&[&Place]| pair[0].buffer == pair[1].buffer && pair[0].range.end > pair[1].range.start;
+        match outputs.windows(2).find(meet) {
+            Some(pair) => Err(self.error(format!("writes elements of {} twice in one step", pair[0].buffer))),
+            None => Ok(()),
+        }
+    }
+
+    fn error(&self, message: String) -> Error {
+        let name = self.op.name();
+        let op = if self.layer.is_empty() { name.into() } else { format!("layer {:?}, {name}", &*self.layer) };
+        Error::shape(op, message)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What [`Fit::check_finite`](super::Fit::check_finite) does when a number is lost: it runs the step once more, op by op.
 
+use std::collections::HashMap;
+
 use super::session::Session;
 use super::trace::{Key, Model};
 use crate::error::{Error, Result};
@@ -91,9 +93,10 @@ async fn first_lost(
     }
     let lens: Vec<usize> = made.iter().map(|&y| graph.shape(y).len()).collect();
     let values = session.run_once(&graph, &lens).await?;
+    let made: HashMap<Id, &Vec<f64>> = made.into_iter().zip(&values).collect();
     let of = |id: Id| match graph.leaf_of(id) {
         Some(&Leaf::Param(i)) => Some(&weights[i]),
-        _ => made.iter().position(|&y| y == id).map(|i| &values[i]),
+        _ => made.get(&id).copied(),
     };
     for node in &nodes {
         for &y in &node.outputs {

@@ -229,7 +229,7 @@ impl Session {
 
     /// Runs a graph with outputs of these lengths once, and returns them.
     pub async fn run_once(&mut self, graph: &Graph, lens: &[usize]) -> Result<Vec<Vec<f64>>> {
-        let plan = self.executor.load(&Plan::new("once", graph, &self.arena))?;
+        let plan = self.executor.load(&Plan::new("once", graph, &self.arena)?)?;
         self.executor.run(plan, 1)?;
         let mut outputs = Vec::with_capacity(lens.len());
         for (i, &len) in lens.iter().enumerate() {
@@ -283,14 +283,14 @@ fn column_of(id: BufferId, ty: &Type) -> Buffer {
 
 /// Traces a step and plans it.
 pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Plan> {
-    let graph = trace::step(model, parameters, key)?.fused(&[]);
+    let graph = trace::step(model, parameters, key)?.fused();
     let arena = Arena::new(parameters.iter().map(|p| &p.shape));
     let verb = match key.mode {
         trace::Mode::Train => "train",
         trace::Mode::Evaluate => "evaluate",
         trace::Mode::Predict => "predict",
     };
-    let mut plan = Plan::new(format!("{verb}, batch {}", key.batch), &graph, &arena);
+    let mut plan = Plan::new(format!("{verb}, batch {}", key.batch), &graph, &arena)?;
     if key.part != trace::Part::All {
         plan.retain(|phase| (phase == Phase::Update) == (key.part == trace::Part::Update));
     }

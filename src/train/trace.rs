@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
@@ -94,6 +94,7 @@ pub(crate) fn forward(
     x: Id,
     clock: Option<Id>,
 ) -> Result<Vec<Id>> {
+    let batch = graph.shape(x).first().copied();
     let mut outputs = Vec::new();
     let mut x = x;
     let mut known: HashMap<String, Vec<usize>> = HashMap::new();
@@ -102,9 +103,16 @@ pub(crate) fn forward(
     }
     for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
-        let trainable = layer.is_trainable();
-        let own = known.remove(name).unwrap_or_default();
-        x = layer.call(&mut Scope { graph, parameters, layer: name, own, index, clock, trainable }, x)?;
+        let (trainable, own) = (layer.is_trainable(), known.remove(name).unwrap_or_default());
+        let mut scope = Scope { graph, parameters, own, layer: name, index, clock, trainable };
+        x = layer.call(&mut scope, x)?;
+        graph.check("the layer's output", &[x])?;
+        if graph.shape(x).first().copied() != batch {
+            let (given, rows) = (graph.ty(x), batch.unwrap_or(0));
+            let message =
+                format!("gives {given} for a batch of {rows}, expected the batch as first axis: ({rows}, ...)");
+            return Err(Error::shape(format!("layer {name:?}"), message));
+        }
         outputs.push(x);
     }
     graph.set_layer("");

@@ -54,7 +54,7 @@ fn run(device: &Device, activation: Activation, x: &[f64], cotangent: Vec<f64>) 
         g.output(i, value).unwrap();
     }
     let mut executor = Executor::new(device).unwrap();
-    let plan = executor.load(&Plan::new("an activation", &g, &Arena::default())).unwrap();
+    let plan = executor.load(&Plan::new("an activation", &g, &Arena::default()).unwrap()).unwrap();
     executor.write(BufferId::Input(0), &Values::F64(x.to_vec())).unwrap();
     executor.write(BufferId::Input(1), &Values::F64(cotangent)).unwrap();
     executor.run(plan, 1).unwrap();

@@ -33,7 +33,7 @@ fn run(device: &Device, loss: Loss, activation: Activation, [x, targets]: [&Tens
     };
     let lengths: Vec<usize> = [losses, dx].into_iter().enumerate().map(read).collect();
     let mut executor = Executor::new(device).unwrap();
-    let plan = executor.load(&Plan::new(loss.name(), &g, &Arena::default())).unwrap();
+    let plan = executor.load(&Plan::new(loss.name(), &g, &Arena::default()).unwrap()).unwrap();
     executor.write(BufferId::Input(0), x.values()).unwrap();
     executor.write(BufferId::Input(1), targets.values()).unwrap();
     executor.run(plan, 1).unwrap();

@@ -34,6 +34,7 @@ mod examples;
 mod finite;
 mod fusion;
 mod golden;
+mod graphs;
 mod hostile;
 mod initializers;
 mod layers;

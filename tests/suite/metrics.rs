@@ -38,7 +38,7 @@ fn ties_and_nan_count_as_keras_counts_them() {
             let hits = g.apply(InTopK(*k), &[x, y]).unwrap();
             g.output(0, hits).unwrap();
             let mut executor = Executor::new(&device).unwrap();
-            let plan = executor.load(&Plan::new("top k", &g, &Arena::default())).unwrap();
+            let plan = executor.load(&Plan::new("top k", &g, &Arena::default()).unwrap()).unwrap();
             executor.write(BufferId::Input(0), scores.values()).unwrap();
             executor.write(BufferId::Input(1), labels.values()).unwrap();
             executor.run(plan, 1).unwrap();

@@ -84,7 +84,7 @@ fn run(device: &Device, optimizer: &dyn Optimizer, start: &[f64], gradients: &[V
         let before = if i == 0 { start.to_vec() } else { vec![optimizer.initial(i - 1); len] };
         executor.write(id, &Values::F64(before)).unwrap();
     }
-    let plan = executor.load(&Plan::new("an optimizer", &g, &Arena::default())).unwrap();
+    let plan = executor.load(&Plan::new("an optimizer", &g, &Arena::default()).unwrap()).unwrap();
     let rows = (1..=gradients.len() as u64).flat_map(|step| optimizer.scalars(step));
     executor.write(BufferId::Input(1), &Values::F64(rows.collect())).unwrap();
     let steps = gradients.iter().enumerate().map(|(step, gradient)| {

@@ -29,7 +29,7 @@ fn run(executor: &mut Executor, inputs: &[&Tensor], build: impl Fn(&mut Graph, &
     let y = build(&mut g, &leaves);
     g.output(0, y).unwrap();
     executor.forget_plans().unwrap();
-    let plan = executor.load(&Plan::new("reduction", &g, &Arena::default())).unwrap();
+    let plan = executor.load(&Plan::new("reduction", &g, &Arena::default()).unwrap()).unwrap();
     for (i, t) in inputs.iter().enumerate() {
         executor.write(BufferId::Input(i), t.values()).unwrap();
     }

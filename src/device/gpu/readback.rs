@@ -26,6 +26,9 @@ impl Executor {
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
         self.land(0)?;
+        if range.is_empty() {
+            return Ok(self.values(id, &[]));
+        }
         let staging = self.stage(id, &range);
         let (sender, receiver) = oneshot_channel();
         // The receiver is awaited below, so a failed send only means that this future was dropped.
@@ -43,6 +46,9 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub fn peek(&mut self, id: BufferId, range: Range<usize>) -> Result<Option<Values>> {
+        if range.is_empty() {
+            return Ok(Some(self.values(id, &[])));
+        }
         match self.peek.take() {
             Some(peek) if peek.ready.load(Ordering::Acquire) => self.unpack(peek.id, &peek.staging).map(Some),
             Some(peek) => {
@@ -81,9 +87,14 @@ impl Executor {
 
     fn unpack(&self, id: BufferId, staging: &wgpu::Buffer) -> Result<Values> {
         let view = staging.get_mapped_range(..).map_err(|e| self.context.error(format!("{id}: {e}")))?;
-        Ok(match self.session[&id].layout.dtype {
-            DType::U32 => Values::U32(bytemuck::pod_collect_to_vec(&view)),
-            _ => Values::F32(bytemuck::pod_collect_to_vec(&view)),
-        })
+        Ok(self.values(id, &view))
+    }
+
+    /// Bytes of a buffer as elements.
+    fn values(&self, id: BufferId, bytes: &[u8]) -> Values {
+        match self.session[&id].layout.dtype {
+            DType::U32 => Values::U32(bytemuck::pod_collect_to_vec(bytes)),
+            _ => Values::F32(bytemuck::pod_collect_to_vec(bytes)),
+        }
     }
 }
