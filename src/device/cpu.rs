@@ -166,15 +166,16 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
-    /// Writes elements from the start of a buffer on, rounded to this executor's float.
-    pub fn write(&mut self, id: BufferId, values: &Values) {
+    /// Writes elements from `start` on, rounded to this executor's float.
+    pub fn write(&mut self, id: BufferId, start: usize, values: &Values) {
         let memory = &mut self.memory[self.session[&id]];
+        let range = start..start + values.len();
         match (memory, values) {
-            (Memory::U32(to), Values::U32(from)) => to[..from.len()].copy_from_slice(from),
-            (Memory::U8(to), Values::U8(from)) => to[..from.len()].copy_from_slice(from),
-            (Memory::Real(to), Values::F64(from)) => to.iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(x)),
+            (Memory::U32(to), Values::U32(from)) => to[range].copy_from_slice(from),
+            (Memory::U8(to), Values::U8(from)) => to[range].copy_from_slice(from),
+            (Memory::Real(to), Values::F64(from)) => to[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(x)),
             (Memory::Real(to), Values::F32(from)) => {
-                to.iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(f64::from(x)));
+                to[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(f64::from(x)));
             }
             (_, values) => panic!("{id} does not hold {}", values.dtype()),
         }

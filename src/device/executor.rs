@@ -86,7 +86,19 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses.
     pub fn write(&mut self, id: BufferId, values: &Values) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.write(id, values); Ok(()) }, gpu => gpu.write(id, values))
+        self.write_at(id, 0, values)
+    }
+
+    /// [`Executor::write`] from an element on; bytes from a row's start on.
+    ///
+    /// # Errors
+    /// As [`Executor::write`].
+    pub fn write_at(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
+        on_cpu_or_gpu!(
+            &mut self.inner,
+            cpu => { cpu.write(id, start, values); Ok(()) },
+            gpu => gpu.write(id, start, values)
+        )
     }
 
     /// Copies a whole buffer into another of its size, on the device.

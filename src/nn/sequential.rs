@@ -1,5 +1,6 @@
 //! A model of layers one after the other, <https://keras.io/api/models/sequential/>.
 
+mod built;
 mod saving;
 mod weights;
 
@@ -8,17 +9,18 @@ use std::sync::OnceLock;
 use super::layers::Layer;
 use super::optimizer::{self, Optimizer};
 use super::summary::Row;
-use super::{Loss, Metric, Parameter, Summary};
+use super::{Loss, Metric, Summary};
 use crate::data::{self, Dataset};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Leaf, Type};
+use crate::graph::Type;
 use crate::plan::Plan;
 use crate::tensor::{DType, Shape, Tensor};
 use crate::train::feed::Expected;
 use crate::train::session::{Session, make_plan};
-use crate::train::trace::{self, Key, Mode, Model, Part, Source};
+use crate::train::trace::{Key, Mode, Model, Part, Source};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
+use built::Built;
 pub(crate) use saving::About;
 use saving::{Loaded, Reached};
 
@@ -58,25 +60,10 @@ pub struct Sequential {
 }
 
 #[derive(Debug)]
-struct Built {
-    sample: Shape,
-    parameters: Vec<Parameter>,
-    /// The shape of each layer's output for a batch of one.
-    outputs: Vec<Shape>,
-}
-
-#[derive(Debug)]
 struct Compiled {
     optimizer: Box<dyn Optimizer>,
     loss: Loss,
     metrics: Vec<Metric>,
-}
-
-impl Built {
-    /// The shape of the last layer's output for one sample.
-    fn output(&self) -> &[usize] {
-        self.outputs.last().map_or(&[], |shape| &shape[1..])
-    }
 }
 
 impl Default for Sequential {
@@ -165,23 +152,6 @@ impl Sequential {
     /// The shape of a sample, where the first layer gives it.
     fn input(&self) -> Option<&Shape> {
         self.layers.first()?.1.sample_shape()
-    }
-
-    /// What samples of a shape give rise to.
-    fn traced(&self, sample: Shape) -> Result<Built> {
-        for (i, (name, _)) in self.layers.iter().enumerate() {
-            if self.layers[..i].iter().any(|(other, _)| other == name) {
-                return Err(self.error(format!("two layers are named {name:?}; give each a name of its own")));
-            }
-        }
-        if self.layers.is_empty() {
-            return Err(self.error("the model has no layers; add one"));
-        }
-        let (mut graph, mut parameters) = (Graph::new(), Vec::new());
-        let x = graph.leaf(Leaf::Input(0), Type::float([&[1], &sample[..]].concat()));
-        let outputs = trace::forward(&self.layers, &mut graph, &mut parameters, x, None)?;
-        let outputs = outputs.into_iter().map(|y| graph.shape(y).clone()).collect();
-        Ok(Built { sample, parameters, outputs })
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) -> Error {
@@ -410,7 +380,7 @@ impl Sequential {
             let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
             optimizer.map_or(Ok(()), |optimizer| session.reset_moments(optimizer))?;
             if let Some(loaded) = &self.loaded {
-                loaded.write(&mut session, optimizer)?;
+                loaded.write(&mut session)?;
             }
             self.loaded = None;
             self.session = Some(session);

@@ -1,6 +1,7 @@
 //! A model's state on a device: parameters, moments, the resident data and the plans.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use rand::Rng as _;
 
@@ -42,9 +43,11 @@ impl Session {
         let (plans, largest_buffer) = (HashMap::new(), device.largest_buffer());
         let mut session = Self { executor, parameters, arena, plans, random_seed, snapshots: 0, largest_buffer };
         session.allocate_arena(BufferId::Params)?;
-        let tensors = session.parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
-        let tensors = tensors.collect::<Result<Vec<_>>>()?;
-        session.write_arena(BufferId::Params, 0.0, tensors.into_iter().map(Values::F32))?;
+        // One tensor at a time, so that the host holds no second copy of all.
+        for (i, (p, segment)) in session.parameters.iter().zip(session.arena.segments()).enumerate() {
+            let values = Values::F32(p.initializer.values(&p.shape, seed, i)?);
+            session.executor.write_at(BufferId::Params, segment.start, &values)?;
+        }
         Ok(session)
     }
 
@@ -61,33 +64,38 @@ impl Session {
         self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })
     }
 
-    /// Writes a tensor for each parameter, in their order, and `padding` between them.
-    fn write_arena(&mut self, id: BufferId, padding: f64, tensors: impl Iterator<Item = Values>) -> Result<()> {
-        let mut all = vec![padding; self.arena.len()];
-        for (segment, tensor) in self.arena.segments().iter().zip(tensors) {
-            all[segment.clone()].copy_from_slice(&tensor.to_f64());
+    /// Writes a tensor for each parameter, in their order; what lies between them stays.
+    fn write_arena(&mut self, id: BufferId, tensors: &[Tensor]) -> Result<()> {
+        let mut segments = self.arena.segments().iter().zip(tensors);
+        segments.try_for_each(|(segment, tensor)| self.executor.write_at(id, segment.start, tensor.values()))
+    }
+
+    /// Sets a whole arena to one value.
+    fn fill_arena(&mut self, id: BufferId, value: f64) -> Result<()> {
+        const PIECE: usize = 1 << 16;
+        let len = self.arena.len();
+        self.allocate_arena(id)?;
+        let piece = Values::F64(vec![value; len.min(PIECE)]);
+        let last = Values::F64(vec![value; len % PIECE]);
+        for start in (0..len).step_by(PIECE) {
+            self.executor.write_at(id, start, if len - start < PIECE { &last } else { &piece })?;
         }
-        self.executor.write(id, &Values::F64(all))
+        Ok(())
     }
 
     /// Sets the optimizer's state to its start.
     pub fn reset_moments(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         self.forget_plans()?;
         for (moment, state) in optimizer::states(optimizer).iter().enumerate() {
-            let id = BufferId::Moment(moment);
-            self.allocate_arena(id)?;
-            self.executor.write(id, &Values::F64(vec![state.initial; self.arena.len()]))?;
+            self.fill_arena(BufferId::Moment(moment), state.initial)?;
         }
         Ok(())
     }
 
     /// Replaces the optimizer's state: of each moment, a tensor for each parameter.
-    pub fn set_moments(&mut self, optimizer: &dyn Optimizer, moments: &[Vec<Tensor>]) -> Result<()> {
-        for ((moment, tensors), state) in moments.iter().enumerate().zip(optimizer::states(optimizer)) {
-            let tensors = tensors.iter().map(|t| t.values().clone());
-            self.write_arena(BufferId::Moment(moment), state.initial, tensors)?;
-        }
-        Ok(())
+    pub fn set_moments(&mut self, moments: &[Vec<Tensor>]) -> Result<()> {
+        let mut moments = moments.iter().enumerate();
+        moments.try_for_each(|(moment, tensors)| self.write_arena(BufferId::Moment(moment), tensors))
     }
 
     /// A moment of all parameters, in their order.
@@ -108,9 +116,10 @@ impl Session {
 
     async fn read_arena(&mut self, id: BufferId) -> Result<Vec<Tensor>> {
         let all = self.executor.read(id, 0..self.arena.len()).await?;
-        let cut = |(p, segment): (&Parameter, &std::ops::Range<usize>)| match &all {
+        let cut = |(p, segment): (&Parameter, &Range<usize>)| match &all {
             Values::F64(v) => Tensor::new(p.shape.clone(), v[segment.clone()].to_vec()),
-            all => Tensor::new(p.shape.clone(), all.to_f32()[segment.clone()].to_vec()),
+            Values::F32(v) => Tensor::new(p.shape.clone(), v[segment.clone()].to_vec()),
+            _ => unreachable!("arenas hold floats"),
         };
         self.parameters.iter().zip(self.arena.segments()).map(cut).collect()
     }
@@ -126,7 +135,7 @@ impl Session {
             let message = format!("expected f32 or f64 {}; was given {given}", described(wanted));
             return Err(Error::shape("set_weights", message));
         }
-        self.write_arena(BufferId::Params, 0.0, tensors.iter().map(|t| t.values().clone()))
+        self.write_arena(BufferId::Params, tensors)
     }
 
     /// Copies all parameters aside, over the copy of this index or, without one, beside all others. Returns its index.
@@ -213,8 +222,7 @@ impl Session {
     /// Makes all plans anew and sets the gradients to zeros: other weights are trained from here on.
     pub fn forget_trained(&mut self) -> Result<()> {
         self.forget_plans()?;
-        self.allocate_arena(BufferId::Grads)?;
-        self.write_arena(BufferId::Grads, 0.0, std::iter::empty())
+        self.fill_arena(BufferId::Grads, 0.0)
     }
 
     fn forget_plans(&mut self) -> Result<()> {
@@ -282,7 +290,7 @@ fn column_of(id: BufferId, ty: &Type) -> Buffer {
 }
 
 /// Traces a step and plans it.
-pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Plan> {
+pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Plan> {
     let graph = trace::step(model, parameters, key)?.fused(&[]);
     let arena = Arena::new(parameters.iter().map(|p| &p.shape));
     let verb = match key.mode {

@@ -1,12 +1,13 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
-use crate::nn::{About, Loss, Metric, Parameter, Scope};
+use crate::nn::{About, Known, Loss, Metric, Parameter, Scope};
 use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
@@ -89,7 +90,7 @@ pub(crate) struct Model<'a> {
 pub(crate) fn forward(
     layers: &[(String, Box<dyn Layer>)],
     graph: &mut Graph,
-    parameters: &mut Vec<Parameter>,
+    mut parameters: Known<'_>,
     x: Id,
     clock: Option<Id>,
 ) -> Result<Vec<Id>> {
@@ -97,8 +98,8 @@ pub(crate) fn forward(
     let mut x = x;
     for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
-        let trainable = layer.is_trainable();
-        x = layer.call(&mut Scope { graph, parameters, layer: name, index, clock, trainable }, x)?;
+        let (parameters, trainable, draws) = (parameters.lent(), layer.is_trainable(), Cell::new(0));
+        x = layer.call(&mut Scope { graph, parameters, layer: name, index, draws, clock, trainable }, x)?;
         outputs.push(x);
     }
     graph.set_layer("");
@@ -106,7 +107,7 @@ pub(crate) fn forward(
 }
 
 /// The graph of one step, as its layers write it.
-pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Graph> {
+pub(crate) fn step(model: &Model<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Graph> {
     let mut g = Graph::new();
     let clock = g.leaf(Leaf::Clock, Type::u32([WORDS]));
     let order = g.leaf(Leaf::Order, Type::u32([key.rows]));
@@ -127,7 +128,7 @@ pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key
     };
     let x = batch[0];
     let training = (key.mode == Mode::Train).then_some(clock);
-    let outputs = forward(model.layers, &mut g, parameters, x, training)?;
+    let outputs = forward(model.layers, &mut g, Known::Built(&mut *parameters), x, training)?;
     let predicted = outputs.last().copied().unwrap_or(x);
     match batch[..] {
         [_, targets] => learn(model, &mut g, parameters, key, ([predicted, targets, clock], weights))?,
@@ -158,7 +159,7 @@ fn learn(
     }
     for (i, param) in params.iter().enumerate() {
         if let Some(regularizer) = param.regularizer.filter(|_| param.trainable) {
-            let w = g.parameter(i).expect("each layer asked for its own");
+            let w = weight(g, i, param);
             losses = regularizer.append(g, losses, w)?;
         }
     }
@@ -186,13 +187,18 @@ fn learn(
     g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
 }
 
+/// A weight in a step. One that its layer asks for where the model predicts alone has a gradient of zeros.
+fn weight(g: &mut Graph, index: usize, param: &Parameter) -> Id {
+    g.parameter(index).unwrap_or_else(|| g.leaf(Leaf::Param(index), Type::float(param.shape.clone())))
+}
+
 /// The gradients of the mean loss, as the optimizer clips them, each into its segment of the arena; where they are
 /// accumulated, it is their mean that is clipped, in [`accumulate`].
 fn backward(g: &mut Graph, params: &[Parameter], losses: Id, optimizer: &dyn Optimizer) -> Result<()> {
     g.set_layer("loss");
     let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses])?;
     let trained: Vec<usize> = (0..params.len()).filter(|&i| params[i].trainable).collect();
-    let leaves: Vec<Id> = trained.iter().map(|&i| g.parameter(i).expect("each layer asked for its own")).collect();
+    let leaves: Vec<Id> = trained.iter().map(|&i| weight(g, i, &params[i])).collect();
     let gradients = g.gradients(mean, &leaves)?;
     g.set_layer("clipping");
     let options = optimizer.options();

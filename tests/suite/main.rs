@@ -39,6 +39,7 @@ mod numerics;
 mod ops;
 mod optimizers;
 mod options;
+mod own_layers;
 mod plot;
 mod progress;
 mod reductions;

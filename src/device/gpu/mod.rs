@@ -110,13 +110,14 @@ impl Executor {
         Ok(())
     }
 
-    /// Writes elements from the start of a buffer on; doubles are rounded.
+    /// Writes elements from `start` on; doubles are rounded. Of bytes, `start` is where a row begins.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses.
-    pub fn write(&mut self, id: BufferId, values: &Values) -> Result<()> {
-        let target = &self.session[&id];
-        assert!(values.len() <= target.layout.len, "{} elements into {id} of {}", values.len(), target.layout.len);
+    pub fn write(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
+        let DeviceBuffer { layout, buffer } = &self.session[&id];
+        let end = start + values.len();
+        assert!(end <= layout.len, "{end} elements into {id} of {}", layout.len);
         let rounded;
         let padded;
         let bytes: &[u8] = match values {
@@ -126,14 +127,15 @@ impl Executor {
                 rounded = values.to_f32();
                 bytemuck::cast_slice(&rounded)
             }
-            Values::U8(v) if target.layout.row_len.is_multiple_of(4) => v,
+            Values::U8(v) if layout.row_len.is_multiple_of(4) => v,
             Values::U8(v) => {
-                padded = pad_rows(v, target.layout.row_len);
+                padded = pad_rows(v, layout.row_len);
                 &padded
             }
         };
+        let before = Buffer { len: start, ..layout.clone() }.len_bytes() as u64;
         if !bytes.is_empty() {
-            self.context.queue.write_buffer(&target.buffer, 0, bytes);
+            self.context.queue.write_buffer(buffer, before, bytes);
         }
         self.context.check(&format!("writing {id}"))
     }

@@ -54,9 +54,9 @@ impl Loaded {
         Ok(Self { weights, moments })
     }
 
-    pub fn write(&self, session: &mut Session, optimizer: Option<&dyn Optimizer>) -> Result<()> {
+    pub fn write(&self, session: &mut Session) -> Result<()> {
         session.set_weights(&self.weights)?;
-        optimizer.map_or(Ok(()), |optimizer| session.set_moments(optimizer, &self.moments))
+        session.set_moments(&self.moments)
     }
 }
 
