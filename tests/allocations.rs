@@ -1,4 +1,5 @@
-//! A training step on the CPU asks for no memory, and a model for little more than its weights take. In a binary of its own, because it counts for the whole process.
+//! A training step on the CPU asks for no memory, and a model for little more than its weights take. In a binary of its own,
+//! because it counts for the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;

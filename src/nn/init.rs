@@ -2,6 +2,7 @@
 
 use super::{Config, Configured};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::random;
 use crate::tensor::Shape;
 
@@ -122,6 +123,8 @@ impl Initializer {
             return Err(Error::argument("initializer", format!("{refusal}, was given {shape}")));
         }
         let (n, index) = (shape.len(), index as u64);
+        // Asked for here, where it can be refused.
+        drop(memory::room::<f32>(n, &format!("the initial values of {shape}"))?);
         let (fan_in, fan_out) = fans(shape);
         let uniform = |mean: f64, limit: f64| {
             let mut values = random::uniform(n, limit, seed, WEIGHTS, index);

@@ -57,6 +57,8 @@ pub struct Sequential {
     pub(crate) reached: Reached,
     /// What a file or another device had for the session, until that is opened.
     loaded: Option<Loaded>,
+    /// What the model was at the end of the last epoch of a run, where that keeps it: see [`Fit::backup`].
+    backup: Option<(Loaded, Reached)>,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Default for Sequential {
             moved: false,
             reached: Reached::default(),
             loaded: None,
+            backup: None,
         }
     }
 }
@@ -234,7 +237,14 @@ impl Sequential {
         }
         self.open()?;
         let seed = options.seed.unwrap_or(self.about.seed);
-        training::fit(self, data, options, seed).await
+        let result = training::fit(self, data, options, seed).await;
+        let lost = self.session.as_ref().is_some_and(Session::is_lost);
+        let failed = lost || matches!(result, Err(Error::Device { .. } | Error::Memory { .. }));
+        if let (Some((loaded, reached)), true) = (self.backup.take(), failed) {
+            (self.session, self.moved) = (None, false);
+            (self.loaded, self.reached) = (Some(loaded), reached);
+        }
+        result
     }
 
     /// Loss and metrics on samples and targets.
@@ -298,15 +308,22 @@ impl Sequential {
     /// The plan of a training step on `rows` samples in batches: see `kiln plan`.
     ///
     /// # Errors
-    /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit.
+    /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit,
+    /// [`Error::Argument`] where there are no samples.
     pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
+        if batch == 0 || rows == 0 {
+            return Err(Error::argument(
+                "batch",
+                format!("{batch} of {rows} samples are no step; give 1 or more of each"),
+            ));
+        }
         let built = self.built()?;
         let model = model(&self.about, built, &self.layers, self.compiled.as_ref());
         let loss = model.loss.ok_or_else(|| self.not_compiled())?;
         let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
         let y = loss.targets(rows, built.output());
         let source = Source { column: 0, x, y, weighted: false, scale: (1.0f64 / 255.0).to_bits() };
-        let steps = rows.div_ceil(batch.max(1));
+        let steps = rows.div_ceil(batch);
         let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps, updates: true };
         make_plan(&model, &mut built.parameters.clone(), &key)
     }

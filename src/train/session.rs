@@ -10,12 +10,16 @@ use crate::data::Dataset;
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Phase, Type};
+use crate::memory;
 use crate::nn::Parameter;
 use crate::nn::optimizer::{self, Optimizer, SCALARS};
 use crate::ops::clock::WORDS;
 use crate::plan::{Arena, Buffer, BufferId, Plan};
 use crate::random::stream;
 use crate::tensor::{DType, Tensor, Values};
+
+/// What memory is asked for.
+const WEIGHTS: &str = "a copy of the weights";
 
 /// More plans than this are rarely needed; all are made anew then.
 const MOST_PLANS: usize = 16;
@@ -53,6 +57,11 @@ impl Session {
 
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.executor
+    }
+
+    /// Whether the device is gone, with all that it held.
+    pub fn is_lost(&self) -> bool {
+        self.executor.is_lost()
     }
 
     pub fn parameters(&self) -> &[Parameter] {
@@ -117,8 +126,8 @@ impl Session {
     async fn read_arena(&mut self, id: BufferId) -> Result<Vec<Tensor>> {
         let all = self.executor.read(id, 0..self.arena.len()).await?;
         let cut = |(p, segment): (&Parameter, &Range<usize>)| match &all {
-            Values::F64(v) => Tensor::new(p.shape.clone(), v[segment.clone()].to_vec()),
-            Values::F32(v) => Tensor::new(p.shape.clone(), v[segment.clone()].to_vec()),
+            Values::F64(v) => Tensor::new(p.shape.clone(), memory::copy(&v[segment.clone()], WEIGHTS)?),
+            Values::F32(v) => Tensor::new(p.shape.clone(), memory::copy(&v[segment.clone()], WEIGHTS)?),
             _ => unreachable!("arenas hold floats"),
         };
         self.parameters.iter().zip(self.arena.segments()).map(cut).collect()
@@ -149,9 +158,6 @@ impl Session {
 
     /// Sets all parameters to those of a copy.
     pub fn restore(&mut self, snapshot: usize) -> Result<()> {
-        if snapshot >= self.snapshots {
-            return Err(Error::argument("snapshot", "is of a run that has ended; take one in this run"));
-        }
         self.executor.copy(BufferId::Snapshot(snapshot), BufferId::Params)
     }
 
@@ -184,6 +190,13 @@ impl Session {
         self.executor.allocate(&column_of(BufferId::Data(column + 2), &source.weight_type()))?;
         self.executor.write(BufferId::Data(column + 2), weights.values())?;
         Ok(source)
+    }
+
+    /// Frees the columns of a data set, and all plans: they may be for rows that rest there.
+    pub fn release_data(&mut self, column: usize) -> Result<()> {
+        self.forget_plans()?;
+        (column..column + 3).for_each(|column| self.executor.release(BufferId::Data(column)));
+        Ok(())
     }
 
     /// Whether the device can have a buffer for a column of data.
@@ -269,7 +282,7 @@ impl Session {
     /// The optimizer's scalars of the next `steps` steps after `iteration`; where some weights do not decay, their rows
     /// behind the others'.
     pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
-        let mut rows = Vec::with_capacity(steps * SCALARS);
+        let mut rows = memory::room(steps * SCALARS, "the optimizer's scalars of each step of an epoch")?;
         (1..=steps as u64).for_each(|t| rows.extend(optimizer::scalars(optimizer, iteration + t)));
         if !optimizer.options().exclude_from_weight_decay.is_empty() {
             rows.resize(trace::undecayed(steps), 0.0);

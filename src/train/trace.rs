@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
@@ -17,7 +17,7 @@ use crate::ops::predictions::Keep;
 use crate::ops::record::Record;
 use crate::ops::sum::Sum;
 use crate::plan::{Arena, SEGMENT_ALIGNMENT};
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 
 /// What a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +86,13 @@ pub(crate) struct Model<'a> {
     pub optimizer: Option<&'a dyn Optimizer>,
 }
 
+impl Model<'_> {
+    /// Columns of the log: the loss, then what the metrics need.
+    pub fn log_width(&self) -> usize {
+        1 + self.metrics.iter().map(|metric| metric.width(self.output)).sum::<usize>()
+    }
+}
+
 /// Applies all layers to a batch and returns the output of each; with the clock where the model is trained.
 pub(crate) fn forward(
     layers: &[(String, Box<dyn Layer>)],
@@ -95,11 +102,17 @@ pub(crate) fn forward(
     clock: Option<Id>,
 ) -> Result<Vec<Id>> {
     let mut outputs = Vec::new();
-    let mut x = x;
+    let (mut x, batch) = (x, graph.shape(x)[0]);
     for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
         let (parameters, trainable, draws) = (parameters.lent(), layer.is_trainable(), Cell::new(0));
         x = layer.call(&mut Scope { graph, parameters, layer: name, index, draws, clock, trainable }, x)?;
+        let ty = graph.ty(x);
+        if ty.shape.first() != Some(&batch) || ty.dtype != DType::F32 {
+            let message =
+                format!("gives {ty} for a batch of {batch}; expected f32 with the samples' axis first, ({batch}, ...)");
+            return Err(Error::shape(format!("layer {name:?}"), message));
+        }
         outputs.push(x);
     }
     graph.set_layer("");
@@ -182,8 +195,7 @@ fn learn(
     }
     g.set_phase(Phase::Record);
     g.set_layer("metrics");
-    let width = 1 + model.metrics.iter().map(|metric| metric.width(model.output)).sum::<usize>();
-    let log = g.leaf(Leaf::Log, Type::float([key.steps, width]));
+    let log = g.leaf(Leaf::Log, Type::float([key.steps, model.log_width()]));
     g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
 }
 

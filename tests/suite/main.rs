@@ -57,3 +57,4 @@ mod training;
 mod tuning;
 mod vectors;
 mod weights;
+mod within_epoch;

@@ -8,6 +8,7 @@ use futures_intrusive::channel::shared::oneshot_channel;
 
 use super::Executor;
 use crate::error::Result;
+use crate::memory;
 use crate::plan::BufferId;
 use crate::tensor::{DType, Values};
 
@@ -25,7 +26,13 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
-        self.land(0)?;
+        self.finish()?;
+        if range.is_empty() {
+            return Ok(match self.session[&id].layout.dtype {
+                DType::U32 => Values::U32(Vec::new()),
+                _ => Values::F32(Vec::new()),
+            });
+        }
         let staging = self.stage(id, &range);
         let (sender, receiver) = oneshot_channel();
         // The receiver is awaited below, so a failed send only means that this future was dropped.
@@ -43,6 +50,7 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub fn peek(&mut self, id: BufferId, range: Range<usize>) -> Result<Option<Values>> {
+        self.context.check("looking")?;
         match self.peek.take() {
             Some(peek) if peek.ready.load(Ordering::Acquire) => self.unpack(peek.id, &peek.staging).map(Some),
             Some(peek) => {
@@ -81,9 +89,18 @@ impl Executor {
 
     fn unpack(&self, id: BufferId, staging: &wgpu::Buffer) -> Result<Values> {
         let view = staging.get_mapped_range(..).map_err(|e| self.context.error(format!("{id}: {e}")))?;
+        let (count, what) = (view.len() / 4, format!("a copy of {id}"));
         Ok(match self.session[&id].layout.dtype {
-            DType::U32 => Values::U32(bytemuck::pod_collect_to_vec(&view)),
-            _ => Values::F32(bytemuck::pod_collect_to_vec(&view)),
+            DType::U32 => {
+                let mut values = memory::room(count, &what)?;
+                values.extend(view.chunks_exact(4).map(bytemuck::pod_read_unaligned::<u32>));
+                Values::U32(values)
+            }
+            _ => {
+                let mut values = memory::room(count, &what)?;
+                values.extend(view.chunks_exact(4).map(bytemuck::pod_read_unaligned::<f32>));
+                Values::F32(values)
+            }
         })
     }
 }
