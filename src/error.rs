@@ -81,6 +81,18 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// The device, or the host, has no memory left for something.
+    #[error(
+        "{device}: no memory for {what}, {needed} bytes; take fewer samples at once, smaller batches or a smaller model"
+    )]
+    Memory {
+        /// The adapter's name, or `cpu`.
+        device: String,
+        /// What needed it.
+        what: String,
+        /// Bytes asked for.
+        needed: u64,
+    },
     /// The loss or a gradient became NaN or infinite.
     #[error(
         "epoch {epoch}, step {step}: the loss is {loss:?}: {origin}; lower the learning rate, or check the data for values far outside [-1, 1]"
@@ -119,6 +131,11 @@ impl Error {
     /// An [`Error::Format`] of the file at `path`.
     pub fn format(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self::Format { path: path.into(), message: message.into() }
+    }
+
+    /// An [`Error::Memory`].
+    pub(crate) fn memory(device: &str, what: impl Into<String>, needed: u64) -> Self {
+        Self::Memory { device: device.into(), what: what.into(), needed }
     }
 
     /// Wraps a system error; for `map_err`: `File::open(p).map_err(Error::io(p, "open"))`.

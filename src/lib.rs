@@ -9,6 +9,7 @@ pub mod device;
 pub mod error;
 pub mod graph;
 pub mod io;
+mod memory;
 pub mod nn;
 pub mod ops;
 pub mod plan;

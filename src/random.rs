@@ -14,9 +14,12 @@ pub fn stream(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
+/// The purpose of an epoch's order.
+pub(crate) const SHUFFLE: &str = "shuffle";
+
 /// The numbers 0..n in an order shuffled from (seed, epoch).
 pub fn shuffled(n: u32, seed: u64, epoch: u64) -> Vec<u32> {
-    shuffled_with((0..n).collect(), seed, "shuffle", epoch)
+    shuffled_with((0..n).collect(), seed, SHUFFLE, epoch)
 }
 
 /// The values in an order shuffled by Fisher and Yates' method from (seed, purpose, index).

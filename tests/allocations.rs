@@ -1,4 +1,5 @@
-//! A training step on the CPU asks for no memory. In a binary of its own, because it counts for the whole process.
+//! A training step on the CPU asks for no memory, and a model for little more than its weights take. In a binary of its own,
+//! because it counts for the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
@@ -12,14 +13,18 @@ struct Counting;
 
 /// How often memory was asked for.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
-/// Bytes that are held.
+/// Bytes that are held, the most of them that ever were, and all that were asked for.
 static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: the system's allocator does everything.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Ordering::Relaxed);
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        ASKED.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
     }
@@ -117,4 +122,47 @@ fn memory_stays_level_over_10000_steps() {
     let counts = train(&mut classifier(100), classes, [11, 1000, 32]);
     let grown = counts[10][1].abs_diff(counts[0][1]);
     assert!(grown < 10_000 * 2 * 8 + 10_000, "{grown} bytes in 10,000 steps: {counts:?}");
+}
+
+/// What `f` holds at its peak beyond what was held before, and all that it asks for.
+fn bytes_of<T>(f: impl FnOnce() -> T) -> (T, [usize; 2]) {
+    let (held, asked) = (HELD.load(Ordering::Relaxed), ASKED.load(Ordering::Relaxed));
+    PEAK.store(held, Ordering::Relaxed);
+    let result = f();
+    (result, [PEAK.load(Ordering::Relaxed) - held, ASKED.load(Ordering::Relaxed) - asked])
+}
+
+/// A kernel of a million weights, with what else there is beside it.
+#[test]
+fn weights_are_made_and_replaced_in_nine_bytes_each() {
+    let _one = ONE_TEST.lock();
+    let rest = 200_000;
+    for initializer in
+        [Initializer::GlorotUniform, Initializer::HeNormal, Initializer::RandomUniform { minval: 1.0, maxval: 2.0 }]
+    {
+        let layer = Dense::new(1000).kernel_initializer(initializer);
+        let mut model = Sequential::new().add(Input::new([1000])).add(layer).device(Device::cpu());
+        let count = model.summary().unwrap().parameters();
+        let (_, [peak, _]) = bytes_of(|| model.set_steps_per_submit(None).unwrap());
+        assert!((4 * count..9 * count + rest).contains(&peak), "{initializer:?}: {peak} bytes to make {count} weights");
+        let weights = model.weights().unwrap();
+        let (_, [peak, asked]) = bytes_of(|| model.set_weights(&weights).unwrap());
+        assert!(peak.max(asked) < count, "{peak} bytes held, {asked} asked for to replace {count} weights");
+    }
+}
+
+/// As many bytes a weight in eighty small layers as in one large one.
+#[test]
+fn reading_weights_and_gradients_back_is_linear() {
+    let _one = ONE_TEST.lock();
+    let layers = (0..80).fold(Sequential::new().add(Input::new([50])), |model, _| model.add(Dense::new(50)));
+    let mut model = layers.device(Device::cpu());
+    let count = model.summary().unwrap().parameters();
+    model.set_steps_per_submit(None).unwrap();
+    model.gradients().unwrap();
+    for read in [Sequential::weights, Sequential::gradients] {
+        let (tensors, [_, asked]) = bytes_of(|| read(&mut model).unwrap());
+        assert_eq!(tensors.iter().map(|t| t.shape().len()).sum::<usize>(), count);
+        assert!((8 * count..9 * count).contains(&asked), "{asked} bytes asked for to read {count} weights");
+    }
 }

@@ -11,7 +11,11 @@ use crate::ops::{AdapterKind, Target};
 
 /// A place to train: the CPU, the f64 reference on the CPU, or an open GPU.
 #[derive(Clone, Debug)]
-pub struct Device(pub(super) Kind);
+pub struct Device {
+    pub(super) kind: Kind,
+    /// Bytes that all buffers of a model may have together.
+    pub(super) memory_limit: Option<u64>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
@@ -30,15 +34,21 @@ pub struct Choice {
     pub reason: String,
 }
 
+impl From<Kind> for Device {
+    fn from(kind: Kind) -> Self {
+        Self { kind, memory_limit: None }
+    }
+}
+
 impl Device {
     /// The CPU, in f32.
     pub fn cpu() -> Self {
-        Self(Kind::Cpu)
+        Kind::Cpu.into()
     }
 
     /// The CPU in f64: slower, and what every kernel is checked against.
     pub fn reference() -> Self {
-        Self(Kind::Reference)
+        Kind::Reference.into()
     }
 
     /// A hardware GPU if there is one, else the CPU.
@@ -74,7 +84,7 @@ impl Device {
     pub async fn choose_async(request: &str) -> Result<Choice> {
         let Choice { device, reason } = Self::choose_untuned_async(request).await?;
         #[cfg(feature = "gpu")]
-        if let Kind::Gpu(context, target) = &device.0 {
+        if let Kind::Gpu(context, target) = &device.kind {
             let tuning = context.summary().tuning(target)?;
             return Ok(Choice { device: device.tuned(tuning), reason });
         }
@@ -105,7 +115,7 @@ impl Device {
 
     /// What ops may know of the device. The CPU counts as software: `kiln plan` prints kernels for it.
     pub fn target(&self) -> Target {
-        match &self.0 {
+        match &self.kind {
             Kind::Cpu | Kind::Reference => Target::new(AdapterKind::Software),
             #[cfg(feature = "gpu")]
             Kind::Gpu(_, target) => target.clone(),
@@ -116,19 +126,28 @@ impl Device {
     /// adapter.
     #[must_use]
     pub fn with_kernels_for(self, target: Target) -> Self {
-        match self.0 {
+        let kind = match self.kind {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context, _) => Self(Kind::Gpu(context, target)),
+            Kind::Gpu(context, _) => Kind::Gpu(context, target),
             other => {
                 let _ = target;
-                Self(other)
+                other
             }
-        }
+        };
+        Self { kind, ..self }
+    }
+
+    /// The same device, of whose memory a model takes at most so many bytes. A set for which there is no room on the device
+    /// streams, as it does where the device's own memory ends; anything else for which there is none is an
+    /// [`Error::Memory`].
+    #[must_use]
+    pub fn with_memory_limit(self, bytes: u64) -> Self {
+        Self { memory_limit: Some(bytes), ..self }
     }
 
     /// The driver's name and version; `None` for the CPU, which has none.
     pub fn driver(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.kind {
             Kind::Cpu | Kind::Reference => None,
             #[cfg(feature = "gpu")]
             Kind::Gpu(context, _) => Some(&context.summary().driver),
@@ -137,7 +156,7 @@ impl Device {
 
     /// Bytes that a buffer can have; `None` for the CPU, which has no limit but its memory.
     pub fn largest_buffer(&self) -> Option<u64> {
-        match &self.0 {
+        match &self.kind {
             Kind::Cpu | Kind::Reference => None,
             #[cfg(feature = "gpu")]
             Kind::Gpu(context, _) => Some(context.largest_buffer()),
@@ -146,14 +165,14 @@ impl Device {
 
     /// Whether it is a GPU or a software adapter.
     pub fn is_gpu(&self) -> bool {
-        !matches!(self.0, Kind::Cpu | Kind::Reference)
+        !matches!(self.kind, Kind::Cpu | Kind::Reference)
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let threads = || std::thread::available_parallelism().map_or(1, usize::from);
-        match &self.0 {
+        match &self.kind {
             Kind::Cpu => write!(f, "cpu ({} threads, f32)", threads()),
             Kind::Reference => write!(f, "reference ({} threads, f64)", threads()),
             #[cfg(feature = "gpu")]
@@ -175,7 +194,7 @@ async fn choose_adapter(request: &str) -> Result<Choice> {
             workgroup_bytes: summary.max_workgroup_memory_bytes as usize,
             ..Target::new(summary.kind)
         };
-        Ok(Choice { device: Device(Kind::Gpu(adapter.open().await?, target)), reason })
+        Ok(Choice { device: Kind::Gpu(adapter.open().await?, target).into(), reason })
     };
     let wanted = request.trim().to_lowercase();
     let first = adapters.first();

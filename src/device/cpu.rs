@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Span;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::ops::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut};
 use crate::ops::{Io, Op};
 use crate::plan::{Buffer, BufferId, Plan, Step};
@@ -26,8 +27,7 @@ impl<T: Real> Memory<T> {
         let Buffer { id, dtype, len, .. } = *buffer;
         // `vec!` ends the process where there is no memory, so it is asked for once before.
         if Vec::<T>::new().try_reserve_exact(len).is_err() {
-            let message = format!("no memory for {len} elements of {id}; take fewer units, samples or smaller batches");
-            return Err(Error::Device { device: "cpu".into(), message });
+            return Err(Error::memory("cpu", format!("the buffer of {id}"), len as u64 * size_of::<T>() as u64));
         }
         Ok(match dtype {
             DType::F32 | DType::F64 => Self::Real(vec![T::zero(); len]),
@@ -38,6 +38,15 @@ impl<T: Real> Memory<T> {
 
     fn empty() -> Self {
         Self::Real(Vec::new())
+    }
+
+    fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Real(v) => size_of_val(&v[..]),
+            Self::U32(v) => size_of_val(&v[..]),
+            Self::U8(v) => v.len(),
+        };
+        bytes as u64
     }
 
     fn fits(&self, buffer: &Buffer) -> bool {
@@ -166,15 +175,16 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
-    /// Writes elements from the start of a buffer on, rounded to this executor's float.
-    pub fn write(&mut self, id: BufferId, values: &Values) {
+    /// Writes elements from `start` on, rounded to this executor's float.
+    pub fn write(&mut self, id: BufferId, start: usize, values: &Values) {
         let memory = &mut self.memory[self.session[&id]];
+        let range = start..start + values.len();
         match (memory, values) {
-            (Memory::U32(to), Values::U32(from)) => to[..from.len()].copy_from_slice(from),
-            (Memory::U8(to), Values::U8(from)) => to[..from.len()].copy_from_slice(from),
-            (Memory::Real(to), Values::F64(from)) => to.iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(x)),
+            (Memory::U32(to), Values::U32(from)) => to[range].copy_from_slice(from),
+            (Memory::U8(to), Values::U8(from)) => to[range].copy_from_slice(from),
+            (Memory::Real(to), Values::F64(from)) => to[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(x)),
             (Memory::Real(to), Values::F32(from)) => {
-                to.iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(f64::from(x)));
+                to[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(f64::from(x)));
             }
             (_, values) => panic!("{id} does not hold {}", values.dtype()),
         }
@@ -182,17 +192,56 @@ impl<T: Float> Executor<T> {
 
     /// Copies a whole buffer into another of its size.
     pub fn copy(&mut self, from: BufferId, to: BufferId) {
-        let (from, to) = (self.session[&from], self.session[&to]);
-        self.memory[to] = self.memory[from].clone();
+        let Ok([from, to]) = self.memory.get_disjoint_mut([self.session[&from], self.session[&to]]) else { return };
+        match (from, to) {
+            (Memory::Real(from), Memory::Real(to)) => to.copy_from_slice(from),
+            (Memory::U32(from), Memory::U32(to)) => to.copy_from_slice(from),
+            (from, to) => *to = from.clone(),
+        }
     }
 
-    /// Elements of a buffer: floats as f64.
-    pub fn read(&self, id: BufferId, range: Range<usize>) -> Values {
-        match &self.memory[self.session[&id]] {
-            Memory::Real(v) => T::values(v[range].to_vec()),
-            Memory::U32(v) => Values::U32(v[range].to_vec()),
-            Memory::U8(v) => Values::U8(v[range].to_vec()),
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.memory.iter().map(Memory::bytes).sum()
+    }
+
+    /// Bytes of a buffer of the session; 0 where there is none.
+    pub fn bytes_of(&self, id: BufferId) -> u64 {
+        self.session.get(&id).map_or(0, |&index| self.memory[index].bytes())
+    }
+
+    /// Frees a buffer of the session. No plan that needs it runs before it is allocated again.
+    pub fn release(&mut self, id: BufferId) {
+        if let Some(&index) = self.session.get(&id) {
+            self.memory[index] = Memory::empty();
         }
+    }
+
+    /// Elements of a buffer: floats as this executor's.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is none for them.
+    pub fn read(&self, id: BufferId, range: Range<usize>) -> Result<Values> {
+        let what = format!("a copy of {id}");
+        Ok(match &self.memory[self.session[&id]] {
+            Memory::Real(v) => T::values(memory::copy(&v[range], &what)?),
+            Memory::U32(v) => Values::U32(memory::copy(&v[range], &what)?),
+            Memory::U8(v) => Values::U8(memory::copy(&v[range], &what)?),
+        })
+    }
+
+    /// The type of a buffer of the session, and its elements.
+    pub fn layout(&self, id: BufferId) -> Option<(DType, usize)> {
+        self.session.get(&id).map(|&index| match &self.memory[index] {
+            Memory::Real(v) => (DType::F32, v.len()),
+            Memory::U32(v) => (DType::U32, v.len()),
+            Memory::U8(v) => (DType::U8, v.len()),
+        })
+    }
+
+    /// How many plans are loaded.
+    pub fn plans(&self) -> usize {
+        self.plans.len()
     }
 
     /// Makes a plan ready to run; its session buffers must be allocated. Returns its number.

@@ -7,15 +7,17 @@ use super::choose::{Device, Kind};
 use super::cpu;
 #[cfg(feature = "gpu")]
 use super::gpu;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Buffer, BufferId, Plan};
-use crate::tensor::Values;
+use crate::tensor::{DType, Values};
 
 /// Runs plans on a device and keeps the session's buffers there.
 #[derive(Debug)]
 pub struct Executor {
     inner: Inner,
     starts: u64,
+    memory_limit: Option<u64>,
+    device: String,
 }
 
 #[derive(Debug)]
@@ -55,15 +57,15 @@ impl Executor {
     /// An executor on a device.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the system gives no threads.
+    /// [`Error::Device`] where the system gives no threads.
     pub fn new(device: &Device) -> Result<Self> {
-        let inner = match &device.0 {
+        let inner = match &device.kind {
             Kind::Cpu => Inner::Cpu(cpu::Executor::new(0)?),
             Kind::Reference => Inner::Reference(cpu::Executor::new(0)?),
             #[cfg(feature = "gpu")]
             Kind::Gpu(context, target) => Inner::Gpu(Box::new(gpu::Executor::new(context.clone(), target.clone()))),
         };
-        Ok(Self { inner, starts: 0 })
+        Ok(Self { inner, starts: 0, memory_limit: device.memory_limit, device: device.to_string() })
     }
 
     /// Fixes how many runs of a plan go to the device at once; `None`, the default, lets it choose. The result is the
@@ -76,41 +78,99 @@ impl Executor {
     /// zeros.
     ///
     /// # Errors
-    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room for it.
+    /// [`Error::Limit`] where the device allows no buffer of that size, [`Error::Memory`] where it has no room left, and
+    /// [`Error::Device`].
     pub fn allocate(&mut self, buffer: &Buffer) -> Result<()> {
+        let held = on_cpu_or_gpu!(&self.inner, cpu => cpu.bytes_of(buffer.id), gpu => gpu.bytes_of(buffer.id));
+        let needed = buffer.len_bytes() as u64;
+        if needed > held {
+            self.check_memory(&format!("the buffer of {}", buffer.id), needed, held)?;
+        }
         on_cpu_or_gpu!(&mut self.inner, cpu => cpu.allocate(buffer), gpu => gpu.allocate(buffer))
+    }
+
+    /// That there is room for so many bytes in place of those that are freed for them.
+    fn check_memory(&self, what: &str, needed: u64, freed: u64) -> Result<()> {
+        let Some(limit) = self.memory_limit else { return Ok(()) };
+        let used = on_cpu_or_gpu!(&self.inner, cpu => cpu.bytes(), gpu => gpu.bytes()) - freed;
+        if used + needed > limit { Err(Error::memory(&self.device, what, needed)) } else { Ok(()) }
+    }
+
+    /// Frees a buffer of the session. No plan that needs it may run before it is allocated again.
+    pub fn release(&mut self, id: BufferId) {
+        on_cpu_or_gpu!(&mut self.inner, cpu => cpu.release(id), gpu => gpu.release(id));
+    }
+
+    /// Whether the device is gone, with all that it held.
+    pub fn is_lost(&self) -> bool {
+        on_cpu_or_gpu!(&self.inner, _cpu => false, gpu => gpu.is_lost())
     }
 
     /// Writes elements from the start of a buffer on; floats are rounded to the device's.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device refuses.
+    /// [`Error::Argument`] where there is no such buffer, or it does not hold them; [`Error::Device`] where the device refuses.
     pub fn write(&mut self, id: BufferId, values: &Values) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.write(id, values); Ok(()) }, gpu => gpu.write(id, values))
+        self.write_at(id, 0, values)
+    }
+
+    /// [`Executor::write`] from an element on; bytes from a row's start on.
+    ///
+    /// # Errors
+    /// As [`Executor::write`].
+    pub fn write_at(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
+        let dtype = self.check_place(id, start..start.saturating_add(values.len()))?;
+        let float = matches!(values, Values::F32(_) | Values::F64(_));
+        if if float { !dtype.is_float() } else { values.dtype() != dtype } {
+            return Err(Error::argument(id.to_string(), format!("holds {dtype}, was given {}", values.dtype())));
+        }
+        on_cpu_or_gpu!(
+            &mut self.inner,
+            cpu => { cpu.write(id, start, values); Ok(()) },
+            gpu => gpu.write(id, start, values)
+        )
+    }
+
+    /// The type of a buffer that has these elements.
+    fn check_place(&self, id: BufferId, range: Range<usize>) -> Result<DType> {
+        match on_cpu_or_gpu!(&self.inner, cpu => cpu.layout(id), gpu => gpu.layout(id)) {
+            Some((dtype, len)) if range.end <= len => Ok(dtype),
+            Some((_, len)) => {
+                Err(Error::argument(id.to_string(), format!("has {len} elements, {} were asked for", range.end)))
+            }
+            None => Err(Error::argument(id.to_string(), "was not allocated: no plan that was loaded has it")),
+        }
     }
 
     /// Copies a whole buffer into another of its size, on the device.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device refuses.
+    /// [`Error::Argument`] where there is none of these, or they are not alike; [`Error::Device`] where the device refuses.
     pub fn copy(&mut self, from: BufferId, to: BufferId) -> Result<()> {
+        let [source, target] =
+            [from, to].map(|id| on_cpu_or_gpu!(&self.inner, cpu => cpu.layout(id), gpu => gpu.layout(id)));
+        if source.is_none() || source != target {
+            return Err(Error::argument(to.to_string(), format!("is not allocated as {from} is")));
+        }
         on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.copy(from, to); Ok(()) }, gpu => gpu.copy(from, to))
     }
 
     /// Elements of a buffer, once everything asked for has run: floats as f32 or f64.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device refuses or is lost.
+    /// [`Error::Device`] where the device refuses or is lost.
     pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
-        on_cpu_or_gpu!(&mut self.inner, cpu => Ok(cpu.read(id, range)), gpu => gpu.read(id, range).await)
+        self.check_place(id, range.clone())?;
+        on_cpu_or_gpu!(&mut self.inner, cpu => cpu.read(id, range), gpu => gpu.read(id, range).await)
     }
 
     /// What elements of a buffer were lately; `None` while the device has not answered. Never waits.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device refuses or is lost.
+    /// [`Error::Device`] where the device refuses or is lost.
     pub fn peek(&mut self, id: BufferId, range: Range<usize>) -> Result<Option<Values>> {
-        on_cpu_or_gpu!(&mut self.inner, cpu => Ok(Some(cpu.read(id, range))), gpu => gpu.peek(id, range))
+        self.check_place(id, range.clone())?;
+        on_cpu_or_gpu!(&mut self.inner, cpu => cpu.read(id, range).map(Some), gpu => gpu.peek(id, range))
     }
 
     /// Forgets what [`Executor::peek`] asked for, before it is out of date.
@@ -121,20 +181,22 @@ impl Executor {
     /// Makes a plan ready to run, with the session's buffers that it needs. Returns its number.
     ///
     /// # Errors
-    /// [`crate::Error::Limit`] or [`crate::Error::Device`] where the device has no room, or does not compile a kernel;
-    /// [`crate::Error::Shape`] where a step reads and writes one buffer.
+    /// [`Error::Limit`] or [`Error::Device`] where the device has no room, or does not compile a kernel; [`Error::Shape`]
+    /// where a step reads and writes one buffer.
     pub fn load(&mut self, plan: &Plan) -> Result<usize> {
         plan.check()?;
         for buffer in plan.buffers.iter().filter(|b| !b.id.is_plans_own()) {
             self.allocate(buffer)?;
         }
+        let own = plan.buffers.iter().filter(|b| b.id.is_plans_own()).map(|b| b.len_bytes() as u64).sum();
+        self.check_memory(&format!("the values of the plan {:?}", plan.name), own, 0)?;
         on_cpu_or_gpu!(&mut self.inner, cpu => cpu.load(plan), gpu => gpu.load(plan))
     }
 
     /// Frees all plans; their numbers are void.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost.
+    /// [`Error::Device`] where the device is lost.
     pub fn forget_plans(&mut self) -> Result<()> {
         on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.forget_plans(); Ok(()) }, gpu => gpu.forget_plans())
     }
@@ -142,8 +204,12 @@ impl Executor {
     /// Starts the first of these runs of plans that take turns, and returns how many; run i is of `plans[i % plans.len()]`.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
+    /// [`Error::Device`] where the device refuses, runs out of memory or is lost.
     pub fn run_some(&mut self, plans: &[usize], runs: Range<usize>) -> Result<usize> {
+        self.check_plans(plans)?;
+        if runs.is_empty() {
+            return Ok(0);
+        }
         self.starts += 1;
         on_cpu_or_gpu!(
             &mut self.inner,
@@ -156,6 +222,15 @@ impl Executor {
         )
     }
 
+    fn check_plans(&self, plans: &[usize]) -> Result<()> {
+        let loaded = on_cpu_or_gpu!(&self.inner, cpu => cpu.plans(), gpu => gpu.plans());
+        match plans.iter().find(|&&plan| plan >= loaded) {
+            Some(plan) => Err(Error::argument("plan", format!("there is no plan {plan}; {loaded} are loaded"))),
+            None if plans.is_empty() => Err(Error::argument("plans", "none is given; give one or more")),
+            None => Ok(()),
+        }
+    }
+
     /// How often runs were started so far: each time one or more, a GPU's in one submit.
     pub fn starts(&self) -> u64 {
         self.starts
@@ -164,7 +239,7 @@ impl Executor {
     /// Starts `times` runs of a plan.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
+    /// [`Error::Device`] where the device refuses, runs out of memory or is lost.
     pub fn run(&mut self, plan: usize, times: usize) -> Result<()> {
         let mut done = 0;
         while done < times {
@@ -176,7 +251,7 @@ impl Executor {
     /// Waits until everything started has run.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost.
+    /// [`Error::Device`] where the device is lost.
     pub fn finish(&mut self) -> Result<()> {
         on_cpu_or_gpu!(&mut self.inner, _cpu => Ok(()), gpu => gpu.finish())
     }
@@ -184,8 +259,9 @@ impl Executor {
     /// Runs a plan `runs` times and times each launch, or each step on the CPU, by the device's own clock.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the adapter times no kernels, refuses or is lost.
+    /// [`Error::Device`] where the adapter times no kernels, refuses or is lost.
     pub fn profile(&mut self, plan: usize, runs: usize) -> Result<Vec<Span>> {
+        self.check_plans(&[plan])?;
         on_cpu_or_gpu!(&mut self.inner, cpu => Ok(cpu.profile(plan, runs)), gpu => gpu.profile(plan, runs))
     }
 }

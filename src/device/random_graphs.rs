@@ -441,7 +441,7 @@ fn fault(seed: u64, device: &Device, fused: bool) -> Result<Option<String>> {
     let before = memory(seed);
     let mut wanted = before.clone();
     evaluate(&g, &mut wanted);
-    let precision = if matches!(device.0, Kind::Reference) { 1e-12 } else { 1e-5 };
+    let precision = if matches!(device.kind, Kind::Reference) { 1e-12 } else { 1e-5 };
     for (id, found) in run(&if fused { g.clone().fused() } else { g.clone() }, &before, device)? {
         let numbers = known.get(&id).copied().unwrap_or(Numbers { exact: true, bound: 2.0 });
         let most = if numbers.exact { 0.0 } else { precision * numbers.bound.max(1.0) };

@@ -67,14 +67,15 @@ impl Device {
 
     /// The same device with these choices of kernels.
     pub(crate) fn tuned(self, tuning: Tuning) -> Self {
-        match self.0 {
+        let kind = match self.kind {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context, target) => Self(Kind::Gpu(context, Target { tuning: Arc::new(tuning), ..target })),
+            Kind::Gpu(context, target) => Kind::Gpu(context, Target { tuning: Arc::new(tuning), ..target }),
             other => {
                 let _ = tuning;
-                Self(other)
+                other
             }
-        }
+        };
+        Self { kind, ..self }
     }
 
     /// Keeps choices of kernels for this adapter, driver and version of Kiln, in place of those there are: every program
@@ -111,7 +112,7 @@ impl Device {
     /// # Errors
     /// [`Error::Argument`] for the CPU, which has no kernels to choose from, and where the system has no cache folder.
     pub fn tuning_file(&self) -> Result<PathBuf> {
-        match &self.0 {
+        match &self.kind {
             Kind::Cpu | Kind::Reference => {
                 let message = format!("{self} has no kernels to choose from; give an adapter of `kiln devices`");
                 Err(Error::argument("device", message))

@@ -2,6 +2,7 @@
 
 use super::{Config, Configured};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::random;
 use crate::tensor::Shape;
 
@@ -136,14 +137,22 @@ impl Initializer {
             return Err(Error::argument("initializer", format!("{refusal}, was given {shape}")));
         }
         let (n, index) = (shape.len(), index as u64);
+        // Asked for here, where it can be refused.
+        drop(memory::room::<f32>(n, &format!("the initial values of {shape}"))?);
         let (fan_in, fan_out) = fans(shape);
         let uniform = |mean: f64, limit: f64| {
-            let centred = random::uniform(n, limit, seed, WEIGHTS, index);
-            if mean == 0.0 { centred } else { centred.iter().map(|&x| (mean + f64::from(x)) as f32).collect() }
+            let mut values = random::uniform(n, limit, seed, WEIGHTS, index);
+            if mean != 0.0 {
+                values.iter_mut().for_each(|x| *x = (mean + f64::from(*x)) as f32);
+            }
+            values
         };
         let normal = || random::normal(seed, WEIGHTS, index);
         let cut = |mean: f64, stddev: f64| {
-            normal().filter(|z| z.abs() <= 2.0).take(n).map(|z| (mean + stddev * z) as f32).collect()
+            // Of known length: a list that grows would hold twice as much.
+            let mut values = Vec::with_capacity(n);
+            values.extend(normal().filter(|z| z.abs() <= 2.0).take(n).map(|z| (mean + stddev * z) as f32));
+            values
         };
         let uniform_of = |variance: f64| uniform(0.0, (3.0 * variance).sqrt());
         let normal_of = |variance: f64| cut(0.0, variance.sqrt() / CUT_STDDEV);

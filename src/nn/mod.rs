@@ -23,6 +23,7 @@ pub use layers::Layer;
 pub use loss::Loss;
 pub use metric::{ConfusionMatrix, Metric};
 pub use regularizer::Regularizer;
+pub(crate) use scope::Known;
 pub use scope::{Parameter, Scope};
 pub use sequential::Sequential;
 pub(crate) use sequential::{About, Inputs, range};

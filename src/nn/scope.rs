@@ -1,5 +1,7 @@
 //! Where a layer is applied: the graph under construction and the model's trainable tensors.
 
+use std::cell::Cell;
+
 use super::{Initializer, Regularizer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Type};
@@ -29,17 +31,45 @@ impl Parameter {
     }
 }
 
+/// A model's weights, as its layers ask for them.
+#[derive(Debug)]
+pub(crate) enum Known<'a> {
+    /// A model is built: what is asked for is made.
+    Growing(&'a mut Vec<Parameter>),
+    /// The model was built: there are these, which have their places on the device.
+    Built(&'a mut [Parameter]),
+}
+
+impl Known<'_> {
+    pub(crate) fn all(&mut self) -> &mut [Parameter] {
+        match self {
+            Self::Growing(parameters) => parameters,
+            Self::Built(parameters) => parameters,
+        }
+    }
+
+    /// The same, for a layer.
+    pub(crate) fn lent(&mut self) -> Known<'_> {
+        match self {
+            Self::Growing(parameters) => Known::Growing(parameters),
+            Self::Built(parameters) => Known::Built(parameters),
+        }
+    }
+}
+
 /// What a layer builds with: see [`super::Layer::call`].
 #[derive(Debug)]
 pub struct Scope<'a> {
     /// The graph to apply ops in.
     pub graph: &'a mut Graph,
-    pub(crate) parameters: &'a mut Vec<Parameter>,
+    pub(crate) parameters: Known<'a>,
     pub(crate) layer: &'a str,
     /// Where in `parameters` the layer's own stand.
     pub(crate) own: Vec<usize>,
     /// The layer's place in the model.
     pub(crate) index: usize,
+    /// How many salts the layer has asked for.
+    pub(crate) draws: Cell<u32>,
     /// The clock, where the model is trained.
     pub(crate) clock: Option<Id>,
     /// Whether the layer's weights are trained.
@@ -57,16 +87,22 @@ impl Scope<'_> {
         Error::shape(format!("layer {:?}", self.layer), message)
     }
 
-    /// What tells this layer's random numbers from another's.
+    /// What tells the random numbers of an op from those of any other: another salt at each call. The n-th call within a
+    /// layer gives the same in every step, so that each step and each plan draws the same.
     pub fn salt(&self) -> u32 {
-        self.index as u32
+        let draw = self.draws.get();
+        self.draws.set(draw + 1);
+        // Layers count from the lowest bit on, the draws of one layer from the highest: no two meet before there are 2^32.
+        self.index as u32 ^ draw.reverse_bits()
     }
 
-    /// The trainable tensor of this name, made at the layer's first call and the same at every later one.
+    /// The trainable tensor of this name, made as the model is built and the same at every later call. What a layer asks for
+    /// in training alone is made then, too.
     ///
     /// # Errors
-    /// [`Error::Shape`] where an extent is zero, there are 2^32 elements or more, the initialiser does not suit, or it was
-    /// made with another shape: the layer's input has changed.
+    /// [`Error::Shape`] where an extent is zero, there are 2^32 elements or more, the initialiser does not suit, it was
+    /// made with another shape because the layer's input has changed, or the layer did not ask for it when the model was
+    /// built.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
         let shape = shape.into();
         if shape.is_empty() {
@@ -80,21 +116,30 @@ impl Scope<'_> {
             return Err(self.error(format!("{name} is of {shape}; its initializer {refusal}")));
         }
         let known = self.known(name);
-        let index = known.unwrap_or(self.parameters.len());
-        match known {
-            Some(index) if self.parameters[index].shape != shape => {
-                let built = &self.parameters[index].shape;
-                let message = format!("{name} was built as {built}; this input would need {shape}");
+        let index = match (known, &mut self.parameters) {
+            (Some(index), known) => {
+                let built = &mut known.all()[index];
+                if built.shape != shape {
+                    let message = format!("{name} was built as {}; this input would need {shape}", built.shape);
+                    return Err(self.error(message));
+                }
+                built.trainable = self.trainable;
+                index
+            }
+            (None, Known::Growing(all)) => {
+                let (layer, name, trainable) = (self.layer.into(), name.into(), self.trainable);
+                all.push(Parameter { layer, name, shape: shape.clone(), initializer, regularizer: None, trainable });
+                self.own.push(all.len() - 1);
+                all.len() - 1
+            }
+            (None, Known::Built(_)) => {
+                let message = format!(
+                    "asks for {name}, for which it did not ask when the model was built; let it ask for the same weights \
+                     at every call, and as it trains"
+                );
                 return Err(self.error(message));
             }
-            Some(index) => self.parameters[index].trainable = self.trainable,
-            None => {
-                let layer = self.layer.to_string();
-                let (name, shape, trainable) = (name.into(), shape.clone(), self.trainable);
-                self.own.push(index);
-                self.parameters.push(Parameter { layer, name, shape, initializer, regularizer: None, trainable });
-            }
-        }
+        };
         // A layer applied twice has one tensor, and one gradient that sums over both.
         Ok(self.graph.parameter(index).unwrap_or_else(|| self.graph.leaf(Leaf::Param(index), Type::float(shape))))
     }
@@ -115,12 +160,13 @@ impl Scope<'_> {
         }
         let id = self.parameter(name, shape, initializer)?;
         let index = self.known(name).expect("asked for just now");
-        self.parameters[index].regularizer = regularizer;
+        self.parameters.all()[index].regularizer = regularizer;
         Ok(id)
     }
 
     /// The layer's tensor of this name, if it was made.
-    fn known(&self, name: &str) -> Option<usize> {
-        self.own.iter().copied().find(|&index| self.parameters[index].name == name)
+    fn known(&mut self, name: &str) -> Option<usize> {
+        let all = self.parameters.all();
+        self.own.iter().copied().find(|&index| all[index].name == name)
     }
 }

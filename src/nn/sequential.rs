@@ -1,5 +1,6 @@
 //! A model of layers one after the other, <https://keras.io/api/models/sequential/>.
 
+mod built;
 mod checks;
 mod inputs;
 mod saving;
@@ -10,17 +11,18 @@ use std::sync::OnceLock;
 use super::layers::Layer;
 use super::optimizer::{self, Optimizer};
 use super::summary::{self, Row};
-use super::{Loss, Metric, Parameter, Summary};
+use super::{Loss, Metric, Summary};
 use crate::data::{self, Dataset};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Leaf, Type};
+use crate::graph::Type;
 use crate::plan::Plan;
 use crate::tensor::{DType, Shape, Tensor};
 use crate::train::feed::Expected;
 use crate::train::session::{Session, make_plan};
-use crate::train::trace::{self, Key, Mode, Model, Part, Source};
+use crate::train::trace::{Key, Mode, Model, Part, Source};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
+use built::Built;
 use checks::Names;
 pub(crate) use inputs::{Inputs, range};
 pub(crate) use saving::About;
@@ -60,14 +62,8 @@ pub struct Sequential {
     pub(crate) reached: Reached,
     /// What a file or another device had for the session, until that is opened.
     loaded: Option<Loaded>,
-}
-
-#[derive(Debug)]
-struct Built {
-    sample: Shape,
-    parameters: Vec<Parameter>,
-    /// The shape of each layer's output for a batch of one.
-    outputs: Vec<Shape>,
+    /// What the model was at the end of the last epoch of a run, where that keeps it: see [`Fit::backup`].
+    backup: Option<(Loaded, Reached)>,
 }
 
 #[derive(Debug)]
@@ -75,13 +71,6 @@ struct Compiled {
     optimizer: Box<dyn Optimizer>,
     loss: Loss,
     metrics: Vec<Metric>,
-}
-
-impl Built {
-    /// The shape of the last layer's output for one sample.
-    fn output(&self) -> &[usize] {
-        self.outputs.last().map_or(&[], |shape| &shape[1..])
-    }
 }
 
 impl Default for Sequential {
@@ -97,6 +86,7 @@ impl Default for Sequential {
             moved: false,
             reached: Reached::default(),
             loaded: None,
+            backup: None,
         }
     }
 }
@@ -163,24 +153,6 @@ impl Sequential {
     /// The shape of a sample, where the first layer gives it.
     fn input(&self) -> Option<&Shape> {
         self.layers.first()?.1.sample_shape()
-    }
-
-    /// What samples of a shape give rise to.
-    fn traced(&self, sample: Shape) -> Result<Built> {
-        if let Some(name) = checks::twice(self.layers.iter().map(|(name, _)| name.as_str())) {
-            return Err(self.error(format!("two layers are named {name:?}; give each a name of its own")));
-        }
-        if self.layers.is_empty() {
-            return Err(self.error("the model has no layers; add one"));
-        }
-        if let Some(refusal) = checks::sample_refusal(&sample) {
-            return Err(self.error(refusal));
-        }
-        let (mut graph, mut parameters) = (Graph::new(), Vec::new());
-        let x = graph.leaf(Leaf::Input(0), Type::float([&[1], &sample[..]].concat()));
-        let outputs = trace::forward(&self.layers, &mut graph, &mut parameters, x, None)?;
-        let outputs = outputs.into_iter().map(|y| graph.shape(y).clone()).collect();
-        Ok(Built { sample, parameters, outputs })
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) -> Error {
@@ -262,7 +234,14 @@ impl Sequential {
         }
         self.open()?;
         let seed = options.seed.unwrap_or(self.about.seed);
-        training::fit(self, data, options, seed).await
+        let result = training::fit(self, data, options, seed).await;
+        let lost = self.session.as_ref().is_some_and(Session::is_lost);
+        let failed = lost || matches!(result, Err(Error::Device { .. } | Error::Memory { .. }));
+        if let (Some((loaded, reached)), true) = (self.backup.take(), failed) {
+            (self.session, self.moved) = (None, false);
+            (self.loaded, self.reached) = (Some(loaded), reached);
+        }
+        result
     }
 
     /// Loss and metrics on samples and targets.
@@ -327,15 +306,22 @@ impl Sequential {
     /// The plan of a training step on `rows` samples in batches: see `kiln plan`.
     ///
     /// # Errors
-    /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit.
+    /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit,
+    /// [`Error::Argument`] where there are no samples.
     pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
+        if batch == 0 || rows == 0 {
+            return Err(Error::argument(
+                "batch",
+                format!("{batch} of {rows} samples are no step; give 1 or more of each"),
+            ));
+        }
         let built = self.built()?;
         let model = model(&self.about, built, &self.layers, self.compiled.as_ref());
         let loss = model.loss.ok_or_else(|| self.not_compiled())?;
         let x = Type { shape: [&[rows], &built.sample[..]].concat().into(), dtype: DType::U8 };
         let y = loss.targets(rows, built.output());
         let source = Source { column: 0, x, y, weighted: false, scale: (1.0f64 / 255.0).to_bits() };
-        let steps = rows.div_ceil(batch.max(1));
+        let steps = rows.div_ceil(batch);
         let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps, updates: true };
         make_plan(&model, &mut built.parameters.clone(), &key)
     }
@@ -410,7 +396,7 @@ impl Sequential {
             let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
             optimizer.map_or(Ok(()), |optimizer| session.reset_moments(optimizer))?;
             if let Some(loaded) = &self.loaded {
-                loaded.write(&mut session, optimizer)?;
+                loaded.write(&mut session)?;
             }
             self.loaded = None;
             self.session = Some(session);

@@ -2,6 +2,7 @@
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::ops::cpu::first_largest;
 use crate::tensor::{Tensor, Values};
 
@@ -47,15 +48,16 @@ impl ClassWeight {
     /// The weight of each sample. As Keras has it, the class of a row of values is where the largest stands, that of a single
     /// value what it rounds to.
     pub fn of(&self, data: &Dataset) -> Result<Tensor> {
+        let what = "the weights of the samples";
         let classes: Vec<i64> = match data.y().values() {
-            Values::U32(labels) => labels.iter().map(|&label| i64::from(label)).collect(),
+            Values::U32(labels) => memory::list(labels.iter().map(|&label| i64::from(label)), what)?,
             values => {
                 let (values, width) = (values.to_f32(), data.y().shape()[1..].iter().product::<usize>());
                 let class = |row: &[f32]| match *row {
                     [value] => value.round_ties_even() as i64,
                     _ => first_largest(row) as i64,
                 };
-                values.chunks(width).map(class).collect()
+                memory::list(values.chunks(width.max(1)).map(class), what)?
             }
         };
         let weight = |(row, &class): (usize, &i64)| {

@@ -2,7 +2,7 @@
 //! read while the device works on the one before.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::{panic, thread};
 
 use super::class_weight::ClassWeight;
@@ -11,9 +11,13 @@ use super::trace::Source;
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::graph::Type;
+use crate::memory;
 use crate::nn::{Inputs, Loss, range};
 use crate::plan::BufferId;
 use crate::tensor::{DType, Tensor};
+
+/// What memory is asked for.
+pub(super) const ORDER: &str = "the order of the samples";
 
 /// Bytes a chunk: some tens of steps of a small model, so that few starts are cut short, and little memory.
 pub(super) const CHUNK_BYTES: usize = 8 << 20;
@@ -66,18 +70,45 @@ fn of_rows(types: [Type; 2], rows: usize) -> [Type; 2] {
 }
 
 impl<'d> Feed<'d> {
-    /// Puts a set on the device, as columns `column` to `column + 2`, if it holds it.
+    /// Puts a set on the device, as columns `column` to `column + 2`, if it holds it and has the memory.
     pub fn new(session: &mut Session, column: usize, data: &'d dyn data::Source, expected: Expected) -> Result<Self> {
         // A weight has no more bytes than a target.
         if let Some(set) = data.resident().filter(|set| session.holds(set.x()) && session.holds(set.y())) {
-            let source = session.set_dataset(column, set, expected.weights(set)?.as_deref())?;
-            return Ok(Self { source, expected, stream: None });
+            match session.set_dataset(column, set, expected.weights(set)?.as_deref()) {
+                Ok(source) => return Ok(Self { source, expected, stream: None }),
+                Err(Error::Memory { .. }) => session.release_data(column)?,
+                Err(e) => return Err(e),
+            }
         }
+        Self::streamed(column, data, expected)
+    }
+
+    /// A set that is read as its rows are needed.
+    fn streamed(column: usize, data: &'d dyn data::Source, expected: Expected) -> Result<Self> {
         let first = data.read(&[0])?;
+        if first.len() != 1 {
+            let message = format!("read gave {} samples for its first row; expected 1", first.len());
+            return Err(Error::shape("Source", message));
+        }
         let [x, y] = types(&first);
         let weighted = expected.weights(&first)?.is_some();
         let source = Source { column, x, y, weighted, scale: f64::from(first.scale()).to_bits() };
         Ok(Self { source, expected, stream: Some(data) })
+    }
+
+    /// Whether the device's memory ended, as a try says, because the set rests there; it streams from then on.
+    pub fn makes_room<R>(
+        &mut self,
+        session: &mut Session,
+        data: &'d dyn data::Source,
+        tried: &Result<R>,
+    ) -> Result<bool> {
+        if self.stream.is_some() || !matches!(tried, Err(Error::Memory { .. })) {
+            return Ok(false);
+        }
+        session.release_data(self.source.column)?;
+        *self = Self::streamed(self.source.column, data, self.expected.clone())?;
+        Ok(true)
     }
 
     /// The same rows, to validate on: classes have weights in training only.
@@ -100,7 +131,7 @@ impl<'d> Feed<'d> {
         let Some(data) = self.stream else { return (self.source.clone(), None) };
         let Source { x, y, .. } = &self.source;
         let row_bytes = [x, y].iter().map(|ty| ty.shape.len() * ty.dtype.size()).sum::<usize>();
-        let rows = ((CHUNK_BYTES / (row_bytes * batch)).max(1) * batch).min(count);
+        let rows = ((CHUNK_BYTES / (row_bytes * batch).max(1)).max(1) * batch).min(count);
         let [x, y] = of_rows([x.clone(), y.clone()], rows);
         let source = Source { x, y, ..self.source };
         let stream = Stream {
@@ -137,7 +168,7 @@ impl Stream<'_> {
     /// Sets out on a run.
     pub fn start(&mut self, session: &mut Session, order: Vec<u32>, iteration: u64) -> Result<()> {
         session.reserve(&self.source)?;
-        let within_chunk = (0..order.len() as u32).map(|row| row % self.rows as u32).collect();
+        let within_chunk = memory::list((0..order.len() as u32).map(|row| row % self.rows as u32), ORDER)?;
         (self.order, self.first) = (order, None);
         session.start(within_chunk, iteration)
     }
@@ -186,21 +217,22 @@ impl Stream<'_> {
         self.put(session, first, &chunk)
     }
 
-    /// Calls for stretches of the run's `steps` steps, in order, whose rows are on the device.
+    /// Calls for stretches of these steps, in order, whose rows are on the device, until a call says that it stops.
     pub fn each_stretch(
         &mut self,
         session: &mut Session,
-        steps: usize,
-        mut call: impl FnMut(&mut Session, Range<usize>) -> Result<()>,
+        steps: Range<usize>,
+        mut call: impl FnMut(&mut Session, Range<usize>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let mut chunk = self.read(0)?;
-        for first in (0..steps).step_by(self.steps) {
-            self.put(session, first, &chunk)?;
-            let end = first + self.steps;
-            if end >= steps {
-                return call(session, first..steps);
+        let begin = steps.start / self.steps * self.steps;
+        let mut chunk = self.read(begin)?;
+        for chunk_start in (begin..steps.end).step_by(self.steps) {
+            self.put(session, chunk_start, &chunk)?;
+            let (first, end) = (chunk_start.max(steps.start), chunk_start + self.steps);
+            if end >= steps.end {
+                return call(session, first..steps.end).map(drop);
             }
-            chunk = thread::scope(|scope| {
+            let (called, next) = thread::scope(|scope| {
                 let reader = thread::Builder::new().name("kiln-read".into()).spawn_scoped(scope, || self.read(end));
                 let called = call(session, first..end);
                 let next = match reader {
@@ -208,8 +240,12 @@ impl Stream<'_> {
                     // The system has no thread to give.
                     Err(_) => self.read(end),
                 };
-                called.and(next)
+                called.and_then(|called| Ok((called, next?)))
             })?;
+            if called.is_break() {
+                return Ok(());
+            }
+            chunk = next;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The settings of `fit`.
 
+use std::time::Duration;
+
 use super::callbacks::{Callback, LambdaCallback};
 use super::{CheckFinite, Logs};
 use crate::data::Source;
@@ -17,6 +19,8 @@ pub struct Fit<'a> {
     pub(crate) seed: Option<u64>,
     pub(crate) verbose: u8,
     pub(crate) check_finite: CheckFinite,
+    /// How often within an epoch, beside its end.
+    pub(crate) backup: Option<Duration>,
     pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
     pub(crate) on_first_step: Option<FirstStep<'a>>,
 }
@@ -37,6 +41,7 @@ impl Default for Fit<'_> {
             seed: None,
             verbose: 1,
             check_finite: CheckFinite::default(),
+            backup: None,
             callbacks: Vec::new(),
             on_first_step: None,
         }
@@ -51,6 +56,13 @@ impl<'a> Fit<'a> {
 
     /// Epochs that earlier runs did of this one's; default 0. The first is numbered one more, the last is
     /// [`Fit::epochs`]: with [`Sequential::epoch`](crate::nn::Sequential::epoch) of a loaded model, its run goes on.
+    ///
+    /// A model that was saved within an epoch, by
+    /// [`SaveFreq::Steps`](crate::train::callbacks::SaveFreq::Steps), goes on after the step that it was saved after, where
+    /// this is its [`Sequential::epoch`](crate::nn::Sequential::epoch) and the number of samples, the batch size, the order
+    /// and its seed are the same; where they are not, it is an error. The epoch's values are those of all its steps;
+    /// [`History::batch_losses`](super::History::batch_losses) has those of this run alone. With another `initial_epoch` a
+    /// new epoch is begun.
     #[must_use]
     pub fn initial_epoch(mut self, done: usize) -> Self {
         self.initial_epoch = done;
@@ -122,6 +134,16 @@ impl<'a> Fit<'a> {
     #[must_use]
     pub fn check_finite(mut self, when: CheckFinite) -> Self {
         self.check_finite = when;
+        self
+    }
+
+    /// Whether the host keeps a copy of the weights and the optimizer's state, made at each epoch's end and every 30 s within
+    /// one, for where the device is lost or fails; default false. `fit` returns the error then, and the model is that of the
+    /// copy: it can be saved, and trains on with another [`Sequential::device`](crate::nn::Sequential::device). Without a copy
+    /// it is lost with the device. The CPU is not lost and has no copy made. No bit changes by it.
+    #[must_use]
+    pub fn backup(mut self, backup: bool) -> Self {
+        self.backup = backup.then_some(Duration::from_secs(30));
         self
     }
 

@@ -43,7 +43,8 @@ impl History {
         self.epochs.iter().filter_map(|logs| logs.get(name)).collect()
     }
 
-    /// The mean loss of every batch in the order trained, each before its update.
+    /// The mean loss of every batch in the order trained, each before its update: of every batch of this run, where an earlier
+    /// one began its first epoch.
     pub fn batch_losses(&self) -> &[f64] {
         &self.batch_losses
     }

@@ -7,6 +7,7 @@ pub(crate) mod feed;
 mod finite;
 mod fit;
 mod history;
+pub(crate) mod position;
 mod profile;
 mod progress;
 mod rows;

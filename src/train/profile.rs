@@ -81,8 +81,8 @@ pub(crate) fn profile(
     (batch, steps): (usize, usize),
     target: Option<&Target>,
 ) -> Result<Profile> {
-    let all = WARM_UP + steps;
-    if steps == 0 || batch == 0 || all * batch > data.len() {
+    let all = WARM_UP.saturating_add(steps);
+    if steps == 0 || batch == 0 || all.saturating_mul(batch) > data.len() {
         let message = format!(
             "{steps} steps of {batch} after {WARM_UP} to warm up do not fit {} samples; give 1 to {}",
             data.len(),

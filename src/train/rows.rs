@@ -1,6 +1,6 @@
 //! A run over rows of a data set: how they are cut into steps, and what the log of the steps means.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::Logs;
 use super::feed::{Feed, Stream};
@@ -45,16 +45,19 @@ impl<'d> Rows<'d> {
         self.stream.as_mut().map_or(Ok(()), |stream| stream.ready(session, step))
     }
 
-    /// Calls for the run's steps, in order: for all at once, or for those whose rows are on the device.
+    /// Calls for the run's steps from `first` on, in order: for all at once, or for those whose rows are on the device; until a
+    /// call says that it stops.
     pub fn each_stretch(
         &mut self,
         session: &mut Session,
-        mut call: impl FnMut(&mut Session, Range<usize>) -> Result<()>,
+        first: usize,
+        mut call: impl FnMut(&mut Session, Range<usize>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let steps = self.steps();
+        let steps = first..self.steps();
         match &mut self.stream {
+            _ if steps.is_empty() => Ok(()),
             Some(stream) => stream.each_stretch(session, steps, call),
-            None => call(session, 0..steps),
+            None => call(session, steps).map(drop),
         }
     }
 
@@ -146,14 +149,7 @@ impl Watch {
         }
     }
 
-    /// Loss and metrics over the samples of the steps that the log is of.
-    pub fn means(&self, log: &[f64]) -> Logs {
-        let mut totals = vec![0.0; self.width()];
-        self.add(&mut totals, log);
-        self.means_of(&totals, log.len() / self.width())
-    }
-
-    /// The same, from the sum of each column over these steps.
+    /// Loss and metrics over the samples of the first steps, from the sum of each column over them.
     pub fn means_of(&self, totals: &[f64], steps: usize) -> Logs {
         let samples = (steps * self.batch).clamp(1, self.rows) as f64;
         let (mut logs, mut first) = (Logs::default(), 1);
@@ -165,9 +161,9 @@ impl Watch {
         logs
     }
 
-    /// The mean loss of each batch.
-    pub fn batch_losses<'b>(&'b self, log: &'b [f64]) -> impl Iterator<Item = f64> + 'b {
+    /// The mean loss of each batch, the log's first row being that of the step `first`.
+    pub fn batch_losses<'b>(&'b self, log: &'b [f64], first: usize) -> impl Iterator<Item = f64> + 'b {
         let samples = |step: usize| self.batch.min(self.rows - step * self.batch);
-        log.chunks(self.width()).enumerate().map(move |(step, row)| row[0] / samples(step) as f64)
+        (first..).zip(log.chunks(self.width())).map(move |(step, row)| row[0] / samples(step) as f64)
     }
 }

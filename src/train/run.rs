@@ -3,8 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::evaluation::EVALUATION_BATCH;
+use super::position::Position;
 use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
 use crate::data::{Dataset, Source};
@@ -20,7 +23,10 @@ use crate::tensor::Tensor;
 pub struct Run<'r> {
     pub(super) model: &'r mut Sequential,
     pub(super) check_finite: CheckFinite,
+    /// How often within an epoch the model is backed up.
+    pub(super) backup: Option<Duration>,
     pub(super) validation: Option<Validation<'r>>,
+    number: u64,
     verbose: u8,
     epochs: usize,
     steps: usize,
@@ -48,15 +54,26 @@ impl fmt::Debug for Validation<'_> {
 
 /// All weights at one moment, kept on the device: see [`Run::snapshot`].
 #[derive(Debug, PartialEq, Eq)]
-pub struct Snapshot(usize);
+pub struct Snapshot {
+    /// Of which run.
+    run: u64,
+    index: usize,
+}
+
+/// Runs so far, whose numbers tell their copies apart.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 
 impl<'r> Run<'r> {
     pub(super) fn new(model: &'r mut Sequential, options: &Fit<'_>, steps: usize) -> Self {
         model.parts().0.forget_snapshots();
+        let on_gpu = model.is_on_gpu();
         Self {
             model,
             check_finite: options.check_finite,
+            // The CPU is not lost.
+            backup: options.backup.filter(|_| on_gpu),
             validation: None,
+            number: RUNS.fetch_add(1, Ordering::Relaxed),
             verbose: options.verbose,
             epochs: options.epochs,
             steps,
@@ -69,17 +86,19 @@ impl<'r> Run<'r> {
         }
     }
 
-    pub(super) fn begin_epoch(&mut self, epoch: usize) {
-        (self.epoch, self.step, self.logs) = (epoch, 0, Logs::default());
+    /// `done`: the steps that an earlier run made of it.
+    pub(super) fn begin_epoch(&mut self, epoch: usize, done: usize) {
+        (self.epoch, self.step, self.logs) = (epoch, done, Logs::default());
     }
 
     pub(super) fn begin_step(&mut self, step: usize) {
         (self.step, self.within_epoch) = (step, true);
     }
 
-    pub(super) fn end_step(&mut self, logs: Logs) {
+    pub(super) fn end_step(&mut self, logs: Logs, position: Position) {
         self.logs = logs;
         self.model.reached.iteration += 1;
+        self.model.reached.position = Some(position);
     }
 
     /// After `steps` steps from the iteration `start` on.
@@ -87,6 +106,14 @@ impl<'r> Run<'r> {
         (self.step, self.logs, self.within_epoch) = (steps, logs, false);
         self.model.reached.iteration = start + steps as u64;
         self.model.reached.epoch += 1;
+        self.model.reached.position = None;
+    }
+
+    /// Within an epoch that began at the iteration `start`: backs the model up.
+    pub(super) async fn back_up_at(&mut self, start: u64, position: Position) -> Result<()> {
+        self.model.reached.iteration = start + position.step as u64;
+        self.model.reached.position = Some(position);
+        self.model.back_up().await
     }
 
     /// Whether the learning rate was set since the last call.
@@ -104,7 +131,7 @@ impl<'r> Run<'r> {
         self.epochs
     }
 
-    /// The step of the epoch, from 1; 0 at its begin; at its end, how many were made.
+    /// The step of the epoch, from 1; at its begin 0, or how many an earlier run made of it; at its end, how many were made.
     pub fn step(&self) -> usize {
         self.step
     }
@@ -226,7 +253,9 @@ impl<'r> Run<'r> {
     /// # Errors
     /// [`Error::Limit`] or [`Error::Device`] where the device has no room for it.
     pub fn snapshot(&mut self, replaced: Option<Snapshot>) -> Result<Snapshot> {
-        self.model.parts().0.snapshot(replaced.map(|snapshot| snapshot.0)).map(Snapshot)
+        let replaced = replaced.filter(|snapshot| snapshot.run == self.number).map(|snapshot| snapshot.index);
+        let index = self.model.parts().0.snapshot(replaced)?;
+        Ok(Snapshot { run: self.number, index })
     }
 
     /// Sets all weights to those of a copy.
@@ -234,7 +263,10 @@ impl<'r> Run<'r> {
     /// # Errors
     /// [`Error::Argument`] where the copy is another run's, and what the device reports.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.model.parts().0.restore(snapshot.0)
+        if snapshot.run != self.number {
+            return Err(Error::argument("snapshot", "is of a run that has ended; take one in this run"));
+        }
+        self.model.parts().0.restore(snapshot.index)
     }
 
     /// Loss and metrics of a set: see [`Sequential::evaluate`].

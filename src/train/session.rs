@@ -1,6 +1,7 @@
 //! A model's state on a device: parameters, moments, the resident data and the plans.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use rand::Rng as _;
 
@@ -9,12 +10,16 @@ use crate::data::Dataset;
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Phase, Type};
+use crate::memory;
 use crate::nn::Parameter;
 use crate::nn::optimizer::{self, Optimizer, SCALARS};
 use crate::ops::clock::WORDS;
 use crate::plan::{Arena, Buffer, BufferId, Plan};
 use crate::random::stream;
 use crate::tensor::{DType, Tensor, Values};
+
+/// What memory is asked for.
+const WEIGHTS: &str = "a copy of the weights";
 
 /// More plans than this are rarely needed; all are made anew then.
 const MOST_PLANS: usize = 16;
@@ -42,14 +47,21 @@ impl Session {
         let (plans, largest_buffer) = (HashMap::new(), device.largest_buffer());
         let mut session = Self { executor, parameters, arena, plans, random_seed, snapshots: 0, largest_buffer };
         session.allocate_arena(BufferId::Params)?;
-        let tensors = session.parameters.iter().enumerate().map(|(i, p)| p.initializer.values(&p.shape, seed, i));
-        let tensors = tensors.collect::<Result<Vec<_>>>()?;
-        session.write_arena(BufferId::Params, 0.0, tensors.into_iter().map(Values::F32))?;
+        // One tensor at a time, so that the host holds no second copy of all.
+        for (i, (p, segment)) in session.parameters.iter().zip(session.arena.segments()).enumerate() {
+            let values = Values::F32(p.initializer.values(&p.shape, seed, i)?);
+            session.executor.write_at(BufferId::Params, segment.start, &values)?;
+        }
         Ok(session)
     }
 
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.executor
+    }
+
+    /// Whether the device is gone, with all that it held.
+    pub fn is_lost(&self) -> bool {
+        self.executor.is_lost()
     }
 
     pub fn parameters(&self) -> &[Parameter] {
@@ -61,33 +73,38 @@ impl Session {
         self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })
     }
 
-    /// Writes a tensor for each parameter, in their order, and `padding` between them.
-    fn write_arena(&mut self, id: BufferId, padding: f64, tensors: impl Iterator<Item = Values>) -> Result<()> {
-        let mut all = vec![padding; self.arena.len()];
-        for (segment, tensor) in self.arena.segments().iter().zip(tensors) {
-            all[segment.clone()].copy_from_slice(&tensor.to_f64());
+    /// Writes a tensor for each parameter, in their order; what lies between them stays.
+    fn write_arena(&mut self, id: BufferId, tensors: &[Tensor]) -> Result<()> {
+        let mut segments = self.arena.segments().iter().zip(tensors);
+        segments.try_for_each(|(segment, tensor)| self.executor.write_at(id, segment.start, tensor.values()))
+    }
+
+    /// Sets a whole arena to one value.
+    fn fill_arena(&mut self, id: BufferId, value: f64) -> Result<()> {
+        const PIECE: usize = 1 << 16;
+        let len = self.arena.len();
+        self.allocate_arena(id)?;
+        let piece = Values::F64(vec![value; len.min(PIECE)]);
+        let last = Values::F64(vec![value; len % PIECE]);
+        for start in (0..len).step_by(PIECE) {
+            self.executor.write_at(id, start, if len - start < PIECE { &last } else { &piece })?;
         }
-        self.executor.write(id, &Values::F64(all))
+        Ok(())
     }
 
     /// Sets the optimizer's state to its start.
     pub fn reset_moments(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         self.forget_plans()?;
         for (moment, state) in optimizer::states(optimizer).iter().enumerate() {
-            let id = BufferId::Moment(moment);
-            self.allocate_arena(id)?;
-            self.executor.write(id, &Values::F64(vec![state.initial; self.arena.len()]))?;
+            self.fill_arena(BufferId::Moment(moment), state.initial)?;
         }
         Ok(())
     }
 
     /// Replaces the optimizer's state: of each moment, a tensor for each parameter.
-    pub fn set_moments(&mut self, optimizer: &dyn Optimizer, moments: &[Vec<Tensor>]) -> Result<()> {
-        for ((moment, tensors), state) in moments.iter().enumerate().zip(optimizer::states(optimizer)) {
-            let tensors = tensors.iter().map(|t| t.values().clone());
-            self.write_arena(BufferId::Moment(moment), state.initial, tensors)?;
-        }
-        Ok(())
+    pub fn set_moments(&mut self, moments: &[Vec<Tensor>]) -> Result<()> {
+        let mut moments = moments.iter().enumerate();
+        moments.try_for_each(|(moment, tensors)| self.write_arena(BufferId::Moment(moment), tensors))
     }
 
     /// A moment of all parameters, in their order.
@@ -108,9 +125,10 @@ impl Session {
 
     async fn read_arena(&mut self, id: BufferId) -> Result<Vec<Tensor>> {
         let all = self.executor.read(id, 0..self.arena.len()).await?;
-        let cut = |(p, segment): (&Parameter, &std::ops::Range<usize>)| match &all {
-            Values::F64(v) => Tensor::new(p.shape.clone(), v[segment.clone()].to_vec()),
-            all => Tensor::new(p.shape.clone(), all.to_f32()[segment.clone()].to_vec()),
+        let cut = |(p, segment): (&Parameter, &Range<usize>)| match &all {
+            Values::F64(v) => Tensor::new(p.shape.clone(), memory::copy(&v[segment.clone()], WEIGHTS)?),
+            Values::F32(v) => Tensor::new(p.shape.clone(), memory::copy(&v[segment.clone()], WEIGHTS)?),
+            _ => unreachable!("arenas hold floats"),
         };
         self.parameters.iter().zip(self.arena.segments()).map(cut).collect()
     }
@@ -126,7 +144,7 @@ impl Session {
             let message = format!("expected f32 or f64 {}; was given {given}", described(wanted));
             return Err(Error::shape("set_weights", message));
         }
-        self.write_arena(BufferId::Params, 0.0, tensors.iter().map(|t| t.values().clone()))
+        self.write_arena(BufferId::Params, tensors)
     }
 
     /// Copies all parameters aside, over the copy of this index or, without one, beside all others. Returns its index.
@@ -140,9 +158,6 @@ impl Session {
 
     /// Sets all parameters to those of a copy.
     pub fn restore(&mut self, snapshot: usize) -> Result<()> {
-        if snapshot >= self.snapshots {
-            return Err(Error::argument("snapshot", "is of a run that has ended; take one in this run"));
-        }
         self.executor.copy(BufferId::Snapshot(snapshot), BufferId::Params)
     }
 
@@ -175,6 +190,13 @@ impl Session {
         self.executor.allocate(&column_of(BufferId::Data(column + 2), &source.weight_type()))?;
         self.executor.write(BufferId::Data(column + 2), weights.values())?;
         Ok(source)
+    }
+
+    /// Frees the columns of a data set, and all plans: they may be for rows that rest there.
+    pub fn release_data(&mut self, column: usize) -> Result<()> {
+        self.forget_plans()?;
+        (column..column + 3).for_each(|column| self.executor.release(BufferId::Data(column)));
+        Ok(())
     }
 
     /// Whether the device can have a buffer for a column of data.
@@ -213,8 +235,7 @@ impl Session {
     /// Makes all plans anew and sets the gradients to zeros: other weights are trained from here on.
     pub fn forget_trained(&mut self) -> Result<()> {
         self.forget_plans()?;
-        self.allocate_arena(BufferId::Grads)?;
-        self.write_arena(BufferId::Grads, 0.0, std::iter::empty())
+        self.fill_arena(BufferId::Grads, 0.0)
     }
 
     fn forget_plans(&mut self) -> Result<()> {
@@ -261,7 +282,7 @@ impl Session {
     /// The optimizer's scalars of the next `steps` steps after `iteration`; where some weights do not decay, their rows
     /// behind the others'.
     pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
-        let mut rows = Vec::with_capacity(steps * SCALARS);
+        let mut rows = memory::room(steps * SCALARS, "the optimizer's scalars of each step of an epoch")?;
         (1..=steps as u64).for_each(|t| rows.extend(optimizer::scalars(optimizer, iteration + t)));
         if !optimizer.options().exclude_from_weight_decay.is_empty() {
             rows.resize(trace::undecayed(steps), 0.0);
@@ -282,7 +303,7 @@ fn column_of(id: BufferId, ty: &Type) -> Buffer {
 }
 
 /// Traces a step and plans it.
-pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Plan> {
+pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Plan> {
     let graph = trace::step(model, parameters, key)?.fused();
     let arena = Arena::new(parameters.iter().map(|p| &p.shape));
     let verb = match key.mode {

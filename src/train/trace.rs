@@ -1,5 +1,6 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::layers::Layer;
 use crate::nn::optimizer::{Optimizer, SCALARS};
-use crate::nn::{About, Loss, Metric, Parameter, Scope};
+use crate::nn::{About, Known, Loss, Metric, Parameter, Scope};
 use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
@@ -17,7 +18,7 @@ use crate::ops::predictions::Keep;
 use crate::ops::record::Record;
 use crate::ops::sum::Sum;
 use crate::plan::{Arena, SEGMENT_ALIGNMENT};
-use crate::tensor::Shape;
+use crate::tensor::{DType, Shape};
 
 /// What a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,11 +87,18 @@ pub(crate) struct Model<'a> {
     pub optimizer: Option<&'a dyn Optimizer>,
 }
 
+impl Model<'_> {
+    /// Columns of the log: the loss, then what the metrics need.
+    pub fn log_width(&self) -> usize {
+        1 + self.metrics.iter().map(|metric| metric.width(self.output)).sum::<usize>()
+    }
+}
+
 /// Applies all layers to a batch and returns the output of each; with the clock where the model is trained.
 pub(crate) fn forward(
     layers: &[(String, Box<dyn Layer>)],
     graph: &mut Graph,
-    parameters: &mut Vec<Parameter>,
+    mut parameters: Known<'_>,
     x: Id,
     clock: Option<Id>,
 ) -> Result<Vec<Id>> {
@@ -98,19 +106,21 @@ pub(crate) fn forward(
     let mut outputs = Vec::new();
     let mut x = x;
     let mut known: HashMap<String, Vec<usize>> = HashMap::new();
-    for (i, parameter) in parameters.iter().enumerate() {
+    for (i, parameter) in parameters.all().iter().enumerate() {
         known.entry(parameter.layer.clone()).or_default().push(i);
     }
     for (index, (name, layer)) in layers.iter().enumerate() {
         graph.set_layer(name);
-        let (trainable, own) = (layer.is_trainable(), known.remove(name).unwrap_or_default());
-        let mut scope = Scope { graph, parameters, own, layer: name, index, clock, trainable };
+        let (trainable, own, draws) = (layer.is_trainable(), known.remove(name).unwrap_or_default(), Cell::new(0));
+        let parameters = parameters.lent();
+        let mut scope = Scope { graph, parameters, own, layer: name, index, draws, clock, trainable };
         x = layer.call(&mut scope, x)?;
         graph.check("the layer's output", &[x])?;
-        if graph.shape(x).first().copied() != batch {
-            let (given, rows) = (graph.ty(x), batch.unwrap_or(0));
+        let ty = graph.ty(x);
+        if ty.shape.first().copied() != batch || ty.dtype != DType::F32 {
+            let rows = batch.unwrap_or(0);
             let message =
-                format!("gives {given} for a batch of {rows}, expected the batch as first axis: ({rows}, ...)");
+                format!("gives {ty} for a batch of {rows}; expected f32 with the samples' axis first, ({rows}, ...)");
             return Err(Error::shape(format!("layer {name:?}"), message));
         }
         outputs.push(x);
@@ -120,7 +130,7 @@ pub(crate) fn forward(
 }
 
 /// The graph of one step, as its layers write it.
-pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key) -> Result<Graph> {
+pub(crate) fn step(model: &Model<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Graph> {
     let mut g = Graph::new();
     let clock = g.leaf(Leaf::Clock, Type::u32([WORDS]));
     let order = g.leaf(Leaf::Order, Type::u32([key.rows]));
@@ -141,7 +151,7 @@ pub(crate) fn step(model: &Model<'_>, parameters: &mut Vec<Parameter>, key: &Key
     };
     let x = batch[0];
     let training = (key.mode == Mode::Train).then_some(clock);
-    let outputs = forward(model.layers, &mut g, parameters, x, training)?;
+    let outputs = forward(model.layers, &mut g, Known::Built(&mut *parameters), x, training)?;
     let predicted = outputs.last().copied().unwrap_or(x);
     match batch[..] {
         [_, targets] => learn(model, &mut g, parameters, key, ([predicted, targets, clock], weights))?,
@@ -172,7 +182,7 @@ fn learn(
     }
     for (i, param) in params.iter().enumerate() {
         if let Some(regularizer) = param.regularizer.filter(|_| param.trainable) {
-            let w = g.parameter(i).expect("each layer asked for its own");
+            let w = weight(g, i, param);
             losses = regularizer.append(g, losses, w)?;
         }
     }
@@ -195,9 +205,13 @@ fn learn(
     }
     g.set_phase(Phase::Record);
     g.set_layer("metrics");
-    let width = 1 + model.metrics.iter().map(|metric| metric.width(model.output)).sum::<usize>();
-    let log = g.leaf(Leaf::Log, Type::float([key.steps, width]));
+    let log = g.leaf(Leaf::Log, Type::float([key.steps, model.log_width()]));
     g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
+}
+
+/// A weight in a step. One that its layer asks for where the model predicts alone has a gradient of zeros.
+fn weight(g: &mut Graph, index: usize, param: &Parameter) -> Id {
+    g.parameter(index).unwrap_or_else(|| g.leaf(Leaf::Param(index), Type::float(param.shape.clone())))
 }
 
 /// The gradients of the mean loss, as the optimizer clips them, each into its segment of the arena; where they are
@@ -206,7 +220,7 @@ fn backward(g: &mut Graph, params: &[Parameter], losses: Id, optimizer: &dyn Opt
     g.set_layer("loss");
     let mean = g.apply(Sum::mean(&g.shape(losses).clone()), &[losses])?;
     let trained: Vec<usize> = (0..params.len()).filter(|&i| params[i].trainable).collect();
-    let leaves: Vec<Id> = trained.iter().map(|&i| g.parameter(i).expect("each layer asked for its own")).collect();
+    let leaves: Vec<Id> = trained.iter().map(|&i| weight(g, i, &params[i])).collect();
     let gradients = g.gradients(mean, &leaves)?;
     g.set_layer("clipping");
     let options = optimizer.options();

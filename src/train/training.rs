@@ -1,12 +1,14 @@
 //! The loop of `fit` over epochs. What happens within one is the device's, unless somebody looks at every step.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::callbacks::Callback;
 use super::class_weight::ClassWeight;
-use super::evaluation::measure;
-use super::feed::{Expected, Feed};
+use super::evaluation::{measure, measure_with_room, planned};
+use super::feed::{Expected, Feed, ORDER};
 use super::fit::FirstStep;
+use super::position::Position;
 use super::progress::Progress;
 use super::rows::{Round, Rows, Watch, round_of};
 use super::run::Validation;
@@ -15,9 +17,10 @@ use super::trace::{Key, Mode, Model, Part};
 use super::{CheckFinite, Fit, History, Logs, Run, finite};
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::nn::Sequential;
 use crate::plan::BufferId;
-use crate::random::shuffled;
+use crate::random::{SHUFFLE, shuffled_with};
 
 /// At most this often a second the running values are read back.
 const PEEK_EVERY: Duration = Duration::from_millis(200);
@@ -50,108 +53,212 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
     let (count, held_back) = options.split(data.len())?;
     let expected = model.expected()?;
     let class_weight = ClassWeight::new(&options.class_weight, &expected.output)?;
+    let feed = feed(model, data, Expected { class_weight, ..expected.clone() }, (&options, count, held_back))?;
     let (session, _) = model.parts();
-    let feed = Feed::new(session, 0, data, Expected { class_weight, ..expected.clone() })?;
-    let validation = match (options.validation_data, held_back) {
-        (Some(set), _) => Some((Feed::new(session, 3, set, expected)?, 0, set.len())),
+    let mut validation = match (options.validation_data, held_back) {
+        (Some(set), _) => Some((Feed::new(session, 3, set, expected)?, Some(set), 0..set.len())),
         (None, 0) => None,
-        (None, held_back) => Some((feed.held_back(), count, held_back)),
+        (None, held_back) => Some((feed.held_back(), None, count..count + held_back)),
     };
     model.set_inputs(feed.inputs(data));
     let mut rows = Rows::new(&feed, count, options.batch_size);
+    let (shuffle, batch_size) = (options.shuffle, rows.batch);
+    let whole = Position { step: 0, samples: count, batch_size, shuffle, seed, totals: Vec::new() };
+    let mut begun = resumed(model, &options, &whole)?;
     let mut callbacks = std::mem::take(&mut options.callbacks);
     let mut run = Run::new(model, &options, rows.steps());
-    run.validation = validation.as_ref().map(|&(_, first, count)| Validation {
-        source: options.validation_data.unwrap_or(data),
-        rows: first..first + count,
-    });
+    run.validation =
+        validation.as_ref().map(|(_, own, rows)| Validation { source: own.unwrap_or(data), rows: rows.clone() });
     let mut history = History::default();
     callbacks.iter_mut().try_for_each(|c| c.on_train_begin(&mut run))?;
+    if run.backup.is_some() {
+        run.model.back_up().await?;
+    }
     for epoch in (options.initial_epoch..options.epochs).map(|done| done + 1) {
         if run.stops() {
             break;
         }
-        run.begin_epoch(epoch);
+        let position = begun.take().unwrap_or_else(|| whole.clone());
+        run.begin_epoch(epoch, position.step);
         callbacks.iter_mut().try_for_each(|c| c.on_epoch_begin(&mut run))?;
-        let order =
-            if options.shuffle { shuffled(count as u32, seed, run.iteration()) } else { (0..count as u32).collect() };
         let bar = Progress::new(options.verbose, epoch, options.epochs, rows.steps());
-        let losses =
-            train_epoch(&mut run, (&mut callbacks, &mut options.on_first_step), &mut rows, order, &bar).await?;
-        if let Some((feed, first, count)) = &validation {
+        let trained =
+            train_epoch(&mut run, (&mut callbacks, &mut options.on_first_step), &mut rows, position, &bar).await;
+        // The weights of an epoch that failed are not of the place that the run had come to.
+        let losses = trained.inspect_err(|_| run.model.reached.position = None)?;
+        if let Some((feed, own, rows)) = &mut validation {
             let (session, model) = run.model.parts();
-            let values = measure(session, &model, (feed, *first, *count), "val_").await?;
+            let values = match own {
+                Some(own) => measure_with_room(session, &model, (feed, *own), "val_").await?,
+                None => measure(session, &model, (feed, rows.start, rows.len()), "val_").await?,
+            };
             values.iter().for_each(|(name, value)| run.log(name, value));
         }
         bar.finish(run.logs());
         callbacks.iter_mut().try_for_each(|c| c.on_epoch_end(&mut run))?;
+        if run.backup.is_some() {
+            run.model.back_up().await?;
+        }
         history.push(run.logs().clone(), losses);
     }
     callbacks.iter_mut().try_for_each(|c| c.on_train_end(&mut run))?;
     Ok(history)
 }
 
-/// One epoch: leaves its means in the run's logs and returns the mean loss of each batch.
-async fn train_epoch(
-    run: &mut Run<'_>,
-    (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
-    rows: &mut Rows<'_>,
-    order: Vec<u32>,
-    bar: &Progress,
-) -> Result<Vec<f64>> {
-    let (start, check) = (run.iteration(), run.check_finite);
+/// The set that is trained on, with all that an epoch needs beside it made ready: the set streams where it leaves no room.
+fn feed<'d>(
+    model: &mut Sequential,
+    data: &'d dyn Source,
+    expected: Expected,
+    (options, count, held_back): (&Fit<'_>, usize, usize),
+) -> Result<Feed<'d>> {
+    let start = model.reached.iteration - model.reached.position.as_ref().map_or(0, |position| position.step as u64);
+    let (session, model) = model.parts();
+    let mut feed = Feed::new(session, 0, data, expected)?;
+    let ready = |session: &mut Session, feed: &Feed<'_>| {
+        epoch_plans(session, &model, &Rows::new(feed, count, options.batch_size), start, options.check_finite)?;
+        if held_back > 0 {
+            planned(session, &model, &feed.held_back(), held_back)?;
+        }
+        Ok(())
+    };
+    let tried = ready(session, &feed);
+    match feed.makes_room(session, data, &tried)? {
+        true => ready(session, &feed)?,
+        false => tried?,
+    }
+    Ok(feed)
+}
+
+/// Where within an epoch the run goes on that the model is of; `now` is the run's whole epoch.
+fn resumed(model: &mut Sequential, options: &Fit<'_>, now: &Position) -> Result<Option<Position>> {
+    let reached = &model.reached;
+    let Some(position) = reached.position.clone().filter(|_| options.initial_epoch == reached.epoch) else {
+        return Ok(None);
+    };
+    let (_, model) = model.parts();
+    position.check(now, model.log_width())?;
+    Ok(Some(position))
+}
+
+/// The plans of an epoch before which so many steps were made.
+fn epoch_plans(
+    session: &mut Session,
+    model: &Model<'_>,
+    rows: &Rows<'_>,
+    start: u64,
+    check: CheckFinite,
+) -> Result<Vec<Round>> {
     let parts = match check {
         CheckFinite::Step => &[Part::BeforeUpdate, Part::Update][..],
         _ => &[Part::All],
     };
+    let options = model.optimizer.expect("checked before fitting").options();
+    // A cycle of accumulated gradients goes on where the last epoch left it.
+    let cycle = options.gradient_accumulation_steps.unwrap_or(1).min(rows.steps() as u64);
+    let updates: Vec<bool> = (1..=cycle).map(|t| options.updates(start + t)).collect();
+    rows.plans(session, model, (Mode::Train, parts), &updates)
+}
+
+/// One epoch, from where it was left: leaves its means in the run's logs and returns the mean loss of each batch.
+async fn train_epoch(
+    run: &mut Run<'_>,
+    (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
+    rows: &mut Rows<'_>,
+    mut position: Position,
+    bar: &Progress,
+) -> Result<Vec<f64>> {
+    let (first, check) = (position.step, run.check_finite);
+    // The steps before the epoch's first.
+    let start = run.iteration() - first as u64;
+    run.model.reached.position = None;
     let (session, model) = run.model.parts();
     let optimizer = model.optimizer.expect("checked before fitting");
-    // A cycle of accumulated gradients goes on where the last epoch left it.
-    let cycle = optimizer.options().gradient_accumulation_steps.unwrap_or(1).min(rows.steps() as u64);
-    let updates: Vec<bool> = (1..=cycle).map(|t| optimizer.options().updates(start + t)).collect();
-    let rounds = rows.plans(session, &model, (Mode::Train, parts), &updates)?;
+    let rounds = epoch_plans(session, &model, rows, start, check)?;
+    let count = position.samples as u32;
+    let mut order = memory::list(0..count, ORDER)?;
+    if position.shuffle {
+        order = shuffled_with(order, position.seed, SHUFFLE, start);
+    }
     rows.start(session, order, start)?;
+    session.set_clock(first, first * rows.batch, start + first as u64)?;
     session.write_schedule(optimizer, start, rows.steps())?;
     let watch = Watch::new(&model, "", rows);
+    position.totals.resize(watch.width(), 0.0);
     let log = if check == CheckFinite::Step || callbacks.iter().any(|c| c.wants_batches()) {
-        run_each(run, (callbacks, first_step), (rows, &rounds), &watch, bar).await?
+        run_each(run, (callbacks, first_step), (rows, &rounds), (&watch, position.clone()), bar).await?
     } else {
-        run_all(session, (rows, &rounds), &watch, first_step, Some(Audience { bar, callbacks })).await?
+        run_in_parts(run, (callbacks, first_step), (rows, &rounds), (&watch, position.clone()), bar).await?
     };
-    run.end_epoch(start, log.len() / watch.width(), watch.means(&log));
-    let losses: Vec<f64> = watch.batch_losses(&log).collect();
+    watch.add(&mut position.totals, &log);
+    let steps = first + log.len() / watch.width();
+    run.end_epoch(start, steps, watch.means_of(&position.totals, steps));
+    let losses: Vec<f64> = watch.batch_losses(&log, first).collect();
     let lost = losses.iter().position(|loss| !loss.is_finite());
-    if let (Some(step), CheckFinite::Epoch) = (lost, check) {
-        let session = run.model.parts().0;
+    if let (Some(lost), CheckFinite::Epoch) = (lost, check) {
+        let (session, step) = (run.model.parts().0, first + lost);
         rows.ready(session, step)?;
         session.set_clock(step, step * rows.batch, start + step as u64)?;
-        return Err(lost_at(run, rows, (step, losses[step]), false).await);
+        return Err(lost_at(run, rows, (step, losses[lost]), false).await);
     }
     Ok(losses)
 }
 
-/// One run over rows: starts the plans in turn, shows how it goes, and returns the log of every step.
+/// As [`run_all`], with a backup from time to time.
+async fn run_in_parts(
+    run: &mut Run<'_>,
+    (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
+    (rows, rounds): (&mut Rows<'_>, &[Round]),
+    (watch, mut position): (&Watch, Position),
+    bar: &Progress,
+) -> Result<Vec<f64>> {
+    let (start, every, mut log) = (run.iteration() - position.step as u64, run.backup, Vec::new());
+    loop {
+        let audience = Audience { bar, callbacks: &mut *callbacks };
+        let (session, from) = (run.model.parts().0, (watch, position.step, &position.totals[..]));
+        let part = run_all(session, (&mut *rows, rounds), from, first_step, (Some(audience), every)).await?;
+        watch.add(&mut position.totals, &part);
+        position.step += part.len() / watch.width();
+        log.extend(part);
+        if position.step == rows.steps() {
+            return Ok(log);
+        }
+        run.back_up_at(start, position.clone()).await?;
+    }
+}
+
+/// One run over rows, from its step `first` on: starts the plans in turn, shows how it goes, and returns the log of every
+/// step; of those that began before `every` was over, where that is given. `totals` are the sums of the log of the steps
+/// before.
 pub(super) async fn run_all(
     session: &mut Session,
     (rows, rounds): (&mut Rows<'_>, &[Round]),
-    watch: &Watch,
+    (watch, first, totals): (&Watch, usize, &[f64]),
     first_step: &mut Option<FirstStep<'_>>,
-    mut audience: Option<Audience<'_, '_>>,
+    (mut audience, every): (Option<Audience<'_, '_>>, Option<Duration>),
 ) -> Result<Vec<f64>> {
-    let (width, mut last_peek) = (watch.width(), Instant::now());
+    let (width, begin) = (watch.width(), Instant::now());
+    let (mut last_peek, mut end) = (begin, first);
+    let is_over = || every.is_some_and(|every| begin.elapsed() >= every);
+    session.executor().forget_peek();
     // The rows of the log that were looked at so far, and their sums: each is fetched once.
-    let (mut seen, mut totals) = (0, vec![0.0; width]);
-    rows.each_stretch(session, |session, steps| {
+    let (mut seen, mut totals) = (first, totals.to_vec());
+    rows.each_stretch(session, first, |session, steps| {
         let mut done = steps.start;
         if let Some(call) = first_step.take() {
-            session.executor().run(rounds[0].plans[0][0], 1)?;
+            let turns = &round_of(rounds, done).0.plans[0];
+            session.executor().run(turns[done % turns.len()], 1)?;
             session.executor().finish()?;
             call();
             done += 1;
         }
         while done < steps.end {
-            let (round, end) = round_of(rounds, done);
-            done += session.executor().run_some(&round.plans[0], done..end.min(steps.end))?;
+            let (round, round_end) = round_of(rounds, done);
+            done += session.executor().run_some(&round.plans[0], done..round_end.min(steps.end))?;
+            end = done;
+            if is_over() {
+                return Ok(ControlFlow::Break(()));
+            }
             let Some(audience) = &mut audience else { continue };
             let mut logs = None;
             if audience.wants_values() && last_peek.elapsed() > PEEK_EVERY {
@@ -165,9 +272,13 @@ pub(super) async fn run_all(
             }
             audience.update(done, logs.as_ref())?;
         }
-        Ok(())
+        end = done;
+        Ok(ControlFlow::Continue(()))
     })?;
-    Ok(session.executor().read(BufferId::Log, 0..rows.steps() * width).await?.to_f64())
+    if first == end {
+        return Ok(Vec::new());
+    }
+    Ok(session.executor().read(BufferId::Log, first * width..end * width).await?.to_f64())
 }
 
 /// As [`run_all`], one step at a time: for callbacks that want batches, and to look at the loss and the gradients of
@@ -176,13 +287,13 @@ async fn run_each(
     run: &mut Run<'_>,
     (callbacks, first_step): (&mut Callbacks<'_>, &mut Option<FirstStep<'_>>),
     (rows, rounds): (&mut Rows<'_>, &[Round]),
-    watch: &Watch,
+    (watch, mut position): (&Watch, Position),
     bar: &Progress,
 ) -> Result<Vec<f64>> {
-    let (start, width, mut log) = (run.iteration(), watch.width(), Vec::new());
-    let mut totals = vec![0.0; width];
+    let (start, width, mut log) = (run.iteration() - position.step as u64, watch.width(), Vec::new());
+    let mut last_backup = Instant::now();
     let each = rounds.iter().flat_map(|round| std::iter::repeat_n(&round.plans, round.times));
-    for (step, plans) in each.enumerate() {
+    for (step, plans) in each.enumerate().skip(position.step) {
         let mut plans = plans.iter().map(|cycle| cycle[step % cycle.len()]);
         run.begin_step(step + 1);
         callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_begin(run))?;
@@ -206,13 +317,18 @@ async fn run_each(
             session.executor().finish()?;
             call();
         }
-        watch.add(&mut totals, &row);
+        watch.add(&mut position.totals, &row);
+        position.step = step + 1;
         log.extend(row);
-        run.end_step(watch.means_of(&totals, step + 1));
+        run.end_step(watch.means_of(&position.totals, step + 1), position.clone());
         callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_end(run))?;
         Audience { bar, callbacks }.update(step + 1, Some(run.logs()))?;
         if run.stops() {
             break;
+        }
+        if run.backup.is_some_and(|every| last_backup.elapsed() >= every) {
+            run.back_up_at(start, position.clone()).await?;
+            last_backup = Instant::now();
         }
     }
     Ok(log)
@@ -239,7 +355,7 @@ pub(crate) fn start_training(
     let rows = Rows::resting(session.set_dataset(0, data, data.sample_weight())?, steps * batch, batch);
     let key = rows.key(Mode::Train, Part::All, batch, true);
     let plan = session.plans(model, std::slice::from_ref(&key))?[0];
-    session.start((0..rows.count as u32).collect(), 0)?;
+    session.start(memory::list(0..rows.count as u32, ORDER)?, 0)?;
     session.write_schedule(model.optimizer.expect("checked before training"), 0, steps)?;
     Ok((plan, key))
 }

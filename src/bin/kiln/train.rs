@@ -189,6 +189,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         false => fit,
     };
     let trained = args.fit(&mut model, fit, (&train, samples), (start, &stop), &faults);
+    let trained = trained.map_err(|e| args.rescued(&mut model, e));
     let (trained, interrupt) = trained.inspect_err(|_| faults.tell())?;
     let outcome = args.finish(&mut model, (&test, trained), (interrupt, &stop), &faults);
     match outcome {
@@ -282,6 +283,7 @@ impl Args {
             .validation_split(course.validation_split)
             .shuffle(course.shuffle)
             .check_finite(self.check_finite)
+            .backup(self.save.is_some())
             .verbose(if self.json || self.quiet || self.tui { 0 } else { self.verbose });
         if let Some(patience) = self.early_stopping {
             fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
@@ -304,6 +306,19 @@ impl Args {
             fit = fit.callback(Beside::once(board, faults));
         }
         fit
+    }
+
+    /// The error of a run, after what is left of the model is saved where the device was lost.
+    fn rescued(&self, model: &mut Sequential, error: anyhow::Error) -> anyhow::Error {
+        let failed = matches!(error.downcast_ref(), Some(kiln::Error::Device { .. } | kiln::Error::Memory { .. }));
+        let Some(path) = self.save.as_ref().filter(|_| failed && model.iteration() > 0) else { return error };
+        match model.save(path) {
+            Ok(()) => {
+                let (path, step) = (path.display(), model.iteration());
+                error.context(format!("{path}: saved as of step {step}, to go on by --resume {path}"))
+            }
+            Err(e) => error.context(format!("{}: not saved: {e}", path.display())),
+        }
     }
 
     /// `samples`: how many of the set are trained on; `called`: when the command was.

@@ -127,17 +127,14 @@ impl Adapter {
             device: self.summary.name.clone(),
             message: format!("the driver gives no device: {e}; try another with --device, or update the driver"),
         })?;
-        let failure: Failure = Arc::default();
+        let failure = Failure::default();
         let on_error = failure.clone();
-        device.on_uncaptured_error(Arc::new(move |error| super::context::note(&on_error, &error)));
+        device.on_uncaptured_error(Arc::new(move |error| on_error.note(&error)));
         let on_loss = failure.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            // Dropping the device is reported as a loss too.
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                on_loss.lock().expect("never poisoned").get_or_insert_with(|| {
-                    format!("the device was lost ({message}); run again, in smaller batches if it happens again")
-                });
-            }
+        // Dropping the device is reported as a loss, too; nobody is there to ask for it then.
+        device.set_device_lost_callback(move |_, message| {
+            let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
+            on_loss.lose(format!("the device was lost{why}; run again, in smaller batches if it happens again"));
         });
         let limits = device.limits();
         let (modules, pipelines) = (Mutex::new(HashMap::new()), Mutex::new(HashMap::new()));

@@ -3,24 +3,60 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::adapter::AdapterSummary;
 use crate::error::{Error, Result};
 use crate::ops::{Dispatch, Module};
 use crate::plan::{Buffer, BufferId};
 
-/// The first failure that the device reported and nobody has asked for yet, in words for the user.
-pub(super) type Failure = Arc<Mutex<Option<String>>>;
+/// What the device reported, in words for the user.
+#[derive(Debug, Default)]
+struct Reported {
+    /// The first failure that nobody has asked for yet, and whether memory was lacking.
+    first: Option<(String, bool)>,
+    /// Why the device is gone. Whoever asks is told, from then on.
+    lost: Option<String>,
+}
 
-/// Notes an error that wgpu reports outside any scope: Kiln has none, so that is every error.
-pub(super) fn note(failure: &Failure, error: &wgpu::Error) {
-    let words = match error {
-        wgpu::Error::OutOfMemory { .. } => "out of memory; take smaller batches or a smaller model".to_string(),
-        wgpu::Error::Validation { description, .. } => format!("refused a command: {description}"),
-        wgpu::Error::Internal { description, .. } => format!("failed inside: {description}"),
-    };
-    failure.lock().expect("never poisoned").get_or_insert(words);
+/// The failures that the device reported.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failure(Arc<Mutex<Reported>>);
+
+impl Failure {
+    fn reported(&self) -> MutexGuard<'_, Reported> {
+        self.0.lock().expect("never poisoned")
+    }
+
+    /// Notes an error that wgpu reports outside any scope: Kiln has none, so that is every error.
+    pub fn note(&self, error: &wgpu::Error) {
+        let (words, memory) = match error {
+            wgpu::Error::OutOfMemory { .. } => ("out of memory; take smaller batches or a smaller model".into(), true),
+            wgpu::Error::Validation { description, .. } => (format!("refused a command: {description}"), false),
+            wgpu::Error::Internal { description, .. } => (format!("failed inside: {description}"), false),
+        };
+        self.reported().first.get_or_insert((words, memory));
+    }
+
+    /// Notes that the device is gone; only the first reason counts.
+    pub fn lose(&self, why: String) {
+        self.reported().lost.get_or_insert(why);
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.reported().lost.is_some()
+    }
+
+    /// The first failure since the last call, and whether memory was lacking; of a lost device, always its loss.
+    fn take(&self) -> Option<(String, bool)> {
+        let mut reported = self.reported();
+        let first = reported.first.take();
+        match (&reported.lost, first) {
+            (None, first) => first,
+            (Some(lost), Some((first, _))) => Some((format!("{lost}; before that: {first}"), false)),
+            (Some(lost), None) => Some((lost.clone(), false)),
+        }
+    }
 }
 
 /// What makes a pipeline: module, entry point and constants.
@@ -53,12 +89,17 @@ impl Context {
         &self.summary
     }
 
-    /// The first error that the device reported since the last call.
+    /// The first error that the device reported since the last call; of a lost device, always its loss.
     pub(super) fn check(&self, doing: &str) -> Result<()> {
-        match self.failure.lock().expect("never poisoned").take() {
-            Some(words) => Err(self.error(format!("{doing}: {words}"))),
+        match self.failure.take() {
+            Some((words, _)) => Err(self.error(format!("{doing}: {words}"))),
             None => Ok(()),
         }
+    }
+
+    /// Whether the device is gone, with all that it held.
+    pub(super) fn is_lost(&self) -> bool {
+        self.failure.is_lost()
     }
 
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
@@ -83,7 +124,9 @@ impl Context {
         let next = AtomicUsize::new(0);
         let worker = || std::iter::from_fn(|| missing.get(next.fetch_add(1, Ordering::Relaxed)).map(compile));
         let compiled: Vec<_> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| worker().collect::<Vec<_>>())).collect();
+            // Where the system gives no more threads, there are as many as it gave.
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, || worker().collect::<Vec<_>>()).ok();
+            let others: Vec<_> = (1..threads).map_while(spawn).collect();
             let own: Vec<_> = worker().collect();
             let join = |other: std::thread::ScopedJoinHandle<'_, Vec<_>>| other.join().expect("wgpu does not panic");
             own.into_iter().chain(others.into_iter().flat_map(join)).collect()
@@ -149,7 +192,10 @@ impl Context {
             usage,
             mapped_at_creation: false,
         });
-        self.check(&format!("making the buffer of {label}, {needed} bytes"))?;
-        Ok(made)
+        match self.failure.take() {
+            None => Ok(made),
+            Some((_, true)) => Err(Error::memory(&self.summary.name, format!("the buffer of {label}"), needed)),
+            Some((words, false)) => Err(self.error(format!("making the buffer of {label}, {needed} bytes: {words}"))),
+        }
     }
 }

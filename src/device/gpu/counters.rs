@@ -26,7 +26,7 @@ fn held(context: &Context) -> [(&'static str, isize); 7] {
 fn the_device_holds_no_more_after_10000_steps() {
     let request = std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into());
     let device = Device::choose(&request).expect("no adapter; run scripts/test, which installs one").device;
-    let Kind::Gpu(context, _) = &device.0 else { panic!("{device} is no adapter") };
+    let Kind::Gpu(context, _) = &device.kind else { panic!("{device} is no adapter") };
     let x = |rows: usize| Tensor::new([rows, 5], (0..rows * 5).map(|i| (i % 7) as f32).collect::<Vec<_>>()).unwrap();
     let y = |rows: usize| Tensor::new([rows], (0..rows).map(|i| (i % 3) as u8).collect::<Vec<_>>()).unwrap();
     let (training, validation) = (Dataset::new(x(399), y(399)).unwrap(), Dataset::new(x(50), y(50)).unwrap());

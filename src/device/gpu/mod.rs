@@ -4,10 +4,13 @@ mod adapter;
 mod context;
 #[cfg(all(test, feature = "counters"))]
 mod counters;
+#[cfg(test)]
+mod lost;
 mod profile;
 mod readback;
 mod replay;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,7 +87,8 @@ pub struct Executor {
 impl Executor {
     /// An executor on an open device, with the kernels for a kind of adapter.
     pub fn new(context: Arc<Context>, target: Target) -> Self {
-        let (session, plans, flight) = (HashMap::new(), Vec::new(), replay::Flight::default());
+        let (session, plans) = (HashMap::new(), Vec::new());
+        let flight = replay::Flight::new(replay::patience(context.summary().kind));
         Self { context, target, session, generation: 0, plans, flight, peek: None }
     }
 
@@ -110,30 +114,27 @@ impl Executor {
         Ok(())
     }
 
-    /// Writes elements from the start of a buffer on; doubles are rounded.
+    /// Writes elements from `start` on; doubles are rounded. Of bytes, `start` is where a row begins.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses.
-    pub fn write(&mut self, id: BufferId, values: &Values) -> Result<()> {
-        let target = &self.session[&id];
-        assert!(values.len() <= target.layout.len, "{} elements into {id} of {}", values.len(), target.layout.len);
-        let rounded;
-        let padded;
-        let bytes: &[u8] = match values {
-            Values::F32(v) => bytemuck::cast_slice(v),
-            Values::U32(v) => bytemuck::cast_slice(v),
-            Values::F64(_) => {
-                rounded = values.to_f32();
-                bytemuck::cast_slice(&rounded)
+    pub fn write(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
+        let DeviceBuffer { layout, buffer } = &self.session[&id];
+        let (count, row_len) = (values.len(), layout.row_len.max(1));
+        let end = start + count;
+        assert!(end <= layout.len, "{end} elements into {id} of {}", layout.len);
+        let piece = (PIECE / row_len).max(1) * row_len;
+        for first in (0..count).step_by(piece) {
+            let end = count.min(first + piece);
+            let bytes = bytes_of(values, first..end, row_len);
+            let before = Buffer { len: start + first, ..layout.clone() }.len_bytes() as u64;
+            self.context.queue.write_buffer(buffer, before, &bytes);
+            self.context.check(&format!("writing {id}"))?;
+            if end < count {
+                // What is written waits in memory of its own until it is submitted and done.
+                self.context.queue.submit([]);
+                self.wait(None)?;
             }
-            Values::U8(v) if target.layout.row_len.is_multiple_of(4) => v,
-            Values::U8(v) => {
-                padded = pad_rows(v, target.layout.row_len);
-                &padded
-            }
-        };
-        if !bytes.is_empty() {
-            self.context.queue.write_buffer(&target.buffer, 0, bytes);
         }
         self.context.check(&format!("writing {id}"))
     }
@@ -195,12 +196,44 @@ impl Executor {
         Ok(self.plans.len() - 1)
     }
 
+    /// Whether the device is gone, with all that it held.
+    pub fn is_lost(&self) -> bool {
+        self.context.is_lost()
+    }
+
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        let all = self.session.values().chain(self.plans.iter().flat_map(|plan| plan.own.values()));
+        all.map(|made| made.buffer.size()).sum()
+    }
+
+    /// Bytes of a buffer of the session; 0 where there is none.
+    pub fn bytes_of(&self, id: BufferId) -> u64 {
+        self.session.get(&id).map_or(0, |made| made.buffer.size())
+    }
+
+    /// The type of a buffer of the session, and its elements.
+    pub fn layout(&self, id: BufferId) -> Option<(DType, usize)> {
+        self.session.get(&id).map(|made| (made.layout.dtype, made.layout.len))
+    }
+
+    /// How many plans are loaded.
+    pub fn plans(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Frees a buffer of the session. No plan that needs it runs before it is allocated again.
+    pub fn release(&mut self, id: BufferId) {
+        self.session.remove(&id);
+        self.generation += 1;
+    }
+
     /// Frees all plans; their numbers are void.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost.
     pub fn forget_plans(&mut self) -> Result<()> {
-        self.land(0)?;
+        self.finish()?;
         self.plans.clear();
         Ok(())
     }
@@ -268,6 +301,20 @@ fn binding_range(place: &Place, size: u64) -> Range<u64> {
             start..end.max(start + 4).next_multiple_of(16).min(size)
         }
         _ => 0..size,
+    }
+}
+
+/// Elements that are written at once: 32 MiB of floats.
+const PIECE: usize = 8 << 20;
+
+/// Elements as a buffer has them: doubles rounded, rows of bytes filled up to whole words.
+fn bytes_of(values: &Values, range: Range<usize>, row_len: usize) -> Cow<'_, [u8]> {
+    match values {
+        Values::F32(v) => Cow::Borrowed(bytemuck::cast_slice(&v[range])),
+        Values::U32(v) => Cow::Borrowed(bytemuck::cast_slice(&v[range])),
+        Values::F64(v) => Cow::Owned(v[range].iter().flat_map(|&x| (x as f32).to_ne_bytes()).collect()),
+        Values::U8(v) if row_len.is_multiple_of(4) => Cow::Borrowed(&v[range]),
+        Values::U8(v) => Cow::Owned(pad_rows(&v[range], row_len)),
     }
 }
 

@@ -8,6 +8,7 @@ use futures_intrusive::channel::shared::oneshot_channel;
 
 use super::Executor;
 use crate::error::Result;
+use crate::memory;
 use crate::plan::BufferId;
 use crate::tensor::{DType, Values};
 
@@ -25,9 +26,9 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
-        self.land(0)?;
+        self.finish()?;
         if range.is_empty() {
-            return Ok(self.values(id, &[]));
+            return self.values(id, &[]);
         }
         let staging = self.stage(id, &range);
         let (sender, receiver) = oneshot_channel();
@@ -46,8 +47,9 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub fn peek(&mut self, id: BufferId, range: Range<usize>) -> Result<Option<Values>> {
+        self.context.check("looking")?;
         if range.is_empty() {
-            return Ok(Some(self.values(id, &[])));
+            return self.values(id, &[]).map(Some);
         }
         match self.peek.take() {
             Some(peek) if peek.ready.load(Ordering::Acquire) => self.unpack(peek.id, &peek.staging).map(Some),
@@ -87,14 +89,15 @@ impl Executor {
 
     fn unpack(&self, id: BufferId, staging: &wgpu::Buffer) -> Result<Values> {
         let view = staging.get_mapped_range(..).map_err(|e| self.context.error(format!("{id}: {e}")))?;
-        Ok(self.values(id, &view))
+        self.values(id, &view)
     }
 
     /// Bytes of a buffer as elements.
-    fn values(&self, id: BufferId, bytes: &[u8]) -> Values {
-        match self.session[&id].layout.dtype {
-            DType::U32 => Values::U32(bytemuck::pod_collect_to_vec(bytes)),
-            _ => Values::F32(bytemuck::pod_collect_to_vec(bytes)),
-        }
+    fn values(&self, id: BufferId, bytes: &[u8]) -> Result<Values> {
+        let (words, what) = (bytes.chunks_exact(4), format!("a copy of {id}"));
+        Ok(match self.session[&id].layout.dtype {
+            DType::U32 => Values::U32(memory::list(words.map(bytemuck::pod_read_unaligned), &what)?),
+            _ => Values::F32(memory::list(words.map(bytemuck::pod_read_unaligned), &what)?),
+        })
     }
 }

@@ -5,10 +5,21 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use super::Executor;
 use crate::error::Result;
+use crate::ops::AdapterKind;
+
+/// How long a submit may take before the device counts as hung. The driver of a GPU ends one after some seconds; on a
+/// processor a step of a large model takes as long as it takes.
+pub(super) fn patience(kind: AdapterKind) -> Duration {
+    Duration::from_secs(match kind {
+        AdapterKind::Hardware => 60,
+        AdapterKind::Software => 1800,
+    })
+}
 
 const GOAL: Duration = Duration::from_millis(20);
 const MOST: usize = 1024;
@@ -30,9 +41,11 @@ impl Pace {
 }
 
 /// The submits under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Flight {
     pub fixed: Option<usize>,
+    /// How long one of them may take: each that lands begins it anew.
+    pub patience: Duration,
     submits: VecDeque<Submit>,
     last_end: Option<Instant>,
 }
@@ -43,6 +56,12 @@ struct Submit {
     start: Instant,
     plan: usize,
     runs: usize,
+}
+
+impl Flight {
+    pub fn new(patience: Duration) -> Self {
+        Self { fixed: None, patience, submits: VecDeque::new(), last_end: None }
+    }
 }
 
 impl Executor {
@@ -76,7 +95,8 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost.
     pub fn finish(&mut self) -> Result<()> {
-        self.land(0)
+        self.land(0)?;
+        self.context.check("finishing")
     }
 
     /// Waits until at most `most` submits are under way.
@@ -92,9 +112,33 @@ impl Executor {
         Ok(())
     }
 
+    /// Waits for a submit, the last one where none is given, as long as patience lasts.
     pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let waited = self.context.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
-        waited.map_err(|e| self.context.error(format!("waiting: {e}")))?;
-        self.context.check("running")
+        let (context, patience) = (&self.context, self.flight.patience);
+        if context.is_lost() {
+            return context.check("running");
+        }
+        let poll = |submission_index| {
+            let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
+            // Where the device is lost meanwhile, wgpu panics after it has said so.
+            panic::catch_unwind(AssertUnwindSafe(|| context.device.poll(wait)))
+        };
+        let lost = match poll(submission_index) {
+            Ok(Ok(_)) => None,
+            Ok(Err(wgpu::PollError::Timeout)) => {
+                // Whoever drops the last queue waits for what hangs.
+                std::mem::forget(context.queue.clone());
+                let advice = "run again, in smaller batches if it happens again";
+                Some(format!("the device gave no answer for {} s and counts as lost; {advice}", patience.as_secs()))
+            }
+            // Of a submit that was refused. A device that was lost says so when it has nothing more to do.
+            Ok(Err(e)) => {
+                let _ = poll(None);
+                Some(format!("waiting: {e}")).filter(|_| !context.is_lost())
+            }
+            Err(_) => Some("the device was lost; run again, in smaller batches if it happens again".into()),
+        };
+        lost.into_iter().for_each(|why| context.failure.lose(why));
+        context.check("running")
     }
 }

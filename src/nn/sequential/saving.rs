@@ -5,11 +5,13 @@ use std::path::Path;
 
 use super::checks::sample_refusal;
 use super::{Compiled, Inputs, Loss, Metric, Sequential};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
 use crate::nn::optimizer::{self, Optimizer, State};
 use crate::nn::{Config, CustomObjects, FromSetting, Parameter, Setting};
 use crate::tensor::{Shape, Tensor};
+use crate::train::position::Position;
 use crate::train::session::Session;
 use crate::train::trace::Model;
 
@@ -32,15 +34,18 @@ pub(crate) struct About {
 }
 
 /// How far a model was trained since it was compiled.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Reached {
     /// Steps.
     pub iteration: u64,
+    /// Whole epochs.
     pub epoch: usize,
+    /// Where within the next epoch, if it was begun.
+    pub position: Option<Position>,
 }
 
 /// What a file, or the device before, had for the device, until there is one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Loaded {
     pub weights: Vec<Tensor>,
     pub moments: Vec<Vec<Tensor>>,
@@ -56,9 +61,9 @@ impl Loaded {
         Ok(Self { weights, moments })
     }
 
-    pub fn write(&self, session: &mut Session, optimizer: Option<&dyn Optimizer>) -> Result<()> {
+    pub fn write(&self, session: &mut Session) -> Result<()> {
         session.set_weights(&self.weights)?;
-        optimizer.map_or(Ok(()), |optimizer| session.set_moments(optimizer, &self.moments))
+        session.set_moments(&self.moments)
     }
 }
 
@@ -67,25 +72,25 @@ fn state_path(parameter: &Parameter, state: &State) -> String {
     format!("{OPTIMIZER}{}/{}", parameter.path(), state.name)
 }
 
-/// The file of a model whose state is on a device.
-pub(crate) async fn file(session: &mut Session, model: &Model<'_>, reached: Reached) -> Result<TensorFile> {
-    let Loaded { weights, moments } = Loaded::of(session, model.optimizer).await?;
-    let mut file = weights_file(session, weights);
+/// The file of a model.
+fn file(parameters: &[Parameter], tensors: Loaded, model: &Model<'_>, reached: &Reached) -> TensorFile {
+    let mut file = weights_file(parameters, tensors.weights);
     if let Some(optimizer) = model.optimizer {
-        for (state, tensors) in optimizer::states(optimizer).iter().zip(moments) {
-            for (parameter, tensor) in session.parameters().iter().zip(tensors) {
+        for (state, tensors) in optimizer::states(optimizer).iter().zip(tensors.moments) {
+            for (parameter, tensor) in parameters.iter().zip(tensors) {
                 file = file.with(state_path(parameter, state), tensor);
             }
         }
     }
-    Ok(file.with_metadata(KEY, json::write(&configuration(model, reached).into())))
+    file.with_metadata(KEY, json::write(&configuration(model, reached).into()))
 }
 
-fn weights_file(session: &Session, weights: Vec<Tensor>) -> TensorFile {
-    session.paths().zip(weights).fold(TensorFile::new(), |file, (path, tensor)| file.with(path, tensor))
+fn weights_file(parameters: &[Parameter], weights: Vec<Tensor>) -> TensorFile {
+    let named = parameters.iter().map(Parameter::path).zip(weights);
+    named.fold(TensorFile::new(), |file, (path, tensor)| file.with(path, tensor))
 }
 
-fn configuration(model: &Model<'_>, reached: Reached) -> Config {
+fn configuration(model: &Model<'_>, reached: &Reached) -> Config {
     let about = model.about;
     let layer = |(name, layer): &(String, Box<dyn crate::nn::Layer>)| {
         Setting::Map(vec![("name".into(), name.as_str().into()), ("layer".into(), layer.config().into())])
@@ -104,6 +109,10 @@ fn configuration(model: &Model<'_>, reached: Reached) -> Config {
             .with("metrics", model.metrics.to_vec())
             .with("iteration", reached.iteration)
             .with("epoch", reached.epoch);
+        // An older version, which would begin the epoch anew, refuses it.
+        if let Some(position) = &reached.position {
+            config = config.with("position", position.clone());
+        }
     }
     if let Some(inputs) = &about.inputs {
         config = inputs.keep(config);
@@ -148,7 +157,8 @@ impl Sequential {
     /// Writes the model to one safetensors file, which [`Sequential::load`] makes it from again: layers, weights and, where
     /// it was compiled, optimizer, loss, metrics, the optimizer's state and how far it was trained. A run that goes on
     /// from the file, with the same data and the same [`crate::train::Fit`], ends with the same weights, to the bit on one
-    /// device, as one that was never stopped.
+    /// device, as one that was never stopped. A file that is written within an epoch has the place, too, and the run goes on
+    /// there: see [`crate::train::Fit::initial_epoch`].
     ///
     /// Weights are named as [`Sequential::parameter_paths`] has them, the optimizer's state `optimizer/dense/kernel/velocity`;
     /// the rest is JSON under the metadata's key `kiln`. The file is put in place whole: a run that is killed leaves the
@@ -166,10 +176,34 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::save`].
     pub async fn save_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        self.open()?;
-        let reached = self.reached;
-        let (session, model) = self.parts();
-        file(session, &model, reached).await?.write(path)
+        let tensors = self.tensors().await?;
+        let built = self.built()?;
+        let model = super::model(&self.about, built, &self.layers, self.compiled.as_ref());
+        file(&built.parameters, tensors, &model, &self.reached).write(path)
+    }
+
+    /// The tensors of the model's file: from the device, unless they still wait for one.
+    async fn tensors(&mut self) -> Result<Loaded> {
+        let states = self.optimizer().map_or(0, |optimizer| optimizer::states(optimizer).len());
+        match &self.loaded {
+            Some(loaded) if self.session.is_none() && loaded.moments.len() == states => Ok(loaded.clone()),
+            _ => {
+                self.open()?;
+                let (session, model) = self.parts();
+                Loaded::of(session, model.optimizer).await
+            }
+        }
+    }
+
+    /// Keeps what the model is now, for where its device is lost: see [`crate::train::Fit::backup`].
+    pub(crate) async fn back_up(&mut self) -> Result<()> {
+        let reached = self.reached.clone();
+        self.backup = Some((self.tensors().await?, reached));
+        Ok(())
+    }
+
+    pub(crate) fn is_on_gpu(&self) -> bool {
+        self.device.as_ref().is_some_and(Device::is_gpu)
     }
 
     /// The model of a file that [`Sequential::save`] wrote, ready to predict or to be trained further. Where to run it is
@@ -240,7 +274,12 @@ impl Sequential {
             model.compile(optimizer, loss, metrics)?;
             let (iteration, epoch) = (counted(&mut config, "iteration")?, counted(&mut config, "epoch")?);
             let epoch = usize::try_from(epoch).map_err(|e| Error::argument("epoch", e.to_string()))?;
-            model.reached = Reached { iteration, epoch };
+            let position: Option<Position> = config.take_or("position", None)?;
+            if let Some(Position { step, .. }) = position.as_ref().filter(|position| position.step as u64 > iteration) {
+                let message = format!("is less than the {step} steps of its last epoch");
+                return Err(Error::argument(format!("setting \"iteration\" of {CLASS}, {iteration},"), message));
+            }
+            model.reached = Reached { iteration, epoch, position };
         }
         model.about.inputs = Inputs::take(&mut config)?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
@@ -282,7 +321,7 @@ impl Sequential {
     pub async fn save_weights_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let session = self.open()?;
         let weights = session.weights().await?;
-        weights_file(session, weights).write(path)
+        weights_file(session.parameters(), weights).write(path)
     }
 
     /// Replaces all weights by those of a safetensors file or an `.npz`, by name: `hidden/kernel` is layer `hidden`'s.
@@ -322,6 +361,11 @@ impl Sequential {
         }
         self.set_weights(&weights)?;
         Ok(left)
+    }
+
+    /// Steps trained since [`Sequential::compile`].
+    pub fn iteration(&self) -> u64 {
+        self.reached.iteration
     }
 
     /// Epochs trained since [`Sequential::compile`]: what [`crate::train::Fit::initial_epoch`] takes where a run goes on.

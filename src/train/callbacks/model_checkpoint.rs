@@ -14,7 +14,8 @@ use crate::train::Run;
 pub enum SaveFreq {
     /// At the end of every so many epochs, after their validation.
     Epochs(usize),
-    /// After every so many steps, for what [`Callback::wants_batches`] costs.
+    /// After every so many steps, for what [`Callback::wants_batches`] costs. A run that is resumed from such a file goes on
+    /// after that step: see [`Fit::initial_epoch`](crate::train::Fit::initial_epoch).
     Steps(usize),
 }
 

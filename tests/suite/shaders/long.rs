@@ -21,9 +21,6 @@ use super::{Checked, entry_index_of, parse, report, resolve, rounds};
 /// What an invocation may do in all its loops together: a quarter of what llvmpipe lets it.
 const MOST: u32 = 1 << 14;
 
-/// Ops whose kernels are not split yet.
-const UNSPLIT: &[&str] = &["matmul", "take_grad"];
-
 fn float(shape: &[usize]) -> Type {
     Type::float(shape.to_vec())
 }
@@ -101,7 +98,7 @@ fn no_invocation_loops_longer_than_every_adapter_lets_it() {
     });
     let long = |io: &Io| io.inputs.iter().chain(&io.outputs).any(|t| t.shape.len() > 10_000);
     let (mut complaints, mut seen) = (Vec::new(), std::collections::HashMap::new());
-    for (op, io) in cases.chain(large).filter(|(op, io)| long(io) && !UNSPLIT.contains(&op.name())) {
+    for (op, io) in cases.chain(large).filter(|(_, io)| long(io)) {
         for target in Target::all() {
             for dispatch in op.gpu(&io, &target) {
                 let key = format!("{dispatch:?}");
