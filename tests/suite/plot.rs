@@ -139,7 +139,7 @@ fn what_cannot_be_written_is_said_before() {
         let error = error(name);
         assert!(error.starts_with("plot: ") && error.ends_with("give a name that ends in .png or .svg"), "{error}");
     }
-    assert!(error("no/such/chart.png").contains("chart.png: write: "));
+    assert!(error("no/such/chart.png").contains("no/such: write to this folder: "));
     // A file that is there keeps what it holds, one that is not is not left behind.
     let there = folder.path().join("there.png");
     std::fs::write(&there, "old").unwrap();
