@@ -51,7 +51,7 @@ fn goes_on(
     let end = saved(&mut model, folder.path());
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("at-"));
-    assert!(files.len() > 3, "{files:?}");
+    assert!(files.len() > 2, "{files:?}");
     for file in files {
         let mut model = Sequential::load(&file).unwrap().device(device.clone());
         let done = model.epoch();
@@ -72,8 +72,8 @@ fn a_run_goes_on_from_a_step_to_the_same_bits() {
     let set = data(50, 12);
     for device in devices() {
         goes_on(&device, (&set, None), 3, fit);
-        // Saved after the last step, before its validation.
-        goes_on(&device, (&set, None), 7, || fit().epochs(4).validation_split(0.12).shuffle(false));
+        // Saved after the last of six steps, before its validation.
+        goes_on(&device, (&set, None), 6, || fit().epochs(4).validation_split(0.12).shuffle(false));
         goes_on(&device, (&Streamed::new(&set), None), 4, || fit().validation_split(0.2).seed(9));
         for accumulated in [2, 3] {
             goes_on(&device, (&set, Some(accumulated)), 4, fit);

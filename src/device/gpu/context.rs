@@ -29,7 +29,7 @@ impl Failure {
     }
 
     /// Notes an error that wgpu reports outside any scope: Kiln has none, so that is every error.
-    pub fn note(&self, error: &wgpu::Error) {
+    pub(super) fn note(&self, error: &wgpu::Error) {
         let (words, memory) = match error {
             wgpu::Error::OutOfMemory { .. } => ("out of memory; take smaller batches or a smaller model".into(), true),
             wgpu::Error::Validation { description, .. } => (format!("refused a command: {description}"), false),
