@@ -13,7 +13,7 @@ macro_rules! examples {
         /// The `main` of the example of this name.
         fn example(name: &str) -> Option<fn() -> anyhow::Result<()>> {
             match name {
-                $(stringify!($name) => Some(|| Ok($name::main()?)),)*
+                $(stringify!($name) => Some($name::main),)*
                 _ => None,
             }
         }

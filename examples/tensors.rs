@@ -10,14 +10,14 @@ use kiln::plan::{Arena, BufferId, Plan};
 use kiln::tensor::Over;
 use kiln::{DType, Result, Shape, Tensor};
 
-pub fn main() -> Result<()> {
+pub fn main() -> anyhow::Result<()> {
     shapes()?;
     arithmetic()?;
     products()?;
     parts()?;
     reductions()?;
     softmax()?;
-    graph()
+    Ok(graph()?)
 }
 
 fn show(title: &str, tensor: &Tensor) {

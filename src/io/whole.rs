@@ -259,6 +259,7 @@ fn read_pipe(path: &Path, most: u64) -> Result<Vec<u8>> {
 }
 
 /// What a pipe gives; `None` where the path is none's. For readers that go through a file twice.
+#[cfg(feature = "csv")]
 pub(crate) fn piped(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Ok(found) if is_pipe(&found) => read_pipe(path, MOST_OF_A_PIPE).map(Some),
@@ -372,6 +373,7 @@ mod tests {
         let refused = read_pipe(&path, 7).unwrap_err().to_string();
         assert!(refused.contains("pipe: is a pipe that gives more than 7 bytes"), "{refused}");
         given.join().unwrap().unwrap();
+        #[cfg(feature = "csv")]
         assert_eq!(piped(folder.path()).unwrap(), None);
     }
 

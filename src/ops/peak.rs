@@ -55,7 +55,7 @@ impl<T: Real> CpuOp<T> for Peak {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, [y]) = (args.real(0), args.out());
         y.copy_from_slice(x);
-        let piece = y.len().div_ceil(rayon::current_num_threads()).next_multiple_of(LANES);
+        let piece = y.len().div_ceil(rayon::current_num_threads()).max(1).next_multiple_of(LANES);
         y.par_chunks_mut(piece).for_each(|y| pulp::Arch::new().dispatch(Chains { y, rounds: self.rounds }));
     }
 }

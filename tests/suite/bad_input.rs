@@ -233,7 +233,7 @@ mod command {
         train("--plot loss.gif", &["plot: loss.gif", "ends in .png or .svg"]);
         train("--early-stopping 2", &["early_stopping: ", "give --validation-split"]);
         train("--batch-size 25 --csv no/such/run.csv", &["no/such/run.csv: write: "]);
-        train("--batch-size 25 --logdir Cargo.toml", &["Cargo.toml", "train: create: "]);
+        train("--batch-size 25 --logdir Cargo.toml", &["logdir: ", "Cargo.toml: is no folder"]);
         train("--plot no/such/loss.png", &["no/such/loss.png: write: "]);
         train("--optimizer rmsprob", &["\"rmsprob\"", "mean \"rmsprop\"?"]);
         train("--activation rleu", &["\"rleu\"", "mean \"relu\"?"]);

@@ -65,7 +65,7 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&[table], &["error: label: name the column of", "--label"]);
     refused(&[table, "--label", "kin"], &["t.tsv: column \"kin\" is unknown; did you mean \"kind\"?"]);
     refused(&[table, "--label", "kind"], &["t.tsv: line 3, column \"a\": the field is missing"]);
-    refused(&[table, "--label", "kind", "--drop-missing", "--test-split", "2"], &["test_share: 2 of 4 samples"]);
+    refused(&[table, "--label", "kind", "--drop-missing", "--test-split", "2"], &["test_split: 2 is no share"]);
     for option in [
         &["--label", "kind"][..],
         &["--without", "a"],

@@ -125,7 +125,10 @@ impl Layer for Elsewhere {
 fn a_layer_that_loses_the_batch_is_named() {
     for axes in [1, 2] {
         let text = Sequential::new().add(SumLayer(axes)).build([3]).unwrap_err().to_string();
-        assert!(text.contains("layer \"sum_layer\"") && text.contains("expected the batch as first axis"), "{text}");
+        assert!(
+            text.contains("layer \"sum_layer\"") && text.contains("expected f32 with the samples' axis first"),
+            "{text}"
+        );
     }
     let text = Sequential::new().add(Elsewhere).build([3]).unwrap_err().to_string();
     assert!(text.contains("layer \"elsewhere\"") && text.contains("of another graph"), "{text}");

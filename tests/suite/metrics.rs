@@ -370,9 +370,9 @@ fn settings_out_of_range_are_refused() {
 #[cfg(feature = "gpu")]
 #[test]
 fn a_log_that_does_not_fit_says_what_to_do() {
-    let metric = Metric::Auc { curve: AucCurve::Roc, num_thresholds: 1_000_000, from_logits: false };
+    let metric = Metric::Auc { curve: AucCurve::Roc, num_thresholds: 65_536, from_logits: false };
     let mut model = identity(&crate::common::adapter(), 1, Loss::MeanSquaredError, &[metric]);
-    let x = Tensor::new([1000, 1], vec![0.5f32; 1000]).unwrap();
+    let x = Tensor::new([20_000, 1], vec![0.5f32; 20_000]).unwrap();
     let data = Dataset::new(x.clone(), x).unwrap();
     let text = model.fit(&data, Fit::new().batch_size(1).verbose(0)).unwrap_err().to_string();
     assert!(text.contains("the buffer of log") && text.contains("take larger batches, fewer thresholds"), "{text}");

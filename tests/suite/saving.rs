@@ -172,7 +172,7 @@ fn every_setting_comes_back() {
     let folder = TempDir::new().unwrap();
     let path = place(&folder, "model.safetensors");
     let initializers = [
-        Initializer::Constant(f64::INFINITY),
+        Initializer::Constant(-1e30),
         Initializer::RandomUniform { minval: -0.1, maxval: 1.0 / 3.0 },
         Initializer::RandomNormal { mean: 1e-300, stddev: 2.0 },
         Initializer::TruncatedNormal { mean: -3.0, stddev: 5e-7 },
@@ -489,7 +489,10 @@ fn files_of_python_are_read() {
         assert_eq!(file.tensor("u32").unwrap(), &Tensor::from([1u32, 4_000_000_000]), "{name}");
         assert_eq!(file.tensor("u8").unwrap(), &Tensor::from([[1u8], [255]]), "{name}");
         assert_eq!(file.tensor("empty").unwrap().shape().to_string(), "(2, 0)", "{name}");
-        says(file.tensor("f16").cloned(), &[name, "\"f16\"", "is of type"]);
+        match name.ends_with("npz") {
+            true => assert_eq!(file.tensor("f16").unwrap(), &Tensor::from([1.0f32]), "{name}"),
+            false => says(file.tensor("f16").cloned(), &[name, "\"f16\"", "is of type"]),
+        }
         if name.ends_with("npz") {
             // In Fortran's order in the file.
             assert_eq!(file.tensor("turned").unwrap(), &Tensor::from([[0.0f32, 2.0, 4.0], [1.0, 3.0, 5.0]]), "{name}");

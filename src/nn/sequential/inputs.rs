@@ -1,6 +1,7 @@
 //! How the samples were scaled that a model was trained on, and what others are multiplied by to be alike.
 
 use super::Sequential;
+use crate::data::check_scale;
 use crate::error::{Error, Result};
 use crate::nn::Config;
 use crate::tensor::{DType, Tensor, Values};
@@ -84,15 +85,17 @@ impl Inputs {
         let bytes = config.take_or("byte_scale", None::<f64>)?;
         let numbers = config.take_or("input_scale", None::<f64>)?;
         let range = config.take_or("input_range", None::<Vec<f64>>)?;
-        let Some(scale) = bytes.or(numbers) else { return Ok(None) };
+        let (name, scale) = match (bytes, numbers) {
+            (Some(scale), _) => ("byte_scale", scale),
+            (None, Some(scale)) => ("input_scale", scale),
+            (None, None) => return Ok(None),
+        };
         let range = match range.as_deref() {
             None => None,
             Some(&[least, most]) if least <= most => Some([least as f32, most as f32]),
             Some(other) => return Err(Error::argument("input_range", format!("{other:?} is no range"))),
         };
-        if !(scale as f32).is_finite() {
-            return Err(Error::argument("input_scale", format!("{scale} makes every sample NaN or infinite")));
-        }
+        check_scale(name, scale as f32)?;
         Ok(Some(Self { bytes: bytes.is_some(), scale: scale as f32, range }))
     }
 }

@@ -102,7 +102,8 @@ fn headers_are_read_as_python_reads_them() {
         ("{'descr': '<f4' 'fortran_order'", "no dict of Python's"),
     ] {
         let bytes = archive(&[("x.npy", &npy(header, &floats))]);
-        says(&text(Npz::parse(&bytes, Path::new("set.npz"))), &["set.npz: ", "\"x\"", part]);
+        let read = Npz::parse(&bytes, Path::new("set.npz")).and_then(|npz| npz.samples("x"));
+        says(&text(read), &["set.npz: ", "\"x\"", part]);
     }
 }
 

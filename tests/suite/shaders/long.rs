@@ -122,7 +122,8 @@ fn of_text(body: &str, n: u32) -> u32 {
         @group(0) @binding(0) var<storage, read_write> y: array<f32>;
         @group(0) @binding(1) var<uniform> p: P;
         fn twice(n: u32) -> u32 {{ var sum = 0u; for (var i = 0u; i < 2u * n; i++) {{ sum += i; }} return sum; }}
-        @compute @workgroup_size(4) fn f(@builtin(global_invocation_id) id: vec3<u32>) {{ {body} }}"
+        @compute @workgroup_size(4) fn f(@builtin(global_invocation_id) id: vec3<u32>) {{ {body} }}
+        "
     );
     let module = kiln::ops::Module { stem: "rounds", source: "", libs: &[] };
     let params = kiln::ops::Params::new().u32("n", n as usize);
