@@ -234,7 +234,7 @@ mod command {
         train("--early-stopping 2", &["early_stopping: ", "give --validation-split"]);
         train("--batch-size 25 --csv no/such/run.csv", &["no/such/run.csv: write: "]);
         train("--batch-size 25 --logdir Cargo.toml", &["logdir: ", "Cargo.toml: is no folder"]);
-        train("--plot no/such/loss.png", &["no/such/loss.png: write: "]);
+        train("--plot no/such/loss.png", &["plot: ", "no/such: write to this folder: "]);
         train("--optimizer rmsprob", &["\"rmsprob\"", "mean \"rmsprop\"?"]);
         train("--activation rleu", &["\"rleu\"", "mean \"relu\"?"]);
         train("--optimizer sgd --learning-rate 1e30 --batch-size 25", &["epoch 1, step 2", "lower the learning rate"]);

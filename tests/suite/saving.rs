@@ -199,7 +199,7 @@ fn every_setting_comes_back() {
         model.compile(optimizer, loss, metrics).unwrap();
         model.save(&path).unwrap();
         let (saved, loaded) = (format!("{model:?}"), format!("{:?}", Sequential::load(&path).unwrap()));
-        let layers = &saved[saved.find("layers: ").unwrap()..saved.find(", device: ").unwrap()];
+        let layers = &saved[saved.find("layers: ").unwrap()..saved.find(", names: ").unwrap()];
         assert!(loaded.contains(layers), "{layers}\n{loaded}");
         assert!(loaded.contains(&compiled), "{compiled}\n{loaded}");
     }
@@ -483,20 +483,17 @@ fn files_of_python_are_read() {
     let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
     for name in ["python.safetensors", "python.npz", "python-compressed.npz"] {
         let file = TensorFile::read(fixture(name)).unwrap();
-        let kernel = Tensor::from([[0.0f32, 0.25, 0.5], [0.75, 1.0, 1.25]]);
-        assert_eq!(file.tensor("a/kernel").unwrap(), &kernel, "{name}");
+        assert_eq!(file.tensor("a/kernel").unwrap(), &Tensor::from([[0.0f32, 0.25, 0.5], [0.75, 1.0, 1.25]]), "{name}");
         assert_eq!(file.tensor("f64").unwrap(), &Tensor::from(0.1f64), "{name}");
         assert_eq!(file.tensor("u32").unwrap(), &Tensor::from([1u32, 4_000_000_000]), "{name}");
         assert_eq!(file.tensor("u8").unwrap(), &Tensor::from([[1u8], [255]]), "{name}");
         assert_eq!(file.tensor("empty").unwrap().shape().to_string(), "(2, 0)", "{name}");
-        match name.ends_with("npz") {
-            true => assert_eq!(file.tensor("f16").unwrap(), &Tensor::from([1.0f32]), "{name}"),
-            false => says(file.tensor("f16").cloned(), &[name, "\"f16\"", "is of type"]),
-        }
         if name.ends_with("npz") {
+            assert_eq!(file.tensor("f16").unwrap(), &Tensor::from([1.0f32]), "{name}");
             // In Fortran's order in the file.
             assert_eq!(file.tensor("turned").unwrap(), &Tensor::from([[0.0f32, 2.0, 4.0], [1.0, 3.0, 5.0]]), "{name}");
         } else {
+            says(file.tensor("f16").cloned(), &[name, "\"f16\"", "is of type"]);
             assert_eq!((file.metadata("by"), file.metadata("ü")), (Some("Python \"3\""), Some("\n")));
         }
     }

@@ -13,6 +13,7 @@ use kiln::tensor::Tensor;
 
 use crate::arrays::{self, Largest, archive};
 use crate::data::Bar;
+use crate::outputs;
 use crate::saved::class_names;
 
 /// How a table is read.
@@ -111,7 +112,9 @@ fn without_options(e: kiln::Error) -> anyhow::Error {
 
 /// Says of a table what must not go unsaid.
 fn say(path: &Path, table: &Table) {
-    table.remarks.iter().for_each(|remark| eprintln!("{}: {}", path.display(), in_options(remark)));
+    for remark in &table.remarks {
+        outputs::say(printable(&format!("{}: {}", path.display(), in_options(remark))));
+    }
 }
 
 fn class_weight(text: &str) -> Result<(String, f32)> {

@@ -288,7 +288,9 @@ impl Executor {
 
 /// The buffer that all launches which need one use in turn.
 fn scratch<'a>(launches: impl Iterator<Item = &'a Dispatch>) -> Option<Buffer> {
-    let len = launches.map(Dispatch::scratch).max().filter(|&len| len > 0)?;
+    let users = launches.filter(|launch| launch.bindings.iter().any(|b| matches!(b, Binding::Scratch(_))));
+    // Parts of nothing have a binding, too.
+    let len = users.map(Dispatch::scratch).max()?.max(1);
     Some(Buffer { id: BufferId::Scratch, dtype: DType::F32, len, row_len: len })
 }
 
