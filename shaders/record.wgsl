@@ -49,11 +49,12 @@ fn record(@builtin(local_invocation_index) index: u32) {
     if params.stride > 0u {
         for (var c = index; c < params.columns; c += 256u) {
             var total = 0.0;
-            for (var head = min(c, 0u); head < params.n; head += 32u) {
+            // Rows are counted from c on: lavapipe compiles a loop anew at each dispatch that ends by uniforms alone.
+            for (var head = c; head < c + params.n; head += 32u) {
                 var block = 0.0;
-                let end = min(params.n, head + 32u);
+                let end = min(c + params.n, head + 32u);
                 for (var row = head; row < end; row++) {
-                    block += x_0[row * params.stride + c];
+                    block += x_0[(row - c) * params.stride + c];
                 }
                 total += block;
             }

@@ -1,6 +1,6 @@
 //! What bounds the loops of kernels.
 
-use naga::{AddressSpace, Block, Expression, Function, Handle, LocalVariable, Statement};
+use naga::{AddressSpace, Block, Expression, Function, Handle, Literal, LocalVariable, MathFunction, Statement};
 
 /// The functions of a module in which a loop's end is known from uniforms and constants alone, its counter's start included.
 pub fn bounded_by_uniforms(module: &naga::Module) -> Vec<String> {
@@ -92,6 +92,9 @@ impl Search<'_> {
                     _ => return false,
                 },
                 Expression::Binary { left, right, .. } => open.extend([*left, *right]),
+                // The compiler knows min(x, 0u) to be 0.
+                Expression::Math { fun: MathFunction::Min, arg, arg1: Some(arg1), .. }
+                    if [arg, arg1].into_iter().any(|&x| self.is_zero(x)) => {}
                 Expression::Math { arg, arg1, arg2, arg3, .. } => {
                     open.extend([Some(*arg), *arg1, *arg2, *arg3].into_iter().flatten());
                 }
@@ -102,6 +105,10 @@ impl Search<'_> {
             }
         }
         has_uniform
+    }
+
+    fn is_zero(&self, value: Handle<Expression>) -> bool {
+        matches!(self.function.expressions[value], Expression::Literal(Literal::U32(0)))
     }
 
     /// The variable that a pointer leads into.
@@ -132,6 +139,7 @@ fn uniforms_are_told_from_what_differs_by_invocation() {
         ("var k = 0u; k < p.n; k++", true),
         ("var k = p.n; k > 0u; k--", true),
         ("var k = 1u; k < 4u * p.n; k += p.n", true),
+        ("var k = min(id.x, 0u); k < p.n; k++", true),
         ("var k = id.x; k < p.n; k++", false),
         ("var k = 0u; k < 8u; k++", false),
         ("var k = 0u; k < min(p.n, arrayLength(&y)); k++", false),
