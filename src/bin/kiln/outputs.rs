@@ -52,11 +52,11 @@ pub fn check(outputs: &[Output<'_>], inputs: &[(&str, &Path)]) -> Result<()> {
             bail!("{option}: {name} is {what}, which would be lost; give another name");
         }
         let checked = match kind {
-            // It names the option itself.
-            Kind::Picture => {
-                plot::check_path(path)?;
-                continue;
-            }
+            Kind::Picture => match plot::check_path(path) {
+                // It names the option itself.
+                Err(e @ Error::Argument { .. }) => return Err(e.into()),
+                checked => checked,
+            },
             Kind::Model => kiln::io::check_path(path),
             Kind::File => check_file(path),
             Kind::Log => check_log(path),
