@@ -378,7 +378,7 @@ mod tests {
 
     /// The second of five epochs of 100 steps and 6,000 samples has made 50 steps in five seconds; the first took ten.
     fn view() -> View {
-        let mut view = View::new("mnist on cpu".into(), 6000);
+        let mut view = View::new("mnist on cpu", 6000);
         view.hear(Message::Run { epochs: 5, steps: 100 }, seconds(0));
         view.hear(Message::Epoch(1), seconds(0));
         let first = [("loss", 0.5), ("accuracy", 0.875), ("val_loss", 0.25), ("val_accuracy", 0.9375)];
@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn what_is_not_yet_known_or_has_no_room_is_left_out() {
-        let mut view = View::new("mnist on cpu".into(), 6000);
+        let mut view = View::new("mnist on cpu", 6000);
         says(&drawn(&view, seconds(3), (80, 24)), &[" loss: ", "epoch 0/0, step 0/0", "ETA -"]);
         view.hear(Message::Run { epochs: 9, steps: 10 }, seconds(0));
         // A run that goes on: six epochs were made before.
