@@ -16,8 +16,8 @@ pub(crate) use order::{Guard, Order};
 pub use reduce::Aggregation;
 
 use crate::error::{Error, Result};
-use crate::ops::Op;
 use crate::ops::copy::Copy;
+use crate::ops::{Io, Op};
 use crate::tensor::{DType, Shape};
 
 /// A value of one [`Graph`].
@@ -189,14 +189,14 @@ impl Graph {
     /// # Errors
     /// [`Error::Shape`] where the op does not take such inputs, or makes more values or none.
     pub fn apply(&mut self, op: impl Op, inputs: &[Id]) -> Result<Id> {
-        self.check(op.name(), inputs)?;
-        let count = op.outputs(&self.types(inputs)).map_err(|e| self.in_layer(e))?.len();
+        let io = self.io(&op, inputs)?;
+        let count = io.outputs.len();
         if count != 1 {
             let instead = if count == 0 { "effect, which changes leaves in place" } else { "apply_all" };
             let message = format!("makes {count} values, and apply is for ops that make one; call {instead}");
             return Err(self.in_layer(Error::shape(op.name(), message)));
         }
-        Ok(self.apply_all(Arc::new(op), inputs)?[0])
+        Ok(self.make(Arc::new(op), inputs, io)?[0])
     }
 
     /// Applies an op that makes any number of values.
@@ -204,17 +204,28 @@ impl Graph {
     /// # Errors
     /// [`Error::Shape`] where the op does not take such inputs.
     pub fn apply_all(&mut self, op: Arc<dyn Op>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let io = self.io(&*op, inputs)?;
+        self.make(op, inputs, io)
+    }
+
+    /// The types of the inputs, and those that the op makes of them.
+    fn io(&self, op: &dyn Op, inputs: &[Id]) -> Result<Io> {
         self.check(op.name(), inputs)?;
-        let given = self.types(inputs);
-        let types = op.outputs(&given).map_err(|e| self.in_layer(e))?;
-        if let Some(ty) = types.iter().find(|ty| !ty.shape.is_countable()) {
+        let inputs = self.types(inputs);
+        let outputs = op.outputs(&inputs).map_err(|e| self.in_layer(e))?;
+        Ok(Io { inputs, outputs })
+    }
+
+    /// Adds the node and the values that it makes.
+    fn make(&mut self, op: Arc<dyn Op>, inputs: &[Id], io: Io) -> Result<Vec<Id>> {
+        if let Some(ty) = io.outputs.iter().find(|ty| !ty.shape.is_countable()) {
             let message = format!("{} has 2^32 elements or more; take smaller batches or fewer units", ty.shape);
             return Err(self.in_layer(Error::shape(op.name(), message)));
         }
         if op.is_view() {
-            check_view(&*op, &given, &types).map_err(|e| self.in_layer(e))?;
+            check_view(&*op, &io.inputs, &io.outputs).map_err(|e| self.in_layer(e))?;
         }
-        let outputs: Vec<Id> = types.into_iter().map(|ty| self.value(ty, None)).collect();
+        let outputs: Vec<Id> = io.outputs.into_iter().map(|ty| self.value(ty, None)).collect();
         self.push(op, inputs, &outputs, false);
         Ok(outputs)
     }
