@@ -345,3 +345,14 @@ arity!(1: a);
 arity!(2: a, b);
 arity!(3: a, b, c);
 arity!(4: a, b, c, d);
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    /// Where it is not, every loop is made of single numbers, and a fused multiply-add is a call.
+    #[test]
+    fn loops_take_the_vectors_that_the_processor_has() {
+        let has_vectors = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let taken = pulp::Arch::new();
+        assert!(!has_vectors || !matches!(taken, pulp::Arch::Scalar), "{taken:?}");
+    }
+}
