@@ -1,4 +1,5 @@
-// y[i, j] = scale * data[order[clock.rows + i], j] for i < batch, j < width.
+// y[i, j] = scale * data[order[clock.rows + i], j] for i < batch, j < width; NaN where that is none of the data's rows, and
+// the largest number where the column is of u32.
 // Entry `one` makes the batch of one column of the data set, `two` that of two. KIND_0 and KIND_1 are the columns' types:
 // 0 u8, four to a word and rows padded to whole words, 1 u32, which is not scaled, 2 f32.
 // One invocation makes what one word of data holds; a row has `words` of them, and the first column's come first.
@@ -6,6 +7,11 @@
 
 struct Params {
     batch: u32,
+    // Of the data, and of the order.
+    rows: u32,
+    entries: u32,
+    // NaN
+    missing: f32,
     width_0: u32,
     words_0: u32,
     scale_0: f32,
@@ -28,9 +34,14 @@ override KIND_1: u32 = 0;
 
 @group(0) @binding(3) var<storage, read_write> y_0_vec4: array<vec4<f32>>;
 
+// Where what is no row lies, and what stands for it where the column is of u32.
+const MISSING: u32 = 0xffffffffu;
+
 // Where word i of the batch lies in the data.
 fn source(i: u32, words: u32) -> u32 {
-    return order[clock.y + i / words] * words + i % words;
+    let place = clock.y + i / words;
+    let row = order[min(place, params.entries - 1u)];
+    return select(MISSING, row * words + i % words, place < params.entries && row < params.rows);
 }
 
 // The first element that word i makes, and how many it makes.
@@ -54,24 +65,33 @@ fn element(kind: u32, word: u32, k: u32, scale: f32) -> u32 {
     }
 }
 
+// The bits of what is no row.
+fn missing(kind: u32) -> u32 {
+    return select(bitcast<u32>(params.missing), MISSING, kind == 1u);
+}
+
 fn column_0(i: u32) {
-    let word = data_0[source(i, params.words_0)];
+    let at = source(i, params.words_0);
+    let word = data_0[min(at, arrayLength(&data_0) - 1u)];
     let made = elements(KIND_0, i, params.width_0, params.words_0);
     for (var k = 0u; k < made.y; k++) {
-        y_0[made.x + k] = element(KIND_0, word, k, params.scale_0);
+        y_0[made.x + k] = select(element(KIND_0, word, k, params.scale_0), missing(KIND_0), at == MISSING);
     }
 }
 
 fn column_0_vec4(i: u32) {
-    let word = data_0[source(i, params.words_0)];
-    y_0_vec4[i] = vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xffu)) * params.scale_0;
+    let at = source(i, params.words_0);
+    let word = data_0[min(at, arrayLength(&data_0) - 1u)];
+    let pixels = vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xffu)) * params.scale_0;
+    y_0_vec4[i] = select(pixels, vec4(params.missing), at == MISSING);
 }
 
 fn column_1(i: u32) {
-    let word = data_1[source(i, params.words_1)];
+    let at = source(i, params.words_1);
+    let word = data_1[min(at, arrayLength(&data_1) - 1u)];
     let made = elements(KIND_1, i, params.width_1, params.words_1);
     for (var k = 0u; k < made.y; k++) {
-        y_1[made.x + k] = element(KIND_1, word, k, params.scale_1);
+        y_1[made.x + k] = select(element(KIND_1, word, k, params.scale_1), missing(KIND_1), at == MISSING);
     }
 }
 

@@ -31,7 +31,7 @@ pub use images::{ImageFolder, Interpolation};
 pub use named::{LoadOptions, NamedSet, Split};
 pub use npz::Npz;
 #[cfg(feature = "png")]
-pub use png::{parse_png, read_png, rgb_to_grayscale};
+pub use png::{parse_png, parse_png_within, read_png, rgb_to_grayscale};
 pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;
 pub use sets::{SETS, fashion_mnist, mnist, mnist_from, mnist_with};

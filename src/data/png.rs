@@ -9,7 +9,9 @@ use std::sync::Once;
 use ::png::{Decoder, DecodingError, Limits, Transformations};
 
 use crate::error::{Error, Result};
+use crate::io::unpacking::refusal;
 use crate::io::whole;
+use crate::memory;
 use crate::tensor::Tensor;
 
 /// Reads the PNG file at `path`: `u8` of shape `(height, width, channels)`, where grey has one channel, grey with alpha
@@ -29,7 +31,16 @@ pub fn read_png(path: impl AsRef<Path>) -> Result<Tensor> {
 /// # Errors
 /// [`Error::Format`], as of [`read_png`].
 pub fn parse_png(bytes: &[u8], path: &Path) -> Result<Tensor> {
-    without_panic(|| parse(bytes)).map_err(|e| Error::format(path, e))
+    without_panic(|| parse(bytes, most_bytes(bytes.len()))).map_err(|e| Error::format(path, e))
+}
+
+/// [`parse_png`] of bytes that may unpack to `max_unpacked` bytes.
+///
+/// # Errors
+/// [`Error::Format`], as of [`read_png`].
+pub fn parse_png_within(bytes: &[u8], path: &Path, max_unpacked: u64) -> Result<Tensor> {
+    let most = usize::try_from(max_unpacked).unwrap_or(usize::MAX);
+    without_panic(|| parse(bytes, most)).map_err(|e| Error::format(path, e))
 }
 
 /// A colour's brightness as Keras has it, which is TensorFlow's `rgb_to_grayscale`: 0.2989 of red, 0.587 of green and 0.114
@@ -48,11 +59,10 @@ fn refused(e: DecodingError) -> String {
     format!("cannot be read as PNG: {e}; mend it, or save it anew")
 }
 
-fn parse(bytes: &[u8]) -> Result<Tensor, String> {
+fn parse(bytes: &[u8], most: usize) -> Result<Tensor, String> {
     if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return Err("is no PNG file".into());
     }
-    let most = most_bytes(bytes.len());
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: most });
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     decoder.set_ignore_text_chunk(true);
@@ -61,12 +71,14 @@ fn parse(bytes: &[u8]) -> Result<Tensor, String> {
     let (height, width) = (header.height, header.width);
     let held = |len: Option<usize>| match len {
         Some(len) if len <= most => Ok(len),
-        _ => Err(format!("has {height} x {width} pixels in {} bytes; save a smaller picture", bytes.len())),
+        _ => Err(format!("has {height} x {width} pixels in {} bytes: {}", bytes.len(), refusal(most as u64))),
     };
     // Before anything is made for a row, and again when it is known whether there is a palette or a transparent colour.
     held((width as usize).checked_mul(height as usize).and_then(|n| n.checked_mul(header.color_type.samples())))?;
     let mut reader = decoder.read_info().map_err(refused)?;
-    let mut samples = vec![0; held(reader.output_buffer_size())?];
+    let len = held(reader.output_buffer_size())?;
+    let mut samples = memory::room(len, "the samples of a picture").map_err(|e| e.to_string())?;
+    samples.resize(len, 0);
     let frame = reader.next_frame(&mut samples).map_err(refused)?;
     // Up to its end, so that one which is cut off behind its pixels is found.
     reader.finish().map_err(refused)?;

@@ -35,7 +35,7 @@ pub(super) fn pack(file: &TensorFile) -> Result<Vec<u8>, String> {
 /// All tensors of an archive that unpacks to at most `most` bytes.
 pub(super) fn parse(bytes: &[u8], most: u64) -> Result<TensorFile, String> {
     let archive = Archive::open(bytes, most)?;
-    let all: u64 = archive.arrays.iter().map(|(_, entry)| entry.len as u64).sum();
+    let all = archive.arrays.iter().fold(0, |all: u64, (_, entry)| all.saturating_add(entry.len as u64));
     if all > most {
         return Err(unpacking::refusal(most));
     }

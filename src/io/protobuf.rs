@@ -1,4 +1,4 @@
-//! Protobuf messages, <https://protobuf.dev/programming-guides/encoding/>: as much as is written here.
+//! Protobuf messages, <https://protobuf.dev/programming-guides/encoding/>: as much as is written here, and read again.
 
 /// A message to which fields are added, each by its number.
 #[derive(Clone, Debug, Default)]
@@ -63,9 +63,79 @@ impl Message {
     }
 }
 
+/// A message that is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields<'m>(&'m [u8]);
+
+/// The value of a field that is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Field<'m> {
+    Uint(u64),
+    Bytes(&'m [u8]),
+    /// Of four or eight bytes.
+    Fixed(&'m [u8]),
+}
+
+impl<'m> Fields<'m> {
+    /// Those of a message.
+    pub fn of(message: &'m [u8]) -> Self {
+        Self(message)
+    }
+
+    /// The next field with its number; `None` where the message ends, or is none.
+    pub fn next(&mut self) -> Option<(u64, Field<'m>)> {
+        let key = self.varint()?;
+        let field = match key & 7 {
+            0 => Field::Uint(self.varint()?),
+            1 => Field::Fixed(self.take(8)?),
+            2 => {
+                let len = self.varint()?;
+                Field::Bytes(self.take(len)?)
+            }
+            5 => Field::Fixed(self.take(4)?),
+            _ => return None,
+        };
+        Some((key >> 3, field))
+    }
+
+    fn take(&mut self, len: u64) -> Option<&'m [u8]> {
+        let (taken, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let message = Message::default().uint(16, u64::MAX).float(2, 1.5).bytes(3, b"ab").double(1, -2.0).into_bytes();
+        let mut fields = Fields::of(&message);
+        let read: Vec<_> = std::iter::from_fn(|| fields.next()).collect();
+        let [float, double] = [&1.5f32.to_le_bytes()[..], &(-2f64).to_le_bytes()];
+        let (float, double) = (Field::Fixed(float), Field::Fixed(double));
+        assert_eq!(read, [(16, Field::Uint(u64::MAX)), (2, float), (3, Field::Bytes(b"ab")), (1, double)]);
+        for cut in
+            [&b"\x08"[..], b"\x08\x80", b"\x12\x05abc", b"\x0d\0\0\0", b"\x0b\0", &[0x12, 0xff, 0xff, 0xff, 0xff, 0x7f]]
+        {
+            assert_eq!(Fields::of(cut).next(), None, "{cut:?}");
+        }
+    }
 
     /// The first three are the encoding's own examples.
     #[test]

@@ -13,10 +13,14 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::protobuf::Message;
+use super::protobuf::{Field, Fields, Message};
+use super::whole;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use histogram::Histogram;
+
+/// What the names of event files begin with.
+const PREFIX: &str = "events.out.tfevents.";
 
 /// `DT_STRING` of TensorFlow's `types.proto`.
 const STRING: u64 = 7;
@@ -122,6 +126,41 @@ impl EventWriter {
     }
 }
 
+/// Takes the events out of a folder's other files than `own` of which each value's tag and step are not to be kept, and what
+/// was cut at a file's end. What is no event of values stays.
+pub(crate) fn keep(folder: &Path, own: &Path, keep: impl Fn(&str, u64) -> bool) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
+        let path = entry.map_err(Error::io(folder, "read"))?.path();
+        let is_log = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        if !is_log || path == own {
+            continue;
+        }
+        let there = whole::read(&path)?;
+        let stays = |event: &[u8]| tag_and_step(event).is_none_or(|(tag, step)| keep(&tag, step));
+        let kept = record::frames(&there).filter(|(_, event)| stays(event)).map(|(frame, _)| frame).collect::<Vec<_>>();
+        if kept.iter().map(|frame| frame.len()).sum::<usize>() < there.len() {
+            whole::write(&path, &kept)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tag of an event's first value, and its step.
+fn tag_and_step(event: &[u8]) -> Option<(String, u64)> {
+    let field = |message, number| {
+        let mut fields = Fields::of(message);
+        std::iter::from_fn(|| fields.next()).find_map(|(field, value)| (field == number).then_some(value))
+    };
+    let bytes = |message, number| match field(message, number) {
+        Some(Field::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    };
+    let tag = bytes(bytes(bytes(event, 5)?, 1)?, 1)?;
+    // A step of 0 need not be written.
+    let step = if let Some(Field::Uint(step)) = field(event, 2) { step } else { 0 };
+    Some((String::from_utf8_lossy(tag).into_owned(), step))
+}
+
 /// Seconds.
 fn since_1970() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
@@ -132,7 +171,7 @@ fn new_file(folder: &Path) -> Result<(PathBuf, File)> {
     let (seconds, host, process) = (since_1970() as u64, host(), std::process::id());
     let mut number = 0;
     loop {
-        let path = folder.join(format!("events.out.tfevents.{seconds:010}.{host}.{process}.{number}.v2"));
+        let path = folder.join(format!("{PREFIX}{seconds:010}.{host}.{process}.{number}.v2"));
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
             opened => return opened.map_err(Error::io(&path, "create")).map(|file| (path, file)),

@@ -1,6 +1,6 @@
 //! Takes a batch from the resident data set: `y[i] = scale * data[order[first + i]]`, where `first` is the clock's
 //! count of rows already taken, for one column of the set or for two (samples and targets) at once. Pixels become floats
-//! here; labels stay integers.
+//! here; labels stay integers. What is no row of the data is NaN, and as a label [`u32::MAX`], which is no class.
 
 use super::case::{clock, integers, random};
 use super::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut, for_each_row};
@@ -21,23 +21,27 @@ pub struct Gather {
     pub scales: Vec<f64>,
 }
 
-/// The batch of one column.
-fn take<T: Real>(data: Slice<'_, T>, y: &mut SliceMut<'_, T>, order: &[u32], scale: T) {
-    let width = match y {
-        SliceMut::Real(y) => y.len() / order.len(),
-        SliceMut::U32(y) => y.len() / order.len(),
+/// The batch of one column: its rows, those of `order` from `first` on.
+fn take<T: Real>(data: Slice<'_, T>, y: &mut SliceMut<'_, T>, width: usize, (order, first): (&[u32], usize), scale: T) {
+    let row = |r: usize| {
+        let row = order.get(first + r).map_or(usize::MAX, |&row| row as usize * width);
+        row..row.saturating_add(width)
     };
-    let row = |r: usize| order[r] as usize * width..(order[r] as usize + 1) * width;
     match (data, y) {
         (Slice::U32(data), SliceMut::U32(y)) => {
-            y.chunks_mut(width.max(1)).enumerate().for_each(|(r, y)| y.copy_from_slice(&data[row(r)]));
+            y.chunks_mut(width.max(1)).enumerate().for_each(|(r, y)| match data.get(row(r)) {
+                Some(x) => y.copy_from_slice(x),
+                None => y.fill(u32::MAX),
+            });
         }
-        (Slice::U8(data), SliceMut::Real(y)) => for_each_row(y, width, |r, y| {
-            y.iter_mut().zip(&data[row(r)]).for_each(|(y, &x)| *y = T::of_u8(x) * scale);
+        (Slice::U8(data), SliceMut::Real(y)) => for_each_row(y, width, |r, y| match data.get(row(r)) {
+            Some(x) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::of_u8(x) * scale),
+            None => y.fill(T::nan()),
         }),
-        (Slice::Real(data), SliceMut::Real(y)) => {
-            for_each_row(y, width, |r, y| y.iter_mut().zip(&data[row(r)]).for_each(|(y, &x)| *y = x * scale));
-        }
+        (Slice::Real(data), SliceMut::Real(y)) => for_each_row(y, width, |r, y| match data.get(row(r)) {
+            Some(x) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale),
+            None => y.fill(T::nan()),
+        }),
         _ => unreachable!("the shape rule makes u32 of u32, floats of everything else"),
     }
 }
@@ -46,9 +50,10 @@ impl<T: Real> CpuOp<T> for Gather {
     fn cpu(&self, args: CpuArgs<'_, T>) {
         let columns = self.scales.len();
         let first = args.u32(columns + 1)[1] as usize;
-        let order = &args.u32(columns)[first..first + self.batch];
-        for ((&data, y), &scale) in args.inputs.iter().zip(args.outputs).zip(&self.scales) {
-            take(data, y, order, T::of(scale));
+        let order = (args.u32(columns), first);
+        for (i, (y, &scale)) in args.outputs.iter_mut().zip(&self.scales).enumerate() {
+            let width = args.io.outputs[i].shape.len() / self.batch;
+            take(args.inputs[i], y, width, order, T::of(scale));
         }
     }
 }
@@ -77,12 +82,18 @@ impl Op for Gather {
             let dtype = if data.dtype == DType::U32 { DType::U32 } else { DType::F32 };
             Ok(Type { shape: [&[self.batch], row].concat().into(), dtype })
         };
-        inputs[..columns].iter().map(batch).collect()
+        let batches = inputs[..columns].iter().map(batch).collect::<Result<Vec<_>>>()?;
+        let [first, last] = [&inputs[0], &inputs[columns - 1]];
+        if first.shape[0] != last.shape[0] {
+            return Err(Error::shape("gather", format!("the columns {first} and {last} have different rows")));
+        }
+        Ok(batches)
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
         let columns = self.scales.len();
-        let mut params = Params::new().u32("batch", self.batch);
+        let mut params = Params::new().u32("batch", self.batch).u32("rows", io.inputs[0].shape[0]);
+        params = params.u32("entries", io.inputs[columns].shape.len()).f32("missing", f64::NAN);
         let (mut constants, mut invocations) = (Vec::new(), 0);
         let names = [("KIND_0", "width_0", "words_0", "scale_0"), ("KIND_1", "width_1", "words_1", "scale_1")];
         for (i, (kind_of, width_of, words_of, scale_of)) in names.into_iter().enumerate() {
@@ -145,5 +156,15 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(case("bytes and bytes", vec![bytes(784), bytes(3)], 5, 4));
     cases.push(case("floats and floats", vec![random([7, 2], 94), random([7, 3], 95)], 9, 0));
     cases.push(case("labels and bytes", vec![labels(), bytes(4)], 4, 5));
+    for (label, columns, first) in [
+        ("rows of 8 bytes, some that there are not", vec![bytes(8)], 4),
+        ("labels and bytes, some that there are not", vec![labels(), bytes(5)], 0),
+        ("floats and labels, some that there are not", vec![random([7, 3], 96), labels()], 6),
+    ] {
+        // The clock's rows may come to the end of the order, too.
+        let order = Tensor::new([8], vec![4u32, 7, 6, u32::MAX, 5, 1, 1 << 30, 0]).expect("eight");
+        let op = Gather { batch: 5, scales: vec![0.5; columns.len()] };
+        cases.push(Case::new(label, op, [columns, vec![order, clock(3, first)]].concat()));
+    }
     cases
 }

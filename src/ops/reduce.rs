@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_REDUCTION, Module, Target};
-use super::reduction::{Kernel, Shares};
+use super::reduction::{Kernel, MOST_ROUNDS, Shares};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
@@ -17,6 +17,9 @@ const MODULE: Module = Module {
     source: include_str!("../../shaders/reduce.wgsl"),
     libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION],
 };
+
+/// Factors of a product that has a gradient, at most: an invocation multiplies those of a part, and the parts.
+const MOST_FACTORS: usize = MOST_ROUNDS * MOST_ROUNDS;
 
 /// How numbers become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +167,12 @@ impl Op for ReduceGrad {
         if *reduced != inputs[1] {
             return Err(Error::shape(self.name(), format!("dy {} is not {reduced}", inputs[1])));
         }
+        let [_, n, _] = around(&inputs[0].shape, &self.0.axes);
+        if self.0.reduction == Reduction::Prod && n > MOST_FACTORS {
+            let message =
+                format!("takes products of at most {MOST_FACTORS} numbers, was given {n}; reduce in two steps");
+            return Err(Error::shape(self.name(), message));
+        }
         Ok(vec![inputs[0].clone()])
     }
 
@@ -223,4 +232,21 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::new("NaN and infinities", Reduce { reduction, axes: 1..2 }, vec![x]).ulps(0.0));
     }
     cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_more_factors_than_a_kernel_loops_over_have_no_gradient() {
+        let outputs = |reduction, n: usize| {
+            let op = ReduceGrad(Reduce { reduction, axes: 0..1 });
+            op.outputs(&[Type::float([n]), Type::float([])])
+        };
+        assert!(outputs(Reduction::Prod, MOST_FACTORS).is_ok());
+        assert!(outputs(Reduction::Max, MOST_FACTORS + 1).is_ok());
+        let error = outputs(Reduction::Prod, MOST_FACTORS + 1).unwrap_err().to_string();
+        assert!(error.contains("at most 16777216 numbers, was given 16777217; reduce in two steps"), "{error}");
+    }
 }

@@ -5,7 +5,7 @@
 use super::dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
 
 /// Rounds of one loop over elements, or over parts. Kernels have three such loops at most, and shorter ones.
-const MOST_ROUNDS: usize = 4096;
+pub(super) const MOST_ROUNDS: usize = 4096;
 
 /// Elements of a part where an invocation of a software adapter has it alone. Sums of blocks of 32 keep their digits.
 const SERIAL_SPAN: usize = 1024;

@@ -122,7 +122,11 @@ impl Report<'_> {
         writeln!(f, "{} FLOPs, {} bytes read and written a run", plan.flops(), plan.bytes_moved() + scratch.moved)?;
         writeln!(f, "{count} intermediate values ({unshared} bytes) share {} slots ({held} bytes)", temps.len())?;
         if scratch.held > 0 {
-            writeln!(f, "{} bytes for the parts of products, which steps use in turn", scratch.held)?;
+            writeln!(
+                f,
+                "{} bytes that the launches of a step hand to each other, which steps use in turn",
+                scratch.held
+            )?;
         }
         writeln!(f, "{} bytes of buffers in all", all + scratch.held)
     }

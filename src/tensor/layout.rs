@@ -2,6 +2,7 @@
 
 use super::{Element, Shape, Tensor, Values, of_same_type};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Elements of a tensor in the order in which another tensor holds them: one step in memory an axis, which may be zero
 /// or backwards.
@@ -148,7 +149,7 @@ impl Tensor {
     /// Rows of the first axis by their numbers, in this order, each as often as it is named: NumPy's `take` along axis 0.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a number beyond the rows, or of a scalar, which has none.
+    /// [`Error::Shape`] for a number beyond the rows, or of a scalar, which has none; [`Error::Memory`].
     pub fn take(&self, rows: &[usize]) -> Result<Self> {
         let count = self.shape.first().copied().unwrap_or(0);
         if let Some(row) = rows.iter().find(|&&row| row >= count) {
@@ -158,7 +159,11 @@ impl Tensor {
         shape.first_mut().into_iter().for_each(|first| *first = rows.len());
         let width = self.shape.iter().skip(1).product::<usize>();
         let row = |&row: &usize| row * width..(row + 1) * width;
-        let values = of_same_type!(&self.values, v => rows.iter().flat_map(|r| &v[row(r)]).copied().collect());
+        let values = of_same_type!(&self.values, v => {
+            let mut taken = memory::room(rows.len().saturating_mul(width), "the rows of a tensor")?;
+            rows.iter().for_each(|r| taken.extend_from_slice(&v[row(r)]));
+            taken
+        });
         Self::new(shape, values)
     }
 

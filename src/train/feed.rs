@@ -111,6 +111,11 @@ impl<'d> Feed<'d> {
         Ok(true)
     }
 
+    /// Frees the place of the rows of a set that streams: those of its last chunk are of no use to another run.
+    pub fn end(&self, session: &mut Session) -> Result<()> {
+        if self.stream.is_some() { session.release_data(self.source.column) } else { Ok(()) }
+    }
+
     /// The same rows, to validate on: classes have weights in training only.
     pub fn held_back(&self) -> Self {
         let mut feed = self.clone();

@@ -102,6 +102,8 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
         history.push(run.logs().clone(), losses);
     }
     callbacks.iter_mut().try_for_each(|c| c.on_train_end(&mut run))?;
+    let (session, _) = model.parts();
+    [Some(&feed), validation.as_ref().map(|(feed, ..)| feed)].into_iter().flatten().try_for_each(|f| f.end(session))?;
     Ok(history)
 }
 

@@ -232,7 +232,10 @@ fn a_plan_is_printed_without_data() {
     says(&text, &["Plan \"train, batch 100\"", "dense_2", "matmul", "gather/", "softmax_cross_entropy", "adam/adam"]);
     says(&text, &["params[", "moment1", "47040000", "dispatches a run", "FLOPs, ", "bytes of buffers in all"]);
     let text = output(nothing.path(), &[&args[..], &["--kernels", "gpu"]].concat());
-    says(&text, &["matmul_tiled/tiled_4x4_vec4 matmul_split/add_parts", "bytes for the parts of products"]);
+    says(
+        &text,
+        &["matmul_tiled/tiled_4x4_vec4 matmul_split/add_parts", "bytes that the launches of a step hand to each other"],
+    );
 }
 
 #[test]

@@ -241,4 +241,10 @@ fn a_picture_that_lies_is_refused() {
         assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
         says(&stderr, &[name, part]);
     }
+    // A picture that is larger than its bytes are believed, and is meant.
+    let wide = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wide.png");
+    let (_, _, stderr) = run(folder.path(), &["predict", &file, wide, "--device", "cpu"]);
+    says(&stderr, &["it may; if that is meant, give more to --max-unpacked"]);
+    let (_, _, stderr) = run(folder.path(), &["predict", &file, wide, "--device", "cpu", "--max-unpacked", "1K"]);
+    says(&stderr, &["more than the 1024 bytes"]);
 }

@@ -377,7 +377,7 @@ mod command {
         let arrays = kiln::io::TensorFile::new().with("x_train", x()).with("y_train", y());
         arrays.with("x_test", x()).with("y_test", y()).write(&path).unwrap();
         let train = ["train", "--device", "cpu", file, "-q", "--hidden", "none", "--max-unpacked"];
-        refused(&[&train[..], &["100"]].concat(), &[file, "more than the 100 bytes", "max_unpacked"]);
+        refused(&[&train[..], &["100"]].concat(), &[file, "more than the 100 bytes", "more to --max-unpacked"]);
         let (code, _, stderr) = run(&[&train[..], &["1K"]].concat());
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
     }

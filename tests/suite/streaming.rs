@@ -197,6 +197,15 @@ fn a_set_larger_than_the_devices_memory_streams() {
             (history, model.weights().unwrap())
         };
         assert_eq!(trained(&device), trained(&limited), "{device}");
+        // Room for one chunk of 8 MiB or the smaller set, not for both.
+        let limited = device.clone().with_memory_limit(16 << 20);
+        let test = set.subset(&(0..12_000).collect::<Vec<_>>()).unwrap();
+        let [roomy, narrow] = [&device, &limited].map(|device| {
+            let mut model = model(device, 785);
+            model.fit(&set, Fit::new().batch_size(128).verbose(0)).unwrap();
+            (model.evaluate(&test).unwrap(), model.predict(test.x()).unwrap())
+        });
+        assert_eq!(roomy, narrow, "{device}");
         let error = model(&device.with_memory_limit(10_000), 785).fit(&set, Fit::new()).unwrap_err();
         assert!(matches!(error, Error::Memory { .. }), "{error}");
         assert!(error.to_string().contains("no memory for the buffer of params"), "{error}");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kiln::io::tensorboard::EventWriter;
 use kiln::prelude::*;
-use kiln::train::callbacks::UpdateFreq;
+use kiln::train::callbacks::{SaveFreq, UpdateFreq};
 use tempfile::TempDir;
 
 use crate::common::devices;
@@ -279,6 +279,43 @@ fn each_run_has_a_file_of_its_own_and_steps_go_on() {
         files.iter().map(|events| steps(events)).collect::<Vec<_>>(),
         [(1..10).collect::<Vec<_>>(), (10..19).collect()]
     );
+}
+
+/// Killed after the second step of the fourth epoch, after a checkpoint in the third.
+#[test]
+fn a_folder_that_is_resumed_has_no_epoch_and_no_step_twice() {
+    let folder = TempDir::new().unwrap();
+    let logdir = folder.path().join("log");
+    let board = || TensorBoard::new(&logdir).update_freq(UpdateFreq::Batch).histogram_freq(1).resume(true);
+    let data = samples();
+    let fit = || Fit::new().batch_size(4).verbose(0).validation_data(&data).seed(3);
+    let saved = folder.path().join("{epoch}.safetensors");
+    let checkpoint = ModelCheckpoint::new(saved.to_str().unwrap()).save_freq(SaveFreq::Steps(7));
+    let dies = LambdaCallback::new().on_batch_end(|run| match run.iteration() {
+        11 => Err(Error::argument("test", "killed")),
+        _ => Ok(()),
+    });
+    let killed = fit().epochs(5).callback(checkpoint).callback(board()).callback(dies);
+    classifier(&Device::cpu()).fit(&data, killed).unwrap_err();
+    // What the file has of its last frame.
+    let log = fs::read_dir(logdir.join("train")).unwrap().next().unwrap().unwrap().path();
+    let cut = fs::read(&log).unwrap();
+    fs::write(&log, &cut[..cut.len() - 3]).unwrap();
+    fs::write(logdir.join("train/notes"), "mine").unwrap();
+    let mut model = Sequential::load(folder.path().join("3.safetensors")).unwrap();
+    assert_eq!((model.iteration(), model.epoch()), (7, 2));
+    model.fit(&data, fit().epochs(5).initial_epoch(2).callback(board())).unwrap();
+    assert_eq!(fs::read(logdir.join("train/notes")).unwrap(), b"mine");
+    fs::remove_file(logdir.join("train/notes")).unwrap();
+    let [train, validation] = ["train", "validation"].map(|run| files(&logdir.join(run)).concat());
+    let steps =
+        |events: &[Event], tag: &str| scalars(events, tag).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+    assert_eq!(steps(&train, "epoch_loss"), [0, 1, 2, 3, 4]);
+    assert_eq!(steps(&train, "batch_loss"), (1..=15).collect::<Vec<_>>());
+    assert_eq!(steps(&validation, "epoch_loss"), [0, 1, 2, 3, 4]);
+    assert_eq!(steps(&validation, "evaluation_loss_vs_iterations"), [3, 6, 9, 12, 15]);
+    let count = |tag: &str| train.iter().filter(|event| event.0 == tag).count();
+    assert_eq!((count("dense/kernel/histogram"), count("model_summary")), (5, 2));
 }
 
 /// A PNG file as far as its size is told, of a colour type.

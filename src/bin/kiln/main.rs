@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         Err(e) => match e.downcast::<interrupt::Stopped>() {
             Ok(stopped) => stopped.end(),
             Err(e) => {
-                let text = one_line_of_causes(&e);
+                let text = unpacked::in_options(&one_line_of_causes(&e));
                 outputs::say(format_args!("error: {}", text.split('\n').map(printable).collect::<Vec<_>>().join("\n")));
                 ExitCode::FAILURE
             }

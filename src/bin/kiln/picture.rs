@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::data::{parse_idx, parse_idx_within, parse_png, rgb_to_grayscale};
+use kiln::data::{parse_idx, parse_idx_within, parse_png, parse_png_within, rgb_to_grayscale};
 use kiln::io::read_file;
 use kiln::tensor::{Shape, Tensor, Values};
 
@@ -31,7 +31,11 @@ pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>
             let (height, width) = extents(sample)
                 .with_context(|| format!("the model takes samples of {sample}, a PNG is a grey picture"))?;
             let paper = if invert { 255 } else { 0 };
-            vec![Picture::of_png(&parse_png(&bytes, path)?, paper).resized(height, width).pixels]
+            let png = match max_unpacked {
+                Some(most) => parse_png_within(&bytes, path, most)?,
+                None => parse_png(&bytes, path)?,
+            };
+            vec![Picture::of_png(&png, paper).resized(height, width).pixels]
         }
         [0, 0, ..] | [0x1f, 0x8b, ..] => {
             let all = match max_unpacked {

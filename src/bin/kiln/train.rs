@@ -296,7 +296,8 @@ impl Args {
             fit = fit.callback(Beside::once(CsvLogger::new(path).resume(self.resume.is_some()), faults));
         }
         if let Some(logdir) = &self.logdir {
-            let mut board = TensorBoard::new(logdir).histogram_freq(1).write_gradients(true);
+            let mut board =
+                TensorBoard::new(logdir).histogram_freq(1).write_gradients(true).resume(self.resume.is_some());
             if course.validation_split > 0.0 {
                 board = board.confusion_matrix_freq(1);
             }

@@ -2,12 +2,17 @@
 
 use clap::Args;
 
-/// Of `.npz` archives and gzipped files.
+/// Of `.npz` archives, gzipped files and pictures.
 #[derive(Args)]
 pub struct UnpackedArgs {
     /// How much a packed file may unpack to, in bytes or such as 4G [default: 64M, and a hundred times its own size]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_unpacked: Option<u64>,
+}
+
+/// An error's text with this option's name in place of the library's.
+pub fn in_options(text: &str) -> String {
+    text.replace("more to max_unpacked", "more to --max-unpacked")
 }
 
 /// Bytes, or thousands of 1,024 of them: 500M, 4G.

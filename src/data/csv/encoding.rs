@@ -1,6 +1,6 @@
 //! From fields to numbers: what each column is, as the file that was trained on has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::lines::{Lines, Row};
@@ -8,6 +8,7 @@ use super::survey::{Found, Survey, is_same, targets};
 use super::{Csv, Missing, Table, Targets};
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::memory;
 use crate::tensor::{Tensor, Values};
 
 /// What each column of a table is: reads other files of the same columns, in any order, with the words and classes of the
@@ -159,17 +160,22 @@ impl Encoding {
         let find = |feature: &Feature| lines.find("columns", &feature.name);
         let places = self.features.iter().map(find).collect::<Result<Vec<_>>>()?;
         let (mut x, mut y, mut rows) = (Vec::new(), Vec::new(), 0);
+        let width = self.features.iter().map(Feature::width).sum();
+        // Of two of one name the first.
+        let classes: HashMap<&str, usize> =
+            self.classes.iter().enumerate().rev().map(|(i, c)| (c.as_str(), i)).collect();
         let mut dropped = Dropped::default();
         while let Some(row) = lines.next()? {
             if let Some(column) = row.dropped(self.csv.missing, places.iter().chain(targets).copied()) {
                 dropped.note(&row, column);
                 continue;
             }
+            memory::reserve(&mut x, width, "the samples of the table")?;
             for (feature, &column) in self.features.iter().zip(&places) {
                 feature.encode(&row, column, self.csv.missing, &mut x)?;
             }
             for (i, &column) in targets.iter().enumerate() {
-                y.push(self.target(&row, i, column)?);
+                y.push(self.target(&row, i, column, &classes)?);
             }
             rows += 1;
         }
@@ -178,18 +184,18 @@ impl Encoding {
             let remark = remarks.map(|remark| format!(": {remark}")).unwrap_or_default();
             return Err(lines.refused_whole(&format!("holds no rows{remark}")));
         }
-        let x = Tensor::new([rows, self.features.iter().map(Feature::width).sum()], Values::F32(x))?;
+        let x = Tensor::new([rows, width], Values::F32(x))?;
         Ok(Encoded { x, targets: y, remarks: remarks.into_iter().collect() })
     }
 
     /// The number in the `i`th of the columns of targets and weights.
-    fn target(&self, row: &Row<'_>, i: usize, column: usize) -> Result<f32> {
+    fn target(&self, row: &Row<'_>, i: usize, column: usize, classes: &HashMap<&str, usize>) -> Result<f32> {
         let is_label = matches!(self.csv.targets, Targets::Label(_)) && i == 0;
         if !is_label {
             return row.number(column)?.ok_or_else(|| row.missing(column));
         }
         let label = row.field(column).ok_or_else(|| row.missing(column))?;
-        let class = self.class_of(label);
+        let class = classes.get(label).copied().or_else(|| self.class_of(label));
         Ok(class.ok_or_else(|| row.refused(column, unknown(label, &self.classes)))? as f32)
     }
 }

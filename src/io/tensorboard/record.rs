@@ -34,6 +34,17 @@ pub fn framed(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked(&length), data, &masked(data)].concat()
 }
 
+/// The frames that a file begins with, each with its data: up to one that was cut or damaged.
+pub fn frames(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let (length, _) = rest.split_first_chunk()?;
+        let data = rest.get(12..)?.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        let (frame, after) = rest.split_at_checked(data.len() + 16)?;
+        rest = after;
+        (framed(data) == frame).then_some((frame, data))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +70,11 @@ mod tests {
         );
         assert_eq!(frame[8..12], masked(&frame[..8]));
         assert_eq!(framed(b"").len(), 16);
+        let file = [framed(b"one"), framed(b""), framed(b"three")].concat();
+        let data = |file: &[u8]| frames(file).map(|(frame, data)| (frame.len(), data.to_vec())).collect::<Vec<_>>();
+        let all = [(19, b"one".to_vec()), (16, Vec::new()), (21, b"three".to_vec())];
+        assert_eq!(data(&file), all);
+        assert_eq!(data(&file[..file.len() - 1]), all[..2]);
+        assert_eq!((data(&file[..7]), data(&[0xff; 40])), (vec![], vec![]));
     }
 }

@@ -4,9 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::Callback;
 use crate::error::{Error, Result};
-use crate::io::tensorboard::EventWriter;
+use crate::io::tensorboard::{self, EventWriter};
 use crate::tensor::Tensor;
 use crate::train::Run;
+
+/// The model's table.
+const SUMMARY: &str = "model_summary";
+/// Tags of values whose step is the optimizer's begin or end so; that of all others is an epoch.
+const BATCH: &str = "batch_";
+const BY_ITERATION: &str = "_vs_iterations";
 
 /// When the values of the epoch so far are written, beside those of whole epochs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +46,9 @@ pub struct TensorBoard {
     update_freq: UpdateFreq,
     #[cfg(feature = "plot")]
     confusion: Confusion,
+    resume: bool,
+    /// Whether what the run writes again is still in the folder.
+    twice: bool,
     train: Option<EventWriter>,
     validation: Option<EventWriter>,
 }
@@ -62,9 +71,19 @@ impl TensorBoard {
             update_freq: UpdateFreq::Epoch,
             #[cfg(feature = "plot")]
             confusion: Confusion::default(),
+            resume: false,
+            twice: false,
             train: None,
             validation: None,
         }
+    }
+
+    /// Whether the run goes on with one that wrote into the folder; default false. What is there of its first epoch and step,
+    /// and of later ones, is taken away: a run that was killed had made them since its last checkpoint.
+    #[must_use]
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
     }
 
     /// Writes a histogram of each weight after the first epoch and every so many after it, as `dense/kernel/histogram`
@@ -125,7 +144,7 @@ impl TensorBoard {
             };
             let validation = opened(&mut self.validation, &self.logdir, "validation")?;
             validation.scalar(&format!("epoch_{name}"), step, value)?;
-            validation.scalar(&format!("evaluation_{name}_vs_iterations"), run.iteration(), value)?;
+            validation.scalar(&format!("evaluation_{name}{BY_ITERATION}"), run.iteration(), value)?;
         }
         train.scalar("epoch_learning_rate", step, run.learning_rate())
     }
@@ -139,6 +158,22 @@ impl TensorBoard {
         };
         write(&run.weights()?, "")?;
         if self.write_gradients { write(&run.gradients()?, "/gradient") } else { Ok(()) }
+    }
+
+    /// Takes away what is there of steps behind the run's, and of its epoch and later ones.
+    fn take_back(&self, run: &Run<'_>) -> Result<()> {
+        let (epoch, iteration) = (run.epoch() as u64 - 1, run.iteration());
+        // It was written as the run began.
+        let keep = |tag: &str, step: u64| match tag {
+            SUMMARY => true,
+            _ if tag.starts_with(BATCH) || tag.ends_with(BY_ITERATION) => step <= iteration,
+            _ => step < epoch,
+        };
+        for writer in self.train.iter().chain(&self.validation) {
+            let folder = writer.path().parent().expect("a file in a folder");
+            tensorboard::keep(folder, writer.path(), keep)?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -204,15 +239,19 @@ impl Callback for TensorBoard {
         self.check()?;
         #[cfg(feature = "plot")]
         self.check_confusion(run)?;
-        (self.train, self.validation) = (None, None);
+        (self.train, self.validation, self.twice) = (None, None, self.resume);
         // Its lines are as wide as the widest: Markdown would fold them.
         let table = format!("```\n{}```\n", run.summary()?);
-        opened(&mut self.train, &self.logdir, "train")?.text("model_summary", 0, &table)?;
+        opened(&mut self.train, &self.logdir, "train")?.text(SUMMARY, 0, &table)?;
         // Before the first epoch: a folder that cannot be made need not wait for its end.
         if run.validation.is_some() {
             opened(&mut self.validation, &self.logdir, "validation")?;
         }
         self.flush()
+    }
+
+    fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if std::mem::take(&mut self.twice) { self.take_back(run) } else { Ok(()) }
     }
 
     fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
@@ -221,7 +260,7 @@ impl Callback for TensorBoard {
             return Ok(());
         }
         let train = opened(&mut self.train, &self.logdir, "train")?;
-        run.logs().iter().try_for_each(|(name, value)| train.scalar(&format!("batch_{name}"), step, value))
+        run.logs().iter().try_for_each(|(name, value)| train.scalar(&format!("{BATCH}{name}"), step, value))
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {

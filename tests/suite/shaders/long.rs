@@ -14,6 +14,7 @@ use kiln::ops::softmax_cross_entropy::{SoftmaxCrossEntropy, SoftmaxCrossEntropyG
 use kiln::ops::sum::{Sum, SumPair};
 use kiln::ops::take::{Take, TakeGrad};
 use kiln::ops::thresholds::Thresholds;
+use kiln::ops::translate::{Fill, Translate};
 use kiln::ops::{Dispatch, Io, Op, Target, all_cases};
 
 use super::{Checked, entry_index_of, parse, report, resolve, rounds};
@@ -62,7 +63,21 @@ fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
         }
         all.push((Arc::new(Sum::new(0..3)), vec![float(&[3, n, 5])]));
         all.push((Arc::new(Sum::new(1..2)), vec![float(&[3, n, 5])]));
-        all.push((Arc::new(MatMul::new(true, false)), vec![float(&[n, 3]), float(&[n, 5])]));
+        for (trans_a, trans_b) in [(false, false), (false, true), (true, false), (true, true)] {
+            let product = |m: usize, k: usize, n: usize| {
+                let [a, b] = [if trans_a { [k, m] } else { [m, k] }, if trans_b { [n, k] } else { [k, n] }];
+                (Arc::new(MatMul::new(trans_a, trans_b)) as Arc<dyn Op>, vec![float(&a), float(&b)])
+            };
+            all.extend([product(3, n, 5), product(1, n, 1), product(128, n, 128), product(n, 3, 5), product(3, 5, n)]);
+        }
+        let fill = Fill::Reflect;
+        // An image's axis has at most 16,000 pixels.
+        for shape in [[n, 5, 3], [2, 16_000, 3], [2, 3, 16_000]] {
+            for transposed in [false, true] {
+                let op = Translate { reach: [1.0; 2], fill, salt: 0, transposed };
+                all.push((Arc::new(op), vec![float(&shape), Type::u32([4])]));
+            }
+        }
         all.push((Arc::new(TakeGrad { rows: 10 }), vec![labels(n), float(&[n, 3])]));
     }
     all
