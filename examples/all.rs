@@ -21,6 +21,7 @@ macro_rules! examples {
 }
 
 examples! {
+    autoencoder in "autoencoder.rs",
     constants in "constants.rs",
     custom_op in "custom_op.rs",
     exam in "exam.rs",
@@ -29,6 +30,7 @@ examples! {
     fashion_logistic in "fashion_logistic.rs",
     fashion_named in "fashion_named.rs",
     fashion_optimizers in "fashion_optimizers.rs",
+    fashion_residual in "fashion_residual.rs",
     fashion_relu in "fashion_relu.rs",
     fashion_sigmoid in "fashion_sigmoid.rs",
     fashion_softmax in "fashion_softmax.rs",
@@ -38,6 +40,7 @@ examples! {
     softmax in "softmax.rs",
     tensorboard in "tensorboard.rs",
     tensors in "tensors.rs",
+    two_heads in "two_heads.rs",
     xor in "xor.rs",
     zoo in "zoo.rs",
 }

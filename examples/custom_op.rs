@@ -151,12 +151,13 @@ impl Layer for SnakeLayer {
         "Snake"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         let Some(&units) = scope.graph.shape(x)[1..].last() else {
             return Err(scope.error("expected samples of one or more axes, was given single numbers"));
         };
         let a = scope.parameter("a", [units], Initializer::Constant(self.start))?;
-        scope.graph.apply(Snake, &[x, a])
+        Ok(vec![scope.graph.apply(Snake, &[x, a])?])
     }
 }
 

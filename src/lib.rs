@@ -38,7 +38,9 @@ pub mod prelude {
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{
-        Dense, Dropout, Flatten, GaussianNoise, Input, Layer, Permute, RandomFlip, RandomTranslation, Reshape,
+        Add, BatchNormalization, Concatenate, Dense, Dot, Dropout, Flatten, GaussianNoise, GroupNormalization, Input,
+        Layer, LayerNormalization, Maximum, Minimum, Multiply, Permute, RandomFlip, RandomTranslation, Reshape,
+        RmsNormalization, Subtract, UnitNormalization,
     };
     pub use crate::nn::metric::{AucCurve, Average, ClassAggregation, ConfusionMatrix};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
@@ -46,7 +48,7 @@ pub mod prelude {
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
         Schedule, Scheduled,
     };
-    pub use crate::nn::{Activation, Initializer, Loss, Metric, Regularizer, Sequential};
+    pub use crate::nn::{Activation, Initializer, Loss, Metric, Model, Objective, Regularizer, Sequential};
     pub use crate::tensor::{Shape, Tensor};
     pub use crate::train::callbacks::{
         Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint, ReduceLrOnPlateau,

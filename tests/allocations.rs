@@ -160,7 +160,7 @@ fn reading_weights_and_gradients_back_is_linear() {
     let count = model.summary().unwrap().parameters();
     model.set_steps_per_submit(None).unwrap();
     model.gradients().unwrap();
-    for read in [Sequential::weights, Sequential::gradients] {
+    for read in [Model::weights, Model::gradients] {
         let (tensors, [_, asked]) = bytes_of(|| read(&mut model).unwrap());
         assert_eq!(tensors.iter().map(|t| t.shape().len()).sum::<usize>(), count);
         assert!((8 * count..9 * count).contains(&asked), "{asked} bytes asked for to read {count} weights");

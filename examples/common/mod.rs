@@ -62,13 +62,13 @@ pub fn fashion_mnist(limit: usize) -> anyhow::Result<Split> {
 
 /// Trains a net on Fashion-MNIST in batches of 32, and prints the last epoch's figures beside those of the notes.
 pub fn train(
-    model: Sequential,
+    model: impl Into<Model>,
     optimizer: impl Optimizer + 'static,
     args: Args,
     notes: &[(&str, f64)],
 ) -> anyhow::Result<()> {
     let data = fashion_mnist(args.limit)?;
-    let mut model = model.device(args.device);
+    let mut model = model.into().device(args.device);
     model.build(data.train.sample_shape())?;
     print!("{}", model.summary()?);
     model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;

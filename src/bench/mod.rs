@@ -7,6 +7,8 @@ pub mod tune;
 
 use std::borrow::Borrow;
 use std::hint::black_box;
+use std::slice;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use models::{Model, ModelTime, STANDARD, synthetic};
@@ -18,6 +20,7 @@ use crate::graph::{Graph, Id, Leaf, Type};
 use crate::ops::copy::Copy;
 use crate::ops::cpu::vectorised;
 use crate::ops::matmul::MatMul;
+use crate::ops::normalize::{Normalize, NormalizeGrad};
 use crate::ops::peak::Peak;
 use crate::ops::sum::Sum;
 use crate::ops::{Case, Op, case};
@@ -26,6 +29,9 @@ use crate::tensor::Tensor;
 
 /// Numbers of the long sum that is timed: more than a cache holds.
 pub const SUMMED: usize = 1 << 24;
+
+/// The rows and columns of the matrix that [`Meter::layer_norm`] takes.
+pub const NORMALIZED: [usize; 2] = [4096, 512];
 
 /// Rounds that a median is taken of.
 const ROUNDS: usize = 5;
@@ -167,16 +173,28 @@ impl Meter {
         Timing { duration: duration.expect("reading cannot fail"), flops: 0, bytes: 4 * SUMMED as u64 }
     }
 
-    /// An op that makes one value, of random inputs.
+    /// An op, of random inputs.
     ///
     /// # Errors
     /// What the device reports, or [`crate::Error::Shape`] where the op does not take such inputs.
     pub fn op(&mut self, op: impl Op, inputs: &[Type]) -> Result<Timing> {
         let mut g = Graph::new();
         let leaves: Vec<Id> = inputs.iter().enumerate().map(|(i, ty)| g.leaf(Leaf::Input(i), ty.clone())).collect();
-        let y = g.apply(op, &leaves)?;
-        g.output(0, y)?;
+        for (i, y) in g.apply_all(Arc::new(op), &leaves)?.into_iter().enumerate() {
+            g.output(i, y)?;
+        }
         self.time(&g, inputs)
+    }
+
+    /// The normalization of the rows of a matrix of [`NORMALIZED`] rows and columns, and its gradient. The bytes are the least that
+    /// either moves: each operand once.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn layer_norm(&mut self) -> Result<[Timing; 2]> {
+        let (x, row) = (Type::float(NORMALIZED), Type::float([NORMALIZED[0]]));
+        let op = Normalize { axes: 1..2, epsilon: 1e-3 };
+        Ok([self.op(op.clone(), slice::from_ref(&x))?, self.op(NormalizeGrad(op), &[x.clone(), row, x])?])
     }
 
     fn copy(&mut self, len: usize) -> Result<Timing> {

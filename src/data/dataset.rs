@@ -1,9 +1,11 @@
 //! Samples, their targets and, where they do not all count the same, their weights.
 
+use super::columns::{Column, Columns};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Shape, Tensor, Values, of_same_type};
 
-/// Samples and their targets, one of each a row of the first axis.
+/// Samples and their targets, one of each a row of the first axis. A model of several inputs or outputs takes as many arrays of
+/// either: in the order of its own, or by their names.
 ///
 /// Samples rest as `f32` of any range or as `u8` pixels; targets are `u32` class indices of shape `(n,)` or `f32`
 /// values of any shape that starts with `n`. Class indices of shape `(n, 1)`, as CIFAR-10 has them, become `(n,)`.
@@ -14,20 +16,24 @@ use crate::tensor::{DType, Shape, Tensor, Values, of_same_type};
 /// let y = Tensor::new([2], vec![0u8, 1])?;
 /// let set = Dataset::new(x, y)?;
 /// assert_eq!((set.len(), set.sample_shape().to_string(), set.scale()), (2, "(3,)".into(), 1.0 / 255.0));
+///
+/// let [image, age] = [Tensor::new([2, 3], vec![0u8; 6])?, Tensor::from([[31.0f32], [42.0]])];
+/// let set = Dataset::new([("image", image), ("age", age)], Tensor::from([0u32, 1]))?;
+/// assert_eq!(set.inputs()[1].name(), Some("age"));
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    x: Tensor,
-    y: Tensor,
+    /// One or more of either.
+    inputs: Vec<Column>,
+    targets: Vec<Column>,
     /// Of shape `(n,)`.
     sample_weight: Option<Tensor>,
-    scale: f32,
 }
 
 impl Dataset {
     /// Pairs the samples `x`, of shape `(n, ...)`, with the targets `y`, of shape `(n,)` for class indices and
-    /// `(n, ...)` for values.
+    /// `(n, ...)` for values; or several arrays of either, with names or without.
     ///
     /// `x` is `f32`, `f64` (rounded to `f32`) or `u8`; `y` is `u32` or `u8` (widened to `u32`) class indices, or
     /// `f32` or `f64` (rounded to `f32`) values. [`scale`](Self::scale) starts as 1/255 for `u8` samples, else 1.
@@ -35,27 +41,45 @@ impl Dataset {
     /// # Errors
     /// [`Error::Shape`] where the first axes differ, a set is empty or class indices are not of shape `(n,)`;
     /// [`Error::Argument`] where `x` is `u32`, or a value of either is NaN, infinite or beyond `f32`.
-    pub fn new(x: Tensor, y: Tensor) -> Result<Self> {
+    pub fn new(x: impl Into<Columns>, y: impl Into<Columns>) -> Result<Self> {
         let refuse = |message: String| Err(Error::shape("Dataset::new", message));
-        for (name, tensor) in [("x", &x), ("y", &y)] {
-            if tensor.shape().is_empty() {
-                return refuse(format!("{name} has shape {}: it holds nothing", tensor.shape()));
+        let (Columns(x), Columns(y)) = (x.into(), y.into());
+        for (what, columns) in [("x", &x), ("y", &y)] {
+            if columns.is_empty() {
+                return refuse(format!("{what} has no arrays; give one or more"));
             }
-            if (**tensor.shape()).is_empty() {
-                return refuse(format!("{name} is a scalar, its first axis must count the samples"));
+            for (name, tensor) in columns {
+                let name = name.as_deref().unwrap_or(what);
+                if tensor.shape().is_empty() {
+                    return refuse(format!("{name} has shape {}: it holds nothing", tensor.shape()));
+                }
+                if (**tensor.shape()).is_empty() {
+                    return refuse(format!("{name} is a scalar, its first axis must count the samples"));
+                }
             }
         }
-        if x.rows() != y.rows() {
+        let first = &x[0].1;
+        let mut others = x.iter().map(|column| ("x", column)).chain(y.iter().map(|column| ("y", column)));
+        if let Some((what, (name, tensor))) = others.find(|(_, (_, tensor))| tensor.rows() != first.rows()) {
+            let kind = if what == "x" { "samples" } else { "targets" };
+            let [own, name] = [(&x[0].0, "x"), (name, what)].map(|(name, what)| name.as_deref().unwrap_or(what));
+            let [rows, others] = [first.rows(), tensor.rows()];
+            let [shape, other] = [first.shape(), tensor.shape()];
             return refuse(format!(
-                "x of shape {} holds {} samples, y of shape {} holds {} targets",
-                x.shape(),
-                x.rows(),
-                y.shape(),
-                y.rows()
+                "{own} of shape {shape} holds {rows} samples, {name} of shape {other} holds {others} {kind}"
             ));
         }
-        let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
-        Ok(Self { x: samples(x)?, y: targets(y)?, sample_weight: None, scale })
+        let input = |(name, x): (Option<String>, Tensor)| {
+            let scale = if x.dtype() == DType::U8 { 1.0 / 255.0 } else { 1.0 };
+            let tensor = samples(name.as_deref().unwrap_or("x"), x)?;
+            Ok(Column { name, tensor, scale })
+        };
+        let target = |(name, y): (Option<String>, Tensor)| {
+            let tensor = targets(name.as_deref().unwrap_or("y"), y)?;
+            Ok(Column { name, tensor, scale: 1.0 })
+        };
+        let inputs = x.into_iter().map(input).collect::<Result<_>>()?;
+        Ok(Self { inputs, targets: y.into_iter().map(target).collect::<Result<_>>()?, sample_weight: None })
     }
 
     /// The same set, of which each sample's loss is multiplied by its weight: in training, and where the set is evaluated
@@ -77,21 +101,52 @@ impl Dataset {
     }
 
     /// The same set whose samples are multiplied by `scale` when they are batched: a finite number, or training,
-    /// evaluation and prediction refuse it.
+    /// evaluation and prediction refuse it. Of several inputs it is the first one's: see [`Dataset::with_scale_of`].
     #[must_use]
     pub fn with_scale(mut self, scale: f32) -> Self {
-        self.scale = scale;
+        self.inputs[0].scale = scale;
         self
     }
 
-    /// The samples at rest, not yet scaled: shape `(n, ...)`, `f32` or `u8`.
-    pub fn x(&self) -> &Tensor {
-        &self.x
+    /// [`Dataset::with_scale`] of the input of this name.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names, where there is none of this one.
+    pub fn with_scale_of(mut self, input: &str, scale: f32) -> Result<Self> {
+        let Some(column) = self.inputs.iter_mut().find(|column| column.name() == Some(input)) else {
+            let names: Vec<&str> = self.inputs.iter().filter_map(Column::name).collect();
+            return Err(Error::argument("input", crate::suggest::unknown(input, &names)));
+        };
+        column.scale = scale;
+        Ok(self)
     }
 
-    /// The targets: `u32` class indices of shape `(n,)`, or `f32` values of shape `(n, ...)`.
+    /// The samples at rest, an array for each input.
+    pub fn inputs(&self) -> &[Column] {
+        &self.inputs
+    }
+
+    /// The targets, an array for each output.
+    pub fn targets(&self) -> &[Column] {
+        &self.targets
+    }
+
+    /// The samples at rest, not yet scaled: shape `(n, ...)`, `f32` or `u8`. Of several inputs the first one's.
+    pub fn x(&self) -> &Tensor {
+        &self.inputs[0].tensor
+    }
+
+    /// The targets: `u32` class indices of shape `(n,)`, or `f32` values of shape `(n, ...)`. Of several outputs the first
+    /// one's.
     pub fn y(&self) -> &Tensor {
-        &self.y
+        &self.targets[0].tensor
+    }
+
+    /// The same set with other samples for the first input, to be batched as they are.
+    pub(crate) fn with_x(&self, x: Tensor) -> Result<Self> {
+        let tensor = samples("x", x)?;
+        let first = Column { name: self.inputs[0].name.clone(), tensor, scale: 1.0 };
+        Ok(Self { inputs: [&[first], &self.inputs[1..]].concat(), ..self.clone() })
     }
 
     /// What each sample's loss is multiplied by, `f32` of shape `(n,)`, where [`Dataset::with_sample_weight`] says so.
@@ -99,14 +154,14 @@ impl Dataset {
         self.sample_weight.as_ref()
     }
 
-    /// What an element of `x` is multiplied by when it is batched.
+    /// What an element of [`x`](Self::x) is multiplied by when it is batched.
     pub fn scale(&self) -> f32 {
-        self.scale
+        self.inputs[0].scale
     }
 
     /// The number of samples.
     pub fn len(&self) -> usize {
-        self.x.rows()
+        self.x().rows()
     }
 
     /// Whether there are no samples: only [`head`](Self::head), [`split_at`](Self::split_at) and
@@ -117,7 +172,7 @@ impl Dataset {
 
     /// The shape of one sample: that of `x` without its first axis.
     pub fn sample_shape(&self) -> Shape {
-        self.x.shape()[1..].to_vec().into()
+        self.x().shape()[1..].to_vec().into()
     }
 
     /// The first `n` samples, all of them where there are fewer.
@@ -133,8 +188,15 @@ impl Dataset {
 
     /// The same rows of each column.
     fn cut(&self, rows: impl Fn(&Tensor) -> Tensor) -> Self {
-        let sample_weight = self.sample_weight.as_ref().map(&rows);
-        Self { x: rows(&self.x), y: rows(&self.y), sample_weight, scale: self.scale }
+        self.rows(|column| Ok(rows(column))).expect("nothing fails")
+    }
+
+    /// The rows of each column that `rows` gives.
+    fn rows(&self, rows: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let of = |columns: &[Column]| columns.iter().map(|column| Ok(column.with(rows(&column.tensor)?))).collect();
+        let (inputs, targets): (Result<_>, Result<_>) = (of(&self.inputs), of(&self.targets));
+        let sample_weight = self.sample_weight.as_ref().map(&rows).transpose()?;
+        Ok(Self { inputs: inputs?, targets: targets?, sample_weight })
     }
 
     /// The samples of these numbers, in this order, each as often as it is named.
@@ -142,8 +204,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Shape`] for a number beyond the samples.
     pub fn subset(&self, rows: &[usize]) -> Result<Self> {
-        let sample_weight = self.sample_weight.as_ref().map(|weights| weights.take(rows)).transpose()?;
-        Ok(Self { x: self.x.take(rows)?, y: self.y.take(rows)?, sample_weight, scale: self.scale })
+        self.rows(|column| column.take(rows))
     }
 
     /// The same set whose targets are class indices, where they are whole numbers held as floats, one a sample.
@@ -159,9 +220,9 @@ impl Dataset {
     /// # Errors
     /// [`Error::Argument`] that names the first row whose target is none; [`Error::Shape`] where there are several a sample.
     pub fn with_labels(mut self) -> Result<Self> {
-        let Values::F32(values) = self.y.values() else { return Ok(self) };
+        let Values::F32(values) = self.y().values() else { return Ok(self) };
         if values.len() != self.len() {
-            let message = format!("y has shape {}; class indices are one a sample", self.y.shape());
+            let message = format!("y has shape {}; class indices are one a sample", self.y().shape());
             return Err(Error::shape("with_labels", message));
         }
         // From 2^24 on not every whole number is a float's.
@@ -172,7 +233,7 @@ impl Dataset {
             let message = format!("row {row}: {} is no class index, which is a whole number from 0 on", values[row]);
             return Err(Error::argument("y", message));
         };
-        self.y = Tensor::new([labels.len()], labels)?;
+        self.targets[0].tensor = Tensor::new([labels.len()], labels)?;
         Ok(self)
     }
 
@@ -181,17 +242,22 @@ impl Dataset {
     /// # Errors
     /// [`Error::Argument`] that names the first row whose label is not, or where the targets are values.
     pub fn check_labels(&self, classes: usize) -> Result<()> {
-        let Values::U32(labels) = self.y.values() else {
-            let message = format!("the targets are {} values, {classes} classes need u32 indices", self.y.dtype());
-            return Err(Error::argument("y", message));
-        };
-        match labels.iter().position(|&label| label as usize >= classes) {
-            Some(row) => Err(Error::argument(
-                "y",
-                format!("row {row} has label {}, the labels of {classes} classes are below {classes}", labels[row]),
-            )),
-            None => Ok(()),
-        }
+        check_labels("y", self.y(), classes)
+    }
+}
+
+/// [`Dataset::check_labels`] of targets of this name.
+pub(crate) fn check_labels(name: &str, y: &Tensor, classes: usize) -> Result<()> {
+    let Values::U32(labels) = y.values() else {
+        let message = format!("the targets are {} values, {classes} classes need u32 indices", y.dtype());
+        return Err(Error::argument(name, message));
+    };
+    match labels.iter().position(|&label| label as usize >= classes) {
+        Some(row) => Err(Error::argument(
+            name,
+            format!("row {row} has label {}, the labels of {classes} classes are below {classes}", labels[row]),
+        )),
+        None => Ok(()),
     }
 }
 
@@ -206,20 +272,21 @@ pub(crate) fn check_scale(name: &str, scale: f32) -> Result<()> {
     ))
 }
 
-fn samples(x: Tensor) -> Result<Tensor> {
+fn samples(name: &str, x: Tensor) -> Result<Tensor> {
     match x.dtype() {
         DType::U8 => Ok(x),
-        DType::U32 => Err(Error::argument("x", "the samples are u32: give them as f32, f64 or u8")),
-        DType::F32 | DType::F64 => finite("x", x),
+        DType::U32 => Err(Error::argument(name, "the samples are u32: give them as f32, f64 or u8")),
+        DType::F32 | DType::F64 => finite(name, x),
     }
 }
 
-fn targets(y: Tensor) -> Result<Tensor> {
+fn targets(name: &str, y: Tensor) -> Result<Tensor> {
     if matches!(y.dtype(), DType::F32 | DType::F64) {
-        return finite("y", y);
+        return finite(name, y);
     }
     let ([_] | [_, 1]) = **y.shape() else {
-        let message = format!("y has shape {}, class indices have shape ({n},) or ({n}, 1)", y.shape(), n = y.rows());
+        let message =
+            format!("{name} has shape {}, class indices have shape ({n},) or ({n}, 1)", y.shape(), n = y.rows());
         return Err(Error::shape("Dataset::new", message));
     };
     let shape = [y.rows()];

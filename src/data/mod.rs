@@ -1,5 +1,6 @@
 //! Data sets: samples with their targets, tables, pictures, IDX files and NumPy's, and the named sets that are found or fetched.
 
+mod columns;
 #[cfg(feature = "csv")]
 mod csv;
 mod dataset;
@@ -19,10 +20,12 @@ mod sets;
 mod source;
 mod split;
 
+pub(crate) use columns::places;
+pub use columns::{Column, Columns};
 #[cfg(feature = "csv")]
 pub use csv::{Csv, Encoding, Missing, Table};
 pub use dataset::Dataset;
-pub(crate) use dataset::check_scale;
+pub(crate) use dataset::{check_labels, check_scale};
 #[cfg(feature = "fetch")]
 pub use fetch::Fetcher;
 pub use idx::{parse_idx, parse_idx_within, read_idx, read_pair, write_idx};

@@ -97,7 +97,7 @@ impl Npz {
         Ok(Split { train: self.dataset("x_train", "y_train")?, test: self.dataset("x_test", "y_test")? })
     }
 
-    /// The array of samples alone, for [`crate::nn::Sequential::predict`].
+    /// The array of samples alone, for [`crate::nn::Model::predict`].
     ///
     /// # Errors
     /// As [`Npz::dataset`].

@@ -63,20 +63,16 @@ impl Scaler {
         Self { scale: largest.iter().zip(&center).map(spread).collect(), center }
     }
 
-    /// The set with its samples scaled: `f32`, to be batched as they are.
+    /// The set with its samples scaled: `f32`, to be batched as they are. Of several inputs it scales the first.
     ///
     /// # Errors
     /// [`Error::Shape`] for samples of another number of columns; [`Error::Argument`] for a value that is beyond `f32`
     /// then.
     pub fn apply(&self, data: &Dataset) -> Result<Dataset> {
-        let scaled = Dataset::new(self.scaled(data.x(), data.scale())?, data.y().clone())?;
-        match data.sample_weight() {
-            Some(weights) => scaled.with_sample_weight(weights.values().to_f32()),
-            None => Ok(scaled),
-        }
+        data.with_x(self.scaled(data.x(), data.scale())?)
     }
 
-    /// Samples `(n, ...)` scaled, for [`Sequential::predict`](crate::nn::Sequential::predict).
+    /// Samples `(n, ...)` scaled, for [`Model::predict`](crate::nn::Model::predict).
     ///
     /// # Errors
     /// [`Error::Shape`] for samples of another number of columns.

@@ -3,8 +3,8 @@
 use super::Dataset;
 use crate::error::Result;
 
-/// Samples and targets in whatever place they lie, for [`Sequential::fit`](crate::nn::Sequential::fit) and
-/// [`Sequential::evaluate`](crate::nn::Sequential::evaluate). A [`Dataset`] is one.
+/// Samples and targets in whatever place they lie, for [`Model::fit`](crate::nn::Model::fit) and
+/// [`Model::evaluate`](crate::nn::Model::evaluate). A [`Dataset`] is one.
 ///
 /// A set that is not [`resident`](Self::resident), or is larger than a buffer of the device, streams: chunks of some
 /// megabytes are read in the order of the batches, by a thread of their own while the device works on the chunk before.

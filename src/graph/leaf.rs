@@ -26,8 +26,8 @@ pub enum Leaf {
     Schedule,
     /// Sums of loss and metrics, one row a step.
     Log,
-    /// Predictions, a row for each row of the data set.
-    Predictions,
+    /// The predictions of an output, a row for each row of the data set.
+    Predictions(usize),
     /// A value that the caller writes before a run.
     Input(usize),
     /// A value that the caller reads after a run.
@@ -58,12 +58,14 @@ impl Leaf {
             Self::Fill(_) => return None,
             Self::Param(i) => ((discriminant(&Self::Params), 0), Stretch::Segment(*i)),
             Self::Grad(i) => ((discriminant(&Self::Grads), 0), Stretch::Segment(*i)),
-            Self::Moment(i) | Self::Data(i) | Self::Input(i) | Self::Output(i) => ((discriminant(self), *i), whole),
+            Self::Moment(i) | Self::Data(i) | Self::Input(i) | Self::Output(i) | Self::Predictions(i) => {
+                ((discriminant(self), *i), whole)
+            }
             Self::From(leaf, first) => match leaf.stretch(len)? {
                 (store, Stretch::Elements(range)) => (store, Stretch::Elements(range.start + first..range.end + first)),
                 segment => segment,
             },
-            Self::Params | Self::Grads | Self::Order | Self::Clock | Self::Schedule | Self::Log | Self::Predictions => {
+            Self::Params | Self::Grads | Self::Order | Self::Clock | Self::Schedule | Self::Log => {
                 ((discriminant(self), 0), whole)
             }
         })

@@ -1,5 +1,5 @@
 //! Files that other programs read. [`TensorFile`] reads and writes safetensors and NumPy's `.npz`; whole models are saved by
-//! [`crate::nn::Sequential::save`]; [`tensorboard`] writes event files.
+//! [`crate::nn::Model::save`]; [`tensorboard`] writes event files.
 
 pub(crate) mod json;
 mod literal;
@@ -166,7 +166,7 @@ impl TensorFile {
     }
 }
 
-/// That a model can be saved to a path, found out before it is trained: [`crate::nn::Sequential::save`].
+/// That a model can be saved to a path, found out before it is trained: [`crate::nn::Model::save`].
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be written; [`Error::Format`] where the path is a folder's or ends in `.npz`.

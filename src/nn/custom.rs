@@ -1,6 +1,7 @@
 //! A user's own classes, so that saved models that have them can be loaded.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::layers::{self, Layer, Trainable};
 use super::optimizer::{self, Optimizer, Options};
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 /// Makes what a class stands for, with the settings that it takes out of the config.
 type Make<'a, T> = Box<dyn Fn(&mut Config) -> Result<Box<T>> + 'a>;
 
-/// Layers, optimizers and metrics that are not Kiln's, by class or name: see [`crate::nn::Sequential::load_with`].
+/// Layers, optimizers and metrics that are not Kiln's, by class or name: see [`crate::nn::Model::load_with`].
 #[derive(Default)]
 pub struct CustomObjects<'a> {
     layers: Vec<(String, Make<'a, dyn Layer>)>,
@@ -69,12 +70,12 @@ impl<'a> CustomObjects<'a> {
         }
     }
 
-    pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Box<dyn Layer>> {
+    pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Arc<dyn Layer>> {
         let mut config: Config = setting.read().map_err(|e| Error::argument("layer", e))?;
         let trainable = config.take_or(layers::TRAINABLE, None)?;
-        let layer = made("layer", config, &self.layers, layers::from_config)?;
+        let layer: Arc<dyn Layer> = made("layer", config, &self.layers, layers::from_config)?.into();
         Ok(match trainable {
-            Some(trainable) => Box::new(Trainable::new(layer, trainable)),
+            Some(trainable) => Arc::new(Trainable::new(layer, trainable)),
             None => layer,
         })
     }

@@ -8,7 +8,7 @@ pub(super) use terms::EPSILON;
 use terms::Terms;
 
 use super::{Config, Configured};
-use crate::data::Dataset;
+use crate::data::check_labels;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::ops::Op;
@@ -22,7 +22,7 @@ use crate::ops::reshape::Reshape;
 use crate::ops::softmax::Softmax;
 use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use crate::ops::unary::Unary;
-use crate::tensor::{DType, Shape};
+use crate::tensor::{DType, Shape, Tensor};
 
 /// What training makes smaller: the mean over a batch of what stands here for one sample with targets t and predictions
 /// p. Values and clipping are Keras'; a mean without a word is over a sample's outputs.
@@ -180,26 +180,25 @@ impl Loss {
         Ok(())
     }
 
-    /// That a set's targets fit the loss, for a model whose output for one sample is `output`.
-    pub(crate) fn check_targets(self, data: &Dataset, output: &[usize]) -> Result<()> {
+    /// That targets `y` of this name fit the loss, for a model whose output for one sample is `output`.
+    pub(crate) fn check_targets(self, name: &str, y: &Tensor, output: &[usize]) -> Result<()> {
         if self.takes_labels() {
-            return data.check_labels(output.last().copied().unwrap_or(1));
+            return check_labels(name, y, output.last().copied().unwrap_or(1));
         }
-        let (shape, name) = (data.y().shape(), self.name());
-        let wanted: Shape = [&[data.len()], output].concat().into();
+        let (shape, rows, name) = (y.shape(), y.rows(), self.name());
+        let wanted: Shape = [&[rows], output].concat().into();
         if output.is_empty() {
             let message =
                 format!("takes predictions (samples, outputs), the model gives {wanted}; end it with a Dense");
             return Err(Error::shape(name, message));
         }
-        if data.y().dtype() != DType::F32 {
-            let hint =
-                if wanted.len() == data.len() { "give them as f32" } else { "give them as f32, one-hot for classes" };
-            let message = format!("takes f32 targets {wanted}, was given {} {shape}; {hint}", data.y().dtype());
+        if y.dtype() != DType::F32 {
+            let hint = if wanted.len() == rows { "give them as f32" } else { "give them as f32, one-hot for classes" };
+            let message = format!("takes f32 targets {wanted}, was given {} {shape}; {hint}", y.dtype());
             return Err(Error::shape(name, message));
         }
         // A column may be given as a plain list.
-        let fits = *shape == wanted || (wanted.len() == data.len() && **shape == [data.len()]);
+        let fits = *shape == wanted || (wanted.len() == rows && **shape == [rows]);
         if fits {
             return Ok(());
         }

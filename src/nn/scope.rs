@@ -22,6 +22,8 @@ pub struct Parameter {
     pub regularizer: Option<Regularizer>,
     /// Whether it is trained: see [`super::Layer::trainable`].
     pub trainable: bool,
+    /// Whether it is a state, which the layer changes and no optimizer: see [`Scope::state`].
+    pub is_state: bool,
 }
 
 impl Parameter {
@@ -66,20 +68,33 @@ pub struct Scope<'a> {
     pub(crate) layer: &'a str,
     /// Where in `parameters` the layer's own stand.
     pub(crate) own: Vec<usize>,
-    /// The layer's place in the model.
-    pub(crate) index: usize,
+    /// The call's place in the model.
+    pub(crate) place: usize,
     /// How many salts the layer has asked for.
     pub(crate) draws: Cell<u32>,
     /// The clock, where the model is trained.
     pub(crate) clock: Option<Id>,
     /// Whether the layer's weights are trained.
     pub(crate) trainable: bool,
+    /// What states become at the end of the step.
+    pub(crate) next: &'a mut Vec<(usize, Id)>,
+    /// Whether the layer is called by itself, to know the shapes that it gives.
+    pub(crate) is_alone: bool,
 }
 
 impl Scope<'_> {
     /// The clock that random ops read, where the model is trained; `None` where it is evaluated or predicts.
     pub fn training(&self) -> Option<Id> {
         self.clock
+    }
+
+    /// So many inputs of the layer.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where it was given more or fewer.
+    pub fn expect<const N: usize>(&self, inputs: &[Id]) -> Result<[Id; N]> {
+        let message = || format!("takes {N} input{}, was given {}", if N == 1 { "" } else { "s" }, inputs.len());
+        <[Id; N]>::try_from(inputs).map_err(|_| self.error(message()))
     }
 
     /// An [`Error::Shape`] of this layer: what it was given and what it takes.
@@ -93,7 +108,13 @@ impl Scope<'_> {
         let draw = self.draws.get();
         self.draws.set(draw + 1);
         // Layers count from the lowest bit on, the draws of one layer from the highest: no two meet before there are 2^32.
-        self.index as u32 ^ draw.reverse_bits()
+        self.place as u32 ^ draw.reverse_bits()
+    }
+
+    /// Whether the layer's weights are trained. Of a layer that is frozen, as Keras has it, normalization does as where the model
+    /// predicts.
+    pub fn is_trainable(&self) -> bool {
+        self.trainable
     }
 
     /// The trainable tensor of this name, made as the model is built and the same at every later call. What a layer asks for
@@ -105,6 +126,85 @@ impl Scope<'_> {
     /// built.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
         let shape = shape.into();
+        let index = self.asked(name, &shape, initializer, false)?;
+        Ok(self.leaf(index, shape))
+    }
+
+    /// A tensor of this name that the layer itself changes, step by step, and no optimizer: a running mean. It is made, saved and
+    /// loaded as weights are, and counts as not trained. A layer that is called again in a step finds what it set before.
+    ///
+    /// ```
+    /// use kiln::graph::Id;
+    /// use kiln::nn::Scope;
+    /// use kiln::ops::binary::Binary;
+    /// use kiln::prelude::*;
+    ///
+    /// /// Counts the steps that it was trained for.
+    /// #[derive(Debug)]
+    /// struct Counter;
+    ///
+    /// impl Layer for Counter {
+    ///     fn kind(&self) -> &'static str {
+    ///         "Counter"
+    ///     }
+    ///
+    ///     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+    ///         let steps = scope.state("steps", [1], Initializer::Zeros)?;
+    ///         if scope.training().is_some() {
+    ///             let one = scope.graph.fill(1.0, []);
+    ///             let next = scope.graph.apply(Binary::Add, &[steps, one])?;
+    ///             scope.set_state("steps", next)?;
+    ///         }
+    ///         Ok(inputs.to_vec())
+    ///     }
+    /// }
+    ///
+    /// let mut model = Sequential::new().add(Counter).add(Dense::new(1)).device(Device::cpu());
+    /// model.compile(Sgd::default(), Loss::MeanSquaredError, [])?;
+    /// let data = Dataset::new(Tensor::new([6, 1], vec![1.0f32; 6])?, Tensor::new([6, 1], vec![2.0f32; 6])?)?;
+    /// model.fit(&data, Fit::new().batch_size(2).verbose(0))?;
+    /// assert_eq!(model.weights()?[0], Tensor::from([3.0f32]));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Scope::parameter`].
+    pub fn state(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
+        let shape = shape.into();
+        let index = self.asked(name, &shape, initializer, true)?;
+        let set = self.next.iter().find(|(of, _)| *of == index).map(|&(_, value)| value);
+        Ok(set.unwrap_or_else(|| self.leaf(index, shape)))
+    }
+
+    /// Sets what a state becomes at the end of the step, after the weights were updated: nothing changes where the model
+    /// evaluates or predicts.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the layer did not ask for such a state, or the value is of another shape.
+    pub fn set_state(&mut self, name: &str, value: Id) -> Result<()> {
+        self.graph.check("set_state", &[value])?;
+        let index = self.known(name).filter(|&index| self.parameters.all()[index].is_state);
+        let Some(index) = index else {
+            return Err(
+                self.error(format!("sets {name}, which is none of its states; ask for it by Scope::state first"))
+            );
+        };
+        let (own, given) = (self.parameters.all()[index].shape.clone(), self.graph.ty(value).clone());
+        if given != Type::float(own.clone()) {
+            return Err(self.error(format!("sets the state {name} of {own} to {given}")));
+        }
+        self.next.retain(|(of, _)| *of != index);
+        self.next.push((index, value));
+        Ok(())
+    }
+
+    /// The tensor of an index. A layer applied twice has one, and one gradient that sums over both.
+    fn leaf(&mut self, index: usize, shape: Shape) -> Id {
+        self.graph.parameter(index).unwrap_or_else(|| self.graph.leaf(Leaf::Param(index), Type::float(shape)))
+    }
+
+    /// The index of the layer's weight or state of this name, made where it is asked for the first time.
+    fn asked(&mut self, name: &str, shape: &Shape, initializer: Initializer, is_state: bool) -> Result<usize> {
         if shape.is_empty() {
             return Err(self.error(format!("{name} of {shape} has no elements")));
         }
@@ -112,36 +212,39 @@ impl Scope<'_> {
             let message = format!("{name} of {shape} has 2^32 elements or more; give the layer fewer units");
             return Err(self.error(message));
         }
-        if let Some(refusal) = initializer.refusal(&shape) {
+        if let Some(refusal) = initializer.refusal(shape) {
             return Err(self.error(format!("{name} is of {shape}; its initializer {refusal}")));
         }
-        let known = self.known(name);
-        let index = match (known, &mut self.parameters) {
+        let (known, trainable) = (self.known(name), self.trainable && !is_state);
+        match (known, &mut self.parameters) {
             (Some(index), known) => {
                 let built = &mut known.all()[index];
-                if built.shape != shape {
+                if built.shape != *shape {
                     let message = format!("{name} was built as {}; this input would need {shape}", built.shape);
                     return Err(self.error(message));
                 }
-                built.trainable = self.trainable;
-                index
+                if built.is_state != is_state {
+                    return Err(
+                        self.error(format!("asks for {name} as a weight and as a state; it is one or the other"))
+                    );
+                }
+                built.trainable = trainable;
+                Ok(index)
             }
             (None, Known::Growing(all)) => {
-                let (layer, name, trainable) = (self.layer.into(), name.into(), self.trainable);
-                all.push(Parameter { layer, name, shape: shape.clone(), initializer, regularizer: None, trainable });
+                let (layer, name, shape) = (self.layer.into(), name.into(), shape.clone());
+                all.push(Parameter { layer, name, shape, initializer, regularizer: None, trainable, is_state });
                 self.own.push(all.len() - 1);
-                all.len() - 1
+                Ok(all.len() - 1)
             }
             (None, Known::Built(_)) => {
                 let message = format!(
                     "asks for {name}, for which it did not ask when the model was built; let it ask for the same weights \
                      at every call, and as it trains"
                 );
-                return Err(self.error(message));
+                Err(self.error(message))
             }
-        };
-        // A layer applied twice has one tensor, and one gradient that sums over both.
-        Ok(self.graph.parameter(index).unwrap_or_else(|| self.graph.leaf(Leaf::Param(index), Type::float(shape))))
+        }
     }
 
     /// [`Scope::parameter`] with a penalty on its size, added to the loss once however often the layer is applied.
@@ -162,6 +265,36 @@ impl Scope<'_> {
         let index = self.known(name).expect("asked for just now");
         self.parameters.all()[index].regularizer = regularizer;
         Ok(id)
+    }
+
+    /// A weight of another layer, which was called before: a decoder may multiply by its encoder's kernel. It is trained by what
+    /// every layer makes of it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where no layer of this name that was called before has it, or it has another shape.
+    pub fn weight_of(&mut self, layer: &str, name: &str, shape: impl Into<Shape>) -> Result<Id> {
+        let shape = shape.into();
+        let all = self.parameters.all();
+        let found = all.iter().position(|p| p.layer == layer && p.name == name);
+        if let Some(other) = found.map(|index| all[index].shape.clone()).filter(|other| *other != shape) {
+            return Err(self.error(format!("{layer}/{name} is {other}; expected {shape}")));
+        }
+        let index = match (found, &mut self.parameters) {
+            (Some(index), _) => index,
+            // Nothing is known of other layers yet: the model's own trace will see whether it has this shape.
+            (None, Known::Growing(all)) if self.is_alone => {
+                let (layer, name, initializer) = (layer.into(), name.into(), Initializer::Zeros);
+                let shape = shape.clone();
+                let (regularizer, trainable, is_state) = (None, true, false);
+                all.push(Parameter { layer, name, shape, initializer, regularizer, trainable, is_state });
+                all.len() - 1
+            }
+            _ => {
+                let message = format!("there is no weight {layer}/{name} of a layer that is called before");
+                return Err(self.error(message));
+            }
+        };
+        Ok(self.leaf(index, shape))
     }
 
     /// The layer's tensor of this name, if it was made.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::Parameter;
+use super::network::{Built, Network, Wire};
 use crate::io::printable;
 use crate::tensor::Shape;
 
@@ -20,15 +21,19 @@ pub struct Row {
     pub parameters: usize,
     /// How many of them are not trained.
     pub non_trainable: usize,
+    /// What it is called on, a value each, as Keras has it: `dense[0][1]` is the second value of the first call of `dense`.
+    pub connected_to: Vec<String>,
 }
 
-/// A model's layers, shapes and counts; `Display` is Keras' table.
+/// A model's layers, shapes and counts; `Display` is Keras' table. Where the layers are no chain, it says what each reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The model's name.
     pub model: String,
-    /// Its layers.
+    /// Its layers; those that take the inputs, too, where the layers are no chain.
     pub rows: Vec<Row>,
+    /// Whether each layer reads the one before it alone.
+    pub is_chain: bool,
 }
 
 impl Summary {
@@ -43,8 +48,47 @@ impl Summary {
     }
 }
 
+/// The table of a network.
+pub(super) fn of(model: &str, network: &Network, built: &Built) -> Summary {
+    let (counts, is_chain) = (counts(&built.parameters), network.is_chain());
+    let mut rows = Vec::new();
+    if !is_chain {
+        rows.extend(network.inputs.iter().zip(&built.samples).map(|(input, sample)| Row {
+            name: input.name.clone(),
+            kind: "InputLayer",
+            output: [&[1], &sample[..]].concat().into(),
+            parameters: 0,
+            non_trainable: 0,
+            connected_to: Vec::new(),
+        }));
+    }
+    let (mut row_of, mut times, mut nth) = (HashMap::new(), vec![0; network.layers.len()], Vec::new());
+    for (call, shapes) in network.calls.iter().zip(&built.shapes) {
+        nth.push(times[call.layer]);
+        times[call.layer] += 1;
+        let (name, layer) = &network.layers[call.layer];
+        if layer.sample_shape().is_some() {
+            continue;
+        }
+        let row = *row_of.entry(call.layer).or_insert_with(|| {
+            let (parameters, non_trainable) = counts.get(name.as_str()).copied().unwrap_or_default();
+            let (name, output, connected_to) = (name.clone(), shapes[0].clone(), Vec::new());
+            rows.push(Row { name, kind: layer.kind(), output, parameters, non_trainable, connected_to });
+            rows.len() - 1
+        });
+        let read = |wire: &Wire| match *wire {
+            Wire::Input(input) => format!("{}[0][0]", network.inputs[input].name),
+            Wire::Output { call, index } => {
+                format!("{}[{}][{index}]", network.layers[network.calls[call].layer].0, nth[call])
+            }
+        };
+        rows[row].connected_to.extend(call.reads.iter().map(read));
+    }
+    Summary { model: model.into(), rows, is_chain }
+}
+
 /// The numbers that each layer has, by its name: all, and those that are not trained.
-pub(super) fn counts(parameters: &[Parameter]) -> HashMap<&str, (usize, usize)> {
+fn counts(parameters: &[Parameter]) -> HashMap<&str, (usize, usize)> {
     let mut counts: HashMap<&str, (usize, usize)> = HashMap::new();
     for Parameter { layer, shape, trainable, .. } in parameters {
         let (all, non_trainable) = counts.entry(layer).or_default();
@@ -54,36 +98,59 @@ pub(super) fn counts(parameters: &[Parameter]) -> HashMap<&str, (usize, usize)> 
     counts
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["Layer (type)", "Output Shape", "Param #"].map(String::from);
-        let rows = self.rows.iter().map(|r| {
+impl Summary {
+    /// The table's lines, of which several may be of one layer: its cells in each.
+    fn cells(&self) -> Vec<Vec<[String; 4]>> {
+        let lines = |r: &Row| {
             let shape = std::iter::once("None".to_string()).chain(r.output[1..].iter().map(usize::to_string));
             let shape = format!("({})", shape.collect::<Vec<_>>().join(", "));
-            [format!("{} ({})", printable(&r.name), r.kind), shape, thousands(r.parameters)]
-        });
-        let rows: Vec<[String; 3]> = rows.collect();
-        let least = [31, 22, 13];
-        let width =
-            |c: usize| rows.iter().chain([&head]).map(|r| r[c].chars().count()).max().unwrap_or(0).max(least[c]);
-        let widths = [width(0), width(1), width(2)];
+            let reads = if r.connected_to.is_empty() { vec!["-".to_string()] } else { r.connected_to.clone() };
+            let first = [format!("{} ({})", printable(&r.name), r.kind), shape, thousands(r.parameters)];
+            let mut cells = first.into_iter();
+            let line = |read: &String| {
+                let mut cell = || cells.next().unwrap_or_default();
+                [cell(), cell(), cell(), printable(read).to_string()]
+            };
+            reads.iter().map(line).collect()
+        };
+        self.rows.iter().map(lines).collect()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["Layer (type)", "Output Shape", "Param #", "Connected to"].map(String::from);
+        let mut rows = self.cells();
+        if self.is_chain {
+            rows.iter_mut().for_each(|lines| lines.truncate(1));
+        }
+        let columns = if self.is_chain { 3 } else { 4 };
+        let least = [31, 22, 13, 18];
+        let widths: Vec<usize> = (0..columns)
+            .map(|c| {
+                let cells = rows.iter().flatten().chain([&head]).map(|r| r[c].chars().count());
+                cells.max().unwrap_or(0).max(least[c])
+            })
+            .collect();
         let rule = |ends: [char; 4]| {
-            let cells = widths.map(|w| ends[3].to_string().repeat(w + 2));
+            let cells: Vec<String> = widths.iter().map(|w| ends[3].to_string().repeat(w + 2)).collect();
             format!("{}{}{}", ends[0], cells.join(&ends[1].to_string()), ends[2])
         };
-        let line = |bar: char, r: &[String; 3]| {
-            let [a, b, c] = widths;
-            format!("{bar} {:<a$} {bar} {:<b$} {bar} {:>c$} {bar}", r[0], r[1], r[2])
+        let line = |bar: char, r: &[String; 4]| {
+            let cell =
+                |(c, &w): (usize, &usize)| if c == 2 { format!(" {:>w$} ", r[c]) } else { format!(" {:<w$} ", r[c]) };
+            let cells: Vec<String> = widths.iter().enumerate().map(cell).collect();
+            format!("{bar}{}{bar}", cells.join(&bar.to_string()))
         };
         writeln!(f, "Model: {:?}", self.model)?;
         writeln!(f, "{}", rule(['┏', '┳', '┓', '━']))?;
         writeln!(f, "{}", line('┃', &head))?;
         writeln!(f, "{}", rule(['┡', '╇', '┩', '━']))?;
-        for (i, row) in rows.iter().enumerate() {
+        for (i, lines) in rows.iter().enumerate() {
             if i > 0 {
                 writeln!(f, "{}", rule(['├', '┼', '┤', '─']))?;
             }
-            writeln!(f, "{}", line('│', row))?;
+            lines.iter().try_for_each(|cells| writeln!(f, "{}", line('│', cells)))?;
         }
         writeln!(f, "{}", rule(['└', '┴', '┘', '─']))?;
         let count = |n: usize| format!("{} ({})", thousands(n), bytes(4 * n));

@@ -41,7 +41,7 @@ macro_rules! ops {
 
 ops! {
     accumulate, accuracy, activation, adadelta, adagrad, adam, adamax, argreduce, binary, clock, concat, copy, curve, dropout, expand,
-    flip, gather, gaussian_noise, lion, log_softmax, matmul, nadam, one_hot, pad, peak, predictions, record, reduce,
+    flip, gather, gaussian_noise, lion, log_softmax, matmul, nadam, normalize, one_hot, pad, peak, predictions, record, reduce,
     reshape, rmsprop, select, sgd, slice, softmax, softmax_cross_entropy, sum, take, thresholds, translate, transpose,
     unary,
 }

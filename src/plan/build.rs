@@ -100,7 +100,7 @@ impl<'a> Builder<'a> {
             Leaf::Clock => (BufferId::Clock, whole),
             Leaf::Schedule => (BufferId::Schedule, whole),
             Leaf::Log => (BufferId::Log, whole),
-            Leaf::Predictions => (BufferId::Predictions, whole),
+            Leaf::Predictions(i) => (BufferId::Predictions(*i), whole),
             Leaf::Input(i) => (BufferId::Input(*i), whole),
             Leaf::Output(i) => (BufferId::Output(*i), whole),
             Leaf::Fill(number) => (BufferId::Constants, self.constant(*number, len)),

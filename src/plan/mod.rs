@@ -38,8 +38,8 @@ pub enum BufferId {
     Schedule,
     /// Sums of loss and metrics by step.
     Log,
-    /// Predictions by row.
-    Predictions,
+    /// The predictions of an output by row.
+    Predictions(usize),
     /// Written by the caller.
     Input(usize),
     /// Read by the caller.
@@ -68,6 +68,8 @@ impl fmt::Display for BufferId {
             Self::Input(i) => write!(f, "input{i}"),
             Self::Output(i) => write!(f, "output{i}"),
             Self::Temp(i) => write!(f, "t{i}"),
+            Self::Predictions(0) => write!(f, "predictions"),
+            Self::Predictions(i) => write!(f, "predictions{i}"),
             other => write!(f, "{}", format!("{other:?}").to_lowercase()),
         }
     }

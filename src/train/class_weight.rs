@@ -3,8 +3,9 @@
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::nn::Loss;
 use crate::ops::cpu::first_largest;
-use crate::tensor::{Tensor, Values};
+use crate::tensor::{Shape, Tensor, Values};
 
 /// The weight of each class.
 #[derive(Clone, Debug)]
@@ -15,13 +16,18 @@ fn refused(message: String) -> Error {
 }
 
 impl ClassWeight {
-    /// Weights of the classes named, 1 for each other, where a model's output for one sample is `output`; `None` where none
-    /// is named.
-    pub fn new(named: &[(u32, f32)], output: &[usize]) -> Result<Option<Self>> {
+    /// Weights of the classes named, 1 for each other, for a model of these outputs: each one's name, loss and shape for a
+    /// sample; `None` where none is named.
+    pub fn new(named: &[(u32, f32)], outputs: &[(String, Loss, Shape)]) -> Result<Option<Self>> {
         if named.is_empty() {
             return Ok(None);
         }
-        let &[outputs] = output else {
+        let [(_, _, output)] = outputs else {
+            let message =
+                "classes have weights where the model has one output; give each sample's by with_sample_weight";
+            return Err(refused(message.into()));
+        };
+        let &[outputs] = &output[..] else {
             let message =
                 format!("a sample has a class where the output is a row; the model's is of {} axes", output.len());
             return Err(refused(message));

@@ -4,24 +4,25 @@ use super::Logs;
 use super::feed::{CHUNK_BYTES, Expected, Feed, ORDER};
 use super::rows::{Round, Rows, Watch};
 use super::session::Session;
-use super::trace::{Mode, Model, Part};
+use super::trace::{Definition, Mode, Part};
 use super::training::run_all;
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::nn::network::MOST_COLUMNS;
 use crate::plan::BufferId;
-use crate::tensor::{Tensor, Values};
+use crate::tensor::{Shape, Tensor, Values};
 
 /// A batch of evaluation: its size changes no result beyond rounding.
 pub(super) const EVALUATION_BATCH: usize = 500;
 
 /// Where a set lies that is neither trained nor validated on: a callback may evaluate one between two epochs.
-const COLUMN: usize = 6;
+const COLUMN: usize = 2 * MOST_COLUMNS;
 
 /// What evaluates `count` rows, made ready.
 pub(super) fn planned<'d>(
     session: &mut Session,
-    model: &Model<'_>,
+    model: &Definition<'_>,
     feed: &Feed<'d>,
     count: usize,
 ) -> Result<(Rows<'d>, Vec<Round>)> {
@@ -33,7 +34,7 @@ pub(super) fn planned<'d>(
 /// Loss and metrics over `count` rows from `first` on, without training.
 pub(super) async fn measure(
     session: &mut Session,
-    model: &Model<'_>,
+    model: &Definition<'_>,
     (feed, first, count): (&Feed<'_>, usize, usize),
     prefix: &str,
 ) -> Result<Logs> {
@@ -49,7 +50,7 @@ pub(super) async fn measure(
 /// [`measure`] of a whole set, which streams where the device has no memory for it and the plans.
 pub(super) async fn measure_with_room<'d>(
     session: &mut Session,
-    model: &Model<'_>,
+    model: &Definition<'_>,
     (feed, data): (&mut Feed<'d>, &'d dyn Source),
     prefix: &str,
 ) -> Result<Logs> {
@@ -63,7 +64,7 @@ pub(super) async fn measure_with_room<'d>(
 /// Loss and metrics of a whole set.
 pub(crate) async fn evaluate(
     session: &mut Session,
-    model: &Model<'_>,
+    model: &Definition<'_>,
     data: &dyn Source,
     expected: Expected,
 ) -> Result<Logs> {
@@ -74,13 +75,20 @@ pub(crate) async fn evaluate(
 /// Bytes of predictions that stay on the device before they are read back.
 const PREDICTION_BYTES: usize = 64 << 20;
 
-/// The model's output for every row of `x`, in the device's float: f32, or f64 on the reference.
-pub(crate) async fn predict(session: &mut Session, model: &Model<'_>, (x, scale): (&Tensor, f32)) -> Result<Tensor> {
-    let width: usize = model.output.iter().product();
-    let batch = EVALUATION_BATCH.min(x.rows());
+/// The model's outputs for every row of its inputs, each with what it is multiplied by, in the device's float: f32, or f64 on
+/// the reference.
+pub(crate) async fn predict(
+    session: &mut Session,
+    model: &Definition<'_>,
+    inputs: &[(&Tensor, f32)],
+) -> Result<Vec<Tensor>> {
+    let rows = inputs[0].0.rows();
+    let widths: Vec<usize> = model.outputs.iter().map(Shape::len).collect();
+    let batch = EVALUATION_BATCH.min(rows);
     let batches = |bytes: usize, row_bytes: usize| (bytes / (row_bytes * batch).max(1)).max(1) * batch;
-    let mut at_once = batches(PREDICTION_BYTES, 4 * width);
-    let resting = match session.holds(x).then(|| session.set_data(COLUMN, x, None, scale)) {
+    let mut at_once = batches(PREDICTION_BYTES, 4 * widths.iter().sum::<usize>());
+    let fit = inputs.iter().all(|(x, _)| session.holds(x));
+    let resting = match fit.then(|| session.put_inputs(COLUMN, inputs)) {
         Some(Err(Error::Memory { .. })) => {
             session.release_data(COLUMN)?;
             None
@@ -88,28 +96,34 @@ pub(crate) async fn predict(session: &mut Session, model: &Model<'_>, (x, scale)
         tried => tried.transpose()?,
     };
     if resting.is_none() {
-        at_once = at_once.min(batches(CHUNK_BYTES, x.shape().len() / x.rows() * x.dtype().size()));
+        let row_bytes = inputs.iter().map(|(x, _)| x.shape().len() / rows * x.dtype().size()).sum();
+        at_once = at_once.min(batches(CHUNK_BYTES, row_bytes));
     }
-    let mut all = Values::F32(Vec::new());
-    for first in (0..x.rows()).step_by(at_once) {
-        let count = at_once.min(x.rows() - first);
+    let mut all = vec![Values::F32(Vec::new()); widths.len()];
+    for first in (0..rows).step_by(at_once) {
+        let count = at_once.min(rows - first);
         let (source, start) = match &resting {
             Some(source) => (source.clone(), first),
             None => {
-                let piece = x.take(&(first..first + count).collect::<Vec<_>>())?;
-                (session.set_data(COLUMN, &piece, None, scale)?, 0)
+                let rows: Vec<usize> = (first..first + count).collect();
+                let pieces = inputs.iter().map(|(x, _)| x.take(&rows)).collect::<Result<Vec<_>>>()?;
+                let pieces = pieces.iter().zip(inputs).map(|(piece, (_, scale))| (piece, *scale)).collect::<Vec<_>>();
+                (session.put_inputs(COLUMN, &pieces)?, 0)
             }
         };
-        let rows = Rows::resting(source, count, batch.min(count));
-        let plans = rows.plans(session, model, (Mode::Predict, &[Part::All]), &[false])?;
+        let rounds = Rows::resting(source, count, batch.min(count));
+        let plans = rounds.plans(session, model, (Mode::Predict, &[Part::All]), &[false])?;
         session.start(memory::list(start as u32..(start + count) as u32, ORDER)?, 0)?;
         for round in plans {
             session.executor().run(round.plans[0][0], round.times)?;
         }
-        let outputs = session.executor().read(BufferId::Predictions, 0..count * width).await?;
-        append(&mut all, outputs, x.rows() * width)?;
+        for (i, (all, width)) in all.iter_mut().zip(&widths).enumerate() {
+            let outputs = session.executor().read(BufferId::Predictions(i), 0..count * width).await?;
+            append(all, outputs, rows * width)?;
+        }
     }
-    Tensor::new([&[x.rows()], model.output].concat(), all)
+    let shaped = |(all, shape): (Values, &Shape)| Tensor::new([&[rows], &shape[..]].concat(), all);
+    all.into_iter().zip(model.outputs).map(shaped).collect()
 }
 
 /// Adds elements to those before, which are of the same type; with the first ones room is made for all, `len`.

@@ -7,14 +7,13 @@ use std::{panic, thread};
 
 use super::class_weight::ClassWeight;
 use super::session::Session;
-use super::trace::Source;
-use crate::data::{self, Dataset};
+use super::trace::Resident;
+use crate::data::{self, Column, Dataset};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::memory;
 use crate::nn::{Inputs, Loss, range};
-use crate::plan::BufferId;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Shape, Tensor};
 
 /// What memory is asked for.
 pub(super) const ORDER: &str = "the order of the samples";
@@ -22,18 +21,49 @@ pub(super) const ORDER: &str = "the order of the samples";
 /// Bytes a chunk: some tens of steps of a small model, so that few starts are cut short, and little memory.
 pub(super) const CHUNK_BYTES: usize = 8 << 20;
 
-/// What the targets must be, and what samples weigh by them.
+/// What the samples and targets must be, and what samples weigh by them.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    pub loss: Loss,
-    /// The shape of the model's output for a sample.
-    pub output: Vec<usize>,
+    /// The names of the model's inputs.
+    pub inputs: Vec<String>,
+    /// The name of each output, its loss, and its shape for a sample.
+    pub outputs: Vec<(String, Loss, Shape)>,
     pub class_weight: Option<ClassWeight>,
 }
 
+/// A set's columns in the order of a model's inputs and outputs.
+pub(crate) struct Ordered<'d> {
+    pub inputs: Vec<&'d Column>,
+    pub targets: Vec<&'d Column>,
+}
+
+impl Ordered<'_> {
+    /// Samples, targets and weights.
+    pub fn tensors<'t>(&'t self, weights: Option<&'t Tensor>) -> impl Iterator<Item = &'t Tensor> {
+        self.inputs.iter().chain(&self.targets).map(|column| column.tensor()).chain(weights)
+    }
+}
+
 impl Expected {
+    /// The columns for the model.
+    pub fn ordered<'d>(&self, data: &'d Dataset) -> Result<Ordered<'d>> {
+        let ordered = |what, columns: &'d [Column], wanted: &[String]| -> Result<Vec<&'d Column>> {
+            let names: Vec<Option<&str>> = columns.iter().map(Column::name).collect();
+            Ok(data::places(what, &names, wanted)?.into_iter().map(|place| &columns[place]).collect())
+        };
+        let outputs: Vec<String> = self.outputs.iter().map(|(name, ..)| name.clone()).collect();
+        let inputs = ordered("inputs", data.inputs(), &self.inputs)?;
+        Ok(Ordered { inputs, targets: ordered("targets", data.targets(), &outputs)? })
+    }
+
     pub fn check(&self, data: &Dataset) -> Result<()> {
-        self.loss.check_targets(data, &self.output)
+        let columns = self.ordered(data)?;
+        let several = self.outputs.len() > 1;
+        for ((name, loss, output), column) in self.outputs.iter().zip(columns.targets) {
+            let checked = loss.check_targets(if several { name } else { "y" }, column.tensor(), output);
+            checked.map_err(|e| if several { Error::shape(format!("output {name:?}"), e.to_string()) } else { e })?;
+        }
+        columns.inputs.iter().try_for_each(|column| data::check_scale("with_scale", column.scale()))
     }
 
     /// The weight of each row, the set's own or its class', if it has one.
@@ -47,40 +77,61 @@ impl Expected {
             }
         }
     }
+
+    /// What the device has of a set that begins at a column.
+    fn resident(&self, column: usize, data: &Dataset, weighted: bool) -> Result<Resident> {
+        let Ordered { inputs, targets } = self.ordered(data)?;
+        let inputs = inputs.iter().map(|x| (type_of(x.tensor()), f64::from(x.scale()).to_bits())).collect();
+        let targets = targets.iter().map(|y| type_of(y.tensor())).collect();
+        Ok(Resident { column, inputs, targets, weighted })
+    }
 }
 
 /// A set that runs take their rows from.
 #[derive(Clone)]
 pub(crate) struct Feed<'d> {
     /// As plans read it: all rows where it rests on the device, else the first.
-    source: Source,
+    source: Resident,
     expected: Expected,
     /// What is read where it does not rest.
     stream: Option<&'d dyn data::Source>,
 }
 
-/// The types of samples and targets.
-fn types(data: &Dataset) -> [Type; 2] {
-    [data.x(), data.y()].map(|tensor: &Tensor| Type { shape: tensor.shape().clone(), dtype: tensor.dtype() })
+/// The type of a column, all rows.
+fn type_of(tensor: &Tensor) -> Type {
+    Type { shape: tensor.shape().clone(), dtype: tensor.dtype() }
 }
 
-/// The same types, of so many rows.
-fn of_rows(types: [Type; 2], rows: usize) -> [Type; 2] {
-    types.map(|Type { shape, dtype }| Type { shape: [&[rows], &shape[1..]].concat().into(), dtype })
+/// The same columns of so many rows.
+fn of_rows(resident: &Resident, rows: usize) -> Resident {
+    let cut = |ty: &Type| Type { shape: [&[rows], &ty.shape[1..]].concat().into(), dtype: ty.dtype };
+    let inputs = resident.inputs.iter().map(|(x, scale)| (cut(x), *scale)).collect();
+    Resident { inputs, targets: resident.targets.iter().map(cut).collect(), ..*resident }
 }
 
 impl<'d> Feed<'d> {
-    /// Puts a set on the device, as columns `column` to `column + 2`, if it holds it and has the memory.
+    /// Puts a set on the device, from `column` on, if it holds it and has the memory.
     pub fn new(session: &mut Session, column: usize, data: &'d dyn data::Source, expected: Expected) -> Result<Self> {
         // A weight has no more bytes than a target.
-        if let Some(set) = data.resident().filter(|set| session.holds(set.x()) && session.holds(set.y())) {
-            match session.set_dataset(column, set, expected.weights(set)?.as_deref()) {
-                Ok(source) => return Ok(Self { source, expected, stream: None }),
+        let fits = |set: &Dataset, session: &Session| {
+            set.inputs().iter().chain(set.targets()).all(|column| session.holds(column.tensor()))
+        };
+        if let Some(set) = data.resident().filter(|set| fits(set, session)) {
+            match Self::resting(session, column, set, expected.clone()) {
+                Ok(feed) => return Ok(feed),
                 Err(Error::Memory { .. }) => session.release_data(column)?,
                 Err(e) => return Err(e),
             }
         }
         Self::streamed(column, data, expected)
+    }
+
+    /// A set that is on the device, from `column` on.
+    pub fn resting(session: &mut Session, column: usize, set: &Dataset, expected: Expected) -> Result<Self> {
+        let weights = expected.weights(set)?;
+        let source = expected.resident(column, set, weights.is_some())?;
+        session.put(&source, &expected.ordered(set)?, weights.as_deref())?;
+        Ok(Self { source, expected, stream: None })
     }
 
     /// A set that is read as its rows are needed.
@@ -90,9 +141,8 @@ impl<'d> Feed<'d> {
             let message = format!("read gave {} samples for its first row; expected 1", first.len());
             return Err(Error::shape("Source", message));
         }
-        let [x, y] = types(&first);
         let weighted = expected.weights(&first)?.is_some();
-        let source = Source { column, x, y, weighted, scale: f64::from(first.scale()).to_bits() };
+        let source = expected.resident(column, &first, weighted)?;
         Ok(Self { source, expected, stream: Some(data) })
     }
 
@@ -125,20 +175,26 @@ impl<'d> Feed<'d> {
         feed
     }
 
-    /// What a model remembers of the samples in `data`, which are fed.
-    pub fn inputs(&self, data: &dyn data::Source) -> Inputs {
-        let range = data.resident().and_then(|set| range(set.x()));
-        Inputs { bytes: self.source.x.dtype == DType::U8, scale: f64::from_bits(self.source.scale) as f32, range }
+    /// What a model remembers of the samples in `data`, which are fed: of each input.
+    pub fn inputs(&self, data: &dyn data::Source) -> Result<Vec<Inputs>> {
+        let ranges = match data.resident() {
+            Some(set) => self.expected.ordered(set)?.inputs.iter().map(|column| range(column.tensor())).collect(),
+            None => vec![None; self.source.inputs.len()],
+        };
+        let inputs = self.source.inputs.iter().zip(ranges).map(|((x, scale), range)| Inputs {
+            bytes: x.dtype == DType::U8,
+            scale: f64::from_bits(*scale) as f32,
+            range,
+        });
+        Ok(inputs.collect())
     }
 
     /// For a run of `count` rows in batches: what its plans read, and what brings it there.
-    pub fn run(&self, count: usize, batch: usize) -> (Source, Option<Stream<'d>>) {
+    pub fn run(&self, count: usize, batch: usize) -> (Resident, Option<Stream<'d>>) {
         let Some(data) = self.stream else { return (self.source.clone(), None) };
-        let Source { x, y, .. } = &self.source;
-        let row_bytes = [x, y].iter().map(|ty| ty.shape.len() * ty.dtype.size()).sum::<usize>();
+        let row_bytes: usize = self.source.columns().map(|(_, ty)| ty.shape.len() * ty.dtype.size()).sum();
         let rows = ((CHUNK_BYTES / (row_bytes * batch).max(1)).max(1) * batch).min(count);
-        let [x, y] = of_rows([x.clone(), y.clone()], rows);
-        let source = Source { x, y, ..self.source };
+        let source = of_rows(&self.source, rows);
         let stream = Stream {
             data,
             expected: self.expected.clone(),
@@ -159,7 +215,7 @@ type Chunk = (Dataset, Option<Tensor>);
 pub(crate) struct Stream<'d> {
     data: &'d dyn data::Source,
     expected: Expected,
-    source: Source,
+    source: Resident,
     /// Rows and steps a chunk; the last one may have fewer.
     rows: usize,
     steps: usize,
@@ -183,10 +239,15 @@ impl Stream<'_> {
         let first = step / self.steps * self.rows;
         let rows = &self.order[first..self.order.len().min(first + self.rows)];
         let chunk = self.data.read(&rows.iter().map(|&row| row as usize).collect::<Vec<_>>())?;
-        let Source { x, y, scale, .. } = &self.source;
-        let wanted = of_rows([x.clone(), y.clone()], rows.len());
-        if types(&chunk) != wanted || f64::from(chunk.scale()).to_bits() != *scale {
-            let [[x, y], [wanted_x, wanted_y]] = [types(&chunk), wanted];
+        let wanted = of_rows(&self.source, rows.len());
+        let found = self.expected.resident(wanted.column, &chunk, wanted.weighted)?;
+        if found != wanted {
+            let told = |set: &Resident| {
+                let list = |types: Vec<String>| types.join(", ");
+                let inputs = list(set.inputs.iter().map(|(x, _)| x.to_string()).collect());
+                (inputs, list(set.targets.iter().map(Type::to_string).collect()))
+            };
+            let ((x, y), (wanted_x, wanted_y)) = (told(&found), told(&wanted));
             let message = format!(
                 "read gave samples {x} and targets {y}; after its first row {wanted_x} and {wanted_y} of the same scale \
                  were expected"
@@ -205,11 +266,7 @@ impl Stream<'_> {
 
     fn put(&mut self, session: &mut Session, step: usize, (chunk, weights): &Chunk) -> Result<()> {
         self.first = Some(step);
-        let columns = [Some(chunk.x()), Some(chunk.y()), weights.as_ref()].into_iter().flatten();
-        for (column, tensor) in (self.source.column..).zip(columns) {
-            session.executor().write(BufferId::Data(column), tensor.values())?;
-        }
-        Ok(())
+        session.write(&self.source, &self.expected.ordered(chunk)?, weights.as_ref())
     }
 
     /// Brings the rows of a step to the device, unless they are there.

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::session::Session;
-use super::trace::{Key, Model};
+use super::trace::{Definition, Key};
 use crate::error::{Error, Result};
 use crate::graph::{Id, Leaf, Node, Phase};
 use crate::tensor::DType;
 
-/// When [`Sequential::fit`](crate::nn::Sequential::fit) looks whether the numbers are still finite.
+/// When [`Model::fit`](crate::nn::Model::fit) looks whether the numbers are still finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CheckFinite {
     /// After each epoch, at the losses of all its steps: costs nothing. The step is known, but the weights that it began
@@ -43,7 +43,7 @@ const FIND_OUT: &str = "the same run with check_finite at every step (--check-fi
 
 /// What made the numbers of a step not finite, as a clause. The clock stands at the step; `intact` says whether the
 /// weights are those that it began with, or those of the epoch's end.
-pub(super) async fn origin(session: &mut Session, model: &Model<'_>, key: &Key, intact: bool) -> String {
+pub(super) async fn origin(session: &mut Session, model: &Definition<'_>, key: &Key, intact: bool) -> String {
     let told = async {
         let weights: Vec<Vec<f64>> = session.weights().await?.iter().map(|w| w.values().to_f64()).collect();
         if let Some(lost) = lost_weights(session, &weights) {
@@ -79,7 +79,7 @@ fn lost_weights(session: &Session, weights: &[Vec<f64>]) -> Option<String> {
 /// finite, and of what.
 async fn first_lost(
     session: &mut Session,
-    model: &Model<'_>,
+    model: &Definition<'_>,
     key: &Key,
     weights: &[Vec<f64>],
 ) -> Result<Option<String>> {
@@ -117,10 +117,10 @@ async fn first_lost(
 }
 
 /// Where in a step a node belongs.
-fn place(node: &Node, model: &Model<'_>) -> String {
+fn place(node: &Node, model: &Definition<'_>) -> String {
     let layer = match &*node.layer {
         "" => "the batch".to_string(),
-        name if model.layers.iter().any(|(layer, _)| layer == name) => format!("layer {name:?}"),
+        name if model.network.layers.iter().any(|(layer, _)| layer == name) => format!("layer {name:?}"),
         other => format!("the {other}"),
     };
     if node.phase == Phase::Backward { format!("{layer}, backward") } else { layer }

@@ -7,7 +7,7 @@ use super::{CheckFinite, Logs};
 use crate::data::Source;
 use crate::error::{Error, Result};
 
-/// The settings of [`Sequential::fit`](crate::nn::Sequential::fit), with Keras' names and defaults.
+/// The settings of [`Model::fit`](crate::nn::Model::fit), with Keras' names and defaults.
 pub struct Fit<'a> {
     pub(crate) initial_epoch: usize,
     pub(crate) epochs: usize,
@@ -55,11 +55,11 @@ impl<'a> Fit<'a> {
     }
 
     /// Epochs that earlier runs did of this one's; default 0. The first is numbered one more, the last is
-    /// [`Fit::epochs`]: with [`Sequential::epoch`](crate::nn::Sequential::epoch) of a loaded model, its run goes on.
+    /// [`Fit::epochs`]: with [`Model::epoch`](crate::nn::Model::epoch) of a loaded model, its run goes on.
     ///
     /// A model that was saved within an epoch, by
     /// [`SaveFreq::Steps`](crate::train::callbacks::SaveFreq::Steps), goes on after the step that it was saved after, where
-    /// this is its [`Sequential::epoch`](crate::nn::Sequential::epoch) and the number of samples, the batch size, the order
+    /// this is its [`Model::epoch`](crate::nn::Model::epoch) and the number of samples, the batch size, the order
     /// and its seed are the same; where they are not, it is an error. The epoch's values are those of all its steps;
     /// [`History::batch_losses`](super::History::batch_losses) has those of this run alone. With another `initial_epoch` a
     /// new epoch is begun.
@@ -139,7 +139,7 @@ impl<'a> Fit<'a> {
 
     /// Whether the host keeps a copy of the weights and the optimizer's state, made at each epoch's end and every 30 s within
     /// one, for where the device is lost or fails; default false. `fit` returns the error then, and the model is that of the
-    /// copy: it can be saved, and trains on with another [`Sequential::device`](crate::nn::Sequential::device). Without a copy
+    /// copy: it can be saved, and trains on with another [`Model::device`](crate::nn::Model::device). Without a copy
     /// it is lost with the device. The CPU is not lost and has no copy made. No bit changes by it.
     #[must_use]
     pub fn backup(mut self, backup: bool) -> Self {

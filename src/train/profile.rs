@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::feed::Expected;
 use super::session::{Session, make_plan};
-use super::trace::Model;
+use super::trace::Definition;
 use super::training::start_training;
 use crate::bench::Timing;
 use crate::data::Dataset;
@@ -76,8 +77,8 @@ impl Profile {
 /// Trains for some steps and times the last `steps` of them.
 pub(crate) fn profile(
     session: &mut Session,
-    model: &Model<'_>,
-    data: &Dataset,
+    model: &Definition<'_>,
+    (data, expected): (&Dataset, Expected),
     (batch, steps): (usize, usize),
     target: Option<&Target>,
 ) -> Result<Profile> {
@@ -90,7 +91,7 @@ pub(crate) fn profile(
         );
         return Err(Error::argument("steps", message));
     }
-    let (loaded, key) = start_training(session, model, data, batch, all)?;
+    let (loaded, key) = start_training(session, model, (data, expected), batch, all)?;
     let plan = make_plan(model, &mut session.parameters().to_vec(), &key)?;
     session.executor().run(loaded, WARM_UP)?;
     let spans = session.executor().profile(loaded, steps)?;

@@ -5,14 +5,12 @@ use std::ops::{ControlFlow, Range};
 use super::Logs;
 use super::feed::{Feed, Stream};
 use super::session::Session;
-use super::trace::{Key, Mode, Model, Part, Source};
+use super::trace::{Definition, Key, Logged, Mode, Part, Resident};
 use crate::error::Result;
-use crate::nn::Metric;
-use crate::nn::metric::names;
 
 /// The rows of a run: where they lie and how they are cut into steps.
 pub(super) struct Rows<'d> {
-    pub source: Source,
+    pub source: Resident,
     pub count: usize,
     pub batch: usize,
     /// What brings them to the device, where they do not rest there.
@@ -28,7 +26,7 @@ impl<'d> Rows<'d> {
     }
 
     /// Rows that all rest on the device.
-    pub fn resting(source: Source, count: usize, batch: usize) -> Self {
+    pub fn resting(source: Resident, count: usize, batch: usize) -> Self {
         Self { source, count, batch, stream: None }
     }
 
@@ -80,7 +78,7 @@ impl<'d> Rows<'d> {
     pub fn plans(
         &self,
         session: &mut Session,
-        model: &Model<'_>,
+        model: &Definition<'_>,
         (mode, parts): (Mode, &[Part]),
         updates: &[bool],
     ) -> Result<Vec<Round>> {
@@ -116,34 +114,34 @@ pub(super) fn round_of(rounds: &[Round], step: usize) -> (&Round, usize) {
 /// What the log of a run over rows means.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// The name of the loss.
-    loss: String,
-    /// Each metric behind it: its name, and how many columns of the log it has.
-    metrics: Vec<(String, Metric, usize)>,
+    /// What is logged, each with a prefix to its name.
+    logged: Vec<Logged>,
     batch: usize,
     rows: usize,
 }
 
 impl Watch {
-    /// `loss`, then the metrics, each behind a prefix.
-    pub fn new(model: &Model<'_>, prefix: &str, rows: &Rows<'_>) -> Self {
-        let metrics = names(model.metrics).zip(model.metrics);
-        let metrics = metrics.map(|(name, &m)| (format!("{prefix}{name}"), m, m.width(model.output))).collect();
-        Self { loss: format!("{prefix}loss"), metrics, batch: rows.batch, rows: rows.count }
+    /// All that a model logs, each behind a prefix.
+    pub fn new(model: &Definition<'_>, prefix: &str, rows: &Rows<'_>) -> Self {
+        let named = |logged: Logged| Logged { name: format!("{prefix}{}", logged.name), ..logged };
+        Self { logged: model.logged().into_iter().map(named).collect(), batch: rows.batch, rows: rows.count }
     }
 
     /// Numbers a step.
     pub fn width(&self) -> usize {
-        1 + self.metrics.iter().map(|(_, _, width)| width).sum::<usize>()
+        self.logged.iter().map(|logged| logged.width).sum()
     }
 
     /// Adds the log of some steps to the sum of each column.
     pub fn add(&self, totals: &mut [f64], log: &[f64]) {
         for row in log.chunks(self.width()) {
-            totals[0] += row[0];
-            let mut first = 1;
-            for &(_, metric, width) in &self.metrics {
-                metric.add(&mut totals[first..first + width], &row[first..first + width]);
+            let mut first = 0;
+            for &Logged { metric, width, .. } in &self.logged {
+                let (totals, row) = (&mut totals[first..first + width], &row[first..first + width]);
+                match metric {
+                    Some(metric) => metric.add(totals, row),
+                    None => totals[0] += row[0],
+                }
                 first += width;
             }
         }
@@ -152,10 +150,10 @@ impl Watch {
     /// Loss and metrics over the samples of the first steps, from the sum of each column over them.
     pub fn means_of(&self, totals: &[f64], steps: usize) -> Logs {
         let samples = (steps * self.batch).clamp(1, self.rows) as f64;
-        let (mut logs, mut first) = (Logs::default(), 1);
-        logs.set(&self.loss, totals[0] / samples);
-        for (name, metric, width) in &self.metrics {
-            logs.set(name, metric.of_sums(&totals[first..first + width], samples));
+        let (mut logs, mut first) = (Logs::default(), 0);
+        for Logged { name, metric, width } in &self.logged {
+            let totals = &totals[first..first + width];
+            logs.set(name, metric.map_or(totals[0] / samples, |metric| metric.of_sums(totals, samples)));
             first += width;
         }
         logs

@@ -12,8 +12,7 @@ use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
-use crate::nn::metric::names;
-use crate::nn::{ConfusionMatrix, Sequential, Summary};
+use crate::nn::{ConfusionMatrix, Model, Summary};
 use crate::tensor::Tensor;
 
 /// A run of `fit` as its callbacks have it: where it stands, what was measured, and the model in training.
@@ -21,7 +20,7 @@ use crate::tensor::Tensor;
 /// What waits for the device, such as [`Run::weights`], blocks.
 #[derive(Debug)]
 pub struct Run<'r> {
-    pub(super) model: &'r mut Sequential,
+    pub(super) model: &'r mut Model,
     pub(super) check_finite: CheckFinite,
     /// How often within an epoch the model is backed up.
     pub(super) backup: Option<Duration>,
@@ -64,7 +63,7 @@ pub struct Snapshot {
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 impl<'r> Run<'r> {
-    pub(super) fn new(model: &'r mut Sequential, options: &Fit<'_>, steps: usize) -> Self {
+    pub(super) fn new(model: &'r mut Model, options: &Fit<'_>, steps: usize) -> Self {
         model.parts().0.forget_snapshots();
         let on_gpu = model.is_on_gpu();
         Self {
@@ -202,8 +201,8 @@ impl<'r> Run<'r> {
         match name.strip_prefix("val_").unwrap_or(name) {
             "loss" => Some(false),
             name => {
-                let metrics = self.model.metrics();
-                names(metrics).zip(metrics).find(|(known, _)| known == name).and_then(|(_, metric)| metric.rises())
+                let logged = self.model.logged().into_iter().find(|logged| logged.name == name)?;
+                logged.metric.map_or(Some(false), crate::nn::Metric::rises)
             }
         }
     }
@@ -215,7 +214,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// All weights: see [`Sequential::weights`].
+    /// All weights: see [`Model::weights`].
     ///
     /// # Errors
     /// What the device reports.
@@ -223,7 +222,7 @@ impl<'r> Run<'r> {
         self.model.weights()
     }
 
-    /// The gradients of the last training step with respect to each weight: see [`Sequential::gradients`].
+    /// The gradients of the last training step with respect to each weight: see [`Model::gradients`].
     ///
     /// # Errors
     /// What the device reports.
@@ -231,7 +230,7 @@ impl<'r> Run<'r> {
         self.model.gradients()
     }
 
-    /// The weights' names, in the order of [`Run::weights`]: see [`Sequential::parameter_paths`].
+    /// The weights' names, in the order of [`Run::weights`]: see [`Model::parameter_paths`].
     ///
     /// # Errors
     /// None while the model trains.
@@ -239,7 +238,7 @@ impl<'r> Run<'r> {
         self.model.parameter_paths()
     }
 
-    /// Replaces all weights: see [`Sequential::set_weights`].
+    /// Replaces all weights: see [`Model::set_weights`].
     ///
     /// # Errors
     /// [`Error::Shape`] that lists both shapes where they do not fit.
@@ -269,29 +268,29 @@ impl<'r> Run<'r> {
         self.model.parts().0.restore(snapshot.index)
     }
 
-    /// Loss and metrics of a set: see [`Sequential::evaluate`].
+    /// Loss and metrics of a set: see [`Model::evaluate`].
     ///
     /// # Errors
-    /// As [`Sequential::evaluate`]; [`Error::Model`] in a hook of batches.
+    /// As [`Model::evaluate`]; [`Error::Model`] in a hook of batches.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Logs> {
         self.between_epochs("evaluate")?;
         self.model.evaluate(data)
     }
 
-    /// The model's output for each sample: see [`Sequential::predict`].
+    /// The model's output for each sample: see [`Model::predict`].
     ///
     /// # Errors
-    /// As [`Sequential::predict`]; [`Error::Model`] in a hook of batches.
+    /// As [`Model::predict`]; [`Error::Model`] in a hook of batches.
     pub fn predict(&mut self, x: &Tensor) -> Result<Tensor> {
         self.between_epochs("predict")?;
         self.model.predict(x)
     }
 
-    /// Which classes the samples that are validated on are taken for: see [`Sequential::confusion_matrix`]. They are read
+    /// Which classes the samples that are validated on are taken for: see [`Model::confusion_matrix`]. They are read
     /// again, a batch at a time. `None` where nothing is validated on.
     ///
     /// # Errors
-    /// As [`Sequential::confusion_matrix`], and what the source returns; [`Error::Model`] in a hook of batches.
+    /// As [`Model::confusion_matrix`], and what the source returns; [`Error::Model`] in a hook of batches.
     pub fn confusion_matrix(&mut self) -> Result<Option<ConfusionMatrix>> {
         self.between_epochs("confusion_matrix")?;
         let Some(Validation { source, rows }) = &self.validation else { return Ok(None) };
@@ -323,7 +322,7 @@ impl<'r> Run<'r> {
         self.model.summary()
     }
 
-    /// Writes the model to a file, or its weights alone: see [`Sequential::save`] and [`Sequential::save_weights`].
+    /// Writes the model to a file, or its weights alone: see [`Model::save`] and [`Model::save_weights`].
     ///
     /// # Errors
     /// As there.

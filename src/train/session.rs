@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use rand::Rng as _;
 
-use super::trace::{self, Key, Model, Source};
-use crate::data::Dataset;
+use super::feed::Ordered;
+use super::trace::{self, Definition, Key, Resident};
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Phase, Type};
 use crate::memory;
 use crate::nn::Parameter;
+use crate::nn::network::MOST_COLUMNS;
 use crate::nn::optimizer::{self, Optimizer, SCALARS};
 use crate::ops::clock::WORDS;
 use crate::plan::{Arena, Buffer, BufferId, Plan};
@@ -120,7 +121,16 @@ impl Session {
     /// The gradients of the last training step, in the parameters' order; zeros before the first.
     pub async fn gradients(&mut self) -> Result<Vec<Tensor>> {
         self.allocate_arena(BufferId::Grads)?;
-        self.read_arena(BufferId::Grads).await
+        let mut gradients = self.read_arena(BufferId::Grads).await?;
+        // Where a step is looked at before its update, a state's segment holds what it becomes.
+        for (gradient, p) in gradients.iter_mut().zip(&self.parameters).filter(|(_, p)| p.is_state) {
+            let zeros: Values = match gradient.values() {
+                Values::F64(_) => vec![0.0f64; p.shape.len()].into(),
+                _ => vec![0.0f32; p.shape.len()].into(),
+            };
+            *gradient = Tensor::new(p.shape.clone(), zeros)?;
+        }
+        Ok(gradients)
     }
 
     async fn read_arena(&mut self, id: BufferId) -> Result<Vec<Tensor>> {
@@ -166,36 +176,41 @@ impl Session {
         self.snapshots = 0;
     }
 
-    /// Puts a data set on the device, as columns `column` (samples) and `column + 1` (targets, if any).
-    pub fn set_data(&mut self, column: usize, x: &Tensor, y: Option<&Tensor>, scale: f32) -> Result<Source> {
-        let mut upload = |id, tensor: &Tensor| -> Result<Type> {
-            let ty = Type { shape: tensor.shape().clone(), dtype: tensor.dtype() };
-            self.executor.allocate(&column_of(id, &ty))?;
-            self.executor.write(id, tensor.values())?;
-            Ok(ty)
+    /// Puts the samples of each input on the device, from `column` on.
+    pub fn put_inputs(&mut self, column: usize, inputs: &[(&Tensor, f32)]) -> Result<Resident> {
+        for (column, (x, _)) in (column..).zip(inputs) {
+            self.put_column(column, x)?;
+        }
+        let typed = |(x, scale): &(&Tensor, f32)| {
+            (Type { shape: x.shape().clone(), dtype: x.dtype() }, f64::from(*scale).to_bits())
         };
-        let x = upload(BufferId::Data(column), x)?;
-        let y = match y {
-            Some(y) => upload(BufferId::Data(column + 1), y)?,
-            None => Type::u32([x.shape[0]]),
-        };
-        Ok(Source { column, x, y, weighted: false, scale: f64::from(scale).to_bits() })
+        Ok(Resident { column, inputs: inputs.iter().map(typed).collect(), targets: Vec::new(), weighted: false })
     }
 
-    /// [`Session::set_data`] of a labelled set, with a weight for each row, if any, as the column `column + 2`.
-    pub fn set_dataset(&mut self, column: usize, data: &Dataset, weights: Option<&Tensor>) -> Result<Source> {
-        let source = self.set_data(column, data.x(), Some(data.y()), data.scale())?;
-        let Some(weights) = weights else { return Ok(source) };
-        let source = Source { weighted: true, ..source };
-        self.executor.allocate(&column_of(BufferId::Data(column + 2), &source.weight_type()))?;
-        self.executor.write(BufferId::Data(column + 2), weights.values())?;
-        Ok(source)
+    fn put_column(&mut self, column: usize, tensor: &Tensor) -> Result<()> {
+        let (id, ty) = (BufferId::Data(column), Type { shape: tensor.shape().clone(), dtype: tensor.dtype() });
+        self.executor.allocate(&column_of(id, &ty))?;
+        self.executor.write(id, tensor.values())
+    }
+
+    /// Puts a set on the device, with a weight for each row, if any.
+    pub fn put(&mut self, set: &Resident, columns: &Ordered<'_>, weights: Option<&Tensor>) -> Result<()> {
+        for (column, tensor) in (set.column..).zip(columns.tensors(weights)) {
+            self.put_column(column, tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Writes rows of a set to where [`Session::reserve`] made room for them.
+    pub fn write(&mut self, set: &Resident, columns: &Ordered<'_>, weights: Option<&Tensor>) -> Result<()> {
+        let mut columns = (set.column..).zip(columns.tensors(weights));
+        columns.try_for_each(|(column, tensor)| self.executor.write(BufferId::Data(column), tensor.values()))
     }
 
     /// Frees the columns of a data set, and all plans: they may be for rows that rest there.
     pub fn release_data(&mut self, column: usize) -> Result<()> {
         self.forget_plans()?;
-        (column..column + 3).for_each(|column| self.executor.release(BufferId::Data(column)));
+        (column..column + MOST_COLUMNS).for_each(|column| self.executor.release(BufferId::Data(column)));
         Ok(())
     }
 
@@ -207,17 +222,13 @@ impl Session {
     }
 
     /// Sees to it that there are buffers for a source's columns.
-    pub fn reserve(&mut self, source: &Source) -> Result<()> {
-        self.executor.allocate(&column_of(BufferId::Data(source.column), &source.x))?;
-        self.executor.allocate(&column_of(BufferId::Data(source.column + 1), &source.y))?;
-        if !source.weighted {
-            return Ok(());
-        }
-        self.executor.allocate(&column_of(BufferId::Data(source.column + 2), &source.weight_type()))
+    pub fn reserve(&mut self, source: &Resident) -> Result<()> {
+        let mut columns = source.columns();
+        columns.try_for_each(|(column, ty)| self.executor.allocate(&column_of(BufferId::Data(column), &ty)))
     }
 
     /// The plans of a run's keys, each made at its first use.
-    pub fn plans(&mut self, model: &Model<'_>, keys: &[Key]) -> Result<Vec<usize>> {
+    pub fn plans(&mut self, model: &Definition<'_>, keys: &[Key]) -> Result<Vec<usize>> {
         let missing = keys.iter().filter(|key| !self.plans.contains_key(key)).collect::<HashSet<_>>().len();
         // All at once: a plan that goes to make room for the run's second would be its first.
         if self.plans.len() + missing > MOST_PLANS {
@@ -244,7 +255,7 @@ impl Session {
     }
 
     /// The graph of a step as its layers wrote it.
-    pub fn trace(&self, model: &Model<'_>, key: &Key) -> Result<Graph> {
+    pub fn trace(&self, model: &Definition<'_>, key: &Key) -> Result<Graph> {
         trace::step(model, &mut self.parameters.clone(), key)
     }
 
@@ -303,7 +314,7 @@ fn column_of(id: BufferId, ty: &Type) -> Buffer {
 }
 
 /// Traces a step and plans it.
-pub(crate) fn make_plan(model: &Model<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Plan> {
+pub(crate) fn make_plan(model: &Definition<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Plan> {
     let graph = trace::step(model, parameters, key)?.fused();
     let arena = Arena::new(parameters.iter().map(|p| &p.shape));
     let verb = match key.mode {

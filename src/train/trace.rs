@@ -1,14 +1,12 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
-use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
-use crate::nn::layers::Layer;
+use crate::nn::network::Forward;
 use crate::nn::optimizer::{Optimizer, SCALARS};
-use crate::nn::{About, Known, Loss, Metric, Parameter, Scope};
+use crate::nn::{About, Known, Metric, Network, Objective, Parameter, metric};
 use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
@@ -18,7 +16,7 @@ use crate::ops::predictions::Keep;
 use crate::ops::record::Record;
 use crate::ops::sum::Sum;
 use crate::plan::{Arena, SEGMENT_ALIGNMENT};
-use crate::tensor::{DType, Shape};
+use crate::tensor::Shape;
 
 /// What a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,25 +34,26 @@ pub(crate) enum Part {
     Update,
 }
 
-/// A resident data set, as a plan needs to know it.
+/// A resident data set, as a plan needs to know it: columns of samples, then of targets, then of weights.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Source {
-    /// The index of [`Leaf::Data`] that holds the samples; the targets are in the next, the weights in the one after.
+pub(crate) struct Resident {
+    /// The index of [`Leaf::Data`] that holds the first column.
     pub column: usize,
-    /// The samples' type, all rows.
-    pub x: Type,
-    /// The targets' type, all rows.
-    pub y: Type,
+    /// The type of each input, all rows, and what its samples are multiplied by, in bits.
+    pub inputs: Vec<(Type, u64)>,
+    /// The type of each target, all rows.
+    pub targets: Vec<Type>,
     /// Whether each row has a weight.
     pub weighted: bool,
-    /// What samples are multiplied by, in bits.
-    pub scale: u64,
 }
 
-impl Source {
-    /// The weights' type, all rows.
-    pub fn weight_type(&self) -> Type {
-        Type::float([self.x.shape[0]])
+impl Resident {
+    /// The columns with their indices: samples and targets, then weights.
+    pub fn columns(&self) -> impl Iterator<Item = (usize, Type)> + '_ {
+        let inputs = self.inputs.iter().map(|(x, _)| x.clone());
+        let rows = self.inputs[0].0.shape[0];
+        let weights = self.weighted.then(|| Type::float([rows]));
+        (self.column..).zip(inputs.chain(self.targets.iter().cloned()).chain(weights))
     }
 }
 
@@ -63,7 +62,7 @@ impl Source {
 pub(crate) struct Key {
     pub mode: Mode,
     pub part: Part,
-    pub source: Source,
+    pub source: Resident,
     /// Rows a step.
     pub batch: usize,
     /// Rows that a run of steps takes.
@@ -75,111 +74,133 @@ pub(crate) struct Key {
 }
 
 /// A model as a step needs it.
-pub(crate) struct Model<'a> {
+pub(crate) struct Definition<'a> {
     pub about: &'a About,
-    /// The shape of one sample.
-    pub sample: &'a Shape,
-    pub layers: &'a [(String, Box<dyn Layer>)],
-    pub loss: Option<Loss>,
-    pub metrics: &'a [Metric],
-    /// The shape of the last layer's output for one sample.
-    pub output: &'a [usize],
+    pub network: &'a Network,
+    /// The shape of a sample of each input.
+    pub samples: &'a [Shape],
+    /// What each output is trained for; none where the model was not compiled.
+    pub objectives: &'a [Objective],
+    /// The shape of each output for one sample.
+    pub outputs: &'a [Shape],
     pub optimizer: Option<&'a dyn Optimizer>,
 }
 
-impl Model<'_> {
-    /// Columns of the log: the loss, then what the metrics need.
-    pub fn log_width(&self) -> usize {
-        1 + self.metrics.iter().map(|metric| metric.width(self.output)).sum::<usize>()
-    }
+/// A value that is logged: its name, the metric that it is of, unless it is a loss, and how many columns of the log it has.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub name: String,
+    pub metric: Option<Metric>,
+    pub width: usize,
 }
 
-/// Applies all layers to a batch and returns the output of each; with the clock where the model is trained.
-pub(crate) fn forward(
-    layers: &[(String, Box<dyn Layer>)],
-    graph: &mut Graph,
-    mut parameters: Known<'_>,
-    x: Id,
-    clock: Option<Id>,
-) -> Result<Vec<Id>> {
-    let batch = graph.shape(x).first().copied();
-    let mut outputs = Vec::new();
-    let mut x = x;
-    let mut known: HashMap<String, Vec<usize>> = HashMap::new();
-    for (i, parameter) in parameters.all().iter().enumerate() {
-        known.entry(parameter.layer.clone()).or_default().push(i);
-    }
-    for (index, (name, layer)) in layers.iter().enumerate() {
-        graph.set_layer(name);
-        let (trainable, own, draws) = (layer.is_trainable(), known.remove(name).unwrap_or_default(), Cell::new(0));
-        let parameters = parameters.lent();
-        let mut scope = Scope { graph, parameters, own, layer: name, index, draws, clock, trainable };
-        x = layer.call(&mut scope, x)?;
-        graph.check("the layer's output", &[x])?;
-        let ty = graph.ty(x);
-        if ty.shape.first().copied() != batch || ty.dtype != DType::F32 {
-            let rows = batch.unwrap_or(0);
-            let message =
-                format!("gives {ty} for a batch of {rows}; expected f32 with the samples' axis first, ({rows}, ...)");
-            return Err(Error::shape(format!("layer {name:?}"), message));
+impl Definition<'_> {
+    /// What is logged, in the order of the log: the loss, of several outputs the loss of each, the metrics of each.
+    pub fn logged(&self) -> Vec<Logged> {
+        let several = self.outputs.len() > 1;
+        let names = self.network.output_names();
+        let loss = |name: String| Logged { name, metric: None, width: 1 };
+        let mut logged = vec![loss("loss".into())];
+        if several {
+            logged.extend(names.iter().map(|name| loss(format!("{name}_loss"))));
         }
-        outputs.push(x);
+        for ((objective, shape), output) in self.objectives.iter().zip(self.outputs).zip(&names) {
+            logged.extend(metric::names(&objective.metrics).zip(&objective.metrics).map(|(name, &metric)| Logged {
+                name: if several { format!("{output}_{name}") } else { name },
+                metric: Some(metric),
+                width: metric.width(shape),
+            }));
+        }
+        logged
     }
-    graph.set_layer("");
-    Ok(outputs)
+
+    /// Columns of the log.
+    pub fn log_width(&self) -> usize {
+        self.logged().iter().map(|logged| logged.width).sum()
+    }
 }
 
 /// The graph of one step, as its layers write it.
-pub(crate) fn step(model: &Model<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Graph> {
+pub(crate) fn step(model: &Definition<'_>, parameters: &mut [Parameter], key: &Key) -> Result<Graph> {
     let mut g = Graph::new();
     let clock = g.leaf(Leaf::Clock, Type::u32([WORDS]));
     let order = g.leaf(Leaf::Order, Type::u32([key.rows]));
     let source = &key.source;
-    let mut columns = vec![g.leaf(Leaf::Data(source.column), source.x.clone())];
-    let mut scales = vec![f64::from_bits(source.scale)];
-    if key.mode != Mode::Predict {
-        columns.push(g.leaf(Leaf::Data(source.column + 1), source.y.clone()));
-        scales.push(1.0);
+    let mut columns: Vec<(usize, Type)> = source.columns().collect();
+    let weights = if source.weighted { columns.pop() } else { None };
+    let mut scales: Vec<f64> = source.inputs.iter().map(|&(_, scale)| f64::from_bits(scale)).collect();
+    let inputs = scales.len();
+    if key.mode == Mode::Predict {
+        columns.truncate(inputs);
     }
-    let gather = Gather { batch: key.batch, scales };
-    let batch = g.apply_all(Arc::new(gather), &[&columns[..], &[order, clock]].concat())?;
-    let weights = if source.weighted && key.mode != Mode::Predict {
-        let column = g.leaf(Leaf::Data(source.column + 2), source.weight_type());
-        Some(g.apply(Gather { batch: key.batch, scales: vec![1.0] }, &[column, order, clock])?)
-    } else {
-        None
+    scales.resize(columns.len(), 1.0);
+    let mut gather = |columns: &[(usize, Type)], scales: &[f64]| {
+        let gather = Gather { batch: key.batch, scales: scales.to_vec() };
+        let columns = columns.iter().map(|(column, ty)| g.leaf(Leaf::Data(*column), ty.clone()));
+        let reads = columns.collect::<Vec<_>>().into_iter().chain([order, clock]).collect::<Vec<_>>();
+        g.apply_all(Arc::new(gather), &reads)
     };
-    let x = batch[0];
-    let training = (key.mode == Mode::Train).then_some(clock);
-    let outputs = forward(model.layers, &mut g, Known::Built(&mut *parameters), x, training)?;
-    let predicted = outputs.last().copied().unwrap_or(x);
-    match batch[..] {
-        [_, targets] => learn(model, &mut g, parameters, key, ([predicted, targets, clock], weights))?,
-        _ => {
-            g.set_phase(Phase::Record);
-            let all = [&[key.rows], &g.shape(predicted)[1..]].concat();
-            let all = g.leaf(Leaf::Predictions, Type::float(all));
-            g.effect(Keep, &[predicted, clock], &[all])?;
-            g.effect(Advance { batch: key.batch }, &[], &[clock])?;
-        }
+    let mut batch = Vec::new();
+    for (columns, scales) in columns.chunks(2).zip(scales.chunks(2)) {
+        batch.extend(gather(columns, scales)?);
     }
+    let weights = match weights.filter(|_| key.mode != Mode::Predict) {
+        Some(column) => Some(gather(&[column], &[1.0])?[0]),
+        None => None,
+    };
+    let (x, targets) = batch.split_at(inputs);
+    let training = (key.mode == Mode::Train).then_some(clock);
+    let network = model.network;
+    let Forward { outputs, states } = network.forward(&mut g, Known::Built(&mut *parameters), x, training)?;
+    let predicted = network.outputs.iter().map(|wire| wire.of(x, &outputs)).collect::<Result<Vec<_>>>()?;
+    if key.mode != Mode::Predict {
+        let batch = Batch { predicted: &predicted, targets, weights, clock, states: &states };
+        learn(model, &mut g, parameters, key, &batch)?;
+        return Ok(g);
+    }
+    g.set_phase(Phase::Record);
+    for (i, &y) in predicted.iter().enumerate() {
+        let all = [&[key.rows], &g.shape(y)[1..]].concat();
+        let all = g.leaf(Leaf::Predictions(i), Type::float(all));
+        g.effect(Keep, &[y, clock], &[all])?;
+    }
+    g.effect(Advance { batch: key.batch }, &[], &[clock])?;
     Ok(g)
 }
 
+/// A batch that went through the network.
+struct Batch<'b> {
+    predicted: &'b [Id],
+    targets: &'b [Id],
+    /// What each sample's loss is multiplied by.
+    weights: Option<Id>,
+    clock: Id,
+    /// What states become.
+    states: &'b [(usize, Id)],
+}
+
 /// Loss, metrics and, to train, gradients and update.
-fn learn(
-    model: &Model<'_>,
-    g: &mut Graph,
-    params: &[Parameter],
-    key: &Key,
-    ([predicted, targets, clock], weights): ([Id; 3], Option<Id>),
-) -> Result<()> {
+fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key, batch: &Batch<'_>) -> Result<()> {
     g.set_layer("loss");
-    let loss = model.loss.expect("checked before tracing");
-    let mut losses = loss.append(g, predicted, targets)?;
-    if let Some(weights) = weights {
-        losses = g.apply(Binary::Mul, &[losses, weights])?;
+    let clock = batch.clock;
+    let outputs = || model.objectives.iter().zip(batch.predicted).zip(batch.targets);
+    let (mut own, mut sum) = (Vec::new(), None);
+    for ((objective, &predicted), &targets) in outputs() {
+        let mut losses = objective.loss.append(g, predicted, targets)?;
+        if let Some(weights) = batch.weights {
+            losses = g.apply(Binary::Mul, &[losses, weights])?;
+        }
+        own.push(losses);
+        if objective.loss_weight != 1.0 {
+            let weight = g.fill(objective.loss_weight, []);
+            losses = g.apply(Binary::Mul, &[losses, weight])?;
+        }
+        sum = Some(match sum {
+            Some(sum) => g.apply(Binary::Add, &[sum, losses])?,
+            None => losses,
+        });
     }
+    let mut losses = sum.expect("compiled for an output or more");
     for (i, param) in params.iter().enumerate() {
         if let Some(regularizer) = param.regularizer.filter(|_| param.trainable) {
             let w = weight(g, i, param);
@@ -188,15 +209,24 @@ fn learn(
     }
     g.set_layer("metrics");
     let mut columns = vec![losses];
-    for metric in model.metrics {
-        columns.extend(metric.append(g, predicted, targets)?);
+    if own.len() > 1 {
+        columns.extend(own);
+    }
+    for ((objective, &predicted), &targets) in outputs() {
+        for metric in &objective.metrics {
+            columns.extend(metric.append(g, predicted, targets)?);
+        }
     }
     g.set_layer("");
     if key.mode == Mode::Train {
         let optimizer = model.optimizer.expect("checked before tracing");
         backward(g, params, losses, optimizer)?;
+        let next = next_states(g, params, batch.states, key.part)?;
         g.set_phase(Phase::Update);
         update(g, params, optimizer, key, clock)?;
+        for (state, value) in next {
+            g.effect(Copy, &[value], &[state])?;
+        }
     }
     // What ends the step comes last, because the others read the clock. A step in parts is looked at before its update.
     let whole = key.part == Part::All;
@@ -207,6 +237,26 @@ fn learn(
     g.set_layer("metrics");
     let log = g.leaf(Leaf::Log, Type::float([key.steps, model.log_width()]));
     g.effect(Record { ends: whole.then_some(key.batch) }, &columns, &[log, clock])
+}
+
+/// The states that change, and what each becomes at the step's end. Where a step is looked at before its update, that waits in
+/// the state's segment of the gradients, which it has no other use for: the update is another plan.
+fn next_states(g: &mut Graph, params: &[Parameter], states: &[(usize, Id)], part: Part) -> Result<Vec<(Id, Id)>> {
+    let mut next = Vec::with_capacity(states.len());
+    for &(index, value) in states {
+        g.set_layer(&params[index].layer);
+        let ty = Type::float(params[index].shape.clone());
+        let state = weight(g, index, &params[index]);
+        if part == Part::All {
+            next.push((state, value));
+            continue;
+        }
+        let place = g.leaf(Leaf::Grad(index), ty);
+        g.effect(Copy, &[value], &[place])?;
+        next.push((state, place));
+    }
+    g.set_layer("");
+    Ok(next)
 }
 
 /// A weight in a step. One that its layer asks for where the model predicts alone has a gradient of zeros.
@@ -299,7 +349,7 @@ mod tests {
     use crate::device::Device;
     use crate::nn::layers::Dense;
     use crate::nn::optimizer::Sgd;
-    use crate::nn::{Activation, Sequential};
+    use crate::nn::{Activation, Loss, Sequential};
     use crate::train::session::make_plan;
 
     #[test]
@@ -309,7 +359,8 @@ mod tests {
         model.predict(&Tensor::from([[0.0f32; 4]])).unwrap();
         let (session, model) = model.parts();
         let steps = |mode, weighted| {
-            let source = Source { column: 0, x: Type::float([9, 4]), y: Type::u32([9]), weighted, scale: 0 };
+            let (inputs, targets) = (vec![(Type::float([9, 4]), 0)], vec![Type::u32([9])]);
+            let source = Resident { column: 0, inputs, targets, weighted };
             let key = Key { mode, part: Part::All, source, batch: 3, rows: 9, steps: 3, updates: true };
             let plan = make_plan(&model, &mut session.parameters().to_vec(), &key).unwrap();
             plan.steps.iter().map(|step| step.op.name()).collect::<Vec<_>>()

@@ -13,12 +13,13 @@ use super::progress::Progress;
 use super::rows::{Round, Rows, Watch, round_of};
 use super::run::Validation;
 use super::session::Session;
-use super::trace::{Key, Mode, Model, Part};
+use super::trace::{Definition, Key, Mode, Part};
 use super::{CheckFinite, Fit, History, Logs, Run, finite};
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::nn::Sequential;
+use crate::nn::Model;
+use crate::nn::network::MOST_COLUMNS;
 use crate::plan::BufferId;
 use crate::random::{SHUFFLE, shuffled_with};
 
@@ -49,18 +50,18 @@ impl Audience<'_, '_> {
 }
 
 /// Trains, from the model's last step on; returns what was measured.
-pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: Fit<'_>, seed: u64) -> Result<History> {
+pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'_>, seed: u64) -> Result<History> {
     let (count, held_back) = options.split(data.len())?;
     let expected = model.expected()?;
-    let class_weight = ClassWeight::new(&options.class_weight, &expected.output)?;
+    let class_weight = ClassWeight::new(&options.class_weight, &expected.outputs)?;
     let feed = feed(model, data, Expected { class_weight, ..expected.clone() }, (&options, count, held_back))?;
     let (session, _) = model.parts();
     let mut validation = match (options.validation_data, held_back) {
-        (Some(set), _) => Some((Feed::new(session, 3, set, expected)?, Some(set), 0..set.len())),
+        (Some(set), _) => Some((Feed::new(session, MOST_COLUMNS, set, expected)?, Some(set), 0..set.len())),
         (None, 0) => None,
         (None, held_back) => Some((feed.held_back(), None, count..count + held_back)),
     };
-    model.set_inputs(feed.inputs(data));
+    model.set_inputs(feed.inputs(data)?);
     let mut rows = Rows::new(&feed, count, options.batch_size);
     let (shuffle, batch_size) = (options.shuffle, rows.batch);
     let whole = Position { step: 0, samples: count, batch_size, shuffle, seed, totals: Vec::new() };
@@ -109,7 +110,7 @@ pub(crate) async fn fit(model: &mut Sequential, data: &dyn Source, mut options: 
 
 /// The set that is trained on, with all that an epoch needs beside it made ready: the set streams where it leaves no room.
 fn feed<'d>(
-    model: &mut Sequential,
+    model: &mut Model,
     data: &'d dyn Source,
     expected: Expected,
     (options, count, held_back): (&Fit<'_>, usize, usize),
@@ -133,7 +134,7 @@ fn feed<'d>(
 }
 
 /// Where within an epoch the run goes on that the model is of; `now` is the run's whole epoch.
-fn resumed(model: &mut Sequential, options: &Fit<'_>, now: &Position) -> Result<Option<Position>> {
+fn resumed(model: &mut Model, options: &Fit<'_>, now: &Position) -> Result<Option<Position>> {
     let reached = &model.reached;
     let Some(position) = reached.position.clone().filter(|_| options.initial_epoch == reached.epoch) else {
         return Ok(None);
@@ -146,7 +147,7 @@ fn resumed(model: &mut Sequential, options: &Fit<'_>, now: &Position) -> Result<
 /// The plans of an epoch before which so many steps were made.
 fn epoch_plans(
     session: &mut Session,
-    model: &Model<'_>,
+    model: &Definition<'_>,
     rows: &Rows<'_>,
     start: u64,
     check: CheckFinite,
@@ -349,12 +350,13 @@ async fn lost_at(run: &mut Run<'_>, rows: &Rows<'_>, (step, loss): (usize, f64),
 /// Makes everything ready for `steps` training steps in the order of the data; returns their plan and its key.
 pub(crate) fn start_training(
     session: &mut Session,
-    model: &Model<'_>,
-    data: &Dataset,
+    model: &Definition<'_>,
+    (data, expected): (&Dataset, Expected),
     batch: usize,
     steps: usize,
 ) -> Result<(usize, Key)> {
-    let rows = Rows::resting(session.set_dataset(0, data, data.sample_weight())?, steps * batch, batch);
+    let feed = Feed::resting(session, 0, data, expected)?;
+    let rows = Rows::new(&feed, steps * batch, batch);
     let key = rows.key(Mode::Train, Part::All, batch, true);
     let plan = session.plans(model, std::slice::from_ref(&key))?[0];
     session.start(memory::list(0..rows.count as u32, ORDER)?, 0)?;

@@ -36,6 +36,16 @@ pub fn executors() -> Vec<Device> {
     [vec![Device::reference()], devices()].concat()
 }
 
+/// That a result is an error whose text has these parts.
+#[track_caller]
+pub fn says<T>(result: kiln::Result<T>, parts: &[&str]) {
+    let text = result.err().expect("an error").to_string();
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+    assert!(!text.contains('\n'), "more than a line: {text}");
+}
+
 /// A fixture, parsed.
 pub fn fixture(name: &str) -> Value {
     let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));

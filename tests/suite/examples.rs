@@ -80,6 +80,23 @@ fn sigmoids_do_not_learn_exclusive_or_where_relu_does() {
 }
 
 #[test]
+fn two_outputs_are_learned_from_two_inputs() {
+    for device in devices() {
+        let text = printed(example("two_heads", &["--device", &device]));
+        assert!(text.contains("concatenate") && text.contains("dim[0][0]"), "{text}");
+        assert!(text.contains("lies: accuracy 1.00"), "{text}");
+        let off =
+            text.split_once("off by ").expect(&text).1.split(' ').next().and_then(|number| number.parse::<f64>().ok());
+        assert!(off.is_some_and(|off| off <= 0.05), "{text}");
+    }
+}
+
+#[test]
+fn a_decoder_shares_the_encoders_kernel() {
+    prints("autoencoder", &["encoder (Dense)", "tied (Tied)", "Total params: 64", " before, 0.00"]);
+}
+
+#[test]
 fn what_an_example_does_not_take_is_an_error() {
     let cases: [(&[&str], &str); 3] = [
         (&["cpu"], "unknown argument `cpu`; give any of --device"),
@@ -135,6 +152,9 @@ mod fashion {
             let text = run(folder.path(), &format!("fashion_{name}"), "--device cpu --epochs 6");
             assert_eq!(numbers(&text, "accuracy"), [1.0, notes], "{text}");
         }
+        let text = run(folder.path(), "fashion_residual", "--device cpu --epochs 6");
+        cli::says(&text, &["add_3 (Add)", "dense_3[0][0]", "Total params: 67,530"]);
+        assert_eq!(numbers(&text, "accuracy"), [1.0], "{text}");
         for device in devices() {
             let text = run(folder.path(), "fashion_named", &format!("--device {device} --epochs 2 --limit 50"));
             cli::says(&text, &["Model: \"fashion\"", "hidden (Dense)", "output (Dense)", "Total params: 79,510"]);

@@ -102,8 +102,9 @@ impl Layer for SumLayer {
         "SumLayer"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
-        scope.graph.apply(Sum::new(0..self.0), &[x])
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        Ok(vec![scope.graph.apply(Sum::new(0..self.0), &[x])?])
     }
 }
 
@@ -116,8 +117,8 @@ impl Layer for Elsewhere {
         "Elsewhere"
     }
 
-    fn call(&self, _scope: &mut Scope<'_>, _x: Id) -> Result<Id> {
-        Ok(input(&mut Graph::new(), 0, &[1, 3]))
+    fn call(&self, _scope: &mut Scope<'_>, _inputs: &[Id]) -> Result<Vec<Id>> {
+        Ok(vec![input(&mut Graph::new(), 0, &[1, 3])])
     }
 }
 

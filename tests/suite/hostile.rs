@@ -11,17 +11,10 @@ use kiln::io::TensorFile;
 use kiln::prelude::*;
 use tempfile::TempDir;
 
+use crate::common::says;
+
 fn case(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hostile")).join(name)
-}
-
-#[track_caller]
-fn says<T>(result: Result<T>, parts: &[&str]) {
-    let text = result.err().expect("an error").to_string();
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in: {text}");
-    }
-    assert!(!text.contains('\n'), "more than a line: {text}");
 }
 
 /// Files of models that none can be made of, each with the setting that says so.

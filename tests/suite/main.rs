@@ -32,6 +32,7 @@ mod data;
 #[cfg(feature = "cli")]
 mod examples;
 mod finite;
+mod functional;
 mod fusion;
 mod golden;
 mod graphs;
@@ -40,6 +41,8 @@ mod initializers;
 mod layers;
 mod losses;
 mod metrics;
+mod networks;
+mod normalizations;
 mod numerics;
 mod ops;
 mod optimizers;

@@ -69,6 +69,7 @@ const EXCUSED: &[(&str, &str)] = &[
     ("adagrad", SQUARES),
     ("adam", SQUARES),
     ("nadam", SQUARES),
+    ("normalize", "the mean of numbers of 1e30 is rounded by 1e23, whose square is infinite in f32"),
     ("rmsprop", SQUARES),
     ("sigmoid_grad", NO_OUTPUT),
     ("tanh_grad", NO_OUTPUT),

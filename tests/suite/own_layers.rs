@@ -22,13 +22,14 @@ impl Layer for Shift {
         "Shift"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         if scope.training().is_some() != self.in_training {
-            return Ok(x);
+            return Ok(vec![x]);
         }
         let width = scope.graph.shape(x)[1];
         let bias = scope.parameter("bias", [width], Initializer::Constant(0.5))?;
-        scope.graph.apply(Binary::Add, &[x, bias])
+        Ok(vec![scope.graph.apply(Binary::Add, &[x, bias])?])
     }
 
     fn config(&self) -> Config {
@@ -108,10 +109,11 @@ impl Layer for Greedy {
         "Greedy"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         let calls = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         scope.parameter(&format!("w{calls}"), [2], Initializer::Zeros)?;
-        Ok(x)
+        Ok(vec![x])
     }
 }
 
@@ -137,8 +139,8 @@ impl Layer for Repeated {
         "Repeated"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
-        (0..self.1).try_fold(x, |x, _| self.0.call(scope, x))
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        (0..self.1).try_fold(inputs.to_vec(), |x, _| self.0.call(scope, &x))
     }
 }
 

@@ -15,7 +15,7 @@ use kiln::train::callbacks::SaveFreq;
 use rand::Rng as _;
 use tempfile::TempDir;
 
-use crate::common::{devices, executors};
+use crate::common::{devices, executors, says};
 
 const SEED: u64 = 11;
 
@@ -56,14 +56,6 @@ fn fit<'a>(epochs: usize) -> Fit<'a> {
 
 fn place(folder: &TempDir, name: &str) -> PathBuf {
     folder.path().join(name)
-}
-
-#[track_caller]
-fn says<T>(result: kiln::Result<T>, parts: &[&str]) {
-    let text = result.err().expect("an error").to_string();
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in: {text}");
-    }
 }
 
 /// Every optimizer, those with options that add state with them.
@@ -195,11 +187,12 @@ fn every_setting_comes_back() {
     losses.extend([Loss::Huber { delta: 0.3 }, Loss::BinaryCrossentropy { label_smoothing: 0.1 }]);
     losses.push(Loss::CategoricalCrossentropyFromLogits { label_smoothing: 0.2 });
     for (loss, optimizer) in losses.into_iter().zip(std::iter::repeat_with(optimizers).flatten()) {
-        let compiled = format!("optimizer: {optimizer:?}, loss: {loss:?}, metrics: {metrics:?}");
+        let objective = format!("Objective {{ loss: {loss:?}, loss_weight: 1.0, metrics: {metrics:?} }}");
+        let compiled = format!("optimizer: {optimizer:?}, objectives: [{objective}]");
         model.compile(optimizer, loss, metrics).unwrap();
         model.save(&path).unwrap();
         let (saved, loaded) = (format!("{model:?}"), format!("{:?}", Sequential::load(&path).unwrap()));
-        let layers = &saved[saved.find("layers: ").unwrap()..saved.find(", names: ").unwrap()];
+        let layers = &saved[saved.find("layers: ").unwrap()..saved.find(", calls: ").unwrap()];
         assert!(loaded.contains(layers), "{layers}\n{loaded}");
         assert!(loaded.contains(&compiled), "{compiled}\n{loaded}");
     }
@@ -216,12 +209,13 @@ impl Layer for Twice {
         "Twice"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> kiln::Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> kiln::Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         let mut y = x;
         for _ in 0..self.times {
             y = scope.graph.apply(kiln::ops::binary::Binary::Add, &[y, y])?;
         }
-        Ok(y)
+        Ok(vec![y])
     }
 
     fn config(&self) -> Config {

@@ -200,7 +200,8 @@ fn layers_can_be_saved() {
     let own =
         |s: &&Source| s.path.starts_with("src/nn/layers/") && s.path != TABLE && s.text.contains("impl Layer for");
     let mut complaints = Vec::new();
-    for source in sources.iter().filter(own) {
+    // One that no file keeps says so.
+    for source in sources.iter().filter(own).filter(|s| !s.text.contains("fn is_saved(")) {
         let kind = source.text.split_once("fn kind(").and_then(|(_, body)| body.split('"').nth(1)).expect(&source.path);
         if !source.text.contains("fn config(") {
             complaints.push(format!("{}: {kind} has no `config`", source.path));

@@ -157,9 +157,9 @@ fn a_dense_layer_starts_as_told() {
             Ok::<_, Error>((y, model.weights()?.len()))
         };
         let ones = Dense::new(2).kernel_initializer(Initializer::Ones);
-        let biased = ones.bias_initializer(Initializer::Constant(-7.0));
-        assert_eq!(predict(biased).unwrap(), (vec![-1.0, -1.0, -3.0, -3.0], 2), "{device}");
-        assert_eq!(predict(biased.use_bias(false)).unwrap(), (vec![6.0, 6.0, 4.0, 4.0], 1), "{device}");
+        let biased = ones.clone().bias_initializer(Initializer::Constant(-7.0));
+        assert_eq!(predict(biased.clone()).unwrap(), (vec![-1.0, -1.0, -3.0, -3.0], 2), "{device}");
+        assert_eq!(predict(biased.clone().use_bias(false)).unwrap(), (vec![6.0, 6.0, 4.0, 4.0], 1), "{device}");
         let bent = biased.use_bias(false).activation(Activation::Relu);
         let negative = bent.kernel_initializer(Initializer::Constant(-1.0));
         assert_eq!(predict(negative).unwrap().0, [0.0; 4], "{device}");

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use flate2::Crc;
 use kiln::data::{Dataset, Npz, Split};
-use kiln::nn::{Config, Sequential};
+use kiln::nn::{Config, Model};
 use kiln::tensor::{Tensor, Values};
 
 /// The path of an archive, where a name is one.
@@ -126,12 +126,12 @@ impl Print {
     }
 
     /// Keeps it with the model.
-    pub fn keep(&self, model: &mut Sequential) {
+    pub fn keep(&self, model: &mut Model) {
         model.set_note(NOTE, Config::new(NOTE).with("rows", self.rows).with("crc", self.crc));
     }
 
     /// That the arrays at `path` are those that the model was trained on, where its file says which those were.
-    pub fn check(&self, model: &Sequential, path: &Path) -> Result<()> {
+    pub fn check(&self, model: &Model, path: &Path) -> Result<()> {
         let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(()) };
         let (rows, crc): (usize, usize) = (config.take("rows")?, config.take("crc")?);
         let (name, found) = (path.display(), self.rows);

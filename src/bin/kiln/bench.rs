@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use kiln::bench::{Meter, Model, ModelTime, Peaks, Product, STANDARD, SUMMED, Timing, products};
+use kiln::bench::{Meter, Model, ModelTime, NORMALIZED, Peaks, Product, STANDARD, SUMMED, Timing, products};
 use kiln::device::{Choice, Device};
 use kiln::train::KernelTime;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ Examples:
   kiln bench --device gpu --json > bench.json
   kiln bench --only products --round-ms 20";
 
-/// Measure this device: its peaks, matrix products, a long sum, the kernels of a training step, whole models
+/// Measure this device: its peaks, matrix products, a long sum, layer normalization, the kernels of a training step, whole models
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -45,6 +45,8 @@ pub struct Args {
 enum Part {
     Products,
     Sums,
+    #[value(name = "layer_norm")]
+    LayerNorm,
     Kernels,
     Models,
 }
@@ -72,6 +74,12 @@ pub fn run(args: &Args) -> Result<()> {
         // Beside a processor's sum, which all cores share: what they can read.
         if !device.is_gpu() {
             out.sum("read", &meter.read())?;
+        }
+    }
+    if wanted(Part::LayerNorm) {
+        out.title("layer_norm", &["ms", "GB/s", "of bound"])?;
+        for (what, timing) in ["forward", "backward"].into_iter().zip(meter.layer_norm()?) {
+            out.norm(what, &timing)?;
         }
     }
     if wanted(Part::Kernels) {
@@ -174,6 +182,17 @@ impl<W: Write> Printer<W> {
             "what": what, "numbers": SUMMED, "seconds": duration.as_secs_f64(), "bytes_per_second": rate,
         });
         self.row("sums", &format!("{what} of {SUMMED} numbers"), &columns, value)
+    }
+
+    fn norm(&mut self, what: &str, timing: &Timing) -> Result<()> {
+        let (duration, rate, share) = (timing.duration, timing.bytes_per_second(), timing.share_of_bound(&self.peaks));
+        let [rows, columns] = NORMALIZED;
+        let cells = [format!("{:.3}", ms(duration)), format!("{:.1}", rate / 1e9), format!("{:.0}%", 100.0 * share)];
+        let value = json!({
+            "what": what, "rows": rows, "columns": columns, "seconds": duration.as_secs_f64(),
+            "bytes_per_second": rate, "share_of_bound": share,
+        });
+        self.row("layer_norm", &format!("{what} of {rows} rows of {columns}"), &cells, value)
     }
 
     fn kernel(&mut self, kernel: &KernelTime) -> Result<()> {

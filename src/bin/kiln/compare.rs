@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use kiln::Tensor;
 use kiln::data::{Dataset, NamedSet, Split};
 use kiln::device::{Choice, Device};
-use kiln::nn::Sequential;
+use kiln::nn::Model;
 use kiln::plot::{Chart, Panel};
 use kiln::tensor::Values;
 use kiln::train::Fit;
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// A model on one of the devices.
 struct Side {
-    model: Sequential,
+    model: Model,
     device: String,
     losses: Vec<f64>,
     /// Of the steps after the first, which waits for kernels to compile.
@@ -110,7 +110,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(model: Sequential, device: &Device) -> Self {
+    fn new(model: Model, device: &Device) -> Self {
         Self { model, device: device.to_string(), losses: Vec::new(), duration: Duration::ZERO }
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use kiln::data::{Dataset, NamedSet};
 use kiln::device::Device;
 use kiln::io::printable;
-use kiln::nn::Sequential;
+use kiln::nn::Model;
 use kiln::nn::metric::{ClassScores, ConfusionMatrix};
 use kiln::train::Logs;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<()> {
     let inputs = args.set.iter().flat_map(|name| files_of(name)).collect::<Vec<_>>();
     let inputs = inputs.iter().map(|path| ("the data set", path.as_path())).chain([("the model", args.file.as_path())]);
     outputs::check(&outputs(&[("plot", &args.plot, Kind::Picture)]), &inputs.collect::<Vec<_>>())?;
-    let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
+    let mut model = Model::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
     let (set, test, names) = args.samples(&model)?;
     let scale = model.input_scale(test.x()).with_context(|| set.clone())?;
     let test = test.with_scale(scale);
@@ -112,7 +112,7 @@ fn named(confusion: ConfusionMatrix, names: Vec<String>) -> Result<ConfusionMatr
 
 impl Args {
     /// The name of the set, what is measured of it, and the names of its classes.
-    fn samples(&self, model: &Sequential) -> Result<(String, Dataset, Vec<String>)> {
+    fn samples(&self, model: &Model) -> Result<(String, Dataset, Vec<String>)> {
         let name = match &self.set {
             Some(name) => name.clone(),
             None => Course::of(model, &self.file)?.set,

@@ -63,7 +63,7 @@ pub struct DeviceArgs {
 
 impl ModelArgs {
     /// The model for a named set, compiled; it is built from the data.
-    pub fn model(&self, set: &NamedSet, device: Device, learning_rate: Option<f64>) -> Result<Sequential> {
+    pub fn model(&self, set: &NamedSet, device: Device, learning_rate: Option<f64>) -> Result<Model> {
         self.classifier((set.name, set.classes), device, learning_rate)
     }
 
@@ -83,7 +83,7 @@ impl ModelArgs {
         (name, classes): (&str, usize),
         device: Device,
         learning_rate: Option<f64>,
-    ) -> Result<Sequential> {
+    ) -> Result<Model> {
         let activation = Activation::by_name(&self.activation)?;
         let mut optimizer: Box<dyn Optimizer> = optimizer::by_name(&self.optimizer)?;
         if let Some(learning_rate) = learning_rate {
@@ -96,7 +96,7 @@ impl ModelArgs {
         let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
         let output = Dense::new(classes).activation(Activation::Softmax);
         let model = layers.chain([output]).fold(Sequential::new().named(name).add(Flatten), Sequential::add);
-        let mut model = model.device(device);
+        let mut model = model.into_model().device(device);
         model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)
     }

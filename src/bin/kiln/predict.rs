@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use kiln::data::NamedSet;
 use kiln::device::Device;
 use kiln::io::printable;
-use kiln::nn::Sequential;
+use kiln::nn::Model;
 use kiln::nn::metric::classes_of;
 use kiln::tensor::{Shape, Tensor, Values};
 use serde_json::json;
@@ -63,7 +63,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.limit > 0, "limit: 0 leaves nothing to predict; give 1 or more");
-    let mut model = Sequential::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
+    let mut model = Model::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
     let most = args.packed.max_unpacked;
     let columns = Columns::find(&model, &args.file)?.map(|columns| columns.within(most));
     ensure!(columns.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// The names of the classes of what it was trained on; none where they are numbers, or it does not say.
-fn names(model: &Sequential, columns: Option<&Columns>, file: &Path) -> Vec<String> {
+fn names(model: &Model, columns: Option<&Columns>, file: &Path) -> Vec<String> {
     if let Some(columns) = columns {
         return columns.encoding.classes().to_vec();
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use kiln::data::{Dataset, NamedSet};
-use kiln::nn::{Config, Sequential};
+use kiln::nn::{Config, Model};
 
 /// Those of a named set, in words of their own.
 pub fn class_names(set: &NamedSet) -> Vec<String> {
@@ -26,7 +26,7 @@ pub struct Course {
 const NOTE: &str = "course";
 
 impl Course {
-    pub fn keep(&self, model: &mut Sequential) {
+    pub fn keep(&self, model: &mut Model) {
         let config = Config::new(&self.set)
             .with("batch_size", self.batch_size)
             .with("validation_split", self.validation_split)
@@ -36,7 +36,7 @@ impl Course {
     }
 
     /// That of the model in the file at `path`.
-    pub fn of(model: &Sequential, path: &Path) -> Result<Self> {
+    pub fn of(model: &Model, path: &Path) -> Result<Self> {
         let read = || -> Result<Self> {
             let mut config: Config =
                 model.note(NOTE)?.context("says of no run; `kiln train --save` writes one that does")?;

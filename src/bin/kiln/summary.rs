@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use kiln::io::printable;
-use kiln::nn::Sequential;
+use kiln::nn::Model;
 
 use crate::saved::Course;
 use crate::table::Columns;
@@ -13,13 +13,13 @@ use crate::table::Columns;
 /// Print what a saved model consists of, and how it was trained
 #[derive(clap::Args)]
 pub struct Args {
-    /// A file of `kiln train --save`, or of a program's `Sequential::save`
+    /// A file of `kiln train --save`, or of a program's `Model::save`
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let model = Sequential::load(&args.file)?;
+    let model = Model::load(&args.file)?;
     let mut out = io::stdout().lock();
     write!(out, "{}", model.summary()?)?;
     writeln!(out, "Samples: {}", model.sample_shape()?)?;

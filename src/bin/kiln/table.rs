@@ -8,7 +8,7 @@ use clap::Args;
 use flate2::Crc;
 use kiln::data::{Csv, Dataset, Encoding, LoadOptions, Missing, NamedSet, Scaler, Split, Table};
 use kiln::io::printable;
-use kiln::nn::{Config, Sequential};
+use kiln::nn::{Config, Model};
 use kiln::tensor::Tensor;
 
 use crate::arrays::{self, Largest, archive};
@@ -194,7 +194,7 @@ impl Set {
     }
 
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
-    pub fn again(name: &str, model: &Sequential, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+    pub fn again(name: &str, model: &Model, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
         let Some(path) = table(name) else {
             let set = Self::without_columns(name, max_unpacked)?;
             if let Self::Arrays { print, .. } = &set {
@@ -272,7 +272,7 @@ impl Set {
     }
 
     /// Keeps with the model what it needs of a table, or tells these arrays from others.
-    pub fn keep(&self, model: &mut Sequential) {
+    pub fn keep(&self, model: &mut Model) {
         if let Self::Arrays { print, .. } = self {
             print.keep(model);
         }
@@ -332,7 +332,7 @@ fn checksum(data: &Dataset) -> usize {
 
 impl Columns {
     /// Those of the model in the file at `path`, where it was trained on a table.
-    pub fn find(model: &Sequential, path: &Path) -> Result<Option<Self>> {
+    pub fn find(model: &Model, path: &Path) -> Result<Option<Self>> {
         let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
         let mut read = || -> Result<Self> {
             Self {
@@ -350,7 +350,7 @@ impl Columns {
     }
 
     /// [`Columns::find`] of a model that must have them.
-    pub fn of(model: &Sequential, path: &Path) -> Result<Self> {
+    pub fn of(model: &Model, path: &Path) -> Result<Self> {
         let none = || format!("{}: knows no table; `kiln train TABLE.csv --save` writes one that does", path.display());
         Self::find(model, path)?.with_context(none)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
-use kiln::nn::Sequential;
+use kiln::nn::Model;
 use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq, TensorBoard};
 use kiln::train::{CheckFinite, Fit, History, Logs};
 use serde_json::{Value, json};
@@ -152,8 +152,7 @@ pub struct Args {
 pub fn run(args: &Args, start: Instant) -> Result<()> {
     args.check()?;
     let name = &args.model.set;
-    let saved =
-        args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Sequential::load(path)?, path))).transpose()?;
+    let saved = args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Model::load(path)?, path))).transpose()?;
     let set = match &saved {
         Some((model, path)) => Set::again(name, model, path, args.packed.max_unpacked)?,
         None => Set::find(name, &args.table, args.seed, args.packed.max_unpacked)?,
@@ -227,7 +226,7 @@ impl Args {
     /// Saves the model before all else, then does the rest; `None` where the model could not be measured.
     fn finish(
         &self,
-        model: &mut Sequential,
+        model: &mut Model,
         (test, trained): (&Dataset, Trained),
         (interrupt, stop): (Interrupt, &Stop),
         faults: &Faults,
@@ -250,7 +249,7 @@ impl Args {
     }
 
     /// The model and what else makes the run: as the options say, or as the file does.
-    fn start(&self, set: &Set, saved: Option<(Sequential, &Path)>, device: Device) -> Result<(Sequential, Course)> {
+    fn start(&self, set: &Set, saved: Option<(Model, &Path)>, device: Device) -> Result<(Model, Course)> {
         let Some((model, path)) = saved else {
             let course = Course {
                 set: set.name().into(),
@@ -310,7 +309,7 @@ impl Args {
     }
 
     /// The error of a run, after what is left of the model is saved where the device was lost.
-    fn rescued(&self, model: &mut Sequential, error: anyhow::Error) -> anyhow::Error {
+    fn rescued(&self, model: &mut Model, error: anyhow::Error) -> anyhow::Error {
         let failed = matches!(error.downcast_ref(), Some(kiln::Error::Device { .. } | kiln::Error::Memory { .. }));
         let Some(path) = self.save.as_ref().filter(|_| failed && model.iteration() > 0) else { return error };
         match model.save(path) {
@@ -325,7 +324,7 @@ impl Args {
     /// `samples`: how many of the set are trained on; `called`: when the command was.
     fn fit(
         &self,
-        model: &mut Sequential,
+        model: &mut Model,
         settings: Fit<'_>,
         (train, samples): (&Dataset, usize),
         (called, stop): (Instant, &Stop),

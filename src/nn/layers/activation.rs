@@ -11,8 +11,9 @@ impl Layer for Activation {
         "Activation"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
-        self.append(scope.graph, x)
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        Ok(vec![self.append(scope.graph, x)?])
     }
 
     fn config(&self) -> Config {

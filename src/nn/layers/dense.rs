@@ -10,7 +10,7 @@ use crate::ops::matmul::MatMul;
 /// y = activation(x kernel + bias): from (batch, ..., inputs) to (batch, ..., units).
 ///
 /// The kernel (inputs, units) starts Glorot-uniform, the bias (units,) at zero, unless told otherwise.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,
     activation: Activation,
@@ -97,7 +97,8 @@ impl Layer for Dense {
         "Dense"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         let shape = scope.graph.shape(x).clone();
         if self.units == 0 {
             return Err(scope.error("0 units make nothing; give 1 or more"));
@@ -114,7 +115,7 @@ impl Layer for Dense {
             let bias = scope.regularized("bias", shape, self.bias_initializer, self.bias_regularizer)?;
             y = scope.graph.apply(Binary::Add, &[y, bias])?;
         }
-        self.activation.append(scope.graph, y)
+        Ok(vec![self.activation.append(scope.graph, y)?])
     }
 
     fn config(&self) -> Config {

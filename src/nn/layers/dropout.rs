@@ -24,17 +24,15 @@ impl Layer for Dropout {
         "Dropout"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         if !(0.0..1.0).contains(&self.rate) {
             let message = format!("the rate {} is not in 0..1: it is the share that is dropped", self.rate);
             return Err(scope.error(message));
         }
-        match scope.training() {
-            Some(clock) => {
-                scope.graph.apply(ops::dropout::Dropout { rate: self.rate, salt: scope.salt() }, &[x, clock])
-            }
-            None => Ok(x),
-        }
+        let Some(clock) = scope.training() else { return Ok(vec![x]) };
+        let op = ops::dropout::Dropout { rate: self.rate, salt: scope.salt() };
+        Ok(vec![scope.graph.apply(op, &[x, clock])?])
     }
 
     fn config(&self) -> Config {

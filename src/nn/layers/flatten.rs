@@ -15,11 +15,12 @@ impl Layer for Flatten {
         "Flatten"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         let shape = scope.graph.shape(x);
         let row = shape[1..].iter().product();
         let flat = Reshape([shape[0], row].into());
-        scope.graph.apply(flat, &[x])
+        Ok(vec![scope.graph.apply(flat, &[x])?])
     }
 
     fn config(&self) -> Config {

@@ -24,13 +24,17 @@ impl Layer for GaussianNoise {
         "GaussianNoise"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         if !(0.0..f64::INFINITY).contains(&self.stddev) {
             let message = format!("the standard deviation {} is not 0 or more, and finite", self.stddev);
             return Err(scope.error(message));
         }
         let op = ops::gaussian_noise::GaussianNoise { stddev: self.stddev, salt: scope.salt() };
-        scope.training().map_or(Ok(x), |clock| scope.graph.apply(op, &[x, clock]))
+        match scope.training() {
+            Some(clock) => Ok(vec![scope.graph.apply(op, &[x, clock])?]),
+            None => Ok(vec![x]),
+        }
     }
 
     fn config(&self) -> Config {

@@ -1,23 +1,39 @@
-//! The shape of samples, given up front, <https://keras.io/api/layers/core_layers/input/>.
+//! What a model is given, <https://keras.io/api/layers/core_layers/input/>.
 
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, Scope, Value};
 use crate::tensor::Shape;
 
-/// Says what a sample's shape is, without the batch's axis, so that the model needs no data and no
-/// [`crate::nn::Sequential::build`] to have weights and a summary. It comes first, computes nothing, and stands in no
-/// summary.
+/// An input of a model: the shape of its samples, without the batch's axis.
+///
+/// Layers are applied to it, and [`crate::nn::Model::new`] makes a model of it and of what they give. As the first layer of a
+/// [`crate::nn::Sequential`] it says what a sample's shape is, so that the model needs no data and no
+/// [`crate::nn::Model::build`] to have weights and a summary; it computes nothing there, and stands in no summary. Clones
+/// are the same input.
 #[derive(Clone, Debug)]
 pub struct Input {
-    shape: Shape,
+    name: Option<String>,
+    value: Value,
 }
 
 impl Input {
     /// For samples of this shape: `Input::new([28, 28])`.
     pub fn new(shape: impl Into<Shape>) -> Self {
-        Self { shape: shape.into() }
+        Self { name: None, value: Value::of_input(None, shape.into()) }
+    }
+
+    /// An input of the same shape with a name, by which data are given to it.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        let name = Some(name.into());
+        Self { value: Value::of_input(name.clone(), self.value.shape().clone()), name }
+    }
+
+    /// What layers are applied to.
+    pub fn value(&self) -> Value {
+        self.value.clone()
     }
 }
 
@@ -26,19 +42,24 @@ impl Layer for Input {
         "InputLayer"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
-        if scope.index > 0 {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        if scope.place > 0 {
             let message = "says what samples are, so it comes first and once; here it stands behind another layer";
             return Err(scope.error(message));
         }
-        Ok(x)
+        Ok(vec![x])
     }
 
     fn sample_shape(&self) -> Option<&Shape> {
-        Some(&self.shape)
+        Some(self.value.shape())
     }
 
     fn config(&self) -> Config {
-        Config::new(self.kind()).with("shape", self.shape.to_vec())
+        Config::new(self.kind()).with("shape", self.value.shape().to_vec())
     }
 }

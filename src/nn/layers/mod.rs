@@ -6,24 +6,33 @@ mod dropout;
 mod flatten;
 mod gaussian_noise;
 mod input;
+mod lambda;
+mod merge;
+mod normalization;
 mod permute;
 mod random_flip;
 mod random_translation;
 mod reshape;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use gaussian_noise::GaussianNoise;
 pub use input::Input;
+pub use lambda::Lambda;
+pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
+pub use normalization::{
+    BatchNormalization, GroupNormalization, LayerNormalization, RmsNormalization, UnitNormalization,
+};
 pub use permute::Permute;
 pub use random_flip::RandomFlip;
 pub use random_translation::{Fill, RandomTranslation};
 pub use reshape::Reshape;
 
-use super::{Activation, Config, Scope};
+use super::{Activation, Config, Scope, Shared, Value, Values};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::tensor::Shape;
@@ -33,11 +42,12 @@ pub trait Layer: Debug + Send + Sync {
     /// The layer's type, as the summary prints it: `Dense`.
     fn kind(&self) -> &'static str;
 
-    /// Applies the layer to a batch: the first axis of `x` is the samples'.
+    /// Applies the layer to batches, whose first axis is the samples', and returns what it gives of them.
+    /// [`Scope::expect`] takes as many inputs as the layer has.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where the layer does not take such an input.
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id>;
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>>;
 
     /// The name that its maker gave it; without one the model makes one from the type, as Keras does: `dense_1`.
     fn name(&self) -> Option<&str> {
@@ -54,6 +64,11 @@ pub trait Layer: Debug + Send + Sync {
         Config::new(self.kind())
     }
 
+    /// Whether a file can keep the layer, by its class and its [`Layer::config`].
+    fn is_saved(&self) -> bool {
+        true
+    }
+
     /// Whether its weights are trained: see [`Layer::trainable`].
     fn is_trainable(&self) -> bool {
         true
@@ -61,7 +76,7 @@ pub trait Layer: Debug + Send + Sync {
 
     /// The same layer, whose weights are trained, as is the default, or keep their values to the bit: Keras' `trainable`.
     /// For weights that are not trained no gradient is computed, and neither penalty nor weight decay counts, as in Keras.
-    /// See also [`super::Sequential::set_trainable`].
+    /// See also [`super::Model::set_trainable`].
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -74,7 +89,46 @@ pub trait Layer: Debug + Send + Sync {
     where
         Self: Sized + 'static,
     {
-        Trainable { layer: Box::new(self), trainable }
+        Trainable { layer: Arc::new(self), trainable }
+    }
+
+    /// What the layer makes of values: the front of networks that are no chain. A clone that is applied is another layer, with
+    /// weights of its own; [`Layer::shared`] has the same ones each time.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let x = Input::new([28, 28]);
+    /// let flat = Flatten.apply(&x)?;
+    /// assert_eq!(flat.shape().to_string(), "(784,)");
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the layer does not take such values, or gives several: [`Layer::apply_all`].
+    fn apply(self, inputs: impl Into<Values>) -> Result<Value>
+    where
+        Self: Sized + 'static,
+    {
+        self.shared().apply(inputs)
+    }
+
+    /// [`Layer::apply`] of a layer that gives several values.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the layer does not take such values.
+    fn apply_all(self, inputs: impl Into<Values>) -> Result<Vec<Value>>
+    where
+        Self: Sized + 'static,
+    {
+        self.shared().apply_all(inputs)
+    }
+
+    /// The layer, to be applied as often as wanted with the same weights each time.
+    fn shared(self) -> Shared
+    where
+        Self: Sized + 'static,
+    {
+        Shared::new(self)
     }
 
     /// Gives the layer a name.
@@ -92,6 +146,19 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "InputLayer" => Box::new(Input::new(config.take::<Vec<usize>>("shape")?)),
         "Dense" => Box::new(Dense::from_config(config)?),
         "Activation" => Box::new(config.take::<Activation>("activation")?),
+        "Add" => Box::new(Add),
+        "Average" => Box::new(Average),
+        "BatchNormalization" => Box::new(BatchNormalization::from_config(config)?),
+        "Concatenate" => Box::new(Concatenate::from_config(config)?),
+        "Dot" => Box::new(Dot::from_config(config)?),
+        "GroupNormalization" => Box::new(GroupNormalization::from_config(config)?),
+        "LayerNormalization" => Box::new(LayerNormalization::from_config(config)?),
+        "RMSNormalization" => Box::new(RmsNormalization::from_config(config)?),
+        "UnitNormalization" => Box::new(UnitNormalization::from_config(config)?),
+        "Maximum" => Box::new(Maximum),
+        "Minimum" => Box::new(Minimum),
+        "Multiply" => Box::new(Multiply),
+        "Subtract" => Box::new(Subtract),
         "Dropout" => Box::new(Dropout::new(config.take("rate")?)),
         "Flatten" => Box::new(Flatten),
         "GaussianNoise" => Box::new(GaussianNoise::new(config.take("stddev")?)),
@@ -117,12 +184,16 @@ macro_rules! forwarded {
             self.layer.kind()
         }
 
-        fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
-            self.layer.call(scope, x)
+        fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+            self.layer.call(scope, inputs)
         }
 
         fn sample_shape(&self) -> Option<&Shape> {
             self.layer.sample_shape()
+        }
+
+        fn is_saved(&self) -> bool {
+            self.layer.is_saved()
         }
     };
 }
@@ -146,12 +217,12 @@ impl<L: Layer> Layer for Named<L> {
 /// A layer that says whether its weights are trained: see [`Layer::trainable`].
 #[derive(Debug)]
 pub struct Trainable {
-    layer: Box<dyn Layer>,
+    layer: Arc<dyn Layer>,
     trainable: bool,
 }
 
 impl Trainable {
-    pub(crate) fn new(layer: Box<dyn Layer>, trainable: bool) -> Self {
+    pub(crate) fn new(layer: Arc<dyn Layer>, trainable: bool) -> Self {
         Self { layer, trainable }
     }
 }

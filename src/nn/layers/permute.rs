@@ -24,7 +24,8 @@ impl Layer for Permute {
         "Permute"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         let (shape, dims) = (scope.graph.shape(x), &self.dims);
         let mut sorted = dims.clone();
         sorted.sort_unstable();
@@ -36,7 +37,7 @@ impl Layer for Permute {
             return Err(scope.error(message));
         }
         let order = [&[0], &dims[..]].concat();
-        scope.graph.apply(Transpose(order), &[x])
+        Ok(vec![scope.graph.apply(Transpose(order), &[x])?])
     }
 
     fn config(&self) -> Config {

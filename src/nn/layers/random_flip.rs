@@ -46,13 +46,15 @@ impl Layer for RandomFlip {
         "RandomFlip"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         expect_images(scope, x)?;
         let (clock, salt) = (scope.training(), scope.salt());
-        self.axes.iter().try_fold(x, |x, &axis| match clock {
+        let flipped = self.axes.iter().try_fold(x, |x, &axis| match clock {
             Some(clock) => scope.graph.apply(Flip { axis, salt }, &[x, clock]),
             None => Ok(x),
-        })
+        });
+        Ok(vec![flipped?])
     }
 
     fn config(&self) -> Config {

@@ -46,13 +46,17 @@ impl Layer for RandomTranslation {
         "RandomTranslation"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         expect_images(scope, x)?;
         if let Some(factor) = self.reach.iter().find(|factor| !(0.0..=1.0).contains(*factor)) {
             return Err(scope.error(format!("the factor {factor} is not in 0..=1: it is a share of the image")));
         }
         let op = Translate { reach: self.reach, fill: self.fill, salt: scope.salt(), transposed: false };
-        scope.training().map_or(Ok(x), |clock| scope.graph.apply(op, &[x, clock]))
+        match scope.training() {
+            Some(clock) => Ok(vec![scope.graph.apply(op, &[x, clock])?]),
+            None => Ok(vec![x]),
+        }
     }
 
     fn config(&self) -> Config {

@@ -25,11 +25,12 @@ impl Layer for Reshape {
         "Reshape"
     }
 
-    fn call(&self, scope: &mut Scope<'_>, x: Id) -> Result<Id> {
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
         let shape = scope.graph.shape(x);
         let sample = reshaped(&Shape::from(&shape[1..]), &self.target_shape).map_err(|why| scope.error(why))?;
         let all = [&shape[..1], &sample].concat();
-        scope.graph.apply(reshape::Reshape(all.into()), &[x])
+        Ok(vec![scope.graph.apply(reshape::Reshape(all.into()), &[x])?])
     }
 
     fn config(&self) -> Config {

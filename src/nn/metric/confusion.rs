@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::share;
-use crate::data::Dataset;
+use crate::data::{self, Column, Dataset};
 use crate::error::{Error, Result};
 use crate::io::printable;
-use crate::nn::Sequential;
+use crate::nn::Model;
 use crate::tensor::{DType, Tensor};
 
 /// How many samples of each class were taken for each. `Display` is a table, a line a class, by the classes' numbers or by
@@ -196,22 +196,27 @@ pub fn classes_of(predictions: &Tensor) -> Result<Vec<usize>> {
     }
 }
 
-impl Sequential {
+impl Model {
     /// Which classes the samples of each class are taken for. The model need not be compiled; it may be of one output, for
     /// two classes.
     ///
     /// # Errors
-    /// As [`Sequential::predict`] and [`ConfusionMatrix::new`].
+    /// As [`Model::predict`] and [`ConfusionMatrix::new`].
     pub fn confusion_matrix(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
         pollster::block_on(self.confusion_matrix_async(data))
     }
 
-    /// [`Sequential::confusion_matrix`] for callers that cannot block.
+    /// [`Model::confusion_matrix`] for callers that cannot block.
     ///
     /// # Errors
-    /// As [`Sequential::confusion_matrix`].
+    /// As [`Model::confusion_matrix`].
     pub async fn confusion_matrix_async(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
-        ConfusionMatrix::new(&self.predict_scaled(data.x(), data.scale()).await?, data.y())
+        self.one_output()?;
+        let names: Vec<Option<&str>> = data.inputs().iter().map(Column::name).collect();
+        let places = data::places("inputs", &names, &self.input_names())?;
+        let scaled = places.into_iter().map(|place| &data.inputs()[place]).map(|x| (x.tensor(), x.scale()));
+        let predictions = self.predict_scaled(&scaled.collect::<Vec<_>>()).await?;
+        ConfusionMatrix::new(&predictions[0], data.y())
     }
 }
 

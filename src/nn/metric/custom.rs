@@ -21,7 +21,7 @@ impl Metric {
     /// the graph, the predictions `(batch, ...)` and the targets, `u32` labels `(batch,)` or `f32` values, and returns
     /// `f32` numbers `(batch,)`.
     ///
-    /// A function is not saved: [`crate::nn::Sequential::load_with`] is given the metric anew, by
+    /// A function is not saved: [`crate::nn::Model::load_with`] is given the metric anew, by
     /// [`crate::nn::CustomObjects::metric`], and finds it by its name.
     ///
     /// ```

@@ -24,7 +24,7 @@ pub use terminate_on_nan::TerminateOnNan;
 use super::{Logs, Run};
 use crate::error::Result;
 
-/// Something that is called in a run of [`Sequential::fit`](crate::nn::Sequential::fit), at points of Keras' names. Given
+/// Something that is called in a run of [`Model::fit`](crate::nn::Model::fit), at points of Keras' names. Given
 /// to it by [`Fit::callback`](super::Fit::callback).
 ///
 /// Each call gets the [`Run`]: where it stands, what was measured, and the model. An error ends the run and is what `fit`

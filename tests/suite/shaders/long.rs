@@ -7,6 +7,7 @@ use kiln::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
 use kiln::ops::argreduce::ArgReduce;
 use kiln::ops::log_softmax::{LogSoftmax, LogSoftmaxGrad};
 use kiln::ops::matmul::MatMul;
+use kiln::ops::normalize::{Normalize, NormalizeGrad};
 use kiln::ops::record::Record;
 use kiln::ops::reduce::{Reduce, ReduceGrad, Reduction};
 use kiln::ops::softmax::{Softmax, SoftmaxGrad};
@@ -53,6 +54,12 @@ fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
                     all.push((Arc::new(ReduceGrad(reduce.clone())), vec![x.clone(), float(&[shape[1 - axis]])]));
                     all.push((Arc::new(reduce), vec![x.clone()]));
                 }
+            }
+            for axis in [0, 1] {
+                let op = Normalize { axes: axis..axis + 1, epsilon: 1e-3 };
+                let inputs = vec![x.clone(), float(&[shape[1 - axis]]), x.clone()];
+                all.push((Arc::new(NormalizeGrad(op.clone())), inputs));
+                all.push((Arc::new(op), vec![x.clone()]));
             }
             all.push((Arc::new(Sum::mean(&x.shape)), vec![x.clone()]));
             all.push((Arc::new(SumPair), vec![x.clone(), float(&[128, 10])]));

@@ -3,23 +3,22 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::checks::sample_refusal;
-use super::{Compiled, Inputs, Loss, Metric, Sequential};
+use super::{Compiled, Inputs, Loss, Model, inputs};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
+use crate::nn::network::{CHAIN, FUNCTIONAL, Network, named_layer, sample_refusal};
 use crate::nn::optimizer::{self, Optimizer, State};
-use crate::nn::{Config, CustomObjects, FromSetting, Parameter, Setting};
+use crate::nn::{Config, CustomObjects, FromSetting, Objective, Parameter, Sequential, Setting};
 use crate::tensor::{Shape, Tensor};
 use crate::train::position::Position;
 use crate::train::session::Session;
-use crate::train::trace::Model;
+use crate::train::trace::Definition;
 
 /// The key of the configuration in the file's metadata.
 const KEY: &str = "kiln";
 /// Of the configuration. A change that this reader would misread takes the next number.
 const VERSION: u64 = 1;
-const CLASS: &str = "Sequential";
 /// What names of the optimizer's tensors begin with.
 const OPTIMIZER: &str = "optimizer/";
 
@@ -28,8 +27,8 @@ const OPTIMIZER: &str = "optimizer/";
 pub(crate) struct About {
     pub name: String,
     pub seed: u64,
-    /// What it was trained on.
-    pub inputs: Option<Inputs>,
+    /// What each input was trained on; nothing before that.
+    pub inputs: Vec<Inputs>,
     pub notes: Vec<(String, Setting)>,
 }
 
@@ -73,7 +72,7 @@ fn state_path(parameter: &Parameter, state: &State) -> String {
 }
 
 /// The file of a model.
-fn file(parameters: &[Parameter], tensors: Loaded, model: &Model<'_>, reached: &Reached) -> TensorFile {
+fn file(parameters: &[Parameter], tensors: Loaded, model: &Definition<'_>, reached: &Reached) -> TensorFile {
     let mut file = weights_file(parameters, tensors.weights);
     if let Some(optimizer) = model.optimizer {
         for (state, tensors) in optimizer::states(optimizer).iter().zip(tensors.moments) {
@@ -90,33 +89,30 @@ fn weights_file(parameters: &[Parameter], weights: Vec<Tensor>) -> TensorFile {
     named.fold(TensorFile::new(), |file, (path, tensor)| file.with(path, tensor))
 }
 
-fn configuration(model: &Model<'_>, reached: &Reached) -> Config {
+fn configuration(model: &Definition<'_>, reached: &Reached) -> Config {
     let about = model.about;
-    let layer = |(name, layer): &(String, Box<dyn crate::nn::Layer>)| {
-        Setting::Map(vec![("name".into(), name.as_str().into()), ("layer".into(), layer.config().into())])
-    };
-    let mut config = Config::new(CLASS)
+    let mut config = Config::new(model.network.class())
         .with("version", VERSION)
         .with("kiln", env!("CARGO_PKG_VERSION"))
         .with("name", about.name.as_str())
-        .with("seed", about.seed)
-        .with("sample_shape", model.sample.to_vec())
-        .with("layers", model.layers.iter().map(layer).collect::<Vec<_>>());
-    if let Some((optimizer, loss)) = model.optimizer.zip(model.loss) {
-        config = config
-            .with("optimizer", optimizer.config())
-            .with("loss", loss)
-            .with("metrics", model.metrics.to_vec())
-            .with("iteration", reached.iteration)
-            .with("epoch", reached.epoch);
+        .with("seed", about.seed);
+    config = model.network.keep(config, model.samples);
+    if let Some(optimizer) = model.optimizer {
+        config = config.with("optimizer", optimizer.config());
+        config = match model.objectives {
+            [only] => only.keep(config),
+            several => {
+                let each = several.iter().map(|objective| Setting::from(objective.keep(Config::new(OBJECTIVE))));
+                config.with("objectives", each.collect::<Vec<_>>())
+            }
+        };
+        config = config.with("iteration", reached.iteration).with("epoch", reached.epoch);
         // An older version, which would begin the epoch anew, refuses it.
         if let Some(position) = &reached.position {
             config = config.with("position", position.clone());
         }
     }
-    if let Some(inputs) = &about.inputs {
-        config = inputs.keep(config);
-    }
+    config = inputs::keep(&about.inputs, config);
     config.with("notes", Setting::Map(about.notes.clone()))
 }
 
@@ -153,14 +149,41 @@ fn counted(config: &mut Config, name: &str) -> Result<u64> {
     }
 }
 
-impl Sequential {
-    /// Writes the model to one safetensors file, which [`Sequential::load`] makes it from again: layers, weights and, where
+/// The class of what an output of several is trained for.
+const OBJECTIVE: &str = "Objective";
+
+impl Objective {
+    /// Adds it to a configuration.
+    fn keep(&self, config: Config) -> Config {
+        let config = config.with("loss", self.loss).with("metrics", self.metrics.clone());
+        if self.loss_weight == 1.0 { config } else { config.with("loss_weight", self.loss_weight) }
+    }
+
+    /// Takes it out of the configuration of a class.
+    fn take(config: &mut Config, custom: &CustomObjects<'_>, class: &str) -> Result<Self> {
+        let loss: Loss = config.take("loss")?;
+        let metrics: Vec<Setting> = config.take("metrics")?;
+        let metrics = metrics.iter().map(|metric| custom.make_metric(metric)).collect::<Result<Vec<_>, _>>();
+        let metrics = metrics.map_err(|e| Error::argument(format!("setting \"metrics\" of {class}"), e))?;
+        Ok(Self::new(loss).loss_weight(config.take_or("loss_weight", 1.0)?).metrics(metrics))
+    }
+
+    /// One of several.
+    fn of(setting: &Setting, custom: &CustomObjects<'_>) -> Result<Self> {
+        let mut config: Config = setting.read().map_err(|e| Error::argument("objectives", e))?;
+        let objective = Self::take(&mut config, custom, OBJECTIVE)?;
+        config.end().map(|()| objective)
+    }
+}
+
+impl Model {
+    /// Writes the model to one safetensors file, which [`Model::load`] makes it from again: layers, weights and, where
     /// it was compiled, optimizer, loss, metrics, the optimizer's state and how far it was trained. A run that goes on
     /// from the file, with the same data and the same [`crate::train::Fit`], ends with the same weights, to the bit on one
     /// device, as one that was never stopped. A file that is written within an epoch has the place, too, and the run goes on
     /// there: see [`crate::train::Fit::initial_epoch`].
     ///
-    /// Weights are named as [`Sequential::parameter_paths`] has them, the optimizer's state `optimizer/dense/kernel/velocity`;
+    /// Weights are named as [`Model::parameter_paths`] has them, the optimizer's state `optimizer/dense/kernel/velocity`;
     /// the rest is JSON under the metadata's key `kiln`. The file is put in place whole: a run that is killed leaves the
     /// one that was there before.
     ///
@@ -171,14 +194,18 @@ impl Sequential {
         pollster::block_on(self.save_async(path))
     }
 
-    /// [`Sequential::save`] for callers that cannot block.
+    /// [`Model::save`] for callers that cannot block.
     ///
     /// # Errors
-    /// As [`Sequential::save`].
+    /// As [`Model::save`].
     pub async fn save_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        if let Some((name, layer)) = self.network.layers.iter().find(|(_, layer)| !layer.is_saved()) {
+            let message = format!("layer {name:?} is a {}, which no file keeps; call save_weights", layer.kind());
+            return Err(self.error(message));
+        }
         let tensors = self.tensors().await?;
         let built = self.built()?;
-        let model = super::model(&self.about, built, &self.layers, self.compiled.as_ref());
+        let model = super::definition(&self.about, &self.network, built, self.compiled.as_ref());
         file(&built.parameters, tensors, &model, &self.reached).write(path)
     }
 
@@ -206,8 +233,8 @@ impl Sequential {
         self.device.as_ref().is_some_and(Device::is_gpu)
     }
 
-    /// The model of a file that [`Sequential::save`] wrote, ready to predict or to be trained further. Where to run it is
-    /// not in the file: [`Sequential::device`].
+    /// The model of a file that [`Model::save`] wrote, ready to predict or to be trained further. Where to run it is
+    /// not in the file: [`Model::device`].
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -227,10 +254,10 @@ impl Sequential {
         Self::load_with(path, &CustomObjects::new())
     }
 
-    /// [`Sequential::load`] of a model that has layers, an optimizer or metrics of one's own.
+    /// [`Model::load`] of a model that has layers, an optimizer or metrics of one's own.
     ///
     /// # Errors
-    /// As [`Sequential::load`], and what the makers of one's own return.
+    /// As [`Model::load`], and what the makers of one's own return.
     pub fn load_with(path: impl AsRef<Path>, custom: &CustomObjects<'_>) -> Result<Self> {
         let file = TensorFile::read(path)?;
         let Some(text) = file.metadata(KEY) else {
@@ -248,47 +275,60 @@ impl Sequential {
 
     /// The model of a configuration, without its tensors.
     fn of(mut config: Config, custom: &CustomObjects<'_>) -> Result<Self> {
-        let found = config.take::<u64>("version")?;
-        if found > VERSION || config.class() != CLASS {
+        let (found, class) = (config.take::<u64>("version")?, config.class().to_string());
+        if found > VERSION || ![CHAIN, FUNCTIONAL].contains(&class.as_str()) {
             let by = config.take_or("kiln", "a later version".to_string())?;
-            let class = config.class();
-            let message = format!("was saved by Kiln {by} as {class} {found}; this version reads {CLASS} {VERSION}");
+            let message = format!(
+                "was saved by Kiln {by} as {class} {found}; this version reads {CHAIN} {VERSION} and {FUNCTIONAL} {VERSION}"
+            );
             return Err(Error::argument("version", message));
         }
         let _: String = config.take("kiln")?;
-        let mut model = Self::new().named(config.take::<String>("name")?).seed(config.take("seed")?);
-        for entry in config.take::<Vec<Setting>>("layers")? {
-            let part = |key: &str| entry.get(key).ok_or_else(|| Error::argument("layers", format!("one has no {key}")));
-            let name: String = part("name")?.read().map_err(|e| Error::argument("a layer's name", e))?;
-            let layer = custom.make_layer(part("layer")?);
-            let layer = layer.map_err(|e| Error::argument(format!("layer {name:?}"), e.to_string()))?;
-            model.names.take(&name);
-            model.layers.push((name, layer));
-        }
+        let (name, seed): (String, _) = (config.take("name")?, config.take("seed")?);
+        let mut model = if class == FUNCTIONAL {
+            Self::of_network(&name, Network::take(&mut config, custom)?)
+        } else {
+            let mut chain = Sequential::new().named(name);
+            for entry in config.take::<Vec<Setting>>("layers")? {
+                let (name, layer) = named_layer(&entry, custom)?;
+                chain.push(name, layer);
+            }
+            chain.into_model()
+        };
+        model = model.seed(seed);
         if let Some(optimizer) = config.take_or("optimizer", None::<Setting>)? {
             let optimizer = custom.make_optimizer(&optimizer)?;
-            let loss: Loss = config.take("loss")?;
-            let metrics: Vec<Setting> = config.take("metrics")?;
-            let metrics = metrics.iter().map(|metric| custom.make_metric(metric)).collect::<Result<Vec<Metric>, _>>();
-            let metrics = metrics.map_err(|e| Error::argument(format!("setting \"metrics\" of {CLASS}"), e))?;
-            model.compile(optimizer, loss, metrics)?;
+            let objectives = match config.take_or("objectives", None::<Vec<Setting>>)? {
+                None => vec![Objective::take(&mut config, custom, &class)?],
+                Some(several) => several.iter().map(|setting| Objective::of(setting, custom)).collect::<Result<_>>()?,
+            };
+            if objectives.len() != model.network.outputs.len() {
+                let message = format!("{} for {} outputs", objectives.len(), model.network.outputs.len());
+                return Err(Error::argument("objectives", message));
+            }
+            model.set_compiled(optimizer, objectives)?;
             let (iteration, epoch) = (counted(&mut config, "iteration")?, counted(&mut config, "epoch")?);
             let epoch = usize::try_from(epoch).map_err(|e| Error::argument("epoch", e.to_string()))?;
             let position: Option<Position> = config.take_or("position", None)?;
             if let Some(Position { step, .. }) = position.as_ref().filter(|position| position.step as u64 > iteration) {
                 let message = format!("is less than the {step} steps of its last epoch");
-                return Err(Error::argument(format!("setting \"iteration\" of {CLASS}, {iteration},"), message));
+                return Err(Error::argument(format!("setting \"iteration\" of {class}, {iteration},"), message));
             }
             model.reached = Reached { iteration, epoch, position };
         }
-        model.about.inputs = Inputs::take(&mut config)?;
+        model.about.inputs = inputs::take(&mut config)?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
             model.about.notes = notes;
         }
-        let sample = Shape::from(config.take::<Vec<usize>>("sample_shape")?);
-        config.end()?;
-        sample_refusal(&sample).map_or(Ok(()), |refusal| Err(Error::argument("sample_shape", refusal)))?;
-        model.build(sample)?;
+        if class == CHAIN {
+            let sample = Shape::from(config.take::<Vec<usize>>("sample_shape")?);
+            config.end()?;
+            sample_refusal(&sample).map_or(Ok(()), |refusal| Err(Error::argument("sample_shape", refusal)))?;
+            model.build(sample)?;
+        } else {
+            config.end()?;
+            model.built()?;
+        }
         Ok(model)
     }
 
@@ -314,10 +354,10 @@ impl Sequential {
         pollster::block_on(self.save_weights_async(path))
     }
 
-    /// [`Sequential::save_weights`] for callers that cannot block.
+    /// [`Model::save_weights`] for callers that cannot block.
     ///
     /// # Errors
-    /// As [`Sequential::save_weights`].
+    /// As [`Model::save_weights`].
     pub async fn save_weights_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let session = self.open()?;
         let weights = session.weights().await?;
@@ -343,7 +383,7 @@ impl Sequential {
         self.set_weights(&weights)
     }
 
-    /// [`Sequential::load_weights`] of those that are in the file and fit; the others stay as they are. Returns the names
+    /// [`Model::load_weights`] of those that are in the file and fit; the others stay as they are. Returns the names
     /// of those.
     ///
     /// # Errors
@@ -363,12 +403,12 @@ impl Sequential {
         Ok(left)
     }
 
-    /// Steps trained since [`Sequential::compile`].
+    /// Steps trained since [`Model::compile`].
     pub fn iteration(&self) -> u64 {
         self.reached.iteration
     }
 
-    /// Epochs trained since [`Sequential::compile`]: what [`crate::train::Fit::initial_epoch`] takes where a run goes on.
+    /// Epochs trained since [`Model::compile`]: what [`crate::train::Fit::initial_epoch`] takes where a run goes on.
     pub fn epoch(&self) -> usize {
         self.reached.epoch
     }
@@ -378,7 +418,7 @@ impl Sequential {
     /// # Errors
     /// [`Error::Model`] where the model was not built.
     pub fn sample_shape(&self) -> Result<&Shape> {
-        Ok(&self.built()?.sample)
+        Ok(&self.built()?.samples[0])
     }
 
     /// The optimizer, where the model was compiled.
@@ -386,9 +426,9 @@ impl Sequential {
         self.compiled.as_ref().map(|compiled| &*compiled.optimizer)
     }
 
-    /// The loss, where the model was compiled.
+    /// The loss, where the model was compiled; of several outputs the first one's.
     pub fn loss(&self) -> Option<Loss> {
-        self.compiled.as_ref().map(|compiled| compiled.loss)
+        self.compiled.as_ref().map(|compiled| compiled.objectives[0].loss)
     }
 
     /// Keeps something of one's own with the model, in its file too.
@@ -398,7 +438,7 @@ impl Sequential {
         self.about.notes.push((name, value.into()));
     }
 
-    /// What was kept by [`Sequential::set_note`]; `None` where nothing was.
+    /// What was kept by [`Model::set_note`]; `None` where nothing was.
     ///
     /// # Errors
     /// [`Error::Argument`] where it is of another kind.

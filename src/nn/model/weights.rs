@@ -1,15 +1,17 @@
 //! A model's weights and gradients as tensors.
 
-use super::Sequential;
+use std::sync::Arc;
+
+use super::Model;
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
 #[cfg(doc)]
 use crate::nn::layers::Layer;
-use crate::nn::layers::{Flatten, Trainable};
+use crate::nn::layers::Trainable;
 use crate::tensor::Tensor;
 use crate::train::session::Session;
 
-impl Sequential {
+impl Model {
     /// All weights in the order of the layers, each layer's kernel before its bias.
     ///
     /// # Errors
@@ -18,33 +20,33 @@ impl Sequential {
         pollster::block_on(self.weights_async())
     }
 
-    /// [`Sequential::weights`] for callers that cannot block.
+    /// [`Model::weights`] for callers that cannot block.
     ///
     /// # Errors
-    /// As [`Sequential::weights`].
+    /// As [`Model::weights`].
     pub async fn weights_async(&mut self) -> Result<Vec<Tensor>> {
         self.open()?.weights().await
     }
 
     /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
-    /// [`Sequential::weights`] and as the optimizer clips them; zeros before the first step, and for those that are not
+    /// [`Model::weights`] and as the optimizer clips them; zeros before the first step, and for those that are not
     /// trained. Where gradients are accumulated, after a step that updated they are the mean that it updated by.
     ///
     /// # Errors
-    /// As [`Sequential::weights`].
+    /// As [`Model::weights`].
     pub fn gradients(&mut self) -> Result<Vec<Tensor>> {
         pollster::block_on(self.gradients_async())
     }
 
-    /// [`Sequential::gradients`] for callers that cannot block.
+    /// [`Model::gradients`] for callers that cannot block.
     ///
     /// # Errors
-    /// As [`Sequential::weights`].
+    /// As [`Model::weights`].
     pub async fn gradients_async(&mut self) -> Result<Vec<Tensor>> {
         self.open()?.gradients().await
     }
 
-    /// The weights' names in the order of [`Sequential::weights`]: `dense/kernel`, `dense/bias`.
+    /// The weights' names in the order of [`Model::weights`]: `dense/kernel`, `dense/bias`.
     ///
     /// # Errors
     /// [`Error::Model`] where the model was not built.
@@ -58,19 +60,22 @@ impl Sequential {
     /// # Errors
     /// [`Error::Argument`] that lists the layers' names, where there is none of this one; and what the device reports.
     pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
-        let Some((_, found)) = self.layers.iter_mut().find(|(name, _)| name == layer) else {
-            let names: Vec<&str> = self.layers.iter().map(|(name, _)| name.as_str()).collect();
+        let Some((_, found)) = self.network.layers.iter_mut().find(|(name, _)| name == layer) else {
+            let names: Vec<&str> = self.network.layers.iter().map(|(name, _)| name.as_str()).collect();
             return Err(Error::argument("layer", crate::suggest::unknown(layer, &names)));
         };
-        let old = std::mem::replace(found, Box::new(Flatten));
-        *found = Box::new(Trainable::new(old, trainable));
+        *found = Arc::new(Trainable::new(Arc::clone(found), trainable));
         if let Some(built) = self.built.get_mut() {
-            built.parameters.iter_mut().filter(|p| p.layer == layer).for_each(|p| p.trainable = trainable);
+            built
+                .parameters
+                .iter_mut()
+                .filter(|p| p.layer == layer && !p.is_state)
+                .for_each(|p| p.trainable = trainable);
         }
         self.session.as_mut().map_or(Ok(()), Session::forget_trained)
     }
 
-    /// Replaces all weights; in the order of [`Sequential::weights`]. They are `f32` or `f64`.
+    /// Replaces all weights; in the order of [`Model::weights`]. They are `f32` or `f64`.
     ///
     /// # Errors
     /// [`Error::Shape`] that lists both shapes and types where they do not fit.

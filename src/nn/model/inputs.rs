@@ -1,9 +1,9 @@
 //! How the samples were scaled that a model was trained on, and what others are multiplied by to be alike.
 
-use super::Sequential;
+use super::Model;
 use crate::data::check_scale;
 use crate::error::{Error, Result};
-use crate::nn::Config;
+use crate::nn::{Config, Setting};
 use crate::tensor::{DType, Tensor, Values};
 
 /// The samples that a model was trained on.
@@ -74,14 +74,14 @@ impl Inputs {
     }
 
     /// Adds what is known to a model's configuration.
-    pub fn keep(&self, config: Config) -> Config {
+    fn keep(&self, config: Config) -> Config {
         let name = if self.bytes { "byte_scale" } else { "input_scale" };
         let config = config.with(name, f64::from(self.scale));
         self.range.iter().fold(config, |config, range| config.with("input_range", range.map(f64::from).to_vec()))
     }
 
     /// Takes it out of one.
-    pub fn take(config: &mut Config) -> Result<Option<Self>> {
+    fn take(config: &mut Config) -> Result<Option<Self>> {
         let bytes = config.take_or("byte_scale", None::<f64>)?;
         let numbers = config.take_or("input_scale", None::<f64>)?;
         let range = config.take_or("input_range", None::<Vec<f64>>)?;
@@ -100,25 +100,59 @@ impl Inputs {
     }
 }
 
-impl Sequential {
-    /// What samples are multiplied by when they are predicted: as those were that [`Sequential::fit`] had, whatever their
+impl Model {
+    /// What samples are multiplied by when they are predicted: as those were that [`Model::fit`] had, whatever their
     /// type. Bytes for a model that was trained on other numbers, and other numbers for one of bytes, are brought to the same
     /// brightness, where 0 to 1 or 0 to 255 is plain. Before any training it is 1/255 for bytes, else 1.
     ///
     /// # Errors
     /// [`Error::Argument`] where it cannot be told how these samples go together with those that the model was trained on.
     pub fn input_scale(&self, x: &Tensor) -> Result<f32> {
-        match &self.about.inputs {
+        self.scale_of_input(0, x)
+    }
+
+    /// [`Model::input_scale`] of the samples of one of the inputs.
+    pub(super) fn scale_of_input(&self, input: usize, x: &Tensor) -> Result<f32> {
+        match self.about.inputs.get(input) {
             Some(inputs) => inputs.scale_of(x),
             None => Ok(if matches!(x.values(), Values::U8(_)) { 1.0 / 255.0 } else { 1.0 }),
         }
     }
 
-    /// Remembers what a run's samples are.
-    pub(crate) fn set_inputs(&mut self, inputs: Inputs) {
-        self.about.inputs = Some(inputs);
+    /// Remembers what a run's samples are, of each input.
+    pub(crate) fn set_inputs(&mut self, inputs: Vec<Inputs>) {
+        self.about.inputs = inputs;
     }
 }
+
+/// Adds what is known of each input to a model's configuration.
+pub(super) fn keep(inputs: &[Inputs], config: Config) -> Config {
+    match inputs {
+        [] => config,
+        [only] => only.keep(config),
+        several => {
+            let each = several.iter().map(|inputs| Setting::from(inputs.keep(Config::new(INPUT)))).collect::<Vec<_>>();
+            config.with(FORMS, each)
+        }
+    }
+}
+
+/// Takes it out of one.
+pub(super) fn take(config: &mut Config) -> Result<Vec<Inputs>> {
+    let Some(several) = config.take_or(FORMS, None::<Vec<Setting>>)? else {
+        return Ok(Inputs::take(config)?.into_iter().collect());
+    };
+    let one = |setting: &Setting| {
+        let mut config: Config = setting.read().map_err(|e| Error::argument(FORMS, e))?;
+        let inputs = Inputs::take(&mut config)?.ok_or_else(|| Error::argument(FORMS, "one has no scale"))?;
+        config.end().map(|()| inputs)
+    };
+    several.iter().map(one).collect()
+}
+
+/// Of several inputs, what is known of each.
+const FORMS: &str = "input_forms";
+const INPUT: &str = "Input";
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,125 @@
+// normal[o, k, i] = (x[o, k, i] - mean[o, i]) / sqrt(variance[o, i] + EPSILON), mean and variance over k        entries `normalize`
+// x, normal: (outer, n, inner), mean, variance: (outer, inner). Of each part its count, mean and sum of squared distances from
+// that are left in y (entries `parts`). An invocation makes what belongs to one unit; entries `_shared`: a workgroup
+// (lib/reduction.wgsl).
+
+override EPSILON: f32 = 0.001;
+
+@group(0) @binding(3) var<storage, read_write> normal: array<f32>;
+@group(0) @binding(4) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(5) var<storage, read_write> variance: array<f32>;
+
+// How many numbers, their mean, and the sum of their squared distances from it.
+struct Stat {
+    count: f32,
+    mean: f32,
+    squares: f32,
+}
+
+// Chan's formula: nothing is lost where the mean is far from zero.
+fn merge(a: Stat, b: Stat) -> Stat {
+    let count = a.count + b.count;
+    let share = b.count / max(count, 1.0);
+    let apart = b.mean - a.mean;
+    return Stat(count, a.mean + apart * share, a.squares + b.squares + apart * apart * a.count * share);
+}
+
+fn moments_of_numbers(s: Share) -> Stat {
+    var count = 0.0;
+    var total = 0.0;
+    for (var head = s.start; head < s.end; head += BLOCK * s.step) {
+        var block = 0.0;
+        let end = block_end(s, head);
+        for (var k = head; k < end; k += s.step) {
+            block += x[place(s, k)];
+            count += 1.0;
+        }
+        total += block;
+    }
+    let own = total / max(count, 1.0);
+    var squares = 0.0;
+    for (var head = s.start; head < s.end; head += BLOCK * s.step) {
+        var block = 0.0;
+        let end = block_end(s, head);
+        for (var k = head; k < end; k += s.step) {
+            let apart = x[place(s, k)] - own;
+            block += apart * apart;
+        }
+        squares += block;
+    }
+    return Stat(count, own, squares);
+}
+
+fn moments_of(s: Share) -> Stat {
+    if !PARTED {
+        return moments_of_numbers(s);
+    }
+    let p = parts_of(s);
+    var moments = Stat(0.0, 0.0, 0.0);
+    for (var part = p.start; part < p.end; part += p.step) {
+        let at = 3u * place(p, part);
+        moments = merge(moments, Stat(parts[at], parts[at + 1u], parts[at + 2u]));
+    }
+    return moments;
+}
+
+fn keep_part(unit: u32, moments: Stat) {
+    y[3u * unit] = moments.count;
+    y[3u * unit + 1u] = moments.mean;
+    y[3u * unit + 2u] = moments.squares;
+}
+
+@compute @workgroup_size(WIDTH)
+fn parts_alone(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let unit = grid_index(id, workgroups);
+    if unit < params.units {
+        keep_part(unit, moments_of_numbers(share_of(unit, 0u, 1u)));
+    }
+}
+
+@compute @workgroup_size(GROUP)
+fn parts_shared(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let seat = seat_of(group, groups, index, params.inner);
+    let moments = merge_all(moments_of_numbers(share_of(seat.unit, seat.lane, SHARE)), seat);
+    if seat.lane == 0u && seat.unit < params.units {
+        keep_part(seat.unit, moments);
+    }
+}
+
+fn store(s: Share, moments: Stat) {
+    let spread = moments.squares / f32(params.n);
+    let divisor = sqrt(spread + EPSILON);
+    // The first lane of the first part.
+    if s.start == 0u && s.end > 0u {
+        mean[s.output] = moments.mean;
+        variance[s.output] = spread;
+    }
+    for (var k = s.start; k < s.end; k += s.step) {
+        let at = place(s, k);
+        normal[at] = (x[at] - moments.mean) / divisor;
+    }
+}
+
+@compute @workgroup_size(WIDTH)
+fn normalize(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let unit = grid_index(id, workgroups);
+    if unit < params.units {
+        let s = share_of(unit, 0u, 1u);
+        store(s, moments_of(s));
+    }
+}
+
+@compute @workgroup_size(GROUP)
+fn normalize_shared(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let seat = seat_of(group, groups, index, params.inner);
+    let s = share_of(seat.unit, seat.lane, SHARE);
+    store(s, merge_all(moments_of(s), seat));
+}

@@ -1,0 +1,231 @@
+//! Several values as one, <https://keras.io/api/layers/merging_layers/>.
+
+use super::Layer;
+use crate::error::Result;
+use crate::graph::{Aggregation, Graph, Id};
+use crate::nn::{Config, Scope};
+use crate::ops::binary::Binary;
+use crate::ops::concat::Concat;
+use crate::ops::matmul::MatMul;
+use crate::ops::reshape::Reshape;
+use crate::ops::transpose::Transpose;
+use crate::ops::unary::Unary;
+use crate::tensor::axis_of;
+
+/// Element-wise merges of two values or more of shapes that broadcast to one.
+macro_rules! merges {
+    ($($(#[$doc:meta])* $name:ident: $op:expr, $scaled:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, Default)]
+            pub struct $name;
+
+            impl Layer for $name {
+                fn kind(&self) -> &'static str {
+                    stringify!($name)
+                }
+
+                fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+                    let count = inputs.len();
+                    let merged = merged(scope, inputs, $op)?;
+                    if !$scaled {
+                        return Ok(vec![merged]);
+                    }
+                    let share = scope.graph.fill(1.0 / count as f64, []);
+                    Ok(vec![scope.graph.apply(Binary::Mul, &[merged, share])?])
+                }
+            }
+        )*
+    };
+}
+
+merges! {
+    /// y = a + b + ...
+    Add: Binary::Add, false;
+    /// y = a * b * ..., element by element
+    Multiply: Binary::Mul, false;
+    /// y = (a + b + ...) / how many there are
+    Average: Binary::Add, true;
+    /// y, the largest of each element
+    Maximum: Binary::Max, false;
+    /// y, the smallest of each element
+    Minimum: Binary::Min, false;
+}
+
+/// y = a - b, of two values
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Subtract;
+
+impl Layer for Subtract {
+    fn kind(&self) -> &'static str {
+        "Subtract"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [_, _] = scope.expect(inputs)?;
+        Ok(vec![merged(scope, inputs, Binary::Sub)?])
+    }
+}
+
+/// All values by an operation, from the first on.
+fn merged(scope: &mut Scope<'_>, inputs: &[Id], op: Binary) -> Result<Id> {
+    if inputs.len() < 2 {
+        return Err(scope.error(format!("takes two inputs or more, was given {}", inputs.len())));
+    }
+    let rank = inputs.iter().map(|&x| scope.graph.shape(x).rank()).max().unwrap_or(0);
+    let inputs = inputs.iter().map(|&x| of_rank(scope.graph, x, rank)).collect::<Result<Vec<_>>>()?;
+    let (first, others) = inputs.split_first().expect("two or more");
+    let refused = |scope: &Scope<'_>, a, b| {
+        let [a, b] = [a, b].map(|x| scope.graph.shape(x).clone());
+        scope.error(format!("{a} and {b} do not go together: extents are equal, or one of them is 1"))
+    };
+    others.iter().try_fold(*first, |a, &b| scope.graph.apply(op, &[a, b]).map_err(|_| refused(scope, a, b)))
+}
+
+/// The same values with axes of 1 behind the batch's, up to a rank.
+fn of_rank(graph: &mut Graph, x: Id, rank: usize) -> Result<Id> {
+    let shape = graph.shape(x).clone();
+    if shape.rank() == rank {
+        return Ok(x);
+    }
+    let ones = vec![1; rank - shape.rank()];
+    graph.apply(Reshape([&shape[..1], &ones, &shape[1..]].concat().into()), &[x])
+}
+
+/// The values one after the other along an axis, which counts with the batch's and from the end where it is negative.
+#[derive(Clone, Copy, Debug)]
+pub struct Concatenate {
+    axis: isize,
+}
+
+impl Default for Concatenate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Concatenate {
+    /// Along the last axis.
+    pub fn new() -> Self {
+        Self { axis: -1 }
+    }
+
+    /// Sets the axis; default -1.
+    #[must_use]
+    pub fn axis(mut self, axis: isize) -> Self {
+        self.axis = axis;
+        self
+    }
+
+    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+        Ok(Self { axis: config.take_or("axis", -1)? })
+    }
+}
+
+impl Layer for Concatenate {
+    fn kind(&self) -> &'static str {
+        "Concatenate"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let Some(&first) = inputs.first().filter(|_| inputs.len() > 1) else {
+            return Err(scope.error(format!("takes two inputs or more, was given {}", inputs.len())));
+        };
+        let axis =
+            axis_of("Concatenate", self.axis, scope.graph.shape(first)).map_err(|e| scope.error(e.to_string()))?;
+        if axis == 0 {
+            return Err(scope.error("axis 0 is the samples'; give 1 or more, or -1 for the last"));
+        }
+        Ok(vec![scope.graph.apply(Concat(axis), inputs)?])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("axis", self.axis)
+    }
+}
+
+/// The products of two values summed over an axis of each, sample by sample: of (batch, i, k) and (batch, k, j) over the axes
+/// 2 and 1 (batch, i, j); of two rows (batch, k) over 1 and 1 (batch, 1).
+#[derive(Clone, Copy, Debug)]
+pub struct Dot {
+    axes: [isize; 2],
+    normalize: bool,
+}
+
+impl Dot {
+    /// Over an axis of either, the batch's counted; negative ones count from the end.
+    pub fn new(axes: [isize; 2]) -> Self {
+        Self { axes, normalize: false }
+    }
+
+    /// Whether both are scaled to length 1 along their axes first, so that the product is the cosine; default false.
+    #[must_use]
+    pub fn normalize(mut self, normalize: bool) -> Self {
+        self.normalize = normalize;
+        self
+    }
+
+    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+        let axes: Vec<isize> = config.take("axes")?;
+        let axes = <[isize; 2]>::try_from(axes).map_err(|axes| {
+            crate::Error::argument("axes", format!("{axes:?} are not two axes, one of either input"))
+        })?;
+        Ok(Self { axes, normalize: config.take_or("normalize", false)? })
+    }
+
+    /// x as (batch, others, summed), the summed axis being of this number.
+    fn operand(&self, scope: &mut Scope<'_>, x: Id, axis: isize) -> Result<Id> {
+        let shape = scope.graph.shape(x).clone();
+        let axis = axis_of("Dot", axis, &shape).map_err(|e| scope.error(e.to_string()))?;
+        if axis == 0 || shape.rank() > 3 {
+            let message = format!("sums {shape} over axis {axis}; expected axis 1 or 2 of two or three axes");
+            return Err(scope.error(message));
+        }
+        let x = match (shape.rank(), axis) {
+            (2, _) => scope.graph.apply(Reshape([shape[0], 1, shape[1]].into()), &[x])?,
+            (_, 1) => scope.graph.apply(Transpose(vec![0, 2, 1]), &[x])?,
+            _ => x,
+        };
+        if !self.normalize {
+            return Ok(x);
+        }
+        // As Keras: by the length, of 1e-7 at least.
+        let graph = &mut *scope.graph;
+        let squares = graph.apply(Unary::Square, &[x])?;
+        let sums = graph.reduce(Aggregation::Sum, squares, Some(&[2]), true)?;
+        let least = graph.fill(1e-14, []);
+        let sums = graph.apply(Binary::Max, &[sums, least])?;
+        let lengths = graph.apply(Unary::Sqrt, &[sums])?;
+        graph.apply(Binary::Div, &[x, lengths])
+    }
+}
+
+impl Layer for Dot {
+    fn kind(&self) -> &'static str {
+        "Dot"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [a, b] = scope.expect(inputs)?;
+        let ranks = [a, b].map(|x| scope.graph.shape(x).rank());
+        let x = [self.operand(scope, a, self.axes[0])?, self.operand(scope, b, self.axes[1])?];
+        let [a, b] = x.map(|x| scope.graph.shape(x).clone());
+        if a[2] != b[2] {
+            return Err(
+                scope.error(format!("the axes summed over have {} and {} elements; expected one number", a[2], b[2]))
+            );
+        }
+        let y = scope.graph.apply(MatMul::stacked(false, true), &x)?;
+        let shape = match ranks {
+            [2, 2] => vec![a[0], 1],
+            [2, _] => vec![a[0], b[1]],
+            [_, 2] => vec![a[0], a[1]],
+            _ => return Ok(vec![y]),
+        };
+        Ok(vec![scope.graph.apply(Reshape(shape.into()), &[y])?])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("axes", self.axes.to_vec()).with("normalize", self.normalize)
+    }
+}

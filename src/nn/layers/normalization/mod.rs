@@ -1,0 +1,229 @@
+//! Layers that bring values to a mean and a spread, <https://keras.io/api/layers/normalization_layers/>.
+
+mod batch;
+mod group;
+mod layer;
+mod rms;
+mod unit;
+
+pub use batch::BatchNormalization;
+pub use group::GroupNormalization;
+pub use layer::LayerNormalization;
+pub use rms::RmsNormalization;
+pub use unit::UnitNormalization;
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::graph::{Graph, Id};
+use crate::nn::{Config, Initializer, Regularizer, Scope};
+use crate::ops::binary::Binary;
+use crate::ops::normalize::Normalize;
+use crate::ops::reshape::Reshape;
+use crate::ops::transpose::Transpose;
+use crate::ops::unary::Unary;
+use crate::tensor::{Shape, axis_of};
+
+/// A factor and an offset, learned for each feature: gamma and beta.
+#[derive(Clone, Copy, Debug)]
+struct Affine {
+    center: bool,
+    scale: bool,
+    beta_initializer: Initializer,
+    gamma_initializer: Initializer,
+    beta_regularizer: Option<Regularizer>,
+    gamma_regularizer: Option<Regularizer>,
+}
+
+impl Default for Affine {
+    fn default() -> Self {
+        Self {
+            center: true,
+            scale: true,
+            beta_initializer: Initializer::Zeros,
+            gamma_initializer: Initializer::Ones,
+            beta_regularizer: None,
+            gamma_regularizer: None,
+        }
+    }
+}
+
+impl Affine {
+    fn from_config(config: &mut Config) -> Result<Self> {
+        let default = Self::default();
+        Ok(Self {
+            center: config.take_or("center", default.center)?,
+            scale: config.take_or("scale", default.scale)?,
+            beta_initializer: config.take_or("beta_initializer", default.beta_initializer)?,
+            gamma_initializer: config.take_or("gamma_initializer", default.gamma_initializer)?,
+            beta_regularizer: config.take_or("beta_regularizer", None)?,
+            gamma_regularizer: config.take_or("gamma_regularizer", None)?,
+        })
+    }
+
+    fn keep(&self, config: Config) -> Config {
+        config
+            .with("center", self.center)
+            .with("scale", self.scale)
+            .with("beta_initializer", self.beta_initializer)
+            .with("gamma_initializer", self.gamma_initializer)
+            .with("beta_regularizer", self.beta_regularizer)
+            .with("gamma_regularizer", self.gamma_regularizer)
+    }
+
+    /// Asks for the weights, of shape `own`.
+    fn asked(&self, scope: &mut Scope<'_>, own: &Shape) -> Result<Learned> {
+        let mut ask = |wanted: bool, name, initializer, regularizer| {
+            wanted.then(|| scope.regularized(name, own.clone(), initializer, regularizer)).transpose()
+        };
+        Ok(Learned {
+            gamma: ask(self.scale, "gamma", self.gamma_initializer, self.gamma_regularizer)?,
+            beta: ask(self.center, "beta", self.beta_initializer, self.beta_regularizer)?,
+        })
+    }
+}
+
+/// The weights of an [`Affine`].
+struct Learned {
+    gamma: Option<Id>,
+    beta: Option<Id>,
+}
+
+impl Learned {
+    /// gamma y + beta, both `laid_out` to go with y.
+    fn applied(&self, graph: &mut Graph, y: Id, laid_out: &Shape) -> Result<Id> {
+        [(self.gamma, Binary::Mul), (self.beta, Binary::Add)].into_iter().try_fold(y, |y, (weight, op)| {
+            let Some(weight) = weight else { return Ok(y) };
+            let weight = reshaped(graph, weight, laid_out)?;
+            graph.apply(op, &[y, weight])
+        })
+    }
+}
+
+/// The setters that layers with an [`Affine`] have.
+macro_rules! affine_setters {
+    () => {
+        /// Whether an offset beta is added; default true.
+        #[must_use]
+        pub fn center(mut self, center: bool) -> Self {
+            self.affine.center = center;
+            self
+        }
+
+        /// Whether it is multiplied by a factor gamma; default true.
+        #[must_use]
+        pub fn scale(mut self, scale: bool) -> Self {
+            self.affine.scale = scale;
+            self
+        }
+
+        /// Sets what beta starts from; default [`Initializer::Zeros`].
+        #[must_use]
+        pub fn beta_initializer(mut self, initializer: Initializer) -> Self {
+            self.affine.beta_initializer = initializer;
+            self
+        }
+
+        /// Sets what gamma starts from; default [`Initializer::Ones`].
+        #[must_use]
+        pub fn gamma_initializer(mut self, initializer: Initializer) -> Self {
+            self.affine.gamma_initializer = initializer;
+            self
+        }
+
+        /// Sets a penalty on beta, added to the loss; default none.
+        #[must_use]
+        pub fn beta_regularizer(mut self, regularizer: Regularizer) -> Self {
+            self.affine.beta_regularizer = Some(regularizer);
+            self
+        }
+
+        /// Sets a penalty on gamma, added to the loss; default none.
+        #[must_use]
+        pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> Self {
+            self.affine.gamma_regularizer = Some(regularizer);
+            self
+        }
+    };
+}
+use affine_setters;
+
+fn reshaped(graph: &mut Graph, x: Id, shape: &Shape) -> Result<Id> {
+    if graph.shape(x) == shape { Ok(x) } else { graph.apply(Reshape(shape.clone()), &[x]) }
+}
+
+/// An axis of x that is not the samples', counted from the first.
+fn feature_axis(scope: &Scope<'_>, x: Id, axis: isize) -> Result<usize> {
+    let shape = scope.graph.shape(x);
+    let axis = axis_of("axis", axis, shape).map_err(|e| scope.error(e.to_string()))?;
+    if axis == 0 {
+        return Err(scope.error(format!("axis 0 of {shape} is the samples'; give 1 or more, or -1 for the last")));
+    }
+    Ok(axis)
+}
+
+/// Such axes, in order, each once.
+fn feature_axes(scope: &Scope<'_>, x: Id, axes: &[isize]) -> Result<Vec<usize>> {
+    let mut found = axes.iter().map(|&axis| feature_axis(scope, x, axis)).collect::<Result<Vec<_>>>()?;
+    found.sort_unstable();
+    if found.is_empty() || found.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(scope.error(format!("the axes {axes:?} are none, or name one twice")));
+    }
+    Ok(found)
+}
+
+/// The shape of what belongs to some axes of x by itself, and laid out to go with x, without the samples' axis.
+fn features(shape: &Shape, axes: &[usize]) -> (Shape, Shape) {
+    let own: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
+    let laid_out: Vec<usize> = (1..shape.rank()).map(|a| if axes.contains(&a) { shape[a] } else { 1 }).collect();
+    (own.into(), laid_out.into())
+}
+
+/// That epsilon keeps a division from zero.
+fn check_epsilon(scope: &Scope<'_>, epsilon: f64) -> Result<()> {
+    if epsilon > 0.0 && epsilon.is_finite() {
+        return Ok(());
+    }
+    Err(scope.error(format!("epsilon is {epsilon}; give a small number above 0, such as 0.001")))
+}
+
+/// [`features`] of one axis, laid out.
+fn along(shape: &Shape, axis: usize) -> Shape {
+    features(shape, &[axis]).1
+}
+
+/// y = (x - mean) / sqrt(variance + epsilon), with mean and variance over some axes, which these no longer have.
+struct Normalized {
+    y: Id,
+    mean: Id,
+    variance: Id,
+}
+
+impl Normalized {
+    /// Over these axes, which are in order.
+    fn of(graph: &mut Graph, x: Id, axes: &[usize], epsilon: f64) -> Result<Self> {
+        let (rank, first, count) = (graph.shape(x).rank(), axes[0], axes.len());
+        if axes.iter().copied().eq(first..first + count) {
+            return Self::of_neighbours(graph, x, Normalize { axes: first..first + count, epsilon });
+        }
+        let order: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).chain(axes.iter().copied()).collect();
+        let mut back = vec![0; rank];
+        order.iter().enumerate().for_each(|(place, &axis)| back[axis] = place);
+        let moved = graph.apply(Transpose(order), &[x])?;
+        let normalized = Self::of_neighbours(graph, moved, Normalize { axes: rank - count..rank, epsilon })?;
+        Ok(Self { y: graph.apply(Transpose(back), &[normalized.y])?, ..normalized })
+    }
+
+    fn of_neighbours(graph: &mut Graph, x: Id, op: Normalize) -> Result<Self> {
+        let outputs = graph.apply_all(Arc::new(op), &[x])?;
+        Ok(Self { y: outputs[0], mean: outputs[1], variance: outputs[2] })
+    }
+}
+
+/// x / sqrt(square + epsilon)
+fn divided(graph: &mut Graph, x: Id, square: Id, epsilon: f64) -> Result<Id> {
+    let epsilon = graph.fill(epsilon, []);
+    let sum = graph.apply(Binary::Add, &[square, epsilon])?;
+    let root = graph.apply(Unary::Sqrt, &[sum])?;
+    graph.apply(Binary::Div, &[x, root])
+}

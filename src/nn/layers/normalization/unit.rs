@@ -1,0 +1,65 @@
+//! Normalization to length 1, <https://keras.io/api/layers/normalization_layers/unit_normalization/>.
+
+use super::feature_axes;
+use crate::error::Result;
+use crate::graph::{Aggregation, Id};
+use crate::nn::{Config, Layer, Scope};
+use crate::ops::binary::Binary;
+use crate::ops::unary::Unary;
+
+/// The square of the least length that is divided by: Keras' 1e-12.
+const LEAST: f64 = 1e-24;
+
+/// y = x / |x|, by the length of each sample over some axes: the last, unless told otherwise. Zeros stay.
+#[derive(Clone, Debug)]
+pub struct UnitNormalization {
+    axes: Vec<isize>,
+}
+
+impl Default for UnitNormalization {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl UnitNormalization {
+    /// Over the last axis.
+    pub fn new() -> Self {
+        Self { axes: vec![-1] }
+    }
+
+    /// The layer of these settings, taken out of `config`.
+    pub(in crate::nn::layers) fn from_config(config: &mut Config) -> Result<Self> {
+        Ok(Self { axes: config.take_or("axis", vec![-1])? })
+    }
+
+    /// Sets the axes that are normalized over, the batch's counted; default the last alone.
+    #[must_use]
+    pub fn axes(mut self, axes: impl Into<Vec<isize>>) -> Self {
+        self.axes = axes.into();
+        self
+    }
+}
+
+impl Layer for UnitNormalization {
+    fn kind(&self) -> &'static str {
+        "UnitNormalization"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        let axes = feature_axes(scope, x, &self.axes)?;
+        let axes: Vec<isize> = axes.into_iter().map(|axis| axis as isize).collect();
+        let graph = &mut *scope.graph;
+        let squares = graph.apply(Unary::Square, &[x])?;
+        let sum = graph.reduce(Aggregation::Sum, squares, Some(&axes), true)?;
+        let least = graph.fill(LEAST, []);
+        let sum = graph.apply(Binary::Max, &[sum, least])?;
+        let length = graph.apply(Unary::Sqrt, &[sum])?;
+        Ok(vec![graph.apply(Binary::Div, &[x, length])?])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("axis", self.axes.clone())
+    }
+}

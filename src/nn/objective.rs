@@ -1,0 +1,48 @@
+//! What a model's outputs are trained for.
+
+use super::{Loss, Metric};
+use crate::error::{Error, Result};
+
+/// What an output of a model is trained for: a loss, how much it counts in the sum of all, and metrics. See
+/// [`Model::compile_with`](super::Model::compile_with).
+///
+/// ```
+/// use kiln::prelude::*;
+/// let age = Objective::new(Loss::MeanSquaredError).loss_weight(0.1).metrics([Metric::MeanAbsoluteError]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    pub(crate) loss: Loss,
+    pub(crate) loss_weight: f64,
+    pub(crate) metrics: Vec<Metric>,
+}
+
+impl Objective {
+    /// A loss that counts once, without metrics.
+    pub fn new(loss: Loss) -> Self {
+        Self { loss, loss_weight: 1.0, metrics: Vec::new() }
+    }
+
+    /// What the loss is multiplied by in the sum that is trained; default 1. Its own value in the logs is without.
+    #[must_use]
+    pub fn loss_weight(mut self, weight: f64) -> Self {
+        self.loss_weight = weight;
+        self
+    }
+
+    /// What is measured of the output beside its loss; default nothing.
+    #[must_use]
+    pub fn metrics(mut self, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        self.metrics = metrics.into_iter().collect();
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.loss_weight.is_finite() {
+            let message = format!("{} is no weight of a loss; give a finite number", self.loss_weight);
+            return Err(Error::argument("loss_weight", message));
+        }
+        self.loss.check()?;
+        self.metrics.iter().try_for_each(|metric| metric.check())
+    }
+}
