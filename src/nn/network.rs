@@ -322,15 +322,15 @@ pub(super) fn sample_refusal(sample: &Shape) -> Option<String> {
     (!sample.is_countable()).then(|| format!("samples of {sample} have 2^32 elements or more, too many for any device"))
 }
 
-/// `Dense` as `dense`, `MaxPooling2D` as `max_pooling2d`: as Keras names layers.
+/// `Dense` as `dense`, `MaxPooling2D` as `max_pooling2d`, `PReLU` as `p_re_lu`: as Keras names layers.
 pub(super) fn snake_case(kind: &str) -> String {
+    let chars: Vec<char> = kind.chars().collect();
+    let is_lower = |i: usize| chars.get(i).is_some_and(|c| c.is_lowercase());
     let mut name = String::new();
-    let mut lower_before = false;
-    for c in kind.chars() {
-        if c.is_uppercase() && lower_before {
+    for (i, c) in chars.iter().enumerate() {
+        if i > 0 && c.is_uppercase() && (is_lower(i - 1) || is_lower(i + 1)) {
             name.push('_');
         }
-        lower_before = c.is_lowercase();
         name.extend(c.to_lowercase());
     }
     name
@@ -342,6 +342,16 @@ mod tests {
 
     #[test]
     fn layers_are_named_as_keras_names_them() {
-        assert_eq!(["Dense", "MaxPooling2D", "LSTM"].map(snake_case), ["dense", "max_pooling2d", "lstm"]);
+        for (kind, name) in [
+            ("Dense", "dense"),
+            ("MaxPooling2D", "max_pooling2d"),
+            ("Conv2DTranspose", "conv2d_transpose"),
+            ("SpatialDropout1D", "spatial_dropout1d"),
+            ("LSTM", "lstm"),
+            ("RMSNormalization", "rms_normalization"),
+            ("PReLU", "p_re_lu"),
+        ] {
+            assert_eq!(snake_case(kind), name);
+        }
     }
 }

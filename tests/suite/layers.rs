@@ -181,3 +181,89 @@ fn what_cannot_be_augmented_is_refused() {
     refused(Sequential::new().add(GaussianNoise::new(-1.0)), &[3], "the standard deviation -1 is not 0 or more");
     refused(Sequential::new().add(GaussianNoise::new(f64::NAN)), &[3], "NaN is not 0 or more");
 }
+
+/// What a layer gives of a batch of 64 samples of ones in training.
+fn in_training(layer: impl Layer + 'static, sample: &[usize], device: &Device) -> Vec<f64> {
+    let (rows, width) = (64, sample.iter().product::<usize>());
+    let x = Tensor::new([&[rows], sample].concat(), vec![1.0f32; rows * width]).unwrap();
+    let y = Tensor::new([&[rows], sample].concat(), vec![0.0f32; rows * width]).unwrap();
+    let mut model = Sequential::new().add(Input::new(sample)).add(layer).add(Kept).device(device.clone());
+    model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
+    model.fit(&Dataset::new(x, y).unwrap(), Fit::new().batch_size(rows).verbose(0)).unwrap();
+    model.weights().unwrap().last().unwrap().values().to_f64()
+}
+
+/// Keeps the batch that it was given as a state.
+#[derive(Debug)]
+struct Kept;
+
+impl Layer for Kept {
+    fn kind(&self) -> &'static str {
+        "Kept"
+    }
+
+    fn call(&self, scope: &mut kiln::nn::Scope<'_>, inputs: &[kiln::graph::Id]) -> Result<Vec<kiln::graph::Id>> {
+        let [x] = scope.expect(inputs)?;
+        let shape = [&[64], &scope.graph.shape(x)[1..]].concat();
+        let weight = scope.parameter("w", [1], Initializer::Ones)?;
+        scope.state("batch", shape.clone(), Initializer::Zeros)?;
+        if scope.training().is_some() && scope.graph.shape(x)[0] == 64 {
+            scope.set_state("batch", x)?;
+        }
+        Ok(vec![scope.graph.apply(kiln::ops::binary::Binary::Mul, &[x, weight])?])
+    }
+}
+
+#[test]
+fn spatial_dropout_drops_whole_channels() {
+    for device in devices() {
+        for (given, places) in [
+            (in_training(SpatialDropout1D::new(0.25), &[5, 8], &device), 5),
+            (in_training(SpatialDropout2D::new(0.25), &[3, 4, 8], &device), 12),
+        ] {
+            let samples = given.chunks(places * 8);
+            assert!(
+                samples.clone().all(|sample| sample.chunks(8).all(|channels| channels == &sample[..8])),
+                "{device}"
+            );
+            assert!(given.iter().all(|&y| y == 0.0 || (y - 1.0 / 0.75).abs() < 1e-6), "{device}");
+            let dropped = samples.flat_map(|sample| &sample[..8]).filter(|&&y| y == 0.0).count();
+            // Of 512 a quarter; the standard deviation is 9.8.
+            assert!((dropped as f64 - 128.0).abs() < 50.0, "{device}: {dropped}");
+        }
+    }
+    let refused = |layer: Sequential, part: &str| crate::common::says(layer.summary(), &["spatial_dropout", part]);
+    refused(Sequential::new().add(Input::new([4])).add(SpatialDropout1D::new(0.5)), "takes sequences");
+    refused(Sequential::new().add(Input::new([4, 2])).add(SpatialDropout1D::new(1.0)), "the rate 1 is not in 0..1");
+}
+
+#[test]
+fn gaussian_dropout_multiplies_by_noise_of_dropouts_variance() {
+    for device in devices() {
+        let given = in_training(GaussianDropout::new(0.2), &[40], &device);
+        let mean = given.iter().sum::<f64>() / given.len() as f64;
+        let variance = given.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / given.len() as f64;
+        // Of 2,560 numbers: standard deviations 0.01 and 0.007.
+        assert!((mean - 1.0).abs() < 0.05 && (variance - 0.25).abs() < 0.035, "{device}: {mean} {variance}");
+    }
+}
+
+#[test]
+fn prelu_learns_its_slope() {
+    let x = Tensor::from([[-2.0f32, 3.0], [-1.0, -4.0]]);
+    for device in devices() {
+        let alpha = Initializer::Constant(0.25);
+        let mut model =
+            Sequential::new().add(Input::new([2])).add(PRelu::new().alpha_initializer(alpha)).device(device.clone());
+        assert_eq!(model.predict(&x).unwrap(), Tensor::from([[-0.5f32, 3.0], [-0.25, -1.0]]), "{device}");
+        model.compile(Sgd { learning_rate: 1.0, ..Sgd::default() }, Loss::MeanSquaredError, []).unwrap();
+        let target = Tensor::from([[0.0f32, 0.0], [0.0, 0.0]]);
+        model.fit(&Dataset::new(x.clone(), target).unwrap(), Fit::new().batch_size(2).verbose(0)).unwrap();
+        // The mean over both samples of the mean over two values of 2 y x.
+        assert_eq!(model.weights().unwrap()[0], Tensor::from([0.25f32 - 0.625, 0.25 - 2.0]), "{device}");
+        let shared = Sequential::new().add(Input::new([5, 3])).add(PRelu::new().shared_axes([1]));
+        assert_eq!(shared.summary().unwrap().rows[0].parameters, 3);
+    }
+    let refused = Sequential::new().add(Input::new([5, 3])).add(PRelu::new().shared_axes([3]));
+    crate::common::says(refused.summary(), &["layer \"p_re_lu\"", "shares axis 3 of (1, 5, 3); give 1 to 2"]);
+}

@@ -4,15 +4,18 @@ mod activation;
 mod dense;
 mod dropout;
 mod flatten;
+mod gaussian_dropout;
 mod gaussian_noise;
 mod input;
 mod lambda;
 mod merge;
 mod normalization;
 mod permute;
+mod prelu;
 mod random_flip;
 mod random_translation;
 mod reshape;
+mod spatial_dropout;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use std::sync::Arc;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
 pub use input::Input;
 pub use lambda::Lambda;
@@ -28,9 +32,11 @@ pub use normalization::{
     BatchNormalization, GroupNormalization, LayerNormalization, RmsNormalization, UnitNormalization,
 };
 pub use permute::Permute;
+pub use prelu::PRelu;
 pub use random_flip::RandomFlip;
 pub use random_translation::{Fill, RandomTranslation};
 pub use reshape::Reshape;
+pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D};
 
 use super::{Activation, Config, Scope, Shared, Value, Values};
 use crate::error::Result;
@@ -161,6 +167,10 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "Subtract" => Box::new(Subtract),
         "Dropout" => Box::new(Dropout::new(config.take("rate")?)),
         "Flatten" => Box::new(Flatten),
+        "GaussianDropout" => Box::new(GaussianDropout::new(config.take("rate")?)),
+        "PReLU" => Box::new(PRelu::from_config(config)?),
+        "SpatialDropout1D" => Box::new(SpatialDropout1D::new(config.take("rate")?)),
+        "SpatialDropout2D" => Box::new(SpatialDropout2D::new(config.take("rate")?)),
         "GaussianNoise" => Box::new(GaussianNoise::new(config.take("stddev")?)),
         "Permute" => Box::new(Permute::new(config.take::<Vec<usize>>("dims")?)),
         "RandomFlip" => Box::new(RandomFlip::from_config(config)?),

@@ -1,0 +1,91 @@
+//! A leaky relu whose slope is learned, <https://keras.io/api/layers/activation_layers/prelu/>.
+
+use super::Layer;
+use crate::error::Result;
+use crate::graph::Id;
+use crate::nn::{Activation, Config, Initializer, Regularizer, Scope};
+use crate::ops::binary::Binary;
+use crate::ops::unary::Unary;
+
+/// y = x where x > 0, else alpha x, with an alpha for each element of a sample, or one along shared axes.
+#[derive(Clone, Debug)]
+pub struct PRelu {
+    alpha_initializer: Initializer,
+    alpha_regularizer: Option<Regularizer>,
+    shared_axes: Vec<usize>,
+}
+
+impl Default for PRelu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PRelu {
+    /// With alphas that start at 0.
+    pub fn new() -> Self {
+        Self { alpha_initializer: Initializer::Zeros, alpha_regularizer: None, shared_axes: Vec::new() }
+    }
+
+    /// The layer of these settings, taken out of `config`.
+    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+        let default = Self::new();
+        Ok(Self {
+            alpha_initializer: config.take_or("alpha_initializer", default.alpha_initializer)?,
+            alpha_regularizer: config.take_or("alpha_regularizer", None)?,
+            shared_axes: config.take_or("shared_axes", default.shared_axes)?,
+        })
+    }
+
+    /// Sets what the alphas start from; default [`Initializer::Zeros`].
+    #[must_use]
+    pub fn alpha_initializer(mut self, initializer: Initializer) -> Self {
+        self.alpha_initializer = initializer;
+        self
+    }
+
+    /// Sets a penalty on the alphas, added to the loss; default none.
+    #[must_use]
+    pub fn alpha_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.alpha_regularizer = Some(regularizer);
+        self
+    }
+
+    /// Sets the axes along which one alpha serves, the batch's counted: `[1, 2]` of images for one a channel; default none.
+    #[must_use]
+    pub fn shared_axes(mut self, axes: impl Into<Vec<usize>>) -> Self {
+        self.shared_axes = axes.into();
+        self
+    }
+}
+
+impl Layer for PRelu {
+    fn kind(&self) -> &'static str {
+        "PReLU"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        let shape = scope.graph.shape(x).clone();
+        if let Some(axis) = self.shared_axes.iter().find(|&&axis| axis == 0 || axis >= shape.rank()) {
+            let message = format!("shares axis {axis} of {shape}; give 1 to {}", shape.rank().saturating_sub(1));
+            return Err(scope.error(message));
+        }
+        let own: Vec<usize> =
+            (1..shape.rank()).map(|axis| if self.shared_axes.contains(&axis) { 1 } else { shape[axis] }).collect();
+        let alpha = scope.regularized("alpha", own, self.alpha_initializer, self.alpha_regularizer)?;
+        let graph = &mut *scope.graph;
+        let above = Activation::Relu.append(graph, x)?;
+        let turned = graph.apply(Unary::Neg, &[x])?;
+        let below = Activation::Relu.append(graph, turned)?;
+        let below = graph.apply(Binary::Mul, &[below, alpha])?;
+        Ok(vec![graph.apply(Binary::Sub, &[above, below])?])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind())
+            .with("alpha_initializer", self.alpha_initializer)
+            .with("alpha_regularizer", self.alpha_regularizer)
+            .with("shared_axes", self.shared_axes.clone())
+    }
+}
