@@ -176,8 +176,8 @@ impl Scope<'_> {
         Ok(set.unwrap_or_else(|| self.leaf(index, shape)))
     }
 
-    /// Sets what a state becomes at the end of the step, after the weights were updated: nothing changes where the model
-    /// evaluates or predicts.
+    /// Sets what a state becomes at the end of the step, as the weights are updated: nothing changes where the model evaluates
+    /// or predicts.
     ///
     /// # Errors
     /// [`Error::Shape`] where the layer did not ask for such a state, or the value is of another shape.

@@ -223,10 +223,11 @@ fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key,
         backward(g, params, losses, optimizer)?;
         let next = next_states(g, params, batch.states, key.part)?;
         g.set_phase(Phase::Update);
-        update(g, params, optimizer, key, clock)?;
+        // Before the weights': where gradients are accumulated, their mean is written over the gradients' arena.
         for (state, value) in next {
             g.effect(Copy, &[value], &[state])?;
         }
+        update(g, params, optimizer, key, clock)?;
     }
     // What ends the step comes last, because the others read the clock. A step in parts is looked at before its update.
     let whole = key.part == Part::All;

@@ -145,6 +145,15 @@ fn states_change_at_every_step_where_gradients_are_accumulated() {
         let (each, accumulated) = (moved(Box::new(still())), moved(Box::new(still().gradient_accumulation_steps(2))));
         assert_eq!(each, accumulated, "{device}");
         assert!(each[0].values().to_f64().iter().all(|&mean| mean != 0.0), "{device}");
+        // Looked at before each update, too, whose mean of gradients must not go where a state waits.
+        let trained = |check| {
+            let mut model = of("batch").device(device.clone());
+            let sgd = Sgd { learning_rate: 0.0625, ..Sgd::default() }.gradient_accumulation_steps(2);
+            model.compile(sgd, Loss::MeanSquaredError, []).unwrap();
+            model.fit(&data, fit(3).check_finite(check)).unwrap();
+            model.weights().unwrap()
+        };
+        assert_eq!(trained(CheckFinite::Step), trained(CheckFinite::Epoch), "{device}");
     }
 }
 
