@@ -115,7 +115,7 @@ fn gradient(case: &Case, wrt: usize, executor: &mut Executor) -> Result<Vec<f64>
 
 /// The elements of the output that is differentiated.
 fn differentiated(case: &Case) -> Result<usize> {
-    let types: Vec<Type> = case.inputs.iter().map(|t| Type { shape: t.shape().clone(), dtype: t.dtype() }).collect();
+    let types: Vec<Type> = case.inputs.iter().map(Type::of).collect();
     Ok(case.op.outputs(&types)?[0].shape.len())
 }
 
@@ -124,7 +124,7 @@ fn differentiable(case: &Case, wrt: usize, gradient: bool) -> Result<Graph> {
     let mut g = Graph::new();
     let mut inputs = Vec::new();
     for (i, t) in case.inputs.iter().enumerate() {
-        inputs.push(g.leaf(Leaf::Input(i), Type { shape: t.shape().clone(), dtype: t.dtype() }));
+        inputs.push(g.leaf(Leaf::Input(i), Type::of(t)));
     }
     let x = inputs[wrt];
     let scale = g.fill(1.25, []);

@@ -93,10 +93,9 @@ pub(super) fn relative_error(wanted: &[f64], found: &[f64]) -> f64 {
 /// clock is the session's, and advances.
 pub(crate) fn graph(case: &Case, steps: usize) -> Result<(Graph, Vec<Type>)> {
     let mut g = Graph::new();
-    let ty = |t: &Tensor| Type { shape: t.shape().clone(), dtype: t.dtype() };
     let leaf = |i: usize| if steps > 1 && i == CLOCK_INPUT { Leaf::Clock } else { Leaf::Input(i) };
-    let inputs: Vec<Id> = case.inputs.iter().enumerate().map(|(i, t)| g.leaf(leaf(i), ty(t))).collect();
-    let targets: Vec<Id> = case.targets.iter().enumerate().map(|(i, t)| g.leaf(Leaf::Output(i), ty(t))).collect();
+    let inputs: Vec<Id> = case.inputs.iter().enumerate().map(|(i, t)| g.leaf(leaf(i), Type::of(t))).collect();
+    let targets: Vec<Id> = case.targets.iter().enumerate().map(|(i, t)| g.leaf(Leaf::Output(i), Type::of(t))).collect();
     if targets.is_empty() {
         let outputs = g.apply_all(case.op.clone(), &inputs)?;
         for (i, &y) in outputs.iter().enumerate() {

@@ -74,6 +74,12 @@ impl<S: Into<String>> From<Vec<(S, Tensor)>> for Columns {
     }
 }
 
+/// The columns that a model's `wanted` names are for: see [`places`].
+pub(crate) fn ordered<'d>(what: &str, columns: &'d [Column], wanted: &[String]) -> Result<Vec<&'d Column>> {
+    let names: Vec<Option<&str>> = columns.iter().map(Column::name).collect();
+    Ok(places(what, &names, wanted)?.into_iter().map(|place| &columns[place]).collect())
+}
+
 /// The places of a model's `wanted` names among what is given: by name where that has names and the model more than one, else
 /// by position. `what` they are, inputs or targets.
 pub(crate) fn places(what: &str, given: &[Option<&str>], wanted: &[String]) -> Result<Vec<usize>> {

@@ -146,7 +146,8 @@ impl Dataset {
     pub(crate) fn with_x(&self, x: Tensor) -> Result<Self> {
         let tensor = samples("x", x)?;
         let first = Column { name: self.inputs[0].name.clone(), tensor, scale: 1.0 };
-        Ok(Self { inputs: [&[first], &self.inputs[1..]].concat(), ..self.clone() })
+        let inputs = [&[first], &self.inputs[1..]].concat();
+        Ok(Self { inputs, targets: self.targets.clone(), sample_weight: self.sample_weight.clone() })
     }
 
     /// What each sample's loss is multiplied by, `f32` of shape `(n,)`, where [`Dataset::with_sample_weight`] says so.

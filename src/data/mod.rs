@@ -20,8 +20,8 @@ mod sets;
 mod source;
 mod split;
 
-pub(crate) use columns::places;
 pub use columns::{Column, Columns};
+pub(crate) use columns::{ordered, places};
 #[cfg(feature = "csv")]
 pub use csv::{Csv, Encoding, Missing, Table};
 pub use dataset::Dataset;

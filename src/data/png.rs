@@ -31,7 +31,7 @@ pub fn read_png(path: impl AsRef<Path>) -> Result<Tensor> {
 /// # Errors
 /// [`Error::Format`], as of [`read_png`].
 pub fn parse_png(bytes: &[u8], path: &Path) -> Result<Tensor> {
-    without_panic(|| parse(bytes, most_bytes(bytes.len()))).map_err(|e| Error::format(path, e))
+    parse_png_within(bytes, path, most_bytes(bytes.len()) as u64)
 }
 
 /// [`parse_png`] of bytes that may unpack to `max_unpacked` bytes.

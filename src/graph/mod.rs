@@ -18,7 +18,7 @@ pub use reduce::Aggregation;
 use crate::error::{Error, Result};
 use crate::ops::copy::Copy;
 use crate::ops::{Io, Op};
-use crate::tensor::{DType, Shape};
+use crate::tensor::{DType, Shape, Tensor};
 
 /// A value of one [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,11 @@ impl Type {
     /// A float value of `shape`.
     pub fn float(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::F32 }
+    }
+
+    /// A tensor's.
+    pub fn of(tensor: &Tensor) -> Self {
+        Self { shape: tensor.shape().clone(), dtype: tensor.dtype() }
     }
 
     /// An unsigned integer value of `shape`.

@@ -63,8 +63,8 @@ impl Message {
     }
 }
 
-/// A message that is read.
-#[derive(Clone, Copy, Debug)]
+/// The fields of a message that is read, each with its number, up to where it ends or is none.
+#[derive(Debug)]
 pub(super) struct Fields<'m>(&'m [u8]);
 
 /// The value of a field that is read.
@@ -82,23 +82,7 @@ impl<'m> Fields<'m> {
         Self(message)
     }
 
-    /// The next field with its number; `None` where the message ends, or is none.
-    pub fn next(&mut self) -> Option<(u64, Field<'m>)> {
-        let key = self.varint()?;
-        let field = match key & 7 {
-            0 => Field::Uint(self.varint()?),
-            1 => Field::Fixed(self.take(8)?),
-            2 => {
-                let len = self.varint()?;
-                Field::Bytes(self.take(len)?)
-            }
-            5 => Field::Fixed(self.take(4)?),
-            _ => return None,
-        };
-        Some((key >> 3, field))
-    }
-
-    fn take(&mut self, len: u64) -> Option<&'m [u8]> {
+    fn bytes(&mut self, len: u64) -> Option<&'m [u8]> {
         let (taken, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
         self.0 = rest;
         Some(taken)
@@ -118,6 +102,25 @@ impl<'m> Fields<'m> {
     }
 }
 
+impl<'m> Iterator for Fields<'m> {
+    type Item = (u64, Field<'m>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = self.varint()?;
+        let field = match key & 7 {
+            0 => Field::Uint(self.varint()?),
+            1 => Field::Fixed(self.bytes(8)?),
+            2 => {
+                let len = self.varint()?;
+                Field::Bytes(self.bytes(len)?)
+            }
+            5 => Field::Fixed(self.bytes(4)?),
+            _ => return None,
+        };
+        Some((key >> 3, field))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,8 +128,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let message = Message::default().uint(16, u64::MAX).float(2, 1.5).bytes(3, b"ab").double(1, -2.0).into_bytes();
-        let mut fields = Fields::of(&message);
-        let read: Vec<_> = std::iter::from_fn(|| fields.next()).collect();
+        let read: Vec<_> = Fields::of(&message).collect();
         let [float, double] = [&1.5f32.to_le_bytes()[..], &(-2f64).to_le_bytes()];
         let (float, double) = (Field::Fixed(float), Field::Fixed(double));
         assert_eq!(read, [(16, Field::Uint(u64::MAX)), (2, float), (3, Field::Bytes(b"ab")), (1, double)]);

@@ -147,10 +147,7 @@ pub(crate) fn keep(folder: &Path, own: &Path, keep: impl Fn(&str, u64) -> bool) 
 
 /// The tag of an event's first value, and its step.
 fn tag_and_step(event: &[u8]) -> Option<(String, u64)> {
-    let field = |message, number| {
-        let mut fields = Fields::of(message);
-        std::iter::from_fn(|| fields.next()).find_map(|(field, value)| (field == number).then_some(value))
-    };
+    let field = |message, number| Fields::of(message).find(|(field, _)| *field == number).map(|(_, value)| value);
     let bytes = |message, number| match field(message, number) {
         Some(Field::Bytes(bytes)) => Some(bytes),
         _ => None,

@@ -81,10 +81,6 @@ impl Value {
     pub fn shape(&self) -> &Shape {
         &self.made.shapes[self.index]
     }
-
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.made, &other.made) && self.index == other.index
-    }
 }
 
 impl fmt::Debug for Value {
@@ -223,7 +219,8 @@ impl Model {
         if let Some(other) = inputs.iter().find(|value| !matches!(value.made.maker, Maker::Input { .. })) {
             return refused(format!("the input {other:?} is what a layer gives; give an Input"));
         }
-        if (1..inputs.len()).any(|i| inputs[..i].iter().any(|before| before.is(&inputs[i]))) {
+        let mut seen = HashSet::new();
+        if !inputs.iter().all(|input| seen.insert(input.made.number)) {
             return refused(
                 "an input is given twice; give it once, and apply layers to it as often as you like".into(),
             );
@@ -259,14 +256,14 @@ impl Model {
             let call = network.calls.len() - 1;
             wires.insert(made.number, (0..made.shapes.len()).map(|index| Wire::Output { call, index }).collect());
         }
-        if let Some(unread) = inputs.iter().position(|input| !made.iter().any(|made| made.number == input.made.number))
-        {
+        let read: HashSet<u64> = made.iter().map(|made| made.number).collect();
+        if let Some(unread) = inputs.iter().position(|input| !read.contains(&input.made.number)) {
             let name = &network.inputs[unread].name;
             return refused(format!("no output needs the input {name:?}; leave it out"));
         }
         network.outputs = outputs.iter().map(|value| wires[&value.made.number][value.index]).collect();
         let model = Self::of_network("functional", network);
-        model.summary()?;
+        model.built()?;
         Ok(model)
     }
 }

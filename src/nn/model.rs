@@ -11,7 +11,7 @@ use super::network::{Built, Network};
 use super::optimizer::{self, Optimizer};
 use super::summary;
 use super::{Loss, Metric, Objective, Summary};
-use crate::data::{self, Column, Dataset};
+use crate::data::{self, Dataset};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::Type;
@@ -130,7 +130,7 @@ impl Model {
         Error::Model { model: format!("model {:?}", self.about.name), message: message.into() }
     }
 
-    fn built(&self) -> Result<&Built> {
+    pub(super) fn built(&self) -> Result<&Built> {
         if let (None, Some(samples)) = (self.built.get(), self.network.samples()) {
             let built = self.traced(samples)?;
             self.built.get_or_init(|| built);
@@ -364,10 +364,8 @@ impl Model {
         if data.is_empty() {
             return Err(self.error("the data set has no samples"));
         }
-        let names: Vec<Option<&str>> = data.inputs().iter().map(Column::name).collect();
-        let places = data::places("inputs", &names, &self.network.input_names())?;
-        let sample = |place: usize| data.inputs()[place].tensor().shape()[1..].to_vec().into();
-        self.build_for(places.into_iter().map(sample).collect())?;
+        let inputs = data::ordered("inputs", data.inputs(), &self.network.input_names())?;
+        self.build_for(inputs.iter().map(|column| column.tensor().shape()[1..].to_vec().into()).collect())?;
         self.expected()?.check(data)
     }
 

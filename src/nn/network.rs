@@ -4,7 +4,7 @@
 mod config;
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::layers::Layer;
@@ -62,7 +62,7 @@ pub(crate) struct Forward {
     /// What each call gives.
     pub outputs: Vec<Vec<Id>>,
     /// The states that change, by their index among the weights, and what each becomes.
-    pub states: Vec<(usize, Id)>,
+    pub states: BTreeMap<usize, Id>,
 }
 
 /// What a network gives rise to for samples of given shapes.
@@ -145,7 +145,7 @@ impl Network {
         for (i, parameter) in parameters.all().iter().enumerate() {
             known.entry(parameter.layer.clone()).or_default().push(i);
         }
-        let (mut outputs, mut states): (Vec<Vec<Id>>, _) = (Vec::with_capacity(self.calls.len()), Vec::new());
+        let (mut outputs, mut states): (Vec<Vec<Id>>, _) = (Vec::with_capacity(self.calls.len()), BTreeMap::new());
         for (place, call) in (self.first_place..).zip(&self.calls) {
             let (name, layer) = &self.layers[call.layer];
             graph.set_layer(name);
@@ -188,8 +188,7 @@ impl Network {
     /// Calls all layers on a batch of one: the shapes that each call gives; adds the weights that they ask for.
     fn shapes(&self, samples: &[Shape], parameters: &mut Vec<Parameter>, training: bool) -> Result<Vec<Vec<Shape>>> {
         let mut graph = Graph::new();
-        let input = |(i, sample): (usize, &Shape)| (Leaf::Input(i), Type::float([&[1], &sample[..]].concat()));
-        let inputs: Vec<Id> = samples.iter().enumerate().map(input).map(|(leaf, ty)| graph.leaf(leaf, ty)).collect();
+        let inputs = batch_of_one(&mut graph, samples);
         let clock = training.then(|| graph.leaf(Leaf::Clock, Type::u32([WORDS])));
         let Forward { outputs, .. } = self.forward(&mut graph, Known::Growing(parameters), &inputs, clock)?;
         self.outputs.iter().try_for_each(|wire| wire.of(&inputs, &outputs).map(drop))?;
@@ -231,15 +230,20 @@ impl Wire {
     }
 }
 
+/// A value for each shape of a sample.
+fn batch_of_one<'s>(graph: &mut Graph, samples: impl IntoIterator<Item = &'s Shape>) -> Vec<Id> {
+    let ty = |sample: &Shape| Type::float([&[1], &sample[..]].concat());
+    samples.into_iter().enumerate().map(|(i, sample)| graph.leaf(Leaf::Input(i), ty(sample))).collect()
+}
+
 /// The shape of a sample of each value that a layer gives of others, called by itself.
 pub(super) fn traced_alone(layer: &dyn Layer, name: &str, reads: &[&Shape]) -> Result<Vec<Shape>> {
     let (mut graph, mut parameters) = (Graph::new(), Vec::new());
     graph.set_layer(name);
-    let input = |(i, sample): (usize, &&Shape)| (Leaf::Input(i), Type::float([&[1], &sample[..]].concat()));
-    let inputs: Vec<Id> = reads.iter().enumerate().map(input).map(|(leaf, ty)| graph.leaf(leaf, ty)).collect();
+    let inputs = batch_of_one(&mut graph, reads.iter().copied());
     let (parameters, draws) = (Known::Growing(&mut parameters), Cell::new(0));
     let trainable = layer.is_trainable();
-    let (graph_of, own, next) = (&mut graph, Vec::new(), &mut Vec::new());
+    let (graph_of, own, next) = (&mut graph, Vec::new(), &mut BTreeMap::new());
     let mut scope = Scope {
         graph: graph_of,
         parameters,

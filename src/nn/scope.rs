@@ -1,6 +1,7 @@
 //! Where a layer is applied: the graph under construction and the model's trainable tensors.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use super::{Initializer, Regularizer};
 use crate::error::{Error, Result};
@@ -77,7 +78,7 @@ pub struct Scope<'a> {
     /// Whether the layer's weights are trained.
     pub(crate) trainable: bool,
     /// What states become at the end of the step.
-    pub(crate) next: &'a mut Vec<(usize, Id)>,
+    pub(crate) next: &'a mut BTreeMap<usize, Id>,
     /// Whether the layer is called by itself, to know the shapes that it gives.
     pub(crate) is_alone: bool,
 }
@@ -172,8 +173,7 @@ impl Scope<'_> {
     pub fn state(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
         let shape = shape.into();
         let index = self.asked(name, &shape, initializer, true)?;
-        let set = self.next.iter().find(|(of, _)| *of == index).map(|&(_, value)| value);
-        Ok(set.unwrap_or_else(|| self.leaf(index, shape)))
+        Ok(self.next.get(&index).copied().unwrap_or_else(|| self.leaf(index, shape)))
     }
 
     /// Sets what a state becomes at the end of the step, as the weights are updated: nothing changes where the model evaluates
@@ -193,8 +193,7 @@ impl Scope<'_> {
         if given != Type::float(own.clone()) {
             return Err(self.error(format!("sets the state {name} of {own} to {given}")));
         }
-        self.next.retain(|(of, _)| *of != index);
-        self.next.push((index, value));
+        self.next.insert(index, value);
         Ok(())
     }
 

@@ -120,10 +120,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["Layer (type)", "Output Shape", "Param #", "Connected to"].map(String::from);
-        let mut rows = self.cells();
-        if self.is_chain {
-            rows.iter_mut().for_each(|lines| lines.truncate(1));
-        }
+        let rows = self.cells();
         let columns = if self.is_chain { 3 } else { 4 };
         let least = [31, 22, 13, 18];
         let widths: Vec<usize> = (0..columns)

@@ -73,9 +73,7 @@ impl Case {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) where the op does not take these inputs.
     pub fn io(&self) -> Result<Io> {
-        let types = |tensors: &[Tensor]| -> Vec<Type> {
-            tensors.iter().map(|t| Type { shape: t.shape().clone(), dtype: t.dtype() }).collect()
-        };
+        let types = |tensors: &[Tensor]| -> Vec<Type> { tensors.iter().map(Type::of).collect() };
         let inputs = types(&self.inputs);
         let outputs = if self.targets.is_empty() { self.op.outputs(&inputs)? } else { types(&self.targets) };
         Ok(Io { inputs, outputs })

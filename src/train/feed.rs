@@ -47,13 +47,9 @@ impl Ordered<'_> {
 impl Expected {
     /// The columns for the model.
     pub fn ordered<'d>(&self, data: &'d Dataset) -> Result<Ordered<'d>> {
-        let ordered = |what, columns: &'d [Column], wanted: &[String]| -> Result<Vec<&'d Column>> {
-            let names: Vec<Option<&str>> = columns.iter().map(Column::name).collect();
-            Ok(data::places(what, &names, wanted)?.into_iter().map(|place| &columns[place]).collect())
-        };
         let outputs: Vec<String> = self.outputs.iter().map(|(name, ..)| name.clone()).collect();
-        let inputs = ordered("inputs", data.inputs(), &self.inputs)?;
-        Ok(Ordered { inputs, targets: ordered("targets", data.targets(), &outputs)? })
+        let inputs = data::ordered("inputs", data.inputs(), &self.inputs)?;
+        Ok(Ordered { inputs, targets: data::ordered("targets", data.targets(), &outputs)? })
     }
 
     pub fn check(&self, data: &Dataset) -> Result<()> {
@@ -81,8 +77,8 @@ impl Expected {
     /// What the device has of a set that begins at a column.
     fn resident(&self, column: usize, data: &Dataset, weighted: bool) -> Result<Resident> {
         let Ordered { inputs, targets } = self.ordered(data)?;
-        let inputs = inputs.iter().map(|x| (type_of(x.tensor()), f64::from(x.scale()).to_bits())).collect();
-        let targets = targets.iter().map(|y| type_of(y.tensor())).collect();
+        let inputs = inputs.iter().map(|x| (Type::of(x.tensor()), f64::from(x.scale()).to_bits())).collect();
+        let targets = targets.iter().map(|y| Type::of(y.tensor())).collect();
         Ok(Resident { column, inputs, targets, weighted })
     }
 }
@@ -95,11 +91,6 @@ pub(crate) struct Feed<'d> {
     expected: Expected,
     /// What is read where it does not rest.
     stream: Option<&'d dyn data::Source>,
-}
-
-/// The type of a column, all rows.
-fn type_of(tensor: &Tensor) -> Type {
-    Type { shape: tensor.shape().clone(), dtype: tensor.dtype() }
 }
 
 /// The same columns of so many rows.

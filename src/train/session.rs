@@ -181,15 +181,13 @@ impl Session {
         for (column, (x, _)) in (column..).zip(inputs) {
             self.put_column(column, x)?;
         }
-        let typed = |(x, scale): &(&Tensor, f32)| {
-            (Type { shape: x.shape().clone(), dtype: x.dtype() }, f64::from(*scale).to_bits())
-        };
+        let typed = |(x, scale): &(&Tensor, f32)| (Type::of(x), f64::from(*scale).to_bits());
         Ok(Resident { column, inputs: inputs.iter().map(typed).collect(), targets: Vec::new(), weighted: false })
     }
 
     fn put_column(&mut self, column: usize, tensor: &Tensor) -> Result<()> {
-        let (id, ty) = (BufferId::Data(column), Type { shape: tensor.shape().clone(), dtype: tensor.dtype() });
-        self.executor.allocate(&column_of(id, &ty))?;
+        let id = BufferId::Data(column);
+        self.executor.allocate(&column_of(id, &Type::of(tensor)))?;
         self.executor.write(id, tensor.values())
     }
 
@@ -216,8 +214,7 @@ impl Session {
 
     /// Whether the device can have a buffer for a column of data.
     pub fn holds(&self, column: &Tensor) -> bool {
-        let ty = Type { shape: column.shape().clone(), dtype: column.dtype() };
-        let needed = column_of(BufferId::Data(0), &ty).len_bytes() as u64;
+        let needed = column_of(BufferId::Data(0), &Type::of(column)).len_bytes() as u64;
         self.largest_buffer.is_none_or(|limit| needed <= limit)
     }
 

@@ -1,5 +1,6 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -137,7 +138,8 @@ pub(crate) fn step(model: &Definition<'_>, parameters: &mut [Parameter], key: &K
     let mut gather = |columns: &[(usize, Type)], scales: &[f64]| {
         let gather = Gather { batch: key.batch, scales: scales.to_vec() };
         let columns = columns.iter().map(|(column, ty)| g.leaf(Leaf::Data(*column), ty.clone()));
-        let reads = columns.collect::<Vec<_>>().into_iter().chain([order, clock]).collect::<Vec<_>>();
+        let mut reads: Vec<Id> = columns.collect();
+        reads.extend([order, clock]);
         g.apply_all(Arc::new(gather), &reads)
     };
     let mut batch = Vec::new();
@@ -176,7 +178,7 @@ struct Batch<'b> {
     weights: Option<Id>,
     clock: Id,
     /// What states become.
-    states: &'b [(usize, Id)],
+    states: &'b BTreeMap<usize, Id>,
 }
 
 /// Loss, metrics and, to train, gradients and update.
@@ -242,17 +244,16 @@ fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key,
 
 /// The states that change, and what each becomes at the step's end. Where a step is looked at before its update, that waits in
 /// the state's segment of the gradients, which it has no other use for: the update is another plan.
-fn next_states(g: &mut Graph, params: &[Parameter], states: &[(usize, Id)], part: Part) -> Result<Vec<(Id, Id)>> {
+fn next_states(g: &mut Graph, params: &[Parameter], states: &BTreeMap<usize, Id>, part: Part) -> Result<Vec<(Id, Id)>> {
     let mut next = Vec::with_capacity(states.len());
-    for &(index, value) in states {
+    for (&index, &value) in states {
         g.set_layer(&params[index].layer);
-        let ty = Type::float(params[index].shape.clone());
         let state = weight(g, index, &params[index]);
         if part == Part::All {
             next.push((state, value));
             continue;
         }
-        let place = g.leaf(Leaf::Grad(index), ty);
+        let place = g.leaf(Leaf::Grad(index), Type::float(params[index].shape.clone()));
         g.effect(Copy, &[value], &[place])?;
         next.push((state, place));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::share;
-use crate::data::{self, Column, Dataset};
+use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::io::printable;
 use crate::nn::Model;
@@ -212,10 +212,9 @@ impl Model {
     /// As [`Model::confusion_matrix`].
     pub async fn confusion_matrix_async(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
         self.one_output()?;
-        let names: Vec<Option<&str>> = data.inputs().iter().map(Column::name).collect();
-        let places = data::places("inputs", &names, &self.input_names())?;
-        let scaled = places.into_iter().map(|place| &data.inputs()[place]).map(|x| (x.tensor(), x.scale()));
-        let predictions = self.predict_scaled(&scaled.collect::<Vec<_>>()).await?;
+        let inputs = data::ordered("inputs", data.inputs(), &self.input_names())?;
+        let scaled: Vec<_> = inputs.iter().map(|x| (x.tensor(), x.scale())).collect();
+        let predictions = self.predict_scaled(&scaled).await?;
         ConfusionMatrix::new(&predictions[0], data.y())
     }
 }

@@ -75,13 +75,6 @@ impl BatchNormalization {
         self
     }
 
-    /// Sets what is added to the variance; default 0.001.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
     affine_setters!();
 
     /// moving = momentum moving + (1 - momentum) found

@@ -37,13 +37,6 @@ impl GroupNormalization {
         self
     }
 
-    /// Sets what is added to the variance; default 0.001.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
     affine_setters!();
 }
 

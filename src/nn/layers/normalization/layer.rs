@@ -1,6 +1,6 @@
 //! Layer normalization, <https://keras.io/api/layers/normalization_layers/layer_normalization/>.
 
-use super::{Affine, Normalized, affine_setters, check_epsilon, feature_axes, features};
+use super::{Affine, Normalized, affine_setters, axes_setter, check_epsilon, feature_axes, features};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{Config, Initializer, Layer, Regularizer, Scope};
@@ -33,19 +33,7 @@ impl LayerNormalization {
         Ok(Self { axes, epsilon, affine: Affine::from_config(config)? })
     }
 
-    /// Sets the axes that are normalized over, the batch's counted; default the last alone.
-    #[must_use]
-    pub fn axes(mut self, axes: impl Into<Vec<isize>>) -> Self {
-        self.axes = axes.into();
-        self
-    }
-
-    /// Sets what is added to the variance; default 0.001.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
+    axes_setter!();
 
     affine_setters!();
 }

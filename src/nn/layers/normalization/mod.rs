@@ -100,9 +100,29 @@ impl Learned {
     }
 }
 
-/// The setters that layers with an [`Affine`] have.
+/// The setter of layers that normalize over some axes.
+macro_rules! axes_setter {
+    () => {
+        /// Sets the axes that are normalized over, the batch's counted; default the last alone.
+        #[must_use]
+        pub fn axes(mut self, axes: impl Into<Vec<isize>>) -> Self {
+            self.axes = axes.into();
+            self
+        }
+    };
+}
+use axes_setter;
+
+/// The setters that layers with a variance and an [`Affine`] have.
 macro_rules! affine_setters {
     () => {
+        /// Sets what is added to the variance; default 0.001.
+        #[must_use]
+        pub fn epsilon(mut self, epsilon: f64) -> Self {
+            self.epsilon = epsilon;
+            self
+        }
+
         /// Whether an offset beta is added; default true.
         #[must_use]
         pub fn center(mut self, center: bool) -> Self {

@@ -1,6 +1,6 @@
 //! Normalization by the root of the mean square, <https://keras.io/api/layers/normalization_layers/rms_normalization/>.
 
-use super::{check_epsilon, divided, feature_axes, features, reshaped};
+use super::{axes_setter, check_epsilon, divided, feature_axes, features, reshaped};
 use crate::error::Result;
 use crate::graph::{Aggregation, Id};
 use crate::nn::{Config, Initializer, Layer, Scope};
@@ -32,12 +32,7 @@ impl RmsNormalization {
         Ok(Self { axes: config.take_or("axis", default.axes)?, epsilon: config.take_or("epsilon", default.epsilon)? })
     }
 
-    /// Sets the axes that are normalized over, the batch's counted; default the last alone.
-    #[must_use]
-    pub fn axes(mut self, axes: impl Into<Vec<isize>>) -> Self {
-        self.axes = axes.into();
-        self
-    }
+    axes_setter!();
 
     /// Sets what is added to the mean square; default 0.000001.
     #[must_use]

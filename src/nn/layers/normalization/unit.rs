@@ -1,6 +1,6 @@
 //! Normalization to length 1, <https://keras.io/api/layers/normalization_layers/unit_normalization/>.
 
-use super::feature_axes;
+use super::{axes_setter, feature_axes};
 use crate::error::Result;
 use crate::graph::{Aggregation, Id};
 use crate::nn::{Config, Layer, Scope};
@@ -33,12 +33,7 @@ impl UnitNormalization {
         Ok(Self { axes: config.take_or("axis", vec![-1])? })
     }
 
-    /// Sets the axes that are normalized over, the batch's counted; default the last alone.
-    #[must_use]
-    pub fn axes(mut self, axes: impl Into<Vec<isize>>) -> Self {
-        self.axes = axes.into();
-        self
-    }
+    axes_setter!();
 }
 
 impl Layer for UnitNormalization {
