@@ -4,18 +4,22 @@
 pub mod bench;
 mod cache;
 pub mod check;
+mod config;
 pub mod data;
 pub mod device;
 pub mod error;
 pub mod graph;
 pub mod io;
+mod kernel;
 mod memory;
 pub mod nn;
 pub mod ops;
 pub mod plan;
 #[cfg(feature = "plot")]
 pub mod plot;
+mod printable;
 pub mod random;
+mod rewrite;
 mod suggest;
 pub mod tensor;
 pub mod train;

@@ -1,6 +1,6 @@
 //! "Did you mean": the nearest of a list of names.
 
-use crate::io::printable;
+use crate::printable::printable;
 
 /// Says that `name` is unknown, which names there are, and which is the nearest.
 pub(crate) fn unknown(name: &str, known: &[&str]) -> String {

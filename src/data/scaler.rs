@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Dataset;
+use crate::config::{Config, Configured};
 use crate::error::{Error, Result};
-use crate::nn::{Config, Configured};
 use crate::tensor::{DType, Shape, Tensor};
 
 /// Its name in errors and in saved models.

@@ -8,8 +8,10 @@ mod function;
 pub mod gpu;
 #[cfg(test)]
 mod random_graphs;
+mod timing;
 mod tuned;
 
 pub use choose::{Choice, Device};
 pub use executor::{Executor, Span};
 pub use function::Function;
+pub use timing::{Peaks, Timing};

@@ -1,24 +1,24 @@
 //! The graph: values, and the nodes that make them. Shapes are checked as it is built; gradients are ordinary nodes.
 
-mod autodiff;
-mod fuse;
+mod aggregation;
 mod leaf;
+mod op;
 pub(crate) mod order;
-mod reduce;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use aggregation::Aggregation;
 pub use leaf::Leaf;
+pub use op::Op;
 pub(crate) use order::{Guard, Order};
-pub use reduce::Aggregation;
 
 use crate::error::{Error, Result};
-use crate::ops::copy::Copy;
-use crate::ops::{Io, Op};
-use crate::tensor::{DType, Shape, Tensor};
+pub use crate::kernel::Io;
+pub use crate::tensor::Type;
+use crate::tensor::{DType, Shape};
 
 /// A value of one [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,38 +31,6 @@ pub struct Id {
 impl Id {
     pub(crate) fn index(self) -> usize {
         self.index as usize
-    }
-}
-
-/// A value's shape and element type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Type {
-    /// Extent along each axis.
-    pub shape: Shape,
-    /// Element type; `F32` stands for the executor's float.
-    pub dtype: DType,
-}
-
-impl Type {
-    /// A float value of `shape`.
-    pub fn float(shape: impl Into<Shape>) -> Self {
-        Self { shape: shape.into(), dtype: DType::F32 }
-    }
-
-    /// A tensor's.
-    pub fn of(tensor: &Tensor) -> Self {
-        Self { shape: tensor.shape().clone(), dtype: tensor.dtype() }
-    }
-
-    /// An unsigned integer value of `shape`.
-    pub fn u32(shape: impl Into<Shape>) -> Self {
-        Self { shape: shape.into(), dtype: DType::U32 }
-    }
-}
-
-impl fmt::Display for Type {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.dtype, self.shape)
     }
 }
 
@@ -122,7 +90,7 @@ struct Value {
 #[derive(Debug)]
 pub struct Graph {
     values: Vec<Value>,
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     phase: Phase,
     layer: Arc<str>,
     /// The values of trainable tensors, by their index.
@@ -183,7 +151,7 @@ impl Graph {
         self.leaf(Leaf::Fill(number), Type::float(shape))
     }
 
-    fn value(&mut self, ty: Type, leaf: Option<Leaf>) -> Id {
+    pub(crate) fn value(&mut self, ty: Type, leaf: Option<Leaf>) -> Id {
         let index = u32::try_from(self.values.len()).expect("fewer than 2^32 values");
         self.values.push(Value { ty, leaf, maker: None, tag: self.tag });
         Id { index, tag: self.tag }
@@ -279,7 +247,7 @@ impl Graph {
     }
 
     /// Keeps the nodes that are flagged.
-    fn keep(&mut self, flags: impl IntoIterator<Item = bool>) {
+    pub(crate) fn keep(&mut self, flags: impl IntoIterator<Item = bool>) {
         let mut flags = flags.into_iter();
         self.nodes.retain(|_| flags.next().expect("one flag a node"));
         self.values.iter_mut().for_each(|value| value.maker = None);
@@ -298,23 +266,13 @@ impl Graph {
         }
     }
 
-    fn in_layer(&self, error: Error) -> Error {
+    pub(crate) fn in_layer(&self, error: Error) -> Error {
         match error {
             Error::Shape { op, message } if !self.layer.is_empty() => {
                 Error::Shape { op: format!("layer {:?}, {op}", &*self.layer), message }
             }
             other => other,
         }
-    }
-
-    /// Lets the caller read a value after a run, as [`Leaf::Output`] of this index.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the value is of a type that no kernel copies, or of another graph.
-    pub fn output(&mut self, index: usize, id: Id) -> Result<()> {
-        self.check("output", &[id])?;
-        let place = self.leaf(Leaf::Output(index), self.ty(id).clone());
-        self.effect(Copy, &[id], &[place])
     }
 
     /// A value's type.
@@ -372,7 +330,7 @@ impl Graph {
     }
 
     /// For each node, whether one of these values depends on it or, where they count, an effect does.
-    fn needed_for(&self, values: &[Id], effects: bool) -> Vec<bool> {
+    pub(crate) fn needed_for(&self, values: &[Id], effects: bool) -> Vec<bool> {
         let mut wanted = vec![false; self.value_count()];
         values.iter().for_each(|y| wanted[y.index()] = true);
         let mut needed = vec![false; self.nodes.len()];

@@ -1,4 +1,4 @@
-//! What may move: the one question that every rewrite asks, in `fuse.rs` and in the plan.
+//! What may move: the one question that every rewrite asks, in `rewrite/` and in the plan.
 //!
 //! A leaf is a place. An effect gives it a new version, and a node reads the version of the last effect before it. So a
 //! node may change places with its neighbour only where neither reads what the other makes or changes.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::nn::Setting;
+use crate::config::Setting;
 
 /// Lists and maps within each other: no header needs as many, and each takes some of the stack.
 const MOST_DEPTH: usize = 64;

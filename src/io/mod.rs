@@ -4,7 +4,6 @@
 pub(crate) mod json;
 mod literal;
 pub(crate) mod npz;
-mod printable;
 mod protobuf;
 mod safetensors;
 pub mod tensorboard;
@@ -19,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 pub use whole::{check_file, check_log, read_file, write_file};
 
-pub use printable::printable;
+pub use crate::printable::printable;
 
 /// Tensors by name, and text beside them.
 ///

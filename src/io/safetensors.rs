@@ -7,7 +7,7 @@ use std::ops::Range;
 use flate2::Crc;
 
 use super::{TensorFile, count, json};
-use crate::nn::{FromSetting, Setting};
+use crate::config::{FromSetting, Setting};
 use crate::tensor::{DType, Shape, Tensor, Values};
 
 /// Longer ones are refused, as by the format's own reader.

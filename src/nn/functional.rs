@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Model;
 use super::layers::{Input, Layer};
 use super::network::{Call, Network, Port, Wire, snake_case, traced_alone};
 use crate::error::{Error, Result};
@@ -205,16 +204,12 @@ impl Shared {
     }
 }
 
-impl Model {
-    /// The model from some inputs to some values that layers made of them, named `functional`. The inputs give their shapes,
-    /// so that it needs no [`Model::build`]. Layers without a name of their own are numbered in the order in which they were
-    /// first applied.
+impl Network {
+    /// The network from some inputs to some values that layers made of them.
     ///
     /// # Errors
-    /// [`Error::Model`] where an output needs an [`Input`] that is not among the inputs, an input is none or is needed by no
-    /// output, or two layers have one name.
-    pub fn new(inputs: impl Into<Values>, outputs: impl Into<Values>) -> Result<Self> {
-        let (Values(inputs), Values(outputs)) = (inputs.into(), outputs.into());
+    /// As [`crate::nn::Model::new`].
+    pub(crate) fn between(Values(inputs): Values, Values(outputs): Values) -> Result<Self> {
         let refused = |message: String| Err(Error::Model { model: "model \"functional\"".into(), message });
         if let Some(other) = inputs.iter().find(|value| !matches!(value.made.maker, Maker::Input { .. })) {
             return refused(format!("the input {other:?} is what a layer gives; give an Input"));
@@ -262,9 +257,7 @@ impl Model {
             return refused(format!("no output needs the input {name:?}; leave it out"));
         }
         network.outputs = outputs.iter().map(|value| wires[&value.made.number][value.index]).collect();
-        let model = Self::of_network("functional", network);
-        model.built()?;
-        Ok(model)
+        Ok(network)
     }
 }
 

@@ -237,7 +237,7 @@ fn batch_of_one<'s>(graph: &mut Graph, samples: impl IntoIterator<Item = &'s Sha
 }
 
 /// The shape of a sample of each value that a layer gives of others, called by itself.
-pub(super) fn traced_alone(layer: &dyn Layer, name: &str, reads: &[&Shape]) -> Result<Vec<Shape>> {
+pub(crate) fn traced_alone(layer: &dyn Layer, name: &str, reads: &[&Shape]) -> Result<Vec<Shape>> {
     let (mut graph, mut parameters) = (Graph::new(), Vec::new());
     graph.set_layer(name);
     let inputs = batch_of_one(&mut graph, reads.iter().copied());
@@ -319,7 +319,7 @@ pub(super) fn twice<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<&'a 
 }
 
 /// Why no model takes samples of this shape, if so.
-pub(super) fn sample_refusal(sample: &Shape) -> Option<String> {
+pub(crate) fn sample_refusal(sample: &Shape) -> Option<String> {
     if sample.is_empty() {
         return Some(format!("samples of {sample} have no elements; each extent is 1 or more"));
     }
@@ -327,7 +327,7 @@ pub(super) fn sample_refusal(sample: &Shape) -> Option<String> {
 }
 
 /// `Dense` as `dense`, `MaxPooling2D` as `max_pooling2d`, `PReLU` as `p_re_lu`: as Keras names layers.
-pub(super) fn snake_case(kind: &str) -> String {
+pub(crate) fn snake_case(kind: &str) -> String {
     let chars: Vec<char> = kind.chars().collect();
     let is_lower = |i: usize| chars.get(i).is_some_and(|c| c.is_lowercase());
     let mut name = String::new();

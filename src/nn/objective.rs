@@ -37,7 +37,7 @@ impl Objective {
         self
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if !self.loss_weight.is_finite() {
             let message = format!("{} is no weight of a loss; give a finite number", self.loss_weight);
             return Err(Error::argument("loss_weight", message));

@@ -1,12 +1,7 @@
 //! Optimizers by Keras' names.
 
-mod options;
-
-use super::Config;
-use super::schedule;
+use super::{Config, Parameter, schedule};
 use crate::error::{Error, Result};
-
-pub use options::{Options, WithOptions};
 
 pub use crate::ops::adadelta::Adadelta;
 pub use crate::ops::adagrad::Adagrad;
@@ -14,7 +9,7 @@ pub use crate::ops::adam::Adam;
 pub use crate::ops::adamax::Adamax;
 pub use crate::ops::lion::Lion;
 pub use crate::ops::nadam::Nadam;
-pub use crate::ops::optimizer::{Optimizer, SCALARS};
+pub use crate::ops::optimizer::{Optimizer, Options, SCALARS, WithOptions};
 pub use crate::ops::rmsprop::RmsProp;
 pub use crate::ops::sgd::Sgd;
 
@@ -77,6 +72,21 @@ pub(crate) fn scalars(optimizer: &dyn Optimizer, step: u64) -> [f64; SCALARS] {
         Some(_) if !options.updates(step) => [0.0; SCALARS],
         Some(steps) => optimizer.with_learning_rate(optimizer.learning_rate_at(step - 1)).scalars(step / steps),
     }
+}
+
+/// For each parameter, whether it decays where weights do.
+///
+/// # Errors
+/// [`Error::Argument`] that lists the parameters, where none is of a name to exclude.
+pub(crate) fn decays(options: &Options, parameters: &[Parameter]) -> Result<Vec<bool>> {
+    let words = &options.exclude_from_weight_decay;
+    let excluded = |p: &Parameter, word: &str| p.name.contains(word) || p.path() == word;
+    if let Some(word) = words.iter().find(|w| !parameters.iter().any(|p| excluded(p, w))) {
+        let paths = parameters.iter().map(Parameter::path).collect::<Vec<_>>().join(", ");
+        let message = format!("no weight is named {word:?}; there are {paths}: give part of a name, or all of it");
+        return Err(Error::argument("exclude_from_weight_decay", message));
+    }
+    Ok(parameters.iter().map(|p| !words.iter().any(|w| excluded(p, w))).collect())
 }
 
 /// That the optimizer's settings are in their ranges and its learning rate can train.

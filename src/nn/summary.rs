@@ -49,7 +49,7 @@ impl Summary {
 }
 
 /// The table of a network.
-pub(super) fn of(model: &str, network: &Network, built: &Built) -> Summary {
+pub(crate) fn of(model: &str, network: &Network, built: &Built) -> Summary {
     let (counts, is_chain) = (counts(&built.parameters), network.is_chain());
     let mut rows = Vec::new();
     if !is_chain {

@@ -4,104 +4,50 @@
 
 mod broadcast;
 pub mod case;
-pub mod cpu;
-pub mod dispatch;
 pub mod optimizer;
-pub mod philox;
-pub mod product;
-mod reduction;
-pub mod strided;
-pub(crate) mod sums;
-pub mod tuning;
-
-use std::any::Any;
-use std::fmt::Debug;
+mod reductions;
 
 pub use case::Case;
-pub use cpu::{CpuArgs, CpuOp, Real};
-pub use dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
-pub use tuning::Tuning;
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Id, Type};
+use crate::graph::{Id, Type};
+pub use crate::graph::{Io, Op};
+pub use crate::kernel::cpu::{CpuArgs, CpuOp, Real};
+pub use crate::kernel::dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
+use crate::kernel::reduction;
+pub(crate) use crate::kernel::sums;
+pub use crate::kernel::tuning::Tuning;
+pub use crate::kernel::{cpu, dispatch, philox, product, strided, tuning};
 use crate::tensor::DType;
 
+/// The modules of each folder, and the test cases of all of them.
 macro_rules! ops {
-    ($($name:ident),* $(,)?) => {
-        $(pub mod $name;)*
+    ($($folder:ident: $($name:ident),* $(,)?;)*) => {
+        $(
+            mod $folder {
+                use super::*;
+
+                $(pub mod $name;)*
+            }
+            pub use $folder::{$($name),*};
+        )*
 
         /// The test cases of every op.
         pub fn all_cases() -> Vec<Case> {
             let mut cases = Vec::new();
-            $(cases.extend($name::cases());)*
+            $($(cases.extend($name::cases());)*)*
             cases
         }
     };
 }
 
 ops! {
-    accumulate, accuracy, activation, adadelta, adagrad, adam, adamax, argreduce, binary, clock, concat, copy, curve, dropout, expand,
-    flip, gather, gaussian_noise, lion, log_softmax, matmul, nadam, normalize, one_hot, pad, peak, predictions, record, reduce,
-    reshape, rmsprop, select, sgd, slice, softmax, softmax_cross_entropy, sum, take, thresholds, translate, transpose,
-    unary,
-}
-
-/// The types of a node's inputs and outputs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Io {
-    /// The inputs' types.
-    pub inputs: Vec<Type>,
-    /// The outputs' types.
-    pub outputs: Vec<Type>,
-}
-
-impl Io {
-    /// The elements of all inputs and outputs together, for counting bytes.
-    pub fn elements(&self) -> usize {
-        self.inputs.iter().chain(&self.outputs).map(|t| t.shape.len()).sum()
-    }
-}
-
-/// A computation with a shape rule, a gradient and a kernel. [`CpuOp`] in f32 and f64 is its reference.
-pub trait Op: CpuOp<f32> + CpuOp<f64> + Debug + Any + Send + Sync {
-    /// The op's name: its file's stem, or the stem with the variant.
-    fn name(&self) -> &'static str;
-
-    /// The types of the outputs for inputs of these types. An effect has none.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] that names the op, what it was given and what it takes.
-    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>>;
-
-    /// For an effect: whether `targets` may be changed in place, given inputs of these types.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] that names the op, what it was given and what it takes.
-    fn check_targets(&self, _inputs: &[Type], _targets: &[Type]) -> Result<()> {
-        Err(Error::shape(self.name(), "changes nothing in place"))
-    }
-
-    /// Appends the gradients with respect to the inputs `x`, given the outputs `y` and the gradients `dy` of the loss
-    /// with respect to them (`None`: the loss does not depend on that output). `None` in the answer: no gradient.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the op has no gradient.
-    fn grad(&self, _graph: &mut Graph, _x: &[Id], _y: &[Id], _dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
-        Err(Error::shape(self.name(), "has no gradient"))
-    }
-
-    /// The kernel launches that compute it, in order. Plain data: see [`Dispatch`].
-    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch>;
-
-    /// Floating-point operations, a multiply-add counting as two.
-    fn flops(&self, io: &Io) -> u64 {
-        io.outputs.iter().map(|t| t.shape.len() as u64).sum()
-    }
-
-    /// Whether the output is the first input under another shape, and nothing is to be computed.
-    fn is_view(&self) -> bool {
-        false
-    }
+    // What networks compute.
+    math: accuracy, activation, argreduce, binary, concat, curve, dropout, expand, flip, gaussian_noise, log_softmax, matmul, normalize, one_hot, pad, peak, reduce, reshape, select, slice, softmax, softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;
+    // How optimizers update weights.
+    optim: adadelta, adagrad, adam, adamax, lion, nadam, rmsprop, sgd;
+    // What a training step does beside: its batch, its clock, its log.
+    step: accumulate, clock, copy, gather, predictions, record;
 }
 
 /// Checks that there are as many inputs as types of elements, and that they have those.

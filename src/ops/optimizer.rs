@@ -1,6 +1,8 @@
 //! What the optimizers' ops share: the traits, the scalars that vary by step, weight decay, the check of arenas and the
 //! launch.
 
+mod options;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -8,11 +10,12 @@ use super::case::{clock, random};
 use super::cpu::{Arity, ArityLoop, CpuArgs, CpuOp, Real, for_each_update};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::graph::Type;
-use crate::nn::Config;
-use crate::nn::optimizer::{Options, WithOptions};
 use crate::tensor::{DType, Tensor};
+
+pub use options::{Options, WithOptions};
 
 /// Scalars a step that an optimizer reads from the schedule.
 pub const SCALARS: usize = 4;
@@ -244,11 +247,11 @@ macro_rules! settings {
             std::sync::Arc::new(*self)
         }
 
-        fn config(&self) -> $crate::nn::Config {
-            $crate::nn::Config::new($name)$(.with(stringify!($setting), self.$setting))*
+        fn config(&self) -> $crate::config::Config {
+            $crate::config::Config::new($name)$(.with(stringify!($setting), self.$setting))*
         }
 
-        fn configure(&mut self, config: &mut $crate::nn::Config) -> $crate::error::Result<()> {
+        fn configure(&mut self, config: &mut $crate::config::Config) -> $crate::error::Result<()> {
             $(self.$setting = config.take_or(stringify!($setting), self.$setting)?;)*
             Ok(())
         }

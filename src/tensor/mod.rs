@@ -7,6 +7,7 @@ mod element;
 mod layout;
 mod reduce;
 mod slice;
+mod ty;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use element::Element;
 pub(crate) use layout::{axis_of, reshaped};
 pub use reduce::Over;
 pub(crate) use reduce::{first_of, is_above};
+pub use ty::Type;
 
 /// `$body` with `$T` the Rust type of the elements of a [`DType`].
 macro_rules! per_dtype {

@@ -8,11 +8,12 @@ use std::{panic, thread};
 use super::class_weight::ClassWeight;
 use super::session::Session;
 use super::trace::Resident;
+use super::{Inputs, range};
 use crate::data::{self, Column, Dataset};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::memory;
-use crate::nn::{Inputs, Loss, range};
+use crate::nn::Loss;
 use crate::tensor::{DType, Shape, Tensor};
 
 /// What memory is asked for.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::About;
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::network::Forward;
-use crate::nn::optimizer::{Optimizer, SCALARS};
-use crate::nn::{About, Known, Metric, Network, Objective, Parameter, metric};
+use crate::nn::optimizer::{Optimizer, SCALARS, decays};
+use crate::nn::{Known, Metric, Network, Objective, Parameter, metric};
 use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
@@ -319,7 +320,7 @@ fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, key: &
             return Ok(());
         }
     }
-    let decays = optimizer.options().decays(params)?;
+    let decays = decays(optimizer.options(), params)?;
     let kinds = params.iter().zip(decays).map(|(p, decays)| p.trainable.then_some(decays));
     for (stretch, kind) in arena.stretches(kinds) {
         let Some(decays) = kind else { continue };

@@ -231,6 +231,76 @@ fn kinds(text: &str) -> Vec<&str> {
     literal.chain(given.filter(|_| is_made_by_a_macro(text))).collect()
 }
 
+/// The folders and files of `src/`, each of which knows those before it alone: what everything may use, values and their
+/// kernels, graphs, what runs them, what is trained, and what looks at that.
+const ORDER: [&str; 21] = [
+    "error",
+    "printable",
+    "suggest",
+    "memory",
+    "random",
+    "cache",
+    "config",
+    "tensor",
+    "kernel",
+    "graph",
+    "ops",
+    "rewrite",
+    "io",
+    "plot",
+    "plan",
+    "device",
+    "data",
+    "nn",
+    "train",
+    "check",
+    "bench",
+];
+
+#[test]
+fn imports_run_downwards() {
+    let sources = sources();
+    let rank = |name: &str| ORDER.iter().position(|known| *known == name);
+    let top = |s: &Source| s.path.strip_prefix("src/")?.split(['/', '.']).next().map(str::to_owned);
+    let tests = test_modules(&sources);
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|s| s.is("rs") && s.path != "src/lib.rs" && !tests.contains(&s.path)) {
+        let Some(own) = top(source).filter(|top| top != "bin") else { continue };
+        let Some(place) = rank(&own) else {
+            complaints.push(format!("{} has no place in ORDER", source.path));
+            continue;
+        };
+        let tested = source.text.find("#[cfg(test)]\nmod tests {").unwrap_or(source.text.len());
+        for line in source.text[..tested].lines().map(comment_free) {
+            // Whoever writes a network looks for its fronts in `kiln::nn`; they stand where they train.
+            if source.path == "src/nn/mod.rs" && line == "pub use crate::train::{Model, Sequential};" {
+                continue;
+            }
+            let named =
+                line.split("crate::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_'));
+            for name in named.filter_map(|mut words| words.next()).filter(|name| rank(name) > Some(place)) {
+                complaints.push(format!("{} knows {name}, which is above it: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report(&complaints);
+}
+
+/// The files that are compiled for unit tests alone.
+fn test_modules(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources {
+        let folder = source.path.trim_end_matches("mod.rs").trim_end_matches(".rs").trim_end_matches('/');
+        for pair in source.text.lines().collect::<Vec<_>>().windows(2) {
+            let module = pair[1].strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+            if let Some(module) = module.filter(|_| pair[0].starts_with("#[cfg(") && pair[0].contains("test")) {
+                found.push(format!("{folder}/{module}.rs"));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn wgpu_stays_inside_the_gpu_device() {
     let outside = |s: &Source| s.path.starts_with("src/") && !s.path.starts_with("src/device/gpu/");

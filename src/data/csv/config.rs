@@ -2,8 +2,8 @@
 
 use super::encoding::{Encoding, Feature};
 use super::{Csv, Missing, Targets};
+use crate::config::{Config, Configured};
 use crate::error::{Error, Result};
-use crate::nn::{Config, Configured};
 
 impl Configured for Missing {
     fn config(&self) -> Config {

@@ -2,9 +2,9 @@
 //! <https://keras.io/api/layers/preprocessing_layers/image_augmentation/random_translation/>.
 
 use super::{Layer, expect_images};
+use crate::config::named;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::config::named;
 use crate::nn::{Config, Scope};
 pub use crate::ops::translate::Fill;
 use crate::ops::translate::Translate;

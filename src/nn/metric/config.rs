@@ -1,8 +1,8 @@
 //! Metrics in saved models.
 
 use super::{AucCurve, Average, ClassAggregation, Metric};
+use crate::config::named;
 use crate::error::{Error, Result};
-use crate::nn::config::named;
 use crate::nn::{Config, Configured, Loss};
 
 named!(AucCurve: "ROC" = Roc, "PR" = Pr);

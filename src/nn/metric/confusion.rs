@@ -3,10 +3,8 @@
 use std::fmt;
 
 use super::share;
-use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::io::printable;
-use crate::nn::Model;
 use crate::tensor::{DType, Tensor};
 
 /// How many samples of each class were taken for each. `Display` is a table, a line a class, by the classes' numbers or by
@@ -193,29 +191,6 @@ pub fn classes_of(predictions: &Tensor) -> Result<Vec<usize>> {
         [_, 1] => Ok(predictions.values().to_f64().into_iter().map(|score| usize::from(score > 0.5)).collect()),
         [_, _] => Ok(predictions.argmax(-1)?.values().to_f64().into_iter().map(|class| class as usize).collect()),
         _ => Err(Error::shape("classes_of", format!("takes (samples, classes), was given {}", predictions.shape()))),
-    }
-}
-
-impl Model {
-    /// Which classes the samples of each class are taken for. The model need not be compiled; it may be of one output, for
-    /// two classes.
-    ///
-    /// # Errors
-    /// As [`Model::predict`] and [`ConfusionMatrix::new`].
-    pub fn confusion_matrix(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
-        pollster::block_on(self.confusion_matrix_async(data))
-    }
-
-    /// [`Model::confusion_matrix`] for callers that cannot block.
-    ///
-    /// # Errors
-    /// As [`Model::confusion_matrix`].
-    pub async fn confusion_matrix_async(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
-        self.one_output()?;
-        let inputs = data::ordered("inputs", data.inputs(), &self.input_names())?;
-        let scaled: Vec<_> = inputs.iter().map(|x| (x.tensor(), x.scale())).collect();
-        let predictions = self.predict_scaled(&scaled).await?;
-        ConfusionMatrix::new(&predictions[0], data.y())
     }
 }
 

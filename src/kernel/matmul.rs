@@ -1,0 +1,290 @@
+//! Which kernel computes a product: the built-in rule, and what else there is for `kiln tune` to measure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::dispatch::{AdapterKind, LIB_ACTIVATION, LIB_PRODUCT, Module, Target};
+use crate::error::{Error, Result};
+
+const LIBS: &[&str] = &[LIB_ACTIVATION, LIB_PRODUCT];
+const MODULE: Module = Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: LIBS };
+const SUBGROUP_MODULE: Module =
+    Module { stem: "matmul_subgroup", source: include_str!("../../shaders/matmul_subgroup.wgsl"), libs: LIBS };
+const TILED_MODULE: Module =
+    Module { stem: "matmul_tiled", source: include_str!("../../shaders/matmul_tiled.wgsl"), libs: LIBS };
+
+/// A product as far as the choice of its kernel goes. As text `784x512x128:tn`: M, N, K, before them the number of products
+/// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// How many products there are, one but for stacks.
+    pub stacks: usize,
+    /// M, N and K.
+    pub extents: [usize; 3],
+    /// Whether a is stored (K, M), and b (N, K).
+    pub transposed: [bool; 2],
+}
+
+/// A kernel, its own constants, and the rows and columns of y that a workgroup makes. As text the entry point and the
+/// constants, and `SPAN` where K is split: `tiled_8x8_vec4 BM=64 BN=64 BK=8`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    pub(crate) module: Module,
+    pub(crate) entry: &'static str,
+    pub(crate) constants: Vec<(&'static str, usize)>,
+    pub(crate) tile: [usize; 2],
+    /// Where K is split, how much of it is a part.
+    pub(crate) span: Option<usize>,
+}
+
+/// The kernels without workgroup memory, and the rows and columns that an invocation of each makes.
+const DIRECT_VEC4: &[(&str, usize)] = &[("direct_vec4_16x16", 16), ("direct_vec4", 8), ("direct_vec4_4x4", 4)];
+const DIRECT_GUARDED: &[(&str, usize)] = &[("direct_guarded", 8), ("direct_guarded_4x4", 4)];
+
+/// The kernels by tiles in workgroup memory: registers an invocation along either side, and BM, BN, BK of the workgroup.
+/// At most 256 invocations, each of which brings one block of 4x4 a tile at most.
+const TILED: &[(usize, [usize; 3])] = &[
+    (4, [16, 32, 8]),
+    (4, [32, 16, 8]),
+    (4, [16, 128, 8]),
+    (4, [128, 16, 8]),
+    (4, [32, 32, 8]),
+    (4, [32, 32, 16]),
+    (4, [64, 32, 16]),
+    (4, [32, 64, 16]),
+    (4, [64, 64, 8]),
+    (4, [64, 64, 16]),
+    (8, [64, 64, 8]),
+    (8, [128, 64, 8]),
+    (8, [64, 128, 8]),
+    (8, [128, 128, 8]),
+    (8, [128, 128, 16]),
+];
+
+/// How much of K a launch takes at most. An invocation loops at most 9/8 times as often, for each BK of at least 8 and
+/// within it for each of K, which has to be below 2^14; a multiple of every BK.
+pub(crate) const DEEPEST: usize = 1 << 13;
+/// The second pass of a split K that is shorter takes as long as it saves.
+const LONG: usize = 256;
+/// A shorter part of K spends its time waiting for its first tile.
+const LEAST_PART: usize = 64;
+
+impl Problem {
+    /// The kernels that compute it on an adapter, the built-in choice first.
+    pub fn candidates(&self, target: &Target) -> Vec<Kernel> {
+        let mut all = vec![self.built_in(target)];
+        let mut add = |kernel: Kernel| {
+            if !all.contains(&kernel) {
+                all.push(kernel);
+            }
+        };
+        if self.fits_vec4() && target.subgroup_size == Some(8) {
+            add(Kernel::subgroup());
+        }
+        for &(entry, tile) in if self.fits_vec4() { DIRECT_VEC4 } else { DIRECT_GUARDED } {
+            // A GPU's subgroups have up to 64 lanes.
+            let lanes = if target.kind == AdapterKind::Hardware { 64 } else { 8 };
+            [1, 2, 4, 8].into_iter().for_each(|y| add(Kernel::direct(entry, tile, [lanes / y, y])));
+        }
+        for &(registers, tile) in TILED.iter().filter(|(_, tile)| tiled_bytes(*tile) <= target.workgroup_bytes) {
+            let kernel = Kernel::tiled(registers, tile, self.fits_vec4());
+            [2, 4, 8].into_iter().filter_map(|parts| self.split(&kernel, parts)).for_each(&mut add);
+            add(kernel);
+        }
+        all
+    }
+
+    /// The kernel by rule, where nothing was measured.
+    pub(crate) fn built_in(&self, target: &Target) -> Kernel {
+        match target.kind {
+            AdapterKind::Hardware => self.tiled(target.workgroup_bytes),
+            AdapterKind::Software => self.direct(target.subgroup_size),
+        }
+    }
+
+    /// Whether the contiguous extents of all matrices are multiples of four.
+    fn fits_vec4(&self) -> bool {
+        let ([m, n, k], [trans_a, trans_b]) = (self.extents, self.transposed);
+        let (a_row, b_row) = (if trans_a { m } else { k }, if trans_b { k } else { n });
+        [a_row, b_row, n].iter().all(|extent| extent.is_multiple_of(4))
+    }
+
+    /// The kernel for software adapters: no workgroup memory, and 8 invocations, which are the lanes of their vectors.
+    fn direct(&self, subgroup_size: Option<u32>) -> Kernel {
+        /// Workgroups that give every core of a processor work.
+        const ENOUGH: usize = 32;
+        let ([m, n, k], vec4) = (self.extents, self.fits_vec4());
+        let (entry, tile) = match (vec4, m) {
+            (true, 0..=4) => ("direct_vec4_4x4", 4),
+            (true, _) if m >= 16 && n >= 16 => ("direct_vec4_16x16", 16),
+            (true, _) => ("direct_vec4", 8),
+            (false, 0..=4) => ("direct_guarded_4x4", 4),
+            (false, _) => ("direct_guarded", 8),
+        };
+        let groups = |kernel: &Kernel| m.div_ceil(kernel.tile[0]) * n.div_ceil(kernel.tile[1]);
+        // Of the ways to lay out 8 invocations that which leaves the fewest idle at the edges.
+        let direct = [8, 4, 2, 1].map(|x| Kernel::direct(entry, tile, [x, 8 / x])).into_iter().min_by_key(groups);
+        let kernel = match direct {
+            Some(direct) if tile < 16 || subgroup_size != Some(8) => direct,
+            _ => Kernel::subgroup(),
+        };
+        // Where the launches that a long K takes would each leave most cores idle, they are parts of one.
+        let parts = k.div_ceil(DEEPEST).min(ENOUGH / (groups(&kernel) * self.stacks).max(1));
+        self.split(&kernel, parts).unwrap_or(kernel)
+    }
+
+    /// The kernel for GPUs: of the tiles for a product's form the largest that still gives every core something to do.
+    /// Where none does and K is long, it is split.
+    fn tiled(&self, workgroup_bytes: usize) -> Kernel {
+        // A large card has some hundred cores, and each wants two workgroups.
+        const ENOUGH: usize = 256;
+        let [m, n, k] = self.extents;
+        let tiles = match (m, n) {
+            (_, 0..=16) => &[(4, [128, 16, 8]), (4, [32, 16, 8])][..],
+            (0..=16, _) => &[(4, [16, 128, 8]), (4, [16, 32, 8])],
+            _ if workgroup_bytes >= 32 << 10 => &[(8, [128, 128, 16]), (8, [64, 64, 8]), (4, [32, 32, 16])],
+            _ => &[(8, [128, 128, 8]), (8, [64, 64, 8]), (4, [32, 32, 16])],
+        };
+        let groups = |[bm, bn, _]: [usize; 3]| m.div_ceil(bm) * n.div_ceil(bn) * self.stacks;
+        let smallest = tiles[tiles.len() - 1];
+        let (registers, tile) = *tiles.iter().find(|(_, tile)| groups(*tile) >= ENOUGH).unwrap_or(&smallest);
+        let kernel = Kernel::tiled(registers, tile, self.fits_vec4());
+        let parts = (ENOUGH / groups(tile).max(1)).min(k / LEAST_PART);
+        self.split(&kernel, parts).unwrap_or(kernel)
+    }
+
+    /// The kernel with K in so many parts; `None` where that is not worth a second pass, or a stack's.
+    fn split(&self, kernel: &Kernel, parts: usize) -> Option<Kernel> {
+        let [.., k] = self.extents;
+        let splits = self.stacks == 1 && k >= LONG && (2..=k / LEAST_PART).contains(&parts);
+        splits.then(|| Kernel { span: Some(k.div_ceil(parts).next_multiple_of(kernel.step())), ..kernel.clone() })
+    }
+}
+
+/// Workgroup memory of two tiles of either operand.
+fn tiled_bytes([bm, bn, bk]: [usize; 3]) -> usize {
+    2 * 4 * (bm + bn) * bk
+}
+
+impl Kernel {
+    /// What a part of K is a multiple of: BK, or what is loaded at once.
+    fn step(&self) -> usize {
+        self.constants.iter().find(|(name, _)| *name == "BK").map_or(4, |&(_, bk)| bk)
+    }
+
+    fn subgroup() -> Self {
+        Self { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64], span: None }
+    }
+
+    fn direct(entry: &'static str, tile: usize, [x, y]: [usize; 2]) -> Self {
+        Self {
+            module: MODULE,
+            entry,
+            constants: vec![("WG_X", x), ("WG_Y", y)],
+            tile: [y * tile, x * tile],
+            span: None,
+        }
+    }
+
+    fn tiled(registers: usize, [bm, bn, bk]: [usize; 3], vec4: bool) -> Self {
+        let entry = match (registers, vec4) {
+            (8, true) => "tiled_8x8_vec4",
+            (8, false) => "tiled_8x8_guarded",
+            (_, true) => "tiled_4x4_vec4",
+            (_, false) => "tiled_4x4_guarded",
+        };
+        let constants = vec![("BM", bm), ("BN", bn), ("BK", bk)];
+        Self { module: TILED_MODULE, entry, constants, tile: [bm, bn], span: None }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.entry)?;
+        self.constants.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))?;
+        self.span.map_or(Ok(()), |span| write!(f, " SPAN={span}"))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ([m, n, k], [a, b]) = (self.extents, self.transposed.map(|t| if t { 't' } else { 'n' }));
+        let stacks = if self.stacks == 1 { String::new() } else { format!("{}x", self.stacks) };
+        f.pad(&format!("{stacks}{m}x{n}x{k}:{a}{b}"))
+    }
+}
+
+impl FromStr for Problem {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refused = |what: &str| Error::argument("shape", format!("{text:?} {what}"));
+        let (extents, sides) = text.split_once(':').unwrap_or((text, "nn"));
+        let sides = ["nn", "nt", "tn", "tt"].into_iter().zip(0..).find(|&(name, _)| name == sides);
+        let numbers: Option<Vec<usize>> = extents.split('x').map(|n| n.parse().ok().filter(|&n| n > 0)).collect();
+        let (stacks, extents) = match numbers.as_deref() {
+            Some(&[m, n, k]) => (1, [m, n, k]),
+            Some(&[stacks, m, n, k]) => (stacks, [m, n, k]),
+            _ => (0, [0; 3]),
+        };
+        let Some((_, sides)) = sides.filter(|_| stacks > 0) else {
+            return Err(refused(
+                "is no product: give MxNxK, such as 128x512x784, or STACKxMxNxK for a stack of products, and after it \
+                 :tn, :nt or :tt where a, b or both are stored transposed",
+            ));
+        };
+        let [m, n, k] = extents;
+        let small = |rows: usize, columns: usize| {
+            let elements = rows.checked_mul(columns).and_then(|x| x.checked_mul(stacks));
+            elements.is_some_and(|x| u32::try_from(x).is_ok())
+        };
+        if !(small(m, k) && small(k, n) && small(m, n)) {
+            return Err(refused("has a side of more than 4,294,967,295 elements, which kernels count by 32 bits"));
+        }
+        Ok(Self { stacks, extents, transposed: [sides & 2 != 0, sides & 1 != 0] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_distinct_and_the_built_in_choice_is_the_first() {
+        for text in ["128x512x784", "784x512x128:tn", "97x10x13:tt", "1x1x1", "3x8x12x4:nt"] {
+            let problem: Problem = text.parse().unwrap();
+            for target in Target::all() {
+                let all: Vec<String> = problem.candidates(&target).iter().map(ToString::to_string).collect();
+                let mut distinct = all.clone();
+                distinct.sort();
+                distinct.dedup();
+                assert_eq!((all.len(), &all[0]), (distinct.len(), &problem.built_in(&target).to_string()), "{all:?}");
+                let families = ["direct_", "tiled_"].map(|f| all.iter().filter(|name| name.starts_with(f)).count());
+                assert!(families.iter().all(|&count| count > 7), "{all:?}");
+                let subgroup = all.iter().any(|name| name == "subgroup_32x8");
+                assert_eq!(subgroup, problem.fits_vec4() && target.subgroup_size == Some(8), "{problem} {target:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn problems_and_their_text_are_the_same_thing() {
+        for (text, stacks, extents, transposed) in [
+            ("128x512x784:nn", 1, [128, 512, 784], [false, false]),
+            ("7x5x3:tn", 1, [7, 5, 3], [true, false]),
+            ("8x7x5x3:nt", 8, [7, 5, 3], [false, true]),
+        ] {
+            let problem = Problem { stacks, extents, transposed };
+            assert_eq!((problem.to_string().as_str(), text.parse::<Problem>().unwrap()), (text, problem));
+        }
+        assert_eq!("4x5x6".parse::<Problem>().unwrap().to_string(), "4x5x6:nn");
+        for text in ["", "4x5", "4x5x0", "4x5x-6", "4x5x6x7x8", "4x5x6:xy", "4x5x6:", "4 x 5 x 6"] {
+            let error = text.parse::<Problem>().unwrap_err().to_string();
+            assert!(error.contains(&format!("{text:?}")) && error.contains("MxNxK"), "{error}");
+        }
+        for text in ["70000x70000x1", "99999999999999x99999999999999x2", "9x30000x30000x4", "99999999999999999999x1x1"]
+        {
+            assert!(text.parse::<Problem>().is_err(), "{text}");
+        }
+    }
+}

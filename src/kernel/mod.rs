@@ -1,0 +1,30 @@
+//! What kernels share, on the CPU and on GPUs: their operands, launches as plain data, sums, products, random numbers. No op is
+//! known here.
+
+pub mod cpu;
+pub mod dispatch;
+pub mod matmul;
+pub mod philox;
+pub mod product;
+pub mod reduction;
+pub mod strided;
+pub mod sums;
+pub mod tuning;
+
+use crate::tensor::Type;
+
+/// The types of a node's inputs and outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Io {
+    /// The inputs' types.
+    pub inputs: Vec<Type>,
+    /// The outputs' types.
+    pub outputs: Vec<Type>,
+}
+
+impl Io {
+    /// The elements of all inputs and outputs together, for counting bytes.
+    pub fn elements(&self) -> usize {
+        self.inputs.iter().chain(&self.outputs).map(|t| t.shape.len()).sum()
+    }
+}

@@ -1,0 +1,40 @@
+//! Philox-4x32-10, the random generator of kernels: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
+//! 1, 2, 3" (2011). A number follows from a counter and a key alone, so that any device makes the same one for the same
+//! step, op and element, in any order.
+
+/// The shared functions, `shaders/lib/philox.wgsl`.
+pub(crate) const LIB_PHILOX: &str = include_str!("../../shaders/lib/philox.wgsl");
+
+/// Four random words of a counter under a key.
+pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    let wide = |a: u32, b: u32| {
+        let product = u64::from(a) * u64::from(b);
+        ((product >> 32) as u32, product as u32)
+    };
+    for _ in 0..10 {
+        let ((high_0, low_0), (high_2, low_2)) = (wide(0xD251_1F53, counter[0]), wide(0xCD9E_8D57, counter[2]));
+        counter = [high_2 ^ counter[1] ^ key[0], low_2, high_0 ^ counter[3] ^ key[1], low_0];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+/// The random word of element `i` of the op `salt` in the step and under the seed that the clock holds.
+pub fn word(i: u32, salt: u32, clock: &[u32]) -> u32 {
+    philox([i / 4, clock[2], salt, 0], [clock[3], 0])[i as usize % 4]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors that the authors publish with their code (Random123, kat_vectors).
+    #[test]
+    fn known_answers() {
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        let counter = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
+        let words = [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1];
+        assert_eq!(philox(counter, [0xa409_3822, 0x299f_31d0]), words);
+    }
+}

@@ -1,0 +1,456 @@
+//! The matrix product on the CPU.
+//!
+//! The `gemm` crate packs both operands before it multiplies them, which pays for large ones and is all that it does for
+//! small ones. So f32 has kernels here that copy a part of b and read a where it lies, for what is small enough to stay in
+//! a core's cache meanwhile; f64, the reference, is the library's alone. Who shares the work and how is told here, too: a
+//! core keeps to its rows of a layer's weights and of their gradient, from the forward pass to the optimizer's update.
+//!
+//! Which kernel runs, where K is cut and which rows the library has in one call follow from the extents alone. So the
+//! number of threads changes no bit: it only decides how many rows of a kernel of this file a thread has, each of which is
+//! summed by itself, and how many threads the library takes for a call.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use pulp::Simd;
+use rayon::prelude::*;
+
+use super::cpu::{Real, for_each_piece, vectorised};
+
+/// y (M, N) = op(a) op(b), by rows; op(a) is (M, K), op(b) is (K, N).
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a, T> {
+    /// a (M, K), or (K, M) where it is stored transposed.
+    pub a: &'a [T],
+    /// b (K, N), or (N, K) where it is stored transposed.
+    pub b: &'a [T],
+    /// M, N and K.
+    pub extents: [usize; 3],
+    /// Whether a is stored transposed.
+    pub trans_a: bool,
+    /// Whether b is stored transposed.
+    pub trans_b: bool,
+}
+
+/// Products of fewer operations are not worth a second thread.
+const PARALLEL_FROM: usize = 1_000_000;
+
+/// Bytes of an operand that are gone through again and again: they share a core's cache with what streams by.
+const RESIDENT_BYTES: usize = 256 << 10;
+
+impl<T: Real> Product<'_, T> {
+    /// How many cores the work is cut for: two from some size on. More share the work of one.
+    fn halves(&self) -> usize {
+        let [m, n, k] = self.extents;
+        if 2 * m * n * k >= PARALLEL_FROM { 2 } else { 1 }
+    }
+
+    /// Threads that work on it.
+    fn threads(&self) -> usize {
+        if self.halves() == 1 { 1 } else { rayon::current_num_threads() }
+    }
+
+    /// Row and column strides of op(a) and op(b) as they are stored.
+    fn strides(&self) -> [(isize, isize); 2] {
+        let [m, n, k] = self.extents.map(|extent| extent as isize);
+        [if self.trans_a { (1, m) } else { (k, 1) }, if self.trans_b { (1, k) } else { (n, 1) }]
+    }
+
+    /// By the `gemm` crate.
+    pub(crate) fn by_library(&self, y: &mut [T]) {
+        let [m, _, k] = self.extents;
+        self.part_by_library(0..m, 0..k, self.threads(), y);
+    }
+
+    /// Some rows of y, of sums over a range of K, by the `gemm` crate. Rows and range decide the bits, threads do not.
+    fn part_by_library(&self, rows: Range<usize>, depth: Range<usize>, threads: usize, y: &mut [T]) {
+        let threads = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
+        let [m, n, k] = self.extents;
+        let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides();
+        assert!(self.a.len() == m * k && self.b.len() == k * n && y.len() == rows.len() * n, "{:?}", self.extents);
+        assert!(rows.end <= m && depth.end <= k, "{rows:?} and {depth:?} of {:?}", self.extents);
+        let (row, start) = (rows.start as isize, depth.start as isize);
+        // SAFETY: y, a and b hold as many elements as asserted, and the strides index exactly those; y is borrowed mutably,
+        // so it overlaps neither.
+        unsafe {
+            gemm::gemm(
+                rows.len(),
+                n,
+                depth.len(),
+                y.as_mut_ptr(),
+                1,
+                n as isize,
+                false,
+                self.a.as_ptr().wrapping_offset(row * a_rows + start * a_columns),
+                a_columns,
+                a_rows,
+                self.b.as_ptr().wrapping_offset(start * b_rows),
+                b_columns,
+                b_rows,
+                T::zero(),
+                T::one(),
+                false,
+                false,
+                false,
+                threads,
+            );
+        }
+    }
+}
+
+impl Product<'_, f32> {
+    /// By the kernels of this file where they are the faster ones, else by the library.
+    pub(crate) fn by_kernel(&self, y: &mut [f32]) {
+        let [m, n, k] = self.extents;
+        let halves = self.halves();
+        // Where b is a layer's weights, or y their gradient, a core has the same rows of them here that it updates later:
+        // what another core has read or written must be taken from it first.
+        if halves == 2 && !self.trans_a && !self.trans_b && k >= (2 * m).max(128) {
+            return self.by_parts(y);
+        }
+        // Turning pays where what is turned is small beside the sums, and beside b, which the library packs.
+        if !self.trans_a && self.trans_b && (8..=MOST_TURNED).contains(&m) && k >= 64 && n >= 6 * halves {
+            return self.by_turning(y);
+        }
+        if halves == 2 && (m < 12 || !(self.has_kernel(k) || self.trans_a)) {
+            return self.by_library(y);
+        }
+        self.multiply(0..k, halves, self.threads(), y);
+    }
+
+    /// Sums over a range of K, by so many threads. The library has the rows in `calls` calls: it chooses by their number.
+    fn multiply(&self, depth: Range<usize>, calls: usize, threads: usize, y: &mut [f32]) {
+        let n = self.extents[1];
+        if self.has_kernel(depth.len()) {
+            in_pieces(y, n, threads, |first, y| {
+                pulp::Arch::new().dispatch(Rows { product: self, first, depth: depth.clone(), y });
+            });
+        } else {
+            in_pieces(y, n, calls, |first, y| {
+                let rows = first..first + y.len() / n.max(1);
+                self.part_by_library(rows, depth.clone(), threads.div_ceil(calls), y);
+            });
+        }
+    }
+
+    /// Whether the kernels of this file suit sums of so many of the K products.
+    fn has_kernel(&self, depth: usize) -> bool {
+        let [_, n, _] = self.extents;
+        // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. For a larger b these
+        // kernels are no faster than the library's, which are right for any processor.
+        !self.trans_b && n >= 8 && depth * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth * n * 4 <= 2 * RESIDENT_BYTES
+    }
+
+    /// Cuts the sums over K into two parts, one for each half of the threads, and adds these up.
+    fn by_parts(&self, y: &mut [f32]) {
+        let [_, _, k] = self.extents;
+        let (middle, threads) = (k.div_ceil(2), self.threads().div_ceil(2));
+        // Taken out meanwhile: a core that waits may begin another product.
+        let mut kept = PART_OF_K.take();
+        kept.resize(kept.len().max(y.len()), 0.0);
+        let other = &mut kept[..y.len()];
+        rayon::join(|| self.multiply(0..middle, 1, threads, y), || self.multiply(middle..k, 1, threads, other));
+        // By the rows that a core goes on with: in an epilogue each takes as many of them.
+        for_each_piece(y, |start, y| y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other));
+        PART_OF_K.set(kept);
+    }
+}
+
+thread_local! {
+    /// Sums over a part of K, kept from step to step.
+    static PART_OF_K: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Columns of y in a strip, at most: four vectors of the widest kind.
+const STRIP: usize = 64;
+
+/// Rows of y from `first` on, of sums over a range of K.
+struct Rows<'a> {
+    product: &'a Product<'a, f32>,
+    first: usize,
+    depth: Range<usize>,
+    y: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.product.trans_a { self.strips::<S, true>(simd) } else { self.strips::<S, false>(simd) }
+    }
+}
+
+// Rows of b are vectors: y[i][j..] += op(a)[i][k] b[k][j..], a block of y in registers.
+impl Rows<'_> {
+    /// A strip of columns after the other.
+    #[inline(always)]
+    fn strips<S: Simd, const TRANS_A: bool>(mut self, simd: S) {
+        let n = self.product.extents[1];
+        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let mut scratch = SCRATCH.take();
+        scratch.resize(PART + TILE, 0.0);
+        let mut vectors = n.div_ceil(S::F32_LANES);
+        let mut column = 0;
+        for left in (1..=vectors.div_ceil(most)).rev() {
+            // Strips of about one width: a narrow last one would leave registers idle.
+            let taken = vectors.div_ceil(left);
+            let columns = column..(column + taken * S::F32_LANES).min(n);
+            (column, vectors) = (columns.end, vectors - taken);
+            match taken {
+                1 => self.strip::<S, TRANS_A, 1>(simd, columns, &mut scratch),
+                2 => self.strip::<S, TRANS_A, 2>(simd, columns, &mut scratch),
+                // Never with 16 registers: the compiler sees it and leaves these out.
+                _ if most == 2 => unreachable!("strips are as wide as the registers allow"),
+                3 => self.strip::<S, TRANS_A, 3>(simd, columns, &mut scratch),
+                _ => self.strip::<S, TRANS_A, 4>(simd, columns, &mut scratch),
+            }
+        }
+        SCRATCH.set(scratch);
+    }
+
+    /// Some of K at once, so that this part of b stays in the innermost cache while all rows go by.
+    #[inline(always)]
+    fn strip<S: Simd, const TRANS_A: bool, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        columns: Range<usize>,
+        scratch: &mut [f32],
+    ) {
+        let Product { b, extents: [_, n, _], .. } = *self.product;
+        let (part, tile) = scratch.split_at_mut(PART);
+        let width = VECTORS * S::F32_LANES;
+        let parts = self.depth.len().div_ceil(PART / width).max(1);
+        let depth = self.depth.len().div_ceil(parts).max(1);
+        for start in self.depth.clone().step_by(depth) {
+            let depth = start..(start + depth).min(self.depth.end);
+            let part = &mut part[..depth.len() * width];
+            for (part, b) in part.chunks_exact_mut(width).zip(b[start * n..].chunks(n)) {
+                copy::<S, VECTORS, false>(&b[columns.clone()], part);
+            }
+            let mut block = Block { product: self.product, row: self.first, depth, part, tile };
+            let add = start > self.depth.start;
+            let mut rest = &mut self.y[..];
+            while !rest.is_empty() {
+                let count = match rest.len() / n {
+                    // Of few vectors a row more rows, so that the processor always has sums to go on with.
+                    8.. if VECTORS <= 2 && S::REGISTER_COUNT >= 32 => 8,
+                    6.. => 6,
+                    4.. => 4,
+                    2.. => 2,
+                    _ => 1,
+                };
+                match count {
+                    8 => block.multiply::<S, TRANS_A, 8, VECTORS>(simd),
+                    6 => block.multiply::<S, TRANS_A, 6, VECTORS>(simd),
+                    4 => block.multiply::<S, TRANS_A, 4, VECTORS>(simd),
+                    2 => block.multiply::<S, TRANS_A, 2, VECTORS>(simd),
+                    _ => block.multiply::<S, TRANS_A, 1, VECTORS>(simd),
+                }
+                let (y, tail) = rest.split_at_mut(count * n);
+                for (sums, y) in block.tile.chunks_exact(width).zip(y.chunks_exact_mut(n)) {
+                    let y = &mut y[columns.clone()];
+                    match add {
+                        false => copy::<S, VECTORS, false>(sums, y),
+                        true => copy::<S, VECTORS, true>(sums, y),
+                    }
+                }
+                (block.row, rest) = (block.row + count, tail);
+            }
+        }
+    }
+}
+
+/// Numbers of b at once: 24 KiB.
+const PART: usize = 96 * STRIP;
+
+/// Numbers of y at once.
+const TILE: usize = 6 * STRIP;
+
+thread_local! {
+    /// A part of b and a block of y, kept from step to step.
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Some columns of some rows of y.
+struct Block<'a> {
+    product: &'a Product<'a, f32>,
+    row: usize,
+    depth: Range<usize>,
+    /// Some columns of b, of this range of K, as whole vectors.
+    part: &'a [f32],
+    /// The rows' sums, as whole vectors.
+    tile: &'a mut [f32],
+}
+
+impl Block<'_> {
+    // The sums stay in registers only if the compiler unrolls the loops over rows and vectors, for which they must be short:
+    // of 12 rows it does not. And loops, where std::array::from_fn would be shorter: that is a call where the compiler does
+    // not see fit to inline it, and what it calls in turn then knows no vectors.
+    #[inline(always)]
+    fn multiply<S: Simd, const TRANS_A: bool, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S) {
+        let Product { a, extents: [m, _, k], .. } = *self.product;
+        let (start, depth) = (self.depth.start, self.depth.len());
+        let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+        if !TRANS_A {
+            for r in 0..ROWS {
+                rows[r] = &a[(self.row + r) * k + start..][..depth];
+            }
+        }
+        let part = &S::as_simd_f32s(self.part).0[..depth * VECTORS];
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        for i in 0..depth {
+            let b = &part[i * VECTORS..][..VECTORS];
+            let column = if TRANS_A { &a[(start + i) * m + self.row..][..ROWS] } else { &[] };
+            for r in 0..ROWS {
+                let a = simd.splat_f32s(if TRANS_A { column[r] } else { rows[r][i] });
+                for v in 0..VECTORS {
+                    sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
+                }
+            }
+        }
+        let tile = &mut S::as_mut_simd_f32s(self.tile).0[..ROWS * VECTORS];
+        for r in 0..ROWS {
+            for v in 0..VECTORS {
+                tile[r * VECTORS + v] = sums[r][v];
+            }
+        }
+    }
+}
+
+/// Copies so many vectors, or adds them, of which the last need not be whole where it comes from or goes to.
+#[inline(always)]
+fn copy<S: Simd, const VECTORS: usize, const ADD: bool>(x: &[f32], y: &mut [f32]) {
+    let put = |y: &mut f32, x: f32| *y = if ADD { *y + x } else { x };
+    let width = VECTORS * S::F32_LANES;
+    if x.len() == width && y.len() == width {
+        // The same loop, but the compiler knows its length.
+        for i in 0..width {
+            put(&mut y[i], x[i]);
+        }
+    } else {
+        y.iter_mut().zip(x).for_each(|(y, &x)| put(y, x));
+    }
+}
+
+// Rows of a and of b lie along K: with a turned, y' = b a' is a product as above, and is turned back.
+impl Product<'_, f32> {
+    /// A core has the same rows of b here, which are a layer's weights, that it updates.
+    fn by_turning(&self, y: &mut [f32]) {
+        let ([_, n, k], pieces) = (self.extents, self.threads());
+        // Taken out meanwhile: a core that waits may begin another product.
+        let mut scratch = TURNED.take();
+        scratch.resize(scratch.len().max((k + n) * TURNED_ROWS), 0.0);
+        for (a, y) in self.a.chunks(TURNED_ROWS * k).zip(y.chunks_mut(TURNED_ROWS * n)) {
+            let m = a.len() / k;
+            let (turned_a, turned_y) = scratch[..(k + n) * m].split_at_mut(k * m);
+            in_pieces(turned_a, m, pieces, |first, turned| turn(&a[first..], k, turned, m));
+            let product = Product { a: self.b, b: turned_a, extents: [n, m, k], trans_a: false, trans_b: false };
+            product.multiply(0..k, self.halves(), pieces, turned_y);
+            in_pieces(y, n, pieces, |first, y| turn(&turned_y[first..], m, y, n));
+        }
+        TURNED.set(scratch);
+    }
+}
+
+/// Rows of a, at most, that are rather turned than b is packed.
+const MOST_TURNED: usize = 320;
+
+/// Rows of a that are turned at once, so that these and their part of y stay in the cache.
+const TURNED_ROWS: usize = 128;
+
+thread_local! {
+    /// Turned rows of a and of y, kept from step to step.
+    static TURNED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Calls `f(first row, its rows)` for each of so many pieces of y, by rows of a width, in parallel.
+fn in_pieces(y: &mut [f32], width: usize, pieces: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    if pieces == 1 {
+        return f(0, y);
+    }
+    let rows = (y.len() / width).div_ceil(pieces);
+    y.par_chunks_mut(rows * width).enumerate().for_each(|(i, y)| f(i * rows, y));
+}
+
+/// Columns of x, whose rows lie `stride` apart, as rows of y, which are `width` wide.
+fn turn(x: &[f32], stride: usize, y: &mut [f32], width: usize) {
+    const SIDE: usize = 16;
+    vectorised(|| {
+        for (i, y) in y.chunks_mut(SIDE * width).enumerate() {
+            let x = &x[i * SIDE..];
+            let whole = if y.len() == SIDE * width { width / SIDE * SIDE } else { 0 };
+            for row in (0..whole).step_by(SIDE) {
+                let mut block = [[0.0; SIDE]; SIDE];
+                for r in 0..SIDE {
+                    block[r].copy_from_slice(&x[(row + r) * stride..][..SIDE]);
+                }
+                for c in 0..SIDE {
+                    let mut column = [0.0; SIDE];
+                    for r in 0..SIDE {
+                        column[r] = block[r][c];
+                    }
+                    y[c * width + row..][..SIDE].copy_from_slice(&column);
+                }
+            }
+            for (c, y) in y.chunks_mut(width).enumerate() {
+                for row in whole..width {
+                    y[row] = x[row * stride + c];
+                }
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::case::random;
+
+    /// [`Case::sums`](crate::ops::Case::sums) has the reason: 2 sqrt(K) ulps of the results' root mean square, sqrt(K) / 3.
+    #[test]
+    fn kernels_give_what_the_library_gives_in_f64_and_the_same_bits_on_any_number_of_threads() {
+        let pools = [1, 2, 3, 8].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
+        for (seed, extents) in [
+            [1, 1, 1],
+            [5, 9, 64],
+            [7, 100, 3],
+            [13, 65, 67],
+            [32, 100, 784],
+            [19, 1028, 129],
+            [150, 31, 1024],
+            [300, 70, 700],
+            [401, 70, 700],
+            [130, 40, 1100],
+            [20, 24, 20_000],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let [m, n, k] = extents;
+            let (a, b) = (random([m * k], 300 + seed as u64), random([k * n], 320 + seed as u64));
+            let (a32, b32, a64, b64) =
+                (a.values().to_f32(), b.values().to_f32(), a.values().to_f64(), b.values().to_f64());
+            for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
+                let mut expected = vec![0.0; m * n];
+                let of_threads = pools.each_ref().map(|pool| {
+                    let mut y = vec![f32::NAN; m * n];
+                    pool.install(|| Product { a: &a32, b: &b32, extents, trans_a, trans_b }.by_kernel(&mut y));
+                    y
+                });
+                let [y, others @ ..] = &of_threads;
+                let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+                assert!(
+                    others.iter().all(|other| bits(other) == bits(y)),
+                    "{extents:?} {trans_a} {trans_b}: by threads"
+                );
+                Product { a: &a64, b: &b64, extents, trans_a, trans_b }.by_library(&mut expected);
+                let bound = f64::from(f32::EPSILON) * (1.0 + k as f64 * 2.0 / 3.0);
+                for (i, (y, expected)) in y.iter().zip(&expected).enumerate() {
+                    let off = (f64::from(*y) - expected).abs();
+                    assert!(off <= bound, "{extents:?} {trans_a} {trans_b}, element {i}: {y}, not {expected}");
+                }
+            }
+        }
+    }
+}

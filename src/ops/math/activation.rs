@@ -1,0 +1,251 @@
+//! Element-wise activations: `y = f(x)`, and their gradient `dx = dy * f'(y)`, taken from the output y.
+//!
+//! All of them are one op with a switch, because products apply them too, in their epilogue: an activation is named
+//! here and in `shaders/lib/activation.wgsl`, nowhere else. Those whose gradient needs x are in `curve.rs`.
+
+use super::binary::changed;
+use super::case::random;
+use super::cpu::{CpuArgs, CpuOp, Real, map, map_pairs};
+use super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
+use super::{Case, Io, Op, one_shape, only};
+use crate::error::Result;
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::Tensor;
+
+const MODULE: Module = Module {
+    stem: "activation",
+    source: include_str!("../../../shaders/activation.wgsl"),
+    libs: &[LIB_GRID, LIB_ACTIVATION],
+};
+
+/// An element-wise activation whose gradient follows from its output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Function {
+    /// max(x, 0)
+    Relu,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+    /// (exp(x) - exp(-x)) / (exp(x) + exp(-x))
+    Tanh,
+    /// x where x >= 0, else `negative_slope` x, which is above 0: of 0, y would not tell the side of x.
+    LeakyRelu {
+        /// The slope where x < 0.
+        negative_slope: f64,
+    },
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x where x >= 0, else `alpha` (exp(x) - 1), which is above 0 for the same reason.
+    Elu {
+        /// What -y tends to as x falls.
+        alpha: f64,
+    },
+    /// 1.0507 times (x where x >= 0, else 1.6733 (exp(x) - 1)): Klambauer et al., 2017.
+    Selu,
+    /// exp(x)
+    Exponential,
+    /// min(max(x + 3, 0), 6) / 6
+    HardSigmoid,
+}
+
+/// Klambauer et al.'s two numbers, and their product.
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+const SELU_LEAST: f64 = SELU_SCALE * SELU_ALPHA;
+
+impl Function {
+    /// Every function, with what Keras' function of the name has unless told.
+    pub const ALL: [Self; 9] = [
+        Self::Relu,
+        Self::Sigmoid,
+        Self::Tanh,
+        Self::LeakyRelu { negative_slope: 0.2 },
+        Self::Relu6,
+        Self::Elu { alpha: 1.0 },
+        Self::Selu,
+        Self::Exponential,
+        Self::HardSigmoid,
+    ];
+
+    /// Keras' name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Relu6 => "relu6",
+            Self::Elu { .. } => "elu",
+            Self::Selu => "selu",
+            Self::Exponential => "exponential",
+            Self::HardSigmoid => "hard_sigmoid",
+        }
+    }
+
+    /// The launch of a kernel that applies it: its number there goes by `name`, what it is told by a name of its own.
+    pub(crate) fn specialise(self, dispatch: Dispatch, name: &'static str) -> Dispatch {
+        let (number, told) = match self {
+            Self::Relu => (1, None),
+            Self::Sigmoid => (2, None),
+            Self::Tanh => (3, None),
+            Self::LeakyRelu { negative_slope } => (4, Some(negative_slope)),
+            Self::Relu6 => (5, None),
+            Self::Elu { alpha } => (6, Some(alpha)),
+            Self::Selu => (7, None),
+            Self::Exponential => (8, None),
+            Self::HardSigmoid => (9, None),
+        };
+        let dispatch = dispatch.constant(name, number);
+        told.into_iter().fold(dispatch, |dispatch, told| dispatch.constant("ACTIVATION_PARAMETER", told))
+    }
+
+    /// f(x)
+    #[inline]
+    pub fn of<T: Real>(self, x: T) -> T {
+        match self {
+            // Written so that NaN passes through, as it does in Keras.
+            Self::Relu if x < T::zero() => T::zero(),
+            Self::Relu => x,
+            Self::Sigmoid => T::one() / (T::one() + (-x).exp()),
+            Self::Tanh => x.tanh(),
+            Self::LeakyRelu { negative_slope } if x < T::zero() => T::of(negative_slope) * x,
+            Self::Elu { alpha } if x < T::zero() => T::of(alpha) * x.exp_m1(),
+            Self::Selu if x < T::zero() => T::of(SELU_LEAST) * x.exp_m1(),
+            Self::Selu => T::of(SELU_SCALE) * x,
+            Self::LeakyRelu { .. } | Self::Elu { .. } => x,
+            Self::Relu6 => within(x, 6.0),
+            Self::Exponential => x.exp(),
+            Self::HardSigmoid => within(x + T::of(3.0), 6.0) / T::of(6.0),
+        }
+    }
+
+    /// f'(x), from y = f(x). At a corner it is what JAX has for leaky_relu, elu and selu, the slope of the right side, and
+    /// 0 for the others, where JAX halves: a unit on a corner of a clamp is as good as off.
+    #[inline]
+    pub fn gradient<T: Real>(self, y: T) -> T {
+        match self {
+            Self::Relu if y > T::zero() => T::one(),
+            Self::Relu => T::zero(),
+            Self::Sigmoid => y * (T::one() - y),
+            // Not 1 - y * y, which loses its digits as y nears 1.
+            Self::Tanh => (T::one() - y) * (T::one() + y),
+            Self::LeakyRelu { negative_slope } if y < T::zero() => T::of(negative_slope),
+            Self::Elu { alpha } if y < T::zero() => T::of(alpha) + y,
+            Self::Selu if y < T::zero() => T::of(SELU_LEAST) + y,
+            Self::Selu => T::of(SELU_SCALE),
+            Self::LeakyRelu { .. } | Self::Elu { .. } => T::one(),
+            Self::Relu6 => inside(y, 6.0),
+            Self::Exponential => y,
+            Self::HardSigmoid => inside(y, 1.0) / T::of(6.0),
+        }
+    }
+}
+
+/// min(max(x, 0), most), by which a NaN passes through.
+fn within<T: Real>(x: T, most: f64) -> T {
+    if x < T::zero() {
+        T::zero()
+    } else if x > T::of(most) {
+        T::of(most)
+    } else {
+        x
+    }
+}
+
+/// 1 where 0 < y < most, else 0
+fn inside<T: Real>(y: T, most: f64) -> T {
+    if y > T::zero() && y < T::of(most) { T::one() } else { T::zero() }
+}
+
+/// y = f(x)
+#[derive(Clone, Copy, Debug)]
+pub struct Activate(pub Function);
+
+/// dx = dy * f'(y); inputs y and dy. y is an output of f: of numbers that f does not give, f' may overflow.
+#[derive(Clone, Copy, Debug)]
+pub struct ActivateGrad(pub Function);
+
+impl<T: Real> CpuOp<T> for Activate {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let (x, [y]) = (args.real(0), args.out());
+        map(x, y, |x| self.0.of(x));
+    }
+}
+
+impl Op for Activate {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        one_shape(self.name(), inputs, 1)
+    }
+
+    fn grad(&self, g: &mut Graph, _x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        Ok(vec![Some(g.apply(ActivateGrad(self.0), &[y[0], only(dy)])?)])
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        launch("forward", self.0, io)
+    }
+}
+
+impl<T: Real> CpuOp<T> for ActivateGrad {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let (y, dy, [dx]) = (args.real(0), args.real(1), args.out());
+        map_pairs(y, dy, dx, |y, dy| dy * self.0.gradient(y));
+    }
+}
+
+impl Op for ActivateGrad {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Function::Relu => "relu_grad",
+            Function::Sigmoid => "sigmoid_grad",
+            Function::Tanh => "tanh_grad",
+            Function::LeakyRelu { .. } => "leaky_relu_grad",
+            Function::Relu6 => "relu6_grad",
+            Function::Elu { .. } => "elu_grad",
+            Function::Selu => "selu_grad",
+            Function::Exponential => "exponential_grad",
+            Function::HardSigmoid => "hard_sigmoid_grad",
+        }
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        one_shape(self.name(), inputs, 2)
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        launch("gradient", self.0, io)
+    }
+}
+
+fn launch(entry: &'static str, f: Function, io: &Io) -> Vec<Dispatch> {
+    let n = io.outputs[0].shape.len();
+    vec![f.specialise(Dispatch::over(MODULE, entry, io, Params::new().u32("n", n), n), "ACTIVATION")]
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let told = [Function::LeakyRelu { negative_slope: 0.01 }, Function::Elu { alpha: 1.75 }];
+    for f in Function::ALL.into_iter().chain(told) {
+        for n in [1, 2, 3, 255, 256, 257] {
+            let x = random([n], 10 + n as u64);
+            // exp is good to 3 + 2|x| ulps in WGSL, tanh to what its exponentials are: absolute error 2^-11 allowed
+            // there, some 8 ulps seen on every adapter tried.
+            cases.push(Case::new(format!("({n},)"), Activate(f), vec![x]).wrt(&[0]).ulps(16.0));
+        }
+        // From where some saturate to where others do.
+        let y = changed(&random([7, 37], 20), |x| f.of(8.0 * x));
+        let inputs = vec![y, random([7, 37], 21)];
+        let corners = [[0.0f32, 1.0, 6.0], [0.5; 3]].into_iter().map(|x| Tensor::new([3], x.to_vec()).expect("three"));
+        cases.push(Case::new("corners", ActivateGrad(f), corners.collect()).ulps(4.0));
+        cases.push(Case::new("(7, 37)", ActivateGrad(f), inputs).ulps(4.0).sums(1));
+    }
+    // The polynomial alone, whose last term is worth 3 ulps at the end.
+    let near = Tensor::new([5], vec![-0.249f32, -0.1, 1e-4, 0.2, 0.249]).expect("five");
+    cases.push(Case::new("near zero", Activate(Function::Tanh), vec![near]).ulps(2.0));
+    let wide = Tensor::new([8], vec![-1e30f32, -100.0, -20.0, -0.0, 0.0, 20.0, 80.0, 1e30]).expect("eight");
+    cases.extend(Function::ALL.map(|f| Case::new("far from zero", Activate(f), vec![wide.clone()]).ulps(64.0)));
+    cases
+}

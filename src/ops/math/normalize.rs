@@ -1,0 +1,263 @@
+//! Brings values to mean 0 and variance 1 over neighbouring axes: what batch, layer and group normalization do before they
+//! scale and shift. One op with its statistics as outputs: a chain of means, differences and squares would go through memory
+//! eight times.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::binary::Binary;
+use super::case::{positive, random};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, map, map_pairs};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_REDUCTION, Module, Target};
+use super::expand::Expand;
+use super::reduction::{Kernel, Shares};
+use super::sum::around;
+use super::sums::sum_rows;
+use super::unary::Unary;
+use super::{Case, Io, Op, expect_inputs};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::{DType, Shape, Tensor};
+
+const MODULE: Module = Module {
+    stem: "normalize",
+    source: include_str!("../../../shaders/normalize.wgsl"),
+    libs: &[LIB_GRID, LIB_REDUCTION],
+};
+const GRADIENT_MODULE: Module = Module {
+    stem: "normalize_gradient",
+    source: include_str!("../../../shaders/normalize_gradient.wgsl"),
+    libs: &[LIB_GRID, LIB_REDUCTION],
+};
+
+/// y = (x - mean) / sqrt(variance + epsilon), mean and variance of x over `axes`, which these no longer have
+#[derive(Clone, Debug)]
+pub struct Normalize {
+    /// Neighbouring axes, together one element or more.
+    pub axes: Range<usize>,
+    /// What keeps the division from zero: above 0.
+    pub epsilon: f64,
+}
+
+/// dx = (dy - mean(dy) - y mean(dy y)) / sqrt(variance + epsilon) of y, variance and dy, and the sums of dy and of dy y over
+/// the axes
+#[derive(Clone, Debug)]
+pub struct NormalizeGrad(pub Normalize);
+
+impl Normalize {
+    /// The types of y and of its statistics.
+    fn types(&self, x: &Type) -> Result<[Type; 3]> {
+        let (shape, axes) = (&x.shape, &self.axes);
+        if axes.end > shape.rank() || axes.start > axes.end || shape[axes.clone()].contains(&0) {
+            let message = format!("axes {axes:?} are not among those of {shape}, or are empty");
+            return Err(Error::shape("normalize", message));
+        }
+        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
+            return Err(Error::shape("normalize", format!("epsilon is {}; give a number above 0", self.epsilon)));
+        }
+        let statistic = Type::float([&shape[..axes.start], &shape[axes.end..]].concat());
+        Ok([x.clone(), statistic.clone(), statistic])
+    }
+
+    /// What has the statistics' shape as x has it, times a number.
+    fn expand(&self, g: &mut Graph, statistic: Id, shape: &Shape, scale: f64) -> Result<Id> {
+        let expand = Expand { axis: self.axes.start, extents: shape[self.axes.clone()].to_vec(), scale };
+        g.apply(expand, &[statistic])
+    }
+}
+
+/// y[k, i] = f(x[k, i], a[i], b[i]), where b is made of what is given for it.
+fn by_columns<T: Real>(
+    x: &[T],
+    y: &mut [T],
+    [a, b]: [&[T]; 2],
+    made: impl Fn(T) -> T + Sync,
+    f: impl Fn(T, T, T) -> T + Sync,
+) {
+    if let ([a], [b]) = (a, b) {
+        let (a, b) = (*a, made(*b));
+        return map(x, y, |x| f(x, a, b));
+    }
+    let inner = a.len();
+    for_each_row(y, inner, |k, y| {
+        let x = &x[k * inner..][..inner];
+        y.iter_mut().zip(x).zip(a).zip(b).for_each(|(((y, &x), &a), &b)| *y = f(x, a, made(b)));
+    });
+}
+
+/// Calls `f(outer, y, a, b)` for the parts of y (outer, n, inner) and of a and b (outer, inner), at once where there are many.
+fn each_block<T: Real>(
+    [_, n, inner]: [usize; 3],
+    y: &mut [T],
+    [a, b]: [&mut [T]; 2],
+    f: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync + Send,
+) {
+    let (block, inner) = ((n * inner).max(1), inner.max(1));
+    // As many numbers a thread takes at least.
+    let few = (1usize << 14).div_ceil(block);
+    let blocks = y.par_chunks_mut(block).zip(a.par_chunks_mut(inner)).zip(b.par_chunks_mut(inner));
+    blocks.with_min_len(few).enumerate().for_each(|(outer, ((y, a), b))| f(outer, y, a, b));
+}
+
+impl<T: Real> CpuOp<T> for Normalize {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let extents = around(&args.io.inputs[0].shape, &self.axes);
+        let [_, n, inner] = extents;
+        let (x, [y, mean, variance]) = (args.real(0), args.out());
+        let (share, epsilon) = (T::of(1.0 / n as f64), T::of(self.epsilon));
+        each_block(extents, y, [mean, variance], |outer, y, mean, variance| {
+            let x = &x[outer * n * inner..][..n * inner];
+            let of_sum = |sums: &mut [T]| sums.iter_mut().for_each(|sum| *sum *= share);
+            sum_rows(x, mean);
+            of_sum(mean);
+            by_columns(x, y, [mean, mean], |mean| mean, |x, mean, _| (x - mean) * (x - mean));
+            sum_rows(y, variance);
+            of_sum(variance);
+            let factor = |variance: T| (variance + epsilon).sqrt().recip();
+            by_columns(x, y, [mean, variance], factor, |x, mean, factor| (x - mean) * factor);
+        });
+    }
+}
+
+impl Op for Normalize {
+    fn name(&self) -> &'static str {
+        "normalize"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs("normalize", inputs, &[DType::F32])?;
+        Ok(self.types(&inputs[0])?.into())
+    }
+
+    fn grad(&self, g: &mut Graph, x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        let shape = g.shape(x[0]).clone();
+        let n: usize = shape[self.axes.clone()].iter().product();
+        let mut terms = Vec::new();
+        if let Some(dy) = dy[0] {
+            terms.push(g.apply_all(std::sync::Arc::new(NormalizeGrad(self.clone())), &[y[0], y[2], dy])?[0]);
+        }
+        if let Some(mean) = dy[1] {
+            terms.push(self.expand(g, mean, &shape, 1.0 / n as f64)?);
+        }
+        if let Some(variance) = dy[2] {
+            // 2 (x - mean) / n, where x - mean is y times its divisor.
+            let epsilon = g.fill(self.epsilon, []);
+            let square = g.apply(Binary::Add, &[y[2], epsilon])?;
+            let divisor = g.apply(Unary::Sqrt, &[square])?;
+            let weighed = g.apply(Binary::Mul, &[variance, divisor])?;
+            let weighed = self.expand(g, weighed, &shape, 2.0 / n as f64)?;
+            terms.push(g.apply(Binary::Mul, &[weighed, y[0]])?);
+        }
+        let mut terms = terms.into_iter();
+        let first = terms.next();
+        let sum = first.map(|first| terms.try_fold(first, |sum, term| g.apply(Binary::Add, &[sum, term])));
+        Ok(vec![sum.transpose()?])
+    }
+
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let own = (0..3).map(Binding::Output).collect();
+        let kernel = |entries, own| Kernel::new(MODULE, entries, own);
+        let first = kernel(["parts_alone", "parts_shared"], Vec::new());
+        let second = kernel(["normalize", "normalize_shared"], own).constant("EPSILON", self.epsilon);
+        let extents = around(&io.inputs[0].shape, &self.axes);
+        Shares::new(extents, target).launches(Binding::Input(0), (&first, 3), &second, target)
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        6 * io.inputs[0].shape.len() as u64
+    }
+}
+
+impl<T: Real> CpuOp<T> for NormalizeGrad {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let extents = around(&args.io.inputs[0].shape, &self.0.axes);
+        let [_, n, inner] = extents;
+        let (y, variance, dy) = (args.real(0), args.real(1), args.real(2));
+        let (share, epsilon) = (T::of(1.0 / n as f64), T::of(self.0.epsilon));
+        let [dx, sums, products] = args.out();
+        each_block(extents, dx, [sums, products], |outer, dx, sums, products| {
+            let y = &y[outer * n * inner..][..n * inner];
+            let dy = &dy[outer * n * inner..][..n * inner];
+            let variance = &variance[outer * inner..][..inner];
+            sum_rows(dy, sums);
+            map_pairs(y, dy, dx, |y, dy| y * dy);
+            sum_rows(dx, products);
+            let factor = |variance: T| (variance + epsilon).sqrt().recip();
+            if let ([sum], [product], [variance]) = (&*sums, &*products, variance) {
+                let (sum, product, factor) = (*sum * share, *product * share, factor(*variance));
+                return map_pairs(y, dy, dx, |y, dy| (dy - sum - y * product) * factor);
+            }
+            for_each_row(dx, inner, |k, dx| {
+                let rows = y[k * inner..].iter().zip(&dy[k * inner..]);
+                let columns = sums.iter().zip(&*products).zip(variance);
+                for ((dx, (&y, &dy)), ((&sum, &product), &variance)) in dx.iter_mut().zip(rows).zip(columns) {
+                    *dx = (dy - sum * share - y * (product * share)) * factor(variance);
+                }
+            });
+        });
+    }
+}
+
+impl Op for NormalizeGrad {
+    fn name(&self) -> &'static str {
+        "normalize_grad"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs("normalize_grad", inputs, &[DType::F32; 3])?;
+        let types = self.0.types(&inputs[0])?;
+        if inputs[1] != types[1] || inputs[2] != types[0] {
+            let message = format!("the variance {} and dy {} are not those of {}", inputs[1], inputs[2], inputs[0]);
+            return Err(Error::shape("normalize_grad", message));
+        }
+        Ok(types.into())
+    }
+
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let y = Binding::Input(0);
+        let kernel = |entries, own| Kernel::new(GRADIENT_MODULE, entries, own).constant("EPSILON", self.0.epsilon);
+        let outputs = (0..3).map(Binding::Output);
+        let first = kernel(["parts_alone", "parts_shared"], vec![y]);
+        let second =
+            kernel(["gradient", "gradient_shared"], [y, Binding::Input(1)].into_iter().chain(outputs).collect());
+        let extents = around(&io.inputs[0].shape, &self.0.axes);
+        Shares::new(extents, target).launches(Binding::Input(2), (&first, 2), &second, target)
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        8 * io.inputs[0].shape.len() as u64
+    }
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let shapes: [(&str, &[usize], Range<usize>); 9] = [
+        ("rows of (5, 7)", &[5, 7], 1..2),
+        ("columns of (9, 6)", &[9, 6], 0..1),
+        ("the middle of (3, 4, 5, 2)", &[3, 4, 5, 2], 1..3),
+        ("the first two of (6, 7, 3)", &[6, 7, 3], 0..2),
+        ("all of (11,)", &[11], 0..1),
+        ("rows of (257, 65)", &[257, 65], 1..2),
+        ("columns of (300, 33)", &[300, 33], 0..1),
+        ("rows of (2, 70000)", &[2, 70_000], 1..2),
+        ("columns of (200000, 2)", &[200_000, 2], 0..1),
+    ];
+    for ((label, shape, axes), seed) in shapes.into_iter().zip(800..) {
+        let op = Normalize { axes: axes.clone(), epsilon: 1e-3 };
+        let n: usize = shape[axes.clone()].iter().product();
+        let statistic = [&shape[..axes.start], &shape[axes.end..]].concat();
+        let case = Case::new(label, op.clone(), vec![random(shape, seed)]).sums(n.max(16));
+        cases.push(if n < 1000 { case.wrt(&[0]) } else { case });
+        let inputs = vec![random(shape, seed + 100), positive(statistic, seed + 200), random(shape, seed + 300)];
+        cases.push(Case::new(label, NormalizeGrad(op), inputs).sums(n.max(16)));
+    }
+    // What a mean of squares less the square of the mean would lose: 100 and eighths. (The mean itself has seven digits.)
+    let far: Vec<f32> = (0..512).map(|i| 100.0 + (i % 7) as f32 / 8.0).collect();
+    let op = || Normalize { axes: 1..2, epsilon: 1e-3 };
+    let far = Tensor::new([2, 256], far).expect("as many");
+    cases.push(Case::new("far from zero", op(), vec![far]).sums(20_000));
+    let same = Tensor::new([2, 5], vec![2.5f32; 10]).expect("ten");
+    cases.push(Case::new("rows of one number", op(), vec![same]).sums(16));
+    cases
+}

@@ -1,0 +1,252 @@
+//! Maximum, minimum and product over neighbouring axes. (The sum, which is linear, is [`super::sum`].)
+
+use std::ops::Range;
+
+use super::case::random;
+use super::cpu::{CpuArgs, CpuOp, Real};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_REDUCTION, Module, Target};
+use super::reduction::{Kernel, MOST_ROUNDS, Shares};
+use super::sum::around;
+use super::{Case, Io, Op, expect_inputs, only};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::{DType, Tensor};
+
+const MODULE: Module = Module {
+    stem: "reduce",
+    source: include_str!("../../../shaders/reduce.wgsl"),
+    libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION],
+};
+
+/// Factors of a product that has a gradient, at most: an invocation multiplies those of a part, and the parts.
+const MOST_FACTORS: usize = MOST_ROUNDS * MOST_ROUNDS;
+
+/// How numbers become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// The largest; NaN where there is one.
+    Max = 0,
+    /// The smallest; NaN where there is one.
+    Min = 1,
+    /// All multiplied.
+    Prod = 2,
+}
+
+impl Reduction {
+    const ALL: [Self; 3] = [Self::Max, Self::Min, Self::Prod];
+
+    #[inline]
+    fn of<T: Real>(self, a: T, b: T) -> T {
+        match self {
+            // A NaN stays, as in NumPy.
+            Self::Max if b > a || b.is_nan() => b,
+            Self::Min if b < a || b.is_nan() => b,
+            Self::Max | Self::Min => a,
+            Self::Prod => a * b,
+        }
+    }
+}
+
+/// y, x reduced over `axes`, which y no longer has
+#[derive(Clone, Debug)]
+pub struct Reduce {
+    /// How.
+    pub reduction: Reduction,
+    /// Neighbouring axes, together one element or more.
+    pub axes: Range<usize>,
+}
+
+/// dx of x and dy: for a product `dx = dy * product of the others`; for an extreme dy at it, shared equally where several
+/// are equal, as JAX does
+#[derive(Clone, Debug)]
+pub struct ReduceGrad(pub Reduce);
+
+impl<T: Real> CpuOp<T> for Reduce {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let [_, n, inner] = around(&args.io.inputs[0].shape, &self.axes);
+        let (x, [y]) = (args.real(0), args.out());
+        for (i, y) in y.iter_mut().enumerate() {
+            let first = i / inner * n * inner + i % inner;
+            *y = (1..n).fold(x[first], |so_far, k| self.reduction.of(so_far, x[first + k * inner]));
+        }
+    }
+}
+
+impl Op for Reduce {
+    fn name(&self) -> &'static str {
+        match self.reduction {
+            Reduction::Max => "max",
+            Reduction::Min => "min",
+            Reduction::Prod => "prod",
+        }
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs(self.name(), inputs, &[DType::F32])?;
+        let (shape, axes) = (&inputs[0].shape, &self.axes);
+        if axes.end > shape.rank() || axes.start > axes.end || shape[axes.clone()].contains(&0) {
+            return Err(Error::shape(
+                self.name(),
+                format!("axes {axes:?} are not among those of {shape}, or are empty"),
+            ));
+        }
+        Ok(vec![Type::float([&shape[..axes.start], &shape[axes.end..]].concat())])
+    }
+
+    fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        Ok(vec![Some(g.apply(ReduceGrad(self.clone()), &[x[0], only(dy)])?)])
+    }
+
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let shares = Shares::new(around(&io.inputs[0].shape, &self.axes), target);
+        let (x, y) = (Binding::Input(0), Binding::Output(0));
+        if shares.is_whole() {
+            return vec![shares.launch(&self.forward(), [x, y], 1.0)];
+        }
+        let parts = Binding::Scratch(shares.units());
+        let second = shares.second(target).launch(&self.forward(), [parts, y], 1.0);
+        vec![shares.launch(&self.forward(), [x, parts], 1.0), second]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        io.inputs[0].shape.len() as u64
+    }
+}
+
+impl Reduce {
+    fn kernel(&self, entries: [&'static str; 2], own: Vec<Binding>) -> Kernel {
+        Kernel::new(MODULE, entries, own).constant("REDUCTION", self.reduction as u32)
+    }
+
+    fn forward(&self) -> Kernel {
+        self.kernel(["forward", "forward_shared"], Vec::new())
+    }
+}
+
+impl<T: Real> CpuOp<T> for ReduceGrad {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let Reduce { reduction, axes } = &self.0;
+        let [_, n, inner] = around(&args.io.inputs[0].shape, axes);
+        let (x, dy, [dx]) = (args.real(0), args.real(1), args.out());
+        for (i, &dy) in dy.iter().enumerate() {
+            let at = |k: usize| i / inner * n * inner + i % inner + k * inner;
+            if *reduction == Reduction::Prod {
+                // Products of those before, then times those behind: no division, so zeros do no harm.
+                let mut product = dy;
+                for k in 0..n {
+                    dx[at(k)] = product;
+                    product *= x[at(k)];
+                }
+                product = T::one();
+                for k in (0..n).rev() {
+                    dx[at(k)] *= product;
+                    product *= x[at(k)];
+                }
+            } else {
+                let y = (1..n).fold(x[at(0)], |so_far, k| reduction.of(so_far, x[at(k)]));
+                let equal = (0..n).filter(|&k| x[at(k)] == y).count();
+                let share = dy / T::of(equal as f64);
+                (0..n).for_each(|k| dx[at(k)] = if x[at(k)] == y { share } else { T::zero() });
+            }
+        }
+    }
+}
+
+impl Op for ReduceGrad {
+    fn name(&self) -> &'static str {
+        match self.0.reduction {
+            Reduction::Max => "max_grad",
+            Reduction::Min => "min_grad",
+            Reduction::Prod => "prod_grad",
+        }
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs(self.name(), inputs, &[DType::F32; 2])?;
+        let reduced = &self.0.outputs(&inputs[..1])?[0];
+        if *reduced != inputs[1] {
+            return Err(Error::shape(self.name(), format!("dy {} is not {reduced}", inputs[1])));
+        }
+        let [_, n, _] = around(&inputs[0].shape, &self.0.axes);
+        if self.0.reduction == Reduction::Prod && n > MOST_FACTORS {
+            let message =
+                format!("takes products of at most {MOST_FACTORS} numbers, was given {n}; reduce in two steps");
+            return Err(Error::shape(self.name(), message));
+        }
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let extents = around(&io.inputs[0].shape, &self.0.axes);
+        let (x, own) = (Binding::Input(0), vec![Binding::Input(1), Binding::Output(0)]);
+        if self.0.reduction == Reduction::Prod {
+            let second = self.0.kernel(["product_gradient"; 2], own);
+            return Shares::alone(extents).launches(x, (&self.0.forward(), 1), &second, target);
+        }
+        let first = self.0.kernel(["parts_alone", "parts_shared"], Vec::new());
+        let second = self.0.kernel(["gradient", "gradient_shared"], own);
+        Shares::new(extents, target).launches(x, (&first, 2), &second, target)
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        4 * io.inputs[0].shape.len() as u64
+    }
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for reduction in Reduction::ALL {
+        for (label, shape, axes) in [
+            ("all of (7,)", vec![7], 0..1),
+            ("rows of (9, 257)", vec![9, 257], 0..1),
+            ("columns of (65, 3)", vec![65, 3], 1..2),
+            ("the middle of (3, 2, 5, 2)", vec![3, 2, 5, 2], 1..3),
+            ("no axis of (3, 2)", vec![3, 2], 1..1),
+        ] {
+            let op = Reduce { reduction, axes: axes.clone() };
+            let x = random(shape.clone(), 330);
+            let dy = random([&shape[..axes.start], &shape[axes.end..]].concat(), 331);
+            cases.push(Case::new(label, op.clone(), vec![x.clone()]).wrt(&[0]).ulps(8.0));
+            cases.push(Case::new(label, ReduceGrad(op), vec![x, dy]).ulps(8.0));
+        }
+        for (label, shape, axes) in [
+            ("all of (70000,)", vec![70_000], 0..1),
+            ("rows of (70000, 1)", vec![70_000, 1], 1..2),
+            ("columns of (200000, 2)", vec![200_000, 2], 0..1),
+        ] {
+            // About 1, so that a product of as many is a number.
+            let near =
+                random(shape.clone(), 333).values().to_f32().iter().map(|x| 1.0 + x / 1024.0).collect::<Vec<_>>();
+            let (op, x) =
+                (Reduce { reduction, axes: axes.clone() }, Tensor::new(shape.clone(), near).expect("as many"));
+            let dy = random([&shape[..axes.start], &shape[axes.end..]].concat(), 334);
+            // A product's error grows as a sum's of as many.
+            cases.push(Case::new(label, op.clone(), vec![x.clone()]).sums(shape[axes.start]));
+            cases.push(Case::new(label, ReduceGrad(op), vec![x, dy]).sums(shape[axes.start]));
+        }
+        let op = Reduce { reduction, axes: 1..2 };
+        let x = Tensor::new([3, 3], vec![0.0f32, 2.0, 2.0, 0.0, 3.0, 0.0, -1.0, -1.0, -1.0]).expect("nine");
+        let label = "ties and zeros";
+        cases.push(Case::new(label, ReduceGrad(op), vec![x, random([3], 332)]).ulps(4.0));
+        let x = Tensor::from([[1.0, f32::NAN, 2.0], [f32::NAN, 1.0, 2.0], [f32::INFINITY, -f32::INFINITY, 1.0]]);
+        cases.push(Case::new("NaN and infinities", Reduce { reduction, axes: 1..2 }, vec![x]).ulps(0.0));
+    }
+    cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_more_factors_than_a_kernel_loops_over_have_no_gradient() {
+        let outputs = |reduction, n: usize| {
+            let op = ReduceGrad(Reduce { reduction, axes: 0..1 });
+            op.outputs(&[Type::float([n]), Type::float([])])
+        };
+        assert!(outputs(Reduction::Prod, MOST_FACTORS).is_ok());
+        assert!(outputs(Reduction::Max, MOST_FACTORS + 1).is_ok());
+        let error = outputs(Reduction::Prod, MOST_FACTORS + 1).unwrap_err().to_string();
+        assert!(error.contains("at most 16777216 numbers, was given 16777217; reduce in two steps"), "{error}");
+    }
+}

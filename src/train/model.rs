@@ -1,0 +1,466 @@
+//! The type that trains: a network with weights, an optimizer and a device. Every front makes one.
+
+mod confusion;
+mod inputs;
+mod prediction;
+mod saving;
+mod weights;
+
+use std::sync::OnceLock;
+
+use crate::data::{self, Dataset};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::graph::Type;
+use crate::nn::network::{Built, Network};
+use crate::nn::optimizer::{self, Optimizer};
+use crate::nn::summary;
+use crate::nn::{Loss, Metric, Objective, Summary, Values};
+use crate::plan::Plan;
+use crate::tensor::{DType, Shape};
+use crate::train::feed::Expected;
+use crate::train::session::{Session, make_plan};
+use crate::train::trace::{Definition, Key, Logged, Mode, Part, Resident};
+use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
+pub(crate) use inputs::{Inputs, range};
+pub(crate) use saving::About;
+use saving::{Loaded, Reached};
+
+/// A network that is trained by [`Model::fit`]: what [`super::Sequential`] is, too.
+#[derive(Debug)]
+pub struct Model {
+    about: About,
+    pub(super) network: Network,
+    device: Option<Device>,
+    /// What the network gives rise to for samples of given shapes; made by [`Model::build`] or, from the shapes that the
+    /// inputs give, where it is asked for.
+    built: OnceLock<Built>,
+    compiled: Option<Compiled>,
+    session: Option<Session>,
+    /// Whether the session is on a device that was left since.
+    moved: bool,
+    pub(crate) reached: Reached,
+    /// What a file or another device had for the session, until that is opened.
+    loaded: Option<Loaded>,
+    /// What the model was at the end of the last epoch of a run, where that keeps it: see [`Fit::backup`].
+    backup: Option<(Loaded, Reached)>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    optimizer: Box<dyn Optimizer>,
+    /// What each output is trained for.
+    objectives: Vec<Objective>,
+}
+
+impl Model {
+    /// The model from some inputs to some values that layers made of them, named `functional`. The inputs give their shapes,
+    /// so that it needs no [`Model::build`]. Layers without a name of their own are numbered in the order in which they were
+    /// first applied.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where an output needs an [`crate::nn::layers::Input`] that is not among the inputs, an input is none or is needed by no
+    /// output, or two layers have one name.
+    pub fn new(inputs: impl Into<Values>, outputs: impl Into<Values>) -> Result<Self> {
+        let model = Self::of_network("functional", Network::between(inputs.into(), outputs.into())?);
+        model.built()?;
+        Ok(model)
+    }
+
+    /// The model of a network, not yet compiled.
+    pub(super) fn of_network(name: &str, network: Network) -> Self {
+        Self {
+            about: About { name: name.into(), ..About::default() },
+            network,
+            device: None,
+            built: OnceLock::new(),
+            compiled: None,
+            session: None,
+            moved: false,
+            reached: Reached::default(),
+            loaded: None,
+            backup: None,
+        }
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.about.name = name.into();
+        self
+    }
+
+    /// The seed of the initial weights and, unless [`Fit::seed`] is given, of the order of samples; default 0.
+    /// One seed on one device gives the same weights to the bit.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.about.seed = seed;
+        self
+    }
+
+    /// Where to train; default [`Device::auto`]. A model that was trained elsewhere moves there at the next call that needs
+    /// the device, with its weights and the optimizer's state, as through a file; gradients start at zeros, and
+    /// [`Model::set_steps_per_submit`] is to be called again.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        (self.device, self.moved) = (Some(device), self.session.is_some());
+        self
+    }
+
+    /// Makes the weights for samples of a shape. [`Model::fit`] does it by itself, from the data; a model whose
+    /// inputs give their shapes, such as one that begins with [`super::layers::Input`], needs neither.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that names the layer that does not take its input, or both shapes where the model was built for
+    /// another one; [`Error::Model`] that names what two layers are called, or where a layer was added since.
+    pub fn build(&mut self, sample: impl Into<Shape>) -> Result<()> {
+        self.build_for(vec![sample.into()])
+    }
+
+    /// [`Model::build`] for samples of each input's shape.
+    fn build_for(&mut self, samples: Vec<Shape>) -> Result<()> {
+        if self.built.get().is_some() || self.network.samples().is_some() {
+            let built = self.built()?;
+            if built.samples == samples {
+                return Ok(());
+            }
+            let [own, given] = [&built.samples, &samples].map(|shapes| list(shapes));
+            let message = format!("the model was built for samples of {own}, these are {given}");
+            return Err(Error::shape(format!("model {:?}", self.about.name), message));
+        }
+        self.built = self.traced(samples)?.into();
+        Ok(())
+    }
+
+    /// What samples of these shapes give rise to.
+    fn traced(&self, samples: Vec<Shape>) -> Result<Built> {
+        match self.network.refusal(&samples) {
+            Some(refusal) => Err(self.error(refusal)),
+            None => self.network.build(samples),
+        }
+    }
+
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        Error::Model { model: format!("model {:?}", self.about.name), message: message.into() }
+    }
+
+    pub(super) fn built(&self) -> Result<&Built> {
+        if let (None, Some(samples)) = (self.built.get(), self.network.samples()) {
+            let built = self.traced(samples)?;
+            self.built.get_or_init(|| built);
+        }
+        match self.built.get() {
+            Some(built) if built.shapes.len() == self.network.calls.len() => Ok(built),
+            Some(_) => Err(self.error("a layer was added after the model was built; add all layers first")),
+            None => {
+                Err(self.error("not built yet: begin with an Input, call build with the shape of a sample, or fit"))
+            }
+        }
+    }
+
+    /// The model's table: layers, output shapes and numbers of parameters.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn summary(&self) -> Result<Summary> {
+        Ok(summary::of(&self.about.name, &self.network, self.built()?))
+    }
+
+    /// Sets how to train: again, to change it; weights stay, the optimizer starts anew. Of several outputs each is trained for
+    /// this loss and measured by these metrics: see [`Model::compile_with`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a setting of the optimizer, the loss or a metric is out of its range.
+    pub fn compile(
+        &mut self,
+        optimizer: impl Optimizer + 'static,
+        loss: Loss,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) -> Result<()> {
+        let objective = Objective::new(loss).metrics(metrics);
+        self.set_compiled(Box::new(optimizer), vec![objective; self.network.outputs.len()])
+    }
+
+    /// [`Model::compile`] with an objective for each output, by the outputs' names: those of the layers that give them. The
+    /// loss is the sum of all, each multiplied by its weight. Logs have it as `loss`, that of an output named `age` as `age_loss`,
+    /// and its metrics as `age_mean_absolute_error`, as Keras does.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let x = Input::new([4]);
+    /// let kind = Dense::new(3).activation(Activation::Softmax).named("kind").apply(&x)?;
+    /// let age = Dense::new(1).named("age").apply(&x)?;
+    /// let mut model = Model::new(&x, [kind, age])?.device(Device::cpu());
+    /// model.compile_with(Adam::default(), [
+    ///     ("kind", Objective::new(Loss::SparseCategoricalCrossentropy).metrics([Metric::Accuracy])),
+    ///     ("age", Objective::new(Loss::MeanSquaredError).loss_weight(0.1)),
+    /// ])?;
+    /// let kinds = Tensor::from([0u32, 2]);
+    /// let ages = Tensor::from([[31.0f32], [4.0]]);
+    /// let data = Dataset::new(Tensor::new([2, 4], vec![0.5f32; 8])?, [("age", ages), ("kind", kinds)])?;
+    /// let history = model.fit(&data, Fit::new().verbose(0))?;
+    /// assert!(history.get("age_loss")[0] > 0.0 && history.get("kind_accuracy")[0] <= 1.0);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::compile`]; [`Error::Argument`] where an output has no objective, or there is none of a name.
+    pub fn compile_with<S: Into<String>>(
+        &mut self,
+        optimizer: impl Optimizer + 'static,
+        objectives: impl IntoIterator<Item = (S, Objective)>,
+    ) -> Result<()> {
+        let (names, mut given): (Vec<String>, Vec<_>) =
+            objectives.into_iter().map(|(name, objective)| (name.into(), Some(objective))).unzip();
+        let wanted = self.network.output_names();
+        let names: Vec<Option<&str>> = names.iter().map(|name| Some(name.as_str())).collect();
+        if let ([Some(name)], [only]) = (&names[..], &wanted[..])
+            && name != only
+        {
+            return Err(Error::argument("objectives", crate::suggest::unknown(name, &[only])));
+        }
+        let places = data::places("objectives", &names, &wanted)?;
+        let objectives = places.into_iter().map(|place| given[place].take().expect("each has its own")).collect();
+        self.set_compiled(Box::new(optimizer), objectives)
+    }
+
+    fn set_compiled(&mut self, optimizer: Box<dyn Optimizer>, objectives: Vec<Objective>) -> Result<()> {
+        optimizer::check(&*optimizer)?;
+        objectives.iter().try_for_each(Objective::check)?;
+        self.compiled = Some(Compiled { optimizer, objectives });
+        self.reached = Reached::default();
+        if let Some(loaded) = &mut self.loaded {
+            loaded.moments.clear();
+        }
+        match (&mut self.session, &self.compiled) {
+            (Some(session), Some(compiled)) => session.reset_moments(&*compiled.optimizer),
+            _ => Ok(()),
+        }
+    }
+
+    /// Trains on samples and targets, and returns what was measured.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not compiled, [`Error::Argument`] for settings that do not fit the data,
+    /// [`Error::Shape`] for samples that do not fit the model, [`Error::NotFinite`] where the loss is lost and
+    /// [`Fit::check_finite`] is not off, and what the device reports.
+    pub fn fit(&mut self, data: &dyn data::Source, options: Fit<'_>) -> Result<History> {
+        pollster::block_on(self.fit_async(data, options))
+    }
+
+    /// [`Model::fit`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::fit`].
+    pub async fn fit_async(&mut self, data: &dyn data::Source, options: Fit<'_>) -> Result<History> {
+        self.check_source(data)?;
+        if let Some(validation) = options.validation_data {
+            self.check_source(validation)?;
+        }
+        self.open()?;
+        let seed = options.seed.unwrap_or(self.about.seed);
+        let result = training::fit(self, data, options, seed).await;
+        let lost = self.session.as_ref().is_some_and(Session::is_lost);
+        let failed = lost || matches!(result, Err(Error::Device { .. } | Error::Memory { .. }));
+        if let (Some((loaded, reached)), true) = (self.backup.take(), failed) {
+            (self.session, self.moved) = (None, false);
+            (self.loaded, self.reached) = (Some(loaded), reached);
+        }
+        result
+    }
+
+    /// Loss and metrics on samples and targets.
+    ///
+    /// # Errors
+    /// As [`Model::fit`].
+    pub fn evaluate(&mut self, data: &dyn data::Source) -> Result<Logs> {
+        pollster::block_on(self.evaluate_async(data))
+    }
+
+    /// [`Model::evaluate`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::fit`].
+    pub async fn evaluate_async(&mut self, data: &dyn data::Source) -> Result<Logs> {
+        self.check_source(data)?;
+        self.open()?;
+        let expected = self.expected()?;
+        let (session, model) = self.parts();
+        evaluation::evaluate(session, &model, data, expected).await
+    }
+
+    /// The names of the inputs, in their order: by them [`Dataset::new`] may be given arrays.
+    pub fn input_names(&self) -> Vec<String> {
+        self.network.input_names()
+    }
+
+    /// The names of the outputs, in their order.
+    pub fn output_names(&self) -> Vec<String> {
+        self.network.output_names()
+    }
+
+    /// How many steps go to the device at once; the default, `None`, lets it choose. The result is the same to the bit.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn set_steps_per_submit(&mut self, steps: Option<usize>) -> Result<()> {
+        self.open()?.executor().set_steps_per_submit(steps);
+        Ok(())
+    }
+
+    /// The plan of a training step on `rows` samples in batches: see `kiln plan`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit,
+    /// [`Error::Argument`] where there are no samples.
+    pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
+        if batch == 0 || rows == 0 {
+            return Err(Error::argument(
+                "batch",
+                format!("{batch} of {rows} samples are no step; give 1 or more of each"),
+            ));
+        }
+        let built = self.built()?;
+        let model = definition(&self.about, &self.network, built, self.compiled.as_ref());
+        if model.objectives.is_empty() {
+            return Err(self.not_compiled());
+        }
+        let input = |sample: &Shape| {
+            let x = Type { shape: [&[rows], &sample[..]].concat().into(), dtype: DType::U8 };
+            (x, (1.0f64 / 255.0).to_bits())
+        };
+        let inputs = built.samples.iter().map(input).collect();
+        let targets =
+            model.objectives.iter().zip(&built.outputs).map(|(o, shape)| o.loss.targets(rows, shape)).collect();
+        let source = Resident { column: 0, inputs, targets, weighted: false };
+        let steps = rows.div_ceil(batch);
+        let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps, updates: true };
+        make_plan(&model, &mut built.parameters.clone(), &key)
+    }
+
+    /// Trains for some steps, in the order of the data, and times each op of each on the device: see `kiln profile`.
+    ///
+    /// # Errors
+    /// As [`Model::fit`]; [`Error::Device`] where the adapter times no kernels.
+    pub fn profile(&mut self, data: &Dataset, batch_size: usize, steps: usize) -> Result<Profile> {
+        self.check_data(data)?;
+        self.open()?;
+        let target = self.device.as_ref().filter(|device| device.is_gpu()).map(Device::target);
+        let expected = self.expected()?;
+        let (session, model) = self.parts();
+        profile(session, &model, (data, expected), (batch_size, steps), target.as_ref())
+    }
+
+    /// That the model is compiled and takes these samples and targets; of those that are not in memory, the first.
+    fn check_source(&mut self, data: &dyn data::Source) -> Result<()> {
+        // Orders of rows are of 32 bits.
+        if u32::try_from(data.len()).is_err() {
+            return Err(
+                self.error(format!("{} samples are more than the 2^32 - 1 of an epoch; give parts", data.len()))
+            );
+        }
+        let first;
+        let known = match data.resident() {
+            Some(set) => set,
+            None if data.len() == 0 => return Err(self.error("the source has no samples")),
+            None => {
+                first = data.read(&[0])?;
+                &first
+            }
+        };
+        self.check_data(known)
+    }
+
+    fn check_data(&mut self, data: &Dataset) -> Result<()> {
+        if self.compiled.is_none() {
+            return Err(self.not_compiled());
+        }
+        if data.is_empty() {
+            return Err(self.error("the data set has no samples"));
+        }
+        let inputs = data::ordered("inputs", data.inputs(), &self.network.input_names())?;
+        self.build_for(inputs.iter().map(|column| column.tensor().shape()[1..].to_vec().into()).collect())?;
+        self.expected()?.check(data)
+    }
+
+    /// What samples and targets must be for a compiled and built model.
+    pub(crate) fn expected(&self) -> Result<Expected> {
+        let compiled = self.compiled.as_ref().ok_or_else(|| self.not_compiled())?;
+        let losses = compiled.objectives.iter().map(|objective| objective.loss);
+        let outputs = self.network.output_names().into_iter().zip(losses).zip(&self.built()?.outputs);
+        let outputs = outputs.map(|((name, loss), shape)| (name, loss, shape.clone())).collect();
+        Ok(Expected { inputs: self.network.input_names(), outputs, class_weight: None })
+    }
+
+    fn not_compiled(&self) -> Error {
+        self.error("not compiled yet: call compile with an optimizer and a loss")
+    }
+
+    /// The session, made at the first call and after each move.
+    fn open(&mut self) -> Result<&mut Session> {
+        if let (true, Some(left)) = (self.moved, &mut self.session) {
+            let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
+            self.loaded = Some(pollster::block_on(Loaded::of(left, optimizer))?);
+            (self.session, self.moved) = (None, false);
+        }
+        if self.session.is_none() {
+            let device = match &self.device {
+                Some(device) => device.clone(),
+                None => self.device.insert(Device::auto()?).clone(),
+            };
+            let mut session = Session::new(&device, &self.built()?.parameters, self.about.seed)?;
+            let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
+            optimizer.map_or(Ok(()), |optimizer| session.reset_moments(optimizer))?;
+            if let Some(loaded) = &self.loaded {
+                loaded.write(&mut session)?;
+            }
+            self.loaded = None;
+            self.session = Some(session);
+        }
+        Ok(self.session.as_mut().expect("just made"))
+    }
+
+    /// The session, which must be open, and the model as a step needs it.
+    pub(crate) fn parts(&mut self) -> (&mut Session, Definition<'_>) {
+        let built = self.built.get().expect("built before the session was opened");
+        let model = definition(&self.about, &self.network, built, self.compiled.as_ref());
+        (self.session.as_mut().expect("opened before"), model)
+    }
+
+    /// What a compiled and built model logs.
+    pub(crate) fn logged(&self) -> Vec<Logged> {
+        let built = self.built.get().expect("built before");
+        definition(&self.about, &self.network, built, self.compiled.as_ref()).logged()
+    }
+
+    /// The optimizer of a compiled model.
+    pub(crate) fn training_optimizer(&self) -> &dyn Optimizer {
+        &*self.compiled.as_ref().expect("compiled before").optimizer
+    }
+
+    /// The optimizer of a compiled model, to change its learning rate.
+    pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
+        &mut *self.compiled.as_mut().expect("compiled before").optimizer
+    }
+}
+
+/// Shapes with commas between.
+fn list(shapes: &[Shape]) -> String {
+    shapes.iter().map(Shape::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn definition<'a>(
+    about: &'a About,
+    network: &'a Network,
+    built: &'a Built,
+    compiled: Option<&'a Compiled>,
+) -> Definition<'a> {
+    Definition {
+        about,
+        network,
+        samples: &built.samples,
+        objectives: compiled.map_or(&[], |c| &c.objectives),
+        outputs: &built.outputs,
+        optimizer: compiled.map(|c| &*c.optimizer),
+    }
+}
