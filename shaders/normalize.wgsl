@@ -5,6 +5,8 @@
 
 override EPSILON: f32 = 0.001;
 
+const LARGEST: f32 = 0x1.fffffep127;
+
 @group(0) @binding(3) var<storage, read_write> normal: array<f32>;
 @group(0) @binding(4) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> variance: array<f32>;
@@ -24,30 +26,29 @@ fn merge(a: Stat, b: Stat) -> Stat {
     return Stat(count, a.mean + apart * share, a.squares + b.squares + apart * apart * a.count * share);
 }
 
+// Each number is read once. A block is summed about the mean of what came before it, so that few digits cancel in the squares;
+// the first block about its first number, where that is finite.
 fn moments_of_numbers(s: Share) -> Stat {
-    var count = 0.0;
-    var total = 0.0;
+    if s.start >= s.end {
+        return Stat(0.0, 0.0, 0.0);
+    }
+    let first = x[place(s, s.start)];
+    var moments = Stat(0.0, select(0.0, first, abs(first) <= LARGEST), 0.0);
     for (var head = s.start; head < s.end; head += BLOCK * s.step) {
-        var block = 0.0;
+        var count = 0.0;
+        var total = 0.0;
+        var squares = 0.0;
         let end = block_end(s, head);
         for (var k = head; k < end; k += s.step) {
-            block += x[place(s, k)];
+            let apart = x[place(s, k)] - moments.mean;
             count += 1.0;
+            total += apart;
+            squares += apart * apart;
         }
-        total += block;
+        let apart = total / count;
+        moments = merge(moments, Stat(count, moments.mean + apart, squares - total * apart));
     }
-    let own = total / max(count, 1.0);
-    var squares = 0.0;
-    for (var head = s.start; head < s.end; head += BLOCK * s.step) {
-        var block = 0.0;
-        let end = block_end(s, head);
-        for (var k = head; k < end; k += s.step) {
-            let apart = x[place(s, k)] - own;
-            block += apart * apart;
-        }
-        squares += block;
-    }
-    return Stat(count, own, squares);
+    return moments;
 }
 
 fn moments_of(s: Share) -> Stat {

@@ -64,6 +64,74 @@ pub(crate) fn sum<T: Real>(x: &[T]) -> T {
     a + b
 }
 
+/// How many numbers there are, their mean, and the sum of their squared distances from it.
+#[derive(Clone, Copy)]
+pub(super) struct Moments<T> {
+    pub count: T,
+    pub mean: T,
+    pub squares: T,
+}
+
+impl<T: Real> Moments<T> {
+    /// Those of one number or more, each of which is read once.
+    pub fn of(x: &[T]) -> Self {
+        if x.len() <= LEAF {
+            return pulp::Arch::new().dispatch(LeafMoments(x));
+        }
+        let (a, b) = x.split_at(half(x.len(), LEAF));
+        let (a, b) = join(x.len(), || Self::of(a), || Self::of(b));
+        a.merge(b)
+    }
+
+    /// Chan's formula: nothing is lost where the mean is far from zero.
+    #[inline(always)]
+    fn merge(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        let (share, apart) = (other.count / count, other.mean - self.mean);
+        let squares = self.squares + other.squares + apart * apart * self.count * share;
+        Self { count, mean: self.mean + apart * share, squares }
+    }
+}
+
+/// From one number to [`LEAF`] of them.
+struct LeafMoments<'a, T>(&'a [T]);
+
+impl<T: Real> pulp::WithSimd for LeafMoments<'_, T> {
+    type Output = Moments<T>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Moments<T> {
+        // Two sums a lane: as many lanes as stay in registers.
+        const LANES: usize = 32;
+        let first = if self.0[0].is_finite() { self.0[0] } else { T::zero() };
+        let mut moments = Moments { count: T::zero(), mean: first, squares: T::zero() };
+        for block in self.0.chunks(SERIAL * LANES) {
+            // A block is summed about the mean of what came before it, so that few digits cancel in the squares; the first one
+            // about its first number, where that is finite.
+            let about = moments.mean;
+            let (mut totals, mut squares) = ([T::zero(); LANES], [T::zero(); LANES]);
+            let rows = block.chunks_exact(LANES);
+            let rest = rows.remainder();
+            for row in rows {
+                for i in 0..LANES {
+                    let apart = row[i] - about;
+                    totals[i] += apart;
+                    squares[i] += apart * apart;
+                }
+            }
+            for (i, &x) in rest.iter().enumerate() {
+                let apart = x - about;
+                totals[i] += apart;
+                squares[i] += apart * apart;
+            }
+            let (count, total) = (T::of(block.len() as f64), tree(totals));
+            let apart = total / count;
+            moments = moments.merge(Moments { count, mean: about + apart, squares: tree(squares) - total * apart });
+        }
+        moments
+    }
+}
+
 /// The sum of f(i) over a range.
 pub(crate) fn sum_of<T: Real>(range: Range<usize>, f: &(impl Fn(usize) -> T + Sync)) -> T {
     if range.len() <= SERIAL {

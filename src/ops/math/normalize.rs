@@ -13,7 +13,7 @@ use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_REDUCTION, Module, Target
 use super::expand::Expand;
 use super::reduction::{Kernel, Shares};
 use super::sum::around;
-use super::sums::sum_rows;
+use super::sums::{Moments, sum_rows};
 use super::unary::Unary;
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
@@ -75,10 +75,6 @@ fn by_columns<T: Real>(
     made: impl Fn(T) -> T + Sync,
     f: impl Fn(T, T, T) -> T + Sync,
 ) {
-    if let ([a], [b]) = (a, b) {
-        let (a, b) = (*a, made(*b));
-        return map(x, y, |x| f(x, a, b));
-    }
     let inner = a.len();
     for_each_row(y, inner, |k, y| {
         let x = &x[k * inner..][..inner];
@@ -108,6 +104,12 @@ impl<T: Real> CpuOp<T> for Normalize {
         let (share, epsilon) = (T::of(1.0 / n as f64), T::of(self.epsilon));
         each_block(extents, y, [mean, variance], |outer, y, mean, variance| {
             let x = &x[outer * n * inner..][..n * inner];
+            if let ([mean], [variance]) = (&mut *mean, &mut *variance) {
+                let moments = Moments::of(x);
+                (*mean, *variance) = (moments.mean, moments.squares * share);
+                let (mean, factor) = (moments.mean, (*variance + epsilon).sqrt().recip());
+                return map(x, y, |x| (x - mean) * factor);
+            }
             let of_sum = |sums: &mut [T]| sums.iter_mut().for_each(|sum| *sum *= share);
             sum_rows(x, mean);
             of_sum(mean);

@@ -16,7 +16,7 @@ use kiln::ops::sum::{Sum, SumPair};
 use kiln::ops::take::{Take, TakeGrad};
 use kiln::ops::thresholds::Thresholds;
 use kiln::ops::translate::{Fill, Translate};
-use kiln::ops::{Dispatch, Io, Op, Target, all_cases};
+use kiln::ops::{AdapterKind, Dispatch, Io, Op, Target, all_cases};
 
 use super::{Checked, entry_index_of, parse, report, resolve, rounds};
 
@@ -104,10 +104,11 @@ fn io_of(op: &dyn Op, inputs: Vec<Type>) -> Io {
     Io { inputs, outputs }
 }
 
-fn rounds_of(dispatch: &Dispatch, io: &Io) -> u32 {
+/// What is measured of a launch: its module with its constants, its entry point, itself, and the op's types.
+fn measured<T>(dispatch: &Dispatch, io: &Io, of: fn(&naga::Module, usize, &Dispatch, &Io) -> T) -> T {
     let checked: Checked = parse(&dispatch.module.text()).unwrap_or_else(|e| panic!("{}: {e}", dispatch.kernel()));
     let resolved = resolve(&checked, dispatch).unwrap_or_else(|e| panic!("{}: {e}", dispatch.kernel()));
-    rounds::most(&resolved.module, entry_index_of(&resolved.module, dispatch.entry), dispatch, io)
+    of(&resolved.module, entry_index_of(&resolved.module, dispatch.entry), dispatch, io)
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn no_invocation_loops_longer_than_every_adapter_lets_it() {
         for target in Target::all() {
             for dispatch in op.gpu(&io, &target) {
                 let key = format!("{dispatch:?}");
-                let rounds = *seen.entry(key).or_insert_with(|| rounds_of(&dispatch, &io));
+                let rounds = *seen.entry(key).or_insert_with(|| measured(&dispatch, &io, rounds::most));
                 if rounds > MOST {
                     let kernel = dispatch.kernel();
                     let inputs = io.inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
@@ -135,6 +136,23 @@ fn no_invocation_loops_longer_than_every_adapter_lets_it() {
     }
     assert!(seen.len() > 300, "{} launches are too few to be all", seen.len());
     report(complaints);
+}
+
+/// Of a row of 512 numbers: x once for its moments and once more, y; both operands twice and dx.
+#[test]
+fn normalization_reads_each_number_twice() {
+    let target = Target::new(AdapterKind::Software);
+    let (x, row) = (float(&[4096, 512]), float(&[4096]));
+    let op = Normalize { axes: 1..2, epsilon: 1e-3 };
+    let all: [(&dyn Op, _, u64); 2] =
+        [(&op, vec![x.clone()], 3), (&NormalizeGrad(op.clone()), vec![x.clone(), row, x], 5)];
+    for (op, inputs, times) in all {
+        let io = io_of(op, inputs);
+        let [launch] = &op.gpu(&io, &target)[..] else { panic!("{}: not one launch", op.name()) };
+        let (moved, operand) = (measured(launch, &io, rounds::moved), 4 * 512);
+        // Beside them a few numbers for the row: its statistics, and the first of its numbers.
+        assert!((times * operand..times * operand + 16).contains(&moved), "{}: {moved} bytes a row", op.name());
+    }
 }
 
 /// A launch of one workgroup of a kernel that is made here.

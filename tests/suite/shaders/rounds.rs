@@ -1,12 +1,13 @@
-//! How often an invocation goes round its loops: its WGSL is interpreted with the launch's own parameters. Whole numbers
-//! are followed; floats, and what is read from buffers, are unknown. Where a branch hangs on something unknown both sides
+//! How often an invocation goes round its loops, and how much it reads and writes: its WGSL is interpreted with the launch's
+//! own parameters. Whole numbers are followed; floats, and what is read from buffers, are unknown. Where a branch hangs on something unknown both sides
 //! are taken, and the longer one counts.
 
 use std::rc::Rc;
 
 use kiln::ops::{Binding, Dispatch, Io};
 use naga::{
-    AddressSpace, Block, BuiltIn, Expression, Function, Handle, Literal, Module, ScalarKind, Statement, TypeInner,
+    AddressSpace, Block, BuiltIn, EntryPoint, Expression, Function, Handle, Literal, Module, ScalarKind, Statement,
+    TypeInner,
 };
 
 use super::values::Value::{self, Unknown};
@@ -32,6 +33,8 @@ struct Invocation<'a> {
     local: [u32; 3],
     size: [u32; 3],
     rounds: u32,
+    /// Bytes of storage that were read or written.
+    moved: u64,
 }
 
 /// A function as it is run.
@@ -51,15 +54,31 @@ pub fn most(module: &Module, entry: usize, dispatch: &Dispatch, io: &Io) -> u32 
     let mut most = 0;
     for workgroup in corners(dispatch.workgroups) {
         for local in corners(size) {
-            let mut invocation = Invocation { module, dispatch, io, workgroup, local, size, rounds: 0 };
-            invocation.enter(&entry.function);
-            most = most.max(invocation.rounds);
+            most = most.max(Invocation::run(module, entry, dispatch, io, [workgroup, local]).rounds);
         }
     }
     most
 }
 
+/// Bytes of storage that the first invocation reads and writes.
+pub fn moved(module: &Module, entry: usize, dispatch: &Dispatch, io: &Io) -> u64 {
+    Invocation::run(module, &module.entry_points[entry], dispatch, io, [[0; 3]; 2]).moved
+}
+
 impl<'a> Invocation<'a> {
+    fn run(
+        module: &'a Module,
+        entry: &'a EntryPoint,
+        dispatch: &'a Dispatch,
+        io: &'a Io,
+        [workgroup, local]: [[u32; 3]; 2],
+    ) -> Self {
+        let size = entry.workgroup_size;
+        let mut invocation = Self { module, dispatch, io, workgroup, local, size, rounds: 0, moved: 0 };
+        invocation.enter(&entry.function);
+        invocation
+    }
+
     fn enter(&mut self, function: &'a Function) {
         let arguments = function.arguments.iter();
         let arguments = arguments.map(|argument| match argument.binding {
@@ -111,6 +130,9 @@ impl<'a> Invocation<'a> {
             Statement::Emit(range) => {
                 for handle in range.clone() {
                     frame.values[handle.index()] = None;
+                    if let Expression::Load { pointer } = frame.function.expressions[handle] {
+                        self.count(frame, pointer);
+                    }
                     let value = self.value(frame, handle);
                     frame.values[handle.index()] = Some(value);
                 }
@@ -149,6 +171,7 @@ impl<'a> Invocation<'a> {
                 return Flow::Return(value.map_or(Unknown, |value| self.value(frame, value)));
             }
             Statement::Store { pointer, value } => {
+                self.count(frame, *pointer);
                 let value = self.value(frame, *value);
                 let (root, path) = self.path(frame, *pointer);
                 if let Expression::LocalVariable(local) = root {
@@ -213,6 +236,16 @@ impl<'a> Invocation<'a> {
         }
         (frame.locals, self.rounds) = (after.unwrap_or(before), longest);
         flow.unwrap_or(Flow::Next)
+    }
+
+    /// Counts what a pointer into storage leads to: scalars and vectors alone are read and written there.
+    fn count(&mut self, frame: &Frame<'a>, pointer: Handle<Expression>) {
+        let Expression::GlobalVariable(global) = self.path(frame, pointer).0 else { return };
+        let variable = &self.module.global_variables[*global];
+        if let AddressSpace::Storage { .. } = variable.space {
+            let TypeInner::Array { base, .. } = self.module.types[variable.ty].inner else { return };
+            self.moved += u64::from(self.module.types[base].inner.size(self.module.to_ctx()));
+        }
     }
 
     /// The variable that a pointer leads into, and how.
