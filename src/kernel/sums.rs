@@ -66,7 +66,7 @@ pub(crate) fn sum<T: Real>(x: &[T]) -> T {
 
 /// How many numbers there are, their mean, and the sum of their squared distances from it.
 #[derive(Clone, Copy)]
-pub(super) struct Moments<T> {
+pub(crate) struct Moments<T> {
     pub count: T,
     pub mean: T,
     pub squares: T,
