@@ -18,35 +18,40 @@ struct Stat {
     squares: f32,
 }
 
+// What others are measured from: a mean that is infinite stays so.
+fn finite(x: f32) -> f32 {
+    return select(0.0, x, abs(x) <= LARGEST);
+}
+
 // Chan's formula: nothing is lost where the mean is far from zero.
 fn merge(a: Stat, b: Stat) -> Stat {
     let count = a.count + b.count;
     let share = b.count / max(count, 1.0);
-    let apart = b.mean - a.mean;
+    let apart = b.mean - finite(a.mean);
     return Stat(count, a.mean + apart * share, a.squares + b.squares + apart * apart * a.count * share);
 }
 
 // Each number is read once. A block is summed about the mean of what came before it, so that few digits cancel in the squares;
-// the first block about its first number, where that is finite.
+// the first block about its first number.
 fn moments_of_numbers(s: Share) -> Stat {
     if s.start >= s.end {
         return Stat(0.0, 0.0, 0.0);
     }
-    let first = x[place(s, s.start)];
-    var moments = Stat(0.0, select(0.0, first, abs(first) <= LARGEST), 0.0);
+    var moments = Stat(0.0, finite(x[place(s, s.start)]), 0.0);
     for (var head = s.start; head < s.end; head += BLOCK * s.step) {
         var count = 0.0;
         var total = 0.0;
         var squares = 0.0;
+        let about = finite(moments.mean);
         let end = block_end(s, head);
         for (var k = head; k < end; k += s.step) {
-            let apart = x[place(s, k)] - moments.mean;
+            let apart = x[place(s, k)] - about;
             count += 1.0;
             total += apart;
             squares += apart * apart;
         }
         let apart = total / count;
-        moments = merge(moments, Stat(count, moments.mean + apart, squares - total * apart));
+        moments = merge(moments, Stat(count, about + apart, squares - total * apart));
     }
     return moments;
 }

@@ -87,10 +87,16 @@ impl<T: Real> Moments<T> {
     #[inline(always)]
     fn merge(self, other: Self) -> Self {
         let count = self.count + other.count;
-        let (share, apart) = (other.count / count, other.mean - self.mean);
+        let (share, apart) = (other.count / count, other.mean - finite(self.mean));
         let squares = self.squares + other.squares + apart * apart * self.count * share;
         Self { count, mean: self.mean + apart * share, squares }
     }
+}
+
+/// What others are measured from: a mean that is infinite stays so.
+#[inline(always)]
+fn finite<T: Real>(x: T) -> T {
+    if x.is_finite() { x } else { T::zero() }
 }
 
 /// From one number to [`LEAF`] of them.
@@ -103,12 +109,11 @@ impl<T: Real> pulp::WithSimd for LeafMoments<'_, T> {
     fn with_simd<S: pulp::Simd>(self, _: S) -> Moments<T> {
         // Two sums a lane: as many lanes as stay in registers.
         const LANES: usize = 32;
-        let first = if self.0[0].is_finite() { self.0[0] } else { T::zero() };
-        let mut moments = Moments { count: T::zero(), mean: first, squares: T::zero() };
+        let mut moments = Moments { count: T::zero(), mean: finite(self.0[0]), squares: T::zero() };
         for block in self.0.chunks(SERIAL * LANES) {
-            // A block is summed about the mean of what came before it, so that few digits cancel in the squares; the first one
-            // about its first number, where that is finite.
-            let about = moments.mean;
+            // A block is summed about the mean of what came before it, so that few digits cancel in the squares; the first
+            // block about its first number.
+            let about = finite(moments.mean);
             let (mut totals, mut squares) = ([T::zero(); LANES], [T::zero(); LANES]);
             let rows = block.chunks_exact(LANES);
             let rest = rows.remainder();

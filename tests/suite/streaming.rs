@@ -60,18 +60,23 @@ fn bytes(n: usize, width: usize) -> Dataset {
 }
 
 fn model(device: &Device, width: usize) -> Sequential {
-    let mut model = Sequential::new()
-        .add(Input::new([width]))
-        .add(Dropout::new(0.1))
-        .add(Dense::new(10).activation(Activation::Softmax))
-        .device(device.clone());
+    compiled(Sequential::new().add(Input::new([width])), device)
+}
+
+/// The same with numbers that are drawn at each step.
+fn noisy(device: &Device, width: usize) -> Sequential {
+    compiled(Sequential::new().add(Input::new([width])).add(Dropout::new(0.1)), device)
+}
+
+fn compiled(model: Sequential, device: &Device) -> Sequential {
+    let mut model = model.add(Dense::new(10).activation(Activation::Softmax)).device(device.clone());
     model.compile(Adam::default(), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy]).unwrap();
     model
 }
 
 /// What a run gives: weights, losses by batch, values by epoch, scores of the whole set.
 fn outcome(device: &Device, data: &dyn Source, fit: Fit<'_>) -> String {
-    let mut model = model(device, 785);
+    let mut model = noisy(device, 785);
     let history = model.fit(data, fit.verbose(0)).unwrap();
     let scores = model.evaluate(data).unwrap();
     format!("{:?} {history:?} {scores:?}", model.weights().unwrap())
