@@ -52,7 +52,7 @@ pub mod prelude {
         CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
         Schedule, Scheduled,
     };
-    pub use crate::nn::{Activation, Initializer, Loss, Metric, Model, Objective, Regularizer, Sequential};
+    pub use crate::nn::{Activation, Constraint, Initializer, Loss, Metric, Model, Objective, Regularizer, Sequential};
     pub use crate::tensor::{Shape, Tensor};
     pub use crate::train::callbacks::{
         Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint, ReduceLrOnPlateau,

@@ -1,6 +1,7 @@
 //! The front: layers, losses, metrics and optimizers under Keras' names, [`Sequential`], and the [`Model`] that it is.
 
 pub mod activation;
+pub mod constraint;
 mod custom;
 mod functional;
 pub mod init;
@@ -18,6 +19,7 @@ pub(crate) mod summary;
 pub(crate) use crate::config::Configured;
 pub use crate::config::{Config, FromSetting, Setting};
 pub use activation::Activation;
+pub use constraint::Constraint;
 pub use custom::CustomObjects;
 pub use functional::{Shared, Value, Values};
 pub use init::Initializer;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::{Initializer, Regularizer};
+use super::{Constraint, Initializer, Regularizer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Type};
 use crate::tensor::Shape;
@@ -21,6 +21,8 @@ pub struct Parameter {
     pub initializer: Initializer,
     /// What its size adds to the loss.
     pub regularizer: Option<Regularizer>,
+    /// Within what each update of the optimizer leaves it.
+    pub constraint: Option<Constraint>,
     /// Whether it is trained: see [`super::Layer::trainable`].
     pub trainable: bool,
     /// Whether it is a state, which the layer changes and no optimizer: see [`Scope::state`].
@@ -232,7 +234,16 @@ impl Scope<'_> {
             }
             (None, Known::Growing(all)) => {
                 let (layer, name, shape) = (self.layer.into(), name.into(), shape.clone());
-                all.push(Parameter { layer, name, shape, initializer, regularizer: None, trainable, is_state });
+                all.push(Parameter {
+                    layer,
+                    name,
+                    shape,
+                    initializer,
+                    regularizer: None,
+                    constraint: None,
+                    trainable,
+                    is_state,
+                });
                 self.own.push(all.len() - 1);
                 Ok(all.len() - 1)
             }
@@ -266,6 +277,24 @@ impl Scope<'_> {
         Ok(id)
     }
 
+    /// Holds a weight of the layer within a bound: it is brought back there after each update, and nowhere else. `None` holds it
+    /// no longer.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the layer did not ask for such a weight, or the constraint does not suit it.
+    pub fn constrain(&mut self, name: &str, constraint: Option<&Constraint>) -> Result<()> {
+        let index = self.known(name).filter(|&index| !self.parameters.all()[index].is_state);
+        let Some(index) = index else {
+            let message =
+                format!("constrains {name}, which is none of its weights; ask for it by Scope::parameter first");
+            return Err(self.error(message));
+        };
+        let parameter = &mut self.parameters.all()[index];
+        let refusal = constraint.and_then(|constraint| constraint.refusal(&parameter.shape));
+        parameter.constraint = constraint.cloned();
+        refusal.map_or(Ok(()), |refusal| Err(self.error(format!("{name}: its constraint {refusal}"))))
+    }
+
     /// A weight of another layer, which was called before: a decoder may multiply by its encoder's kernel. It is trained by what
     /// every layer makes of it.
     ///
@@ -284,8 +313,8 @@ impl Scope<'_> {
             (None, Known::Growing(all)) if self.is_alone => {
                 let (layer, name, initializer) = (layer.into(), name.into(), Initializer::Zeros);
                 let shape = shape.clone();
-                let (regularizer, trainable, is_state) = (None, true, false);
-                all.push(Parameter { layer, name, shape, initializer, regularizer, trainable, is_state });
+                let (regularizer, constraint, trainable, is_state) = (None, None, true, false);
+                all.push(Parameter { layer, name, shape, initializer, regularizer, constraint, trainable, is_state });
                 all.len() - 1
             }
             _ => {

@@ -332,6 +332,19 @@ fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, key: &
         let targets: Vec<Id> = [Leaf::Params].into_iter().chain(moments).map(part).collect();
         g.effect_dyn(optimizer.update(), &[grads, schedule, clock], &targets)?;
     }
+    constrain(g, params)
+}
+
+/// Brings the weights that were updated back within their constraints.
+fn constrain(g: &mut Graph, params: &[Parameter]) -> Result<()> {
+    for (i, param) in params.iter().enumerate().filter(|(_, param)| param.trainable) {
+        let Some(constraint) = &param.constraint else { continue };
+        g.set_layer(&param.layer);
+        let w = weight(g, i, param);
+        let held = constraint.append(g, w)?;
+        g.effect(Copy, &[held], &[w])?;
+    }
+    g.set_layer("");
     Ok(())
 }
 

@@ -27,6 +27,7 @@ mod cli_tui;
 mod cli_tune;
 mod common;
 mod confusion;
+mod constraints;
 mod custom_op;
 mod data;
 #[cfg(feature = "cli")]

@@ -1,9 +1,10 @@
 //! A densely connected layer, <https://keras.io/api/layers/core_layers/dense/>.
 
 use super::Layer;
+use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Initializer, Regularizer, Scope};
+use crate::nn::{Activation, Config, Constraint, Initializer, Regularizer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::matmul::MatMul;
 
@@ -14,10 +15,8 @@ use crate::ops::matmul::MatMul;
 pub struct Dense {
     units: usize,
     activation: Activation,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
-    kernel_regularizer: Option<Regularizer>,
-    bias_regularizer: Option<Regularizer>,
+    kernel: Weight,
+    bias: Weight,
     use_bias: bool,
 }
 
@@ -27,10 +26,8 @@ impl Dense {
         Self {
             units,
             activation: Activation::Linear,
-            kernel_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
-            kernel_regularizer: None,
-            bias_regularizer: None,
+            kernel: Weight::new(Initializer::GlorotUniform),
+            bias: Weight::new(Initializer::Zeros),
             use_bias: true,
         }
     }
@@ -41,10 +38,8 @@ impl Dense {
         Ok(Self {
             activation: config.take_or("activation", default.activation)?,
             use_bias: config.take_or("use_bias", default.use_bias)?,
-            kernel_initializer: config.take_or("kernel_initializer", default.kernel_initializer)?,
-            bias_initializer: config.take_or("bias_initializer", default.bias_initializer)?,
-            kernel_regularizer: config.take_or("kernel_regularizer", None)?,
-            bias_regularizer: config.take_or("bias_regularizer", None)?,
+            kernel: Weight::from_config(config, "kernel", default.kernel.initializer)?,
+            bias: Weight::from_config(config, "bias", default.bias.initializer)?,
             ..default
         })
     }
@@ -59,28 +54,42 @@ impl Dense {
     /// Sets what the kernel starts from; default [`Initializer::GlorotUniform`].
     #[must_use]
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+        self.kernel.initializer = initializer;
         self
     }
 
     /// Sets what the bias starts from; default [`Initializer::Zeros`].
     #[must_use]
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
+        self.bias.initializer = initializer;
         self
     }
 
     /// Sets a penalty on the kernel, added to the loss; default none.
     #[must_use]
     pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
-        self.kernel_regularizer = Some(regularizer);
+        self.kernel.regularizer = Some(regularizer);
         self
     }
 
     /// Sets a penalty on the bias, added to the loss; default none.
     #[must_use]
     pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
-        self.bias_regularizer = Some(regularizer);
+        self.bias.regularizer = Some(regularizer);
+        self
+    }
+
+    /// Sets a bound that updates leave the kernel within; default none.
+    #[must_use]
+    pub fn kernel_constraint(mut self, constraint: Constraint) -> Self {
+        self.kernel.constraint = Some(constraint);
+        self
+    }
+
+    /// Sets a bound that updates leave the bias within; default none.
+    #[must_use]
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias.constraint = Some(constraint);
         self
     }
 
@@ -107,25 +116,20 @@ impl Layer for Dense {
             return Err(scope.error("expected samples of one or more axes, was given single numbers"));
         }
         let inputs = shape[shape.rank() - 1];
-        let shape = [inputs, self.units];
-        let kernel = scope.regularized("kernel", shape, self.kernel_initializer, self.kernel_regularizer)?;
+        let kernel = self.kernel.ask(scope, "kernel", [inputs, self.units])?;
         let mut y = scope.graph.apply(MatMul::new(false, false), &[x, kernel])?;
         if self.use_bias {
-            let shape = [self.units];
-            let bias = scope.regularized("bias", shape, self.bias_initializer, self.bias_regularizer)?;
+            let bias = self.bias.ask(scope, "bias", [self.units])?;
             y = scope.graph.apply(Binary::Add, &[y, bias])?;
         }
         Ok(vec![self.activation.append(scope.graph, y)?])
     }
 
     fn config(&self) -> Config {
-        Config::new(self.kind())
+        let config = Config::new(self.kind())
             .with("units", self.units)
             .with("activation", self.activation)
-            .with("use_bias", self.use_bias)
-            .with("kernel_initializer", self.kernel_initializer)
-            .with("bias_initializer", self.bias_initializer)
-            .with("kernel_regularizer", self.kernel_regularizer)
-            .with("bias_regularizer", self.bias_regularizer)
+            .with("use_bias", self.use_bias);
+        Weight::keep_all(config, &[("kernel", &self.kernel), ("bias", &self.bias)])
     }
 }

@@ -16,6 +16,7 @@ mod random_flip;
 mod random_translation;
 mod reshape;
 mod spatial_dropout;
+mod weight;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,17 +1,17 @@
 //! A leaky relu whose slope is learned, <https://keras.io/api/layers/activation_layers/prelu/>.
 
 use super::Layer;
+use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Initializer, Regularizer, Scope};
+use crate::nn::{Activation, Config, Constraint, Initializer, Regularizer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 
 /// y = x where x > 0, else alpha x, with an alpha for each element of a sample, or one along shared axes.
 #[derive(Clone, Debug)]
 pub struct PRelu {
-    alpha_initializer: Initializer,
-    alpha_regularizer: Option<Regularizer>,
+    alpha: Weight,
     shared_axes: Vec<usize>,
 }
 
@@ -24,15 +24,14 @@ impl Default for PRelu {
 impl PRelu {
     /// With alphas that start at 0.
     pub fn new() -> Self {
-        Self { alpha_initializer: Initializer::Zeros, alpha_regularizer: None, shared_axes: Vec::new() }
+        Self { alpha: Weight::new(Initializer::Zeros), shared_axes: Vec::new() }
     }
 
     /// The layer of these settings, taken out of `config`.
     pub(super) fn from_config(config: &mut Config) -> Result<Self> {
         let default = Self::new();
         Ok(Self {
-            alpha_initializer: config.take_or("alpha_initializer", default.alpha_initializer)?,
-            alpha_regularizer: config.take_or("alpha_regularizer", None)?,
+            alpha: Weight::from_config(config, "alpha", default.alpha.initializer)?,
             shared_axes: config.take_or("shared_axes", default.shared_axes)?,
         })
     }
@@ -40,14 +39,21 @@ impl PRelu {
     /// Sets what the alphas start from; default [`Initializer::Zeros`].
     #[must_use]
     pub fn alpha_initializer(mut self, initializer: Initializer) -> Self {
-        self.alpha_initializer = initializer;
+        self.alpha.initializer = initializer;
         self
     }
 
     /// Sets a penalty on the alphas, added to the loss; default none.
     #[must_use]
     pub fn alpha_regularizer(mut self, regularizer: Regularizer) -> Self {
-        self.alpha_regularizer = Some(regularizer);
+        self.alpha.regularizer = Some(regularizer);
+        self
+    }
+
+    /// Sets a bound that updates leave the alphas within; default none.
+    #[must_use]
+    pub fn alpha_constraint(mut self, constraint: Constraint) -> Self {
+        self.alpha.constraint = Some(constraint);
         self
     }
 
@@ -73,7 +79,7 @@ impl Layer for PRelu {
         }
         let own: Vec<usize> =
             (1..shape.rank()).map(|axis| if self.shared_axes.contains(&axis) { 1 } else { shape[axis] }).collect();
-        let alpha = scope.regularized("alpha", own, self.alpha_initializer, self.alpha_regularizer)?;
+        let alpha = self.alpha.ask(scope, "alpha", own)?;
         let graph = &mut *scope.graph;
         let above = Activation::Relu.append(graph, x)?;
         let turned = graph.apply(Unary::Neg, &[x])?;
@@ -83,9 +89,7 @@ impl Layer for PRelu {
     }
 
     fn config(&self) -> Config {
-        Config::new(self.kind())
-            .with("alpha_initializer", self.alpha_initializer)
-            .with("alpha_regularizer", self.alpha_regularizer)
-            .with("shared_axes", self.shared_axes.clone())
+        let config = Weight::keep_all(Config::new(self.kind()), &[("alpha", &self.alpha)]);
+        config.with("shared_axes", self.shared_axes.clone())
     }
 }

@@ -3,7 +3,7 @@
 use super::{Affine, Normalized, affine_setters, axes_setter, check_epsilon, feature_axes, features};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Initializer, Layer, Regularizer, Scope};
+use crate::nn::{Config, Constraint, Initializer, Layer, Regularizer, Scope};
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample over some axes: the
 /// last, unless told otherwise.

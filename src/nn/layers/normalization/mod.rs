@@ -14,9 +14,10 @@ pub use unit::UnitNormalization;
 
 use std::sync::Arc;
 
+use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::{Graph, Id};
-use crate::nn::{Config, Initializer, Regularizer, Scope};
+use crate::nn::{Config, Initializer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::normalize::Normalize;
 use crate::ops::reshape::Reshape;
@@ -25,26 +26,17 @@ use crate::ops::unary::Unary;
 use crate::tensor::{Shape, axis_of};
 
 /// A factor and an offset, learned for each feature: gamma and beta.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Affine {
     center: bool,
     scale: bool,
-    beta_initializer: Initializer,
-    gamma_initializer: Initializer,
-    beta_regularizer: Option<Regularizer>,
-    gamma_regularizer: Option<Regularizer>,
+    beta: Weight,
+    gamma: Weight,
 }
 
 impl Default for Affine {
     fn default() -> Self {
-        Self {
-            center: true,
-            scale: true,
-            beta_initializer: Initializer::Zeros,
-            gamma_initializer: Initializer::Ones,
-            beta_regularizer: None,
-            gamma_regularizer: None,
-        }
+        Self { center: true, scale: true, beta: Weight::new(Initializer::Zeros), gamma: Weight::new(Initializer::Ones) }
     }
 }
 
@@ -54,32 +46,21 @@ impl Affine {
         Ok(Self {
             center: config.take_or("center", default.center)?,
             scale: config.take_or("scale", default.scale)?,
-            beta_initializer: config.take_or("beta_initializer", default.beta_initializer)?,
-            gamma_initializer: config.take_or("gamma_initializer", default.gamma_initializer)?,
-            beta_regularizer: config.take_or("beta_regularizer", None)?,
-            gamma_regularizer: config.take_or("gamma_regularizer", None)?,
+            beta: Weight::from_config(config, "beta", default.beta.initializer)?,
+            gamma: Weight::from_config(config, "gamma", default.gamma.initializer)?,
         })
     }
 
     fn keep(&self, config: Config) -> Config {
-        config
-            .with("center", self.center)
-            .with("scale", self.scale)
-            .with("beta_initializer", self.beta_initializer)
-            .with("gamma_initializer", self.gamma_initializer)
-            .with("beta_regularizer", self.beta_regularizer)
-            .with("gamma_regularizer", self.gamma_regularizer)
+        let config = config.with("center", self.center).with("scale", self.scale);
+        Weight::keep_all(config, &[("beta", &self.beta), ("gamma", &self.gamma)])
     }
 
     /// Asks for the weights, of shape `own`.
     fn asked(&self, scope: &mut Scope<'_>, own: &Shape) -> Result<Learned> {
-        let mut ask = |wanted: bool, name, initializer, regularizer| {
-            wanted.then(|| scope.regularized(name, own.clone(), initializer, regularizer)).transpose()
-        };
-        Ok(Learned {
-            gamma: ask(self.scale, "gamma", self.gamma_initializer, self.gamma_regularizer)?,
-            beta: ask(self.center, "beta", self.beta_initializer, self.beta_regularizer)?,
-        })
+        let mut ask =
+            |wanted: bool, name, weight: &Weight| wanted.then(|| weight.ask(scope, name, own.clone())).transpose();
+        Ok(Learned { gamma: ask(self.scale, "gamma", &self.gamma)?, beta: ask(self.center, "beta", &self.beta)? })
     }
 }
 
@@ -140,28 +121,42 @@ macro_rules! affine_setters {
         /// Sets what beta starts from; default [`Initializer::Zeros`].
         #[must_use]
         pub fn beta_initializer(mut self, initializer: Initializer) -> Self {
-            self.affine.beta_initializer = initializer;
+            self.affine.beta.initializer = initializer;
             self
         }
 
         /// Sets what gamma starts from; default [`Initializer::Ones`].
         #[must_use]
         pub fn gamma_initializer(mut self, initializer: Initializer) -> Self {
-            self.affine.gamma_initializer = initializer;
+            self.affine.gamma.initializer = initializer;
             self
         }
 
         /// Sets a penalty on beta, added to the loss; default none.
         #[must_use]
         pub fn beta_regularizer(mut self, regularizer: Regularizer) -> Self {
-            self.affine.beta_regularizer = Some(regularizer);
+            self.affine.beta.regularizer = Some(regularizer);
             self
         }
 
         /// Sets a penalty on gamma, added to the loss; default none.
         #[must_use]
         pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> Self {
-            self.affine.gamma_regularizer = Some(regularizer);
+            self.affine.gamma.regularizer = Some(regularizer);
+            self
+        }
+
+        /// Sets a bound that updates leave beta within; default none.
+        #[must_use]
+        pub fn beta_constraint(mut self, constraint: Constraint) -> Self {
+            self.affine.beta.constraint = Some(constraint);
+            self
+        }
+
+        /// Sets a bound that updates leave gamma within; default none.
+        #[must_use]
+        pub fn gamma_constraint(mut self, constraint: Constraint) -> Self {
+            self.affine.gamma.constraint = Some(constraint);
             self
         }
     };

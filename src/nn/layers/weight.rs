@@ -1,0 +1,51 @@
+//! How a layer's weight is made and held.
+
+use crate::error::Result;
+use crate::graph::Id;
+use crate::nn::{Config, Constraint, Initializer, Regularizer, Scope};
+use crate::tensor::Shape;
+
+/// What a weight starts from, what its size adds to the loss, and within what it is held.
+#[derive(Clone, Debug)]
+pub(super) struct Weight {
+    pub initializer: Initializer,
+    pub regularizer: Option<Regularizer>,
+    pub constraint: Option<Constraint>,
+}
+
+impl Weight {
+    /// One that starts from this, and nothing else.
+    pub fn new(initializer: Initializer) -> Self {
+        Self { initializer, regularizer: None, constraint: None }
+    }
+
+    /// The settings of the weight of a name, taken out of `config`: `kernel_initializer` and its like.
+    pub fn from_config(config: &mut Config, name: &str, default: Initializer) -> Result<Self> {
+        Ok(Self {
+            initializer: config.take_or(&format!("{name}_initializer"), default)?,
+            regularizer: config.take_or(&format!("{name}_regularizer"), None)?,
+            constraint: config.take_or(&format!("{name}_constraint"), None)?,
+        })
+    }
+
+    /// Adds the settings of weights by name: what all start from, their penalties, their constraints.
+    pub fn keep_all(config: Config, weights: &[(&str, &Self)]) -> Config {
+        let with = |config: Config, of: &dyn Fn(Config, &str, &Self) -> Config| {
+            weights.iter().fold(config, |config, (name, weight)| of(config, name, weight))
+        };
+        let config = with(config, &|config, name, w| config.with(&format!("{name}_initializer"), w.initializer));
+        let config = with(config, &|config, name, w| config.with(&format!("{name}_regularizer"), w.regularizer));
+        // Where there is none a version that knows none reads the file.
+        with(config, &|config, name, w| match &w.constraint {
+            Some(constraint) => config.with(&format!("{name}_constraint"), constraint.clone()),
+            None => config,
+        })
+    }
+
+    /// Asks for the weight.
+    pub fn ask(&self, scope: &mut Scope<'_>, name: &str, shape: impl Into<Shape>) -> Result<Id> {
+        let id = scope.regularized(name, shape, self.initializer, self.regularizer)?;
+        scope.constrain(name, self.constraint.as_ref())?;
+        Ok(id)
+    }
+}
