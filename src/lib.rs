@@ -56,7 +56,7 @@ pub mod prelude {
     pub use crate::tensor::{Shape, Tensor};
     pub use crate::train::callbacks::{
         Callback, CsvLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint, ReduceLrOnPlateau,
-        TensorBoard, TerminateOnNan,
+        SwapEmaWeights, TensorBoard, TerminateOnNan,
     };
     pub use crate::train::{CheckFinite, Fit, History, Logs, Run};
 }

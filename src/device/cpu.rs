@@ -190,13 +190,11 @@ impl<T: Float> Executor<T> {
         }
     }
 
-    /// Copies a whole buffer into another of its size.
-    pub fn copy(&mut self, from: BufferId, to: BufferId) {
-        let Ok([from, to]) = self.memory.get_disjoint_mut([self.session[&from], self.session[&to]]) else { return };
-        match (from, to) {
-            (Memory::Real(from), Memory::Real(to)) => to.copy_from_slice(from),
-            (Memory::U32(from), Memory::U32(to)) => to.copy_from_slice(from),
-            (from, to) => *to = from.clone(),
+    /// Copies elements of a buffer of floats to the same place in another.
+    pub fn copy(&mut self, from: BufferId, to: BufferId, range: Range<usize>) {
+        let buffers = self.memory.get_disjoint_mut([self.session[&from], self.session[&to]]);
+        if let Ok([Memory::Real(from), Memory::Real(to)]) = buffers {
+            to[range.clone()].copy_from_slice(&from[range]);
         }
     }
 

@@ -142,17 +142,17 @@ impl Executor {
         }
     }
 
-    /// Copies a whole buffer into another of its size, on the device.
+    /// Copies elements of a buffer of floats to the same place in another, on the device.
     ///
     /// # Errors
-    /// [`Error::Argument`] where there is none of these, or they are not alike; [`Error::Device`] where the device refuses.
-    pub fn copy(&mut self, from: BufferId, to: BufferId) -> Result<()> {
-        let [source, target] =
-            [from, to].map(|id| on_cpu_or_gpu!(&self.inner, cpu => cpu.layout(id), gpu => gpu.layout(id)));
-        if source.is_none() || source != target {
-            return Err(Error::argument(to.to_string(), format!("is not allocated as {from} is")));
+    /// [`Error::Argument`] where one of the two has no such elements; [`Error::Device`] where the device refuses.
+    pub fn copy(&mut self, from: BufferId, to: BufferId, range: Range<usize>) -> Result<()> {
+        for id in [from, to] {
+            if !self.check_place(id, range.clone())?.is_float() {
+                return Err(Error::argument(id.to_string(), "holds no floats, which alone are copied"));
+            }
         }
-        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.copy(from, to); Ok(()) }, gpu => gpu.copy(from, to))
+        on_cpu_or_gpu!(&mut self.inner, cpu => { cpu.copy(from, to, range); Ok(()) }, gpu => gpu.copy(from, to, range))
     }
 
     /// Elements of a buffer, once everything asked for has run: floats as f32 or f64.

@@ -54,13 +54,19 @@ pub(crate) struct State {
     pub initial: f64,
 }
 
-/// The arenas that the optimizer keeps, by their index as moments: the one behind the moments is for the sums of
-/// gradients, where they are accumulated.
+/// The arenas that the optimizer keeps, by their index as moments: behind the moments one for the sums of gradients, where they are
+/// accumulated, then one for the moving averages of weights, where they are kept.
 pub(crate) fn states(optimizer: &dyn Optimizer) -> Vec<State> {
     let moment = |i| State { name: optimizer.moment_name(i), initial: optimizer.initial(i) };
     let sums = optimizer.options().gradient_accumulation_steps.map(|_| "gradient_accumulator");
     let sums = sums.map(|name| State { name: name.into(), initial: 0.0 });
-    (0..optimizer.moments()).map(moment).chain(sums).collect()
+    let average = optimizer.options().use_ema.then(|| State { name: "average".into(), initial: 0.0 });
+    (0..optimizer.moments()).map(moment).chain(sums).chain(average).collect()
+}
+
+/// The index of the arena for the moving averages of weights, where they are kept.
+pub(crate) fn average(optimizer: &dyn Optimizer) -> Option<usize> {
+    optimizer.options().use_ema.then(|| states(optimizer).len() - 1)
 }
 
 /// The optimizer's scalars for a step, counted from 1 over the model's life. Where gradients are accumulated, the learning
@@ -96,6 +102,7 @@ pub(crate) fn decays(options: &Options, parameters: &[Parameter]) -> Result<Vec<
 pub fn check(optimizer: &dyn Optimizer) -> Result<()> {
     // Before the rate: a schedule whose settings are wrong may have none.
     optimizer.check()?;
+    optimizer.options().check_all()?;
     let learning_rate = optimizer.learning_rate();
     // A schedule may begin or end with 0.
     if optimizer.is_scheduled() || learning_rate > 0.0 && learning_rate.is_finite() {

@@ -45,7 +45,7 @@ ops! {
     // What networks compute.
     math: accuracy, activation, argreduce, binary, concat, curve, dropout, expand, flip, gaussian_noise, log_softmax, matmul, normalize, one_hot, pad, peak, reduce, reshape, select, slice, softmax, softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;
     // How optimizers update weights.
-    optim: adadelta, adagrad, adam, adamax, lion, nadam, rmsprop, sgd;
+    optim: adadelta, adagrad, adam, adamax, lion, moving_average, nadam, rmsprop, sgd;
     // What a training step does beside: its batch, its clock, its log.
     step: accumulate, clock, copy, gather, predictions, record;
 }

@@ -132,6 +132,41 @@ pub trait Optimizer: Debug + Send + Sync {
         WithOptions::new(self, |options| options.gradient_accumulation_steps = Some(steps))
     }
 
+    /// The same optimizer, which keeps moving averages of the trained weights, or not, as is the default: Keras' `use_ema`. After
+    /// each step the average is `ema_momentum` times itself plus the rest of the weight; the first step takes the weight
+    /// as it is. At the end of [`crate::nn::Model::fit`] the model has the averages for weights. The averages are saved
+    /// with the moments. As in Keras steps that only [accumulate gradients](Optimizer::gradient_accumulation_steps) count, too.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let optimizer = Adam::default().use_ema(true).ema_momentum(0.9);
+    /// assert_eq!(optimizer.options().ema_momentum, 0.9);
+    /// ```
+    fn use_ema(self, use_ema: bool) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        WithOptions::new(self, |options| options.use_ema = use_ema)
+    }
+
+    /// The same optimizer, whose averages of weights keep this share of themselves at a step, 0 to 1; default 0.99: see
+    /// [`Optimizer::use_ema`].
+    fn ema_momentum(self, momentum: f64) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        WithOptions::new(self, |options| options.ema_momentum = momentum)
+    }
+
+    /// The same optimizer, which overwrites the weights by their averages at each update whose number over the model's life
+    /// is a multiple of `updates`; without it at the end of training alone. See [`Optimizer::use_ema`].
+    fn ema_overwrite_frequency(self, updates: u64) -> WithOptions<Self>
+    where
+        Self: Sized,
+    {
+        WithOptions::new(self, |options| options.ema_overwrite_frequency = Some(updates))
+    }
+
     /// That every setting but the learning rate is in its range.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub enum BufferId {
     Params,
     /// Their gradients.
     Grads,
-    /// An optimizer's moment; behind the last one the sums of gradients, where they are accumulated.
+    /// An optimizer's moment; behind the last one the sums of gradients, where they are accumulated, and the averages of weights.
     Moment(usize),
     /// A copy of all trainable tensors that a callback keeps.
     Snapshot(usize),

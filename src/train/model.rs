@@ -1,5 +1,6 @@
 //! The type that trains: a network with weights, an optimizer and a device. Every front makes one.
 
+mod averages;
 mod confusion;
 mod inputs;
 mod prediction;

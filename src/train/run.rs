@@ -246,6 +246,22 @@ impl<'r> Run<'r> {
         self.model.set_weights(weights)
     }
 
+    /// Has the model the moving averages of its trained weights for weights, or the weights themselves again; on the device. An epoch is
+    /// trained from the weights themselves, whatever a callback left: see [`crate::nn::optimizer::Optimizer::use_ema`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the optimizer keeps no averages; [`Error::Model`] in a hook of batches.
+    pub fn use_averages(&mut self, averages: bool) -> Result<()> {
+        self.between_epochs("use_averages")?;
+        self.check_averages()?;
+        self.model.use_averages(averages)
+    }
+
+    /// That the optimizer keeps averages of the weights.
+    pub(super) fn check_averages(&self) -> Result<()> {
+        self.model.average().map(drop)
+    }
+
     /// Keeps a copy of all weights on the device, which costs a copy there and nothing else. The copy takes the place of
     /// one that is given. Copies last to the end of the run.
     ///
@@ -265,6 +281,7 @@ impl<'r> Run<'r> {
         if snapshot.run != self.number {
             return Err(Error::argument("snapshot", "is of a run that has ended; take one in this run"));
         }
+        self.model.use_averages(false)?;
         self.model.parts().0.restore(snapshot.index)
     }
 

@@ -25,6 +25,17 @@ const WEIGHTS: &str = "a copy of the weights";
 /// More plans than this are rarely needed; all are made anew then.
 const MOST_PLANS: usize = 16;
 
+/// What is done with the moving averages of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Average {
+    /// The weights become their averages.
+    ToWeights,
+    /// The averages become the weights.
+    OfWeights,
+    /// They change places.
+    Swapped,
+}
+
 #[derive(Debug)]
 pub(crate) struct Session {
     executor: Executor,
@@ -161,14 +172,33 @@ impl Session {
     pub fn snapshot(&mut self, over: Option<usize>) -> Result<usize> {
         let index = over.filter(|&index| index < self.snapshots).unwrap_or(self.snapshots);
         self.allocate_arena(BufferId::Snapshot(index))?;
-        self.executor.copy(BufferId::Params, BufferId::Snapshot(index))?;
+        self.executor.copy(BufferId::Params, BufferId::Snapshot(index), 0..self.arena.len())?;
         self.snapshots = self.snapshots.max(index + 1);
         Ok(index)
     }
 
     /// Sets all parameters to those of a copy.
     pub fn restore(&mut self, snapshot: usize) -> Result<()> {
-        self.executor.copy(BufferId::Snapshot(snapshot), BufferId::Params)
+        self.executor.copy(BufferId::Snapshot(snapshot), BufferId::Params, 0..self.arena.len())
+    }
+
+    /// Copies the weights of these parameters, or their averages, to `to`; `average` is the averages' index.
+    pub fn copy_average(&mut self, which: impl Iterator<Item = bool>, to: Average, average: usize) -> Result<()> {
+        let (weights, average) = (BufferId::Params, BufferId::Moment(average));
+        let free = BufferId::Snapshot(self.snapshots);
+        let copies: &[(BufferId, BufferId)] = match to {
+            Average::ToWeights => &[(average, weights)],
+            Average::OfWeights => &[(weights, average)],
+            Average::Swapped => &[(weights, free), (average, weights), (free, average)],
+        };
+        if to == Average::Swapped {
+            self.allocate_arena(free)?;
+        }
+        for (stretch, which) in self.arena.stretches(which) {
+            let mut copies = copies.iter().filter(|_| which);
+            copies.try_for_each(|&(from, to)| self.executor.copy(from, to, stretch.clone()))?;
+        }
+        Ok(())
     }
 
     /// Frees the copies' places for those of the next run.
@@ -287,16 +317,11 @@ impl Session {
         self.executor.write(BufferId::Clock, &Values::U32(clock.to_vec()))
     }
 
-    /// The optimizer's scalars of the next `steps` steps after `iteration`; where some weights do not decay, their rows
-    /// behind the others'.
+    /// The optimizer's scalars of the next `steps` steps after `iteration`, and what [`trace::complete`] adds.
     pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
         let mut rows = memory::room(steps * SCALARS, "the optimizer's scalars of each step of an epoch")?;
         (1..=steps as u64).for_each(|t| rows.extend(optimizer::scalars(optimizer, iteration + t)));
-        if !optimizer.options().exclude_from_weight_decay.is_empty() {
-            rows.resize(trace::undecayed(steps), 0.0);
-            rows.extend_from_within(..steps * SCALARS);
-            rows[trace::undecayed(steps)..].chunks_mut(SCALARS).for_each(|row| row[SCALARS - 1] = 0.0);
-        }
+        trace::complete(&mut rows, optimizer, iteration, steps);
         // A plan whose weights are not trained, or none of which is excluded, reads less of it, or nothing.
         let (len, id) = (rows.len(), BufferId::Schedule);
         self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })?;

@@ -7,13 +7,14 @@ use super::About;
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::network::Forward;
-use crate::nn::optimizer::{Optimizer, SCALARS, decays};
+use crate::nn::optimizer::{self, Optimizer, SCALARS};
 use crate::nn::{Known, Metric, Network, Objective, Parameter, metric};
 use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
 use crate::ops::copy::Copy;
 use crate::ops::gather::Gather;
+use crate::ops::moving_average::MovingAverage;
 use crate::ops::predictions::Keep;
 use crate::ops::record::Record;
 use crate::ops::sum::Sum;
@@ -310,21 +311,36 @@ fn accumulate(
     Ok(())
 }
 
-/// The optimizer's update of what is trained: one where nothing is left out, else one for each stretch of the arenas;
-/// none within a cycle of accumulated gradients.
+/// What the optimizer does to the weights at a step's end.
 fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, key: &Key, clock: Id) -> Result<()> {
-    let (arena, steps) = (Arena::new(params.iter().map(|p| &p.shape)), key.steps);
-    if let Some(cycle) = optimizer.options().gradient_accumulation_steps {
+    let (arena, options) = (Arena::new(params.iter().map(|p| &p.shape)), optimizer.options());
+    if let Some(cycle) = options.gradient_accumulation_steps {
         accumulate(g, params, optimizer, (arena.len(), key.updates.then_some(cycle)))?;
-        if !key.updates {
-            return Ok(());
-        }
     }
-    let decays = decays(optimizer.options(), params)?;
+    // No update within a cycle of accumulated gradients.
+    let updates = key.updates || options.gradient_accumulation_steps.is_none();
+    if updates {
+        move_weights(g, params, &arena, optimizer, (key.steps, clock))?;
+    }
+    if let Some(index) = optimizer::average(optimizer) {
+        average(g, params, &arena, index, (averages(optimizer, key.steps), key.steps, clock))?;
+    }
+    if updates || options.ema_overwrite_frequency.is_some() { constrain(g, params) } else { Ok(()) }
+}
+
+/// Moves what is trained along its gradients: by one effect where nothing is left out, else by one for each stretch of the arenas.
+fn move_weights(
+    g: &mut Graph,
+    params: &[Parameter],
+    arena: &Arena,
+    optimizer: &dyn Optimizer,
+    (steps, clock): (usize, Id),
+) -> Result<()> {
+    let decays = optimizer::decays(optimizer.options(), params)?;
     let kinds = params.iter().zip(decays).map(|(p, decays)| p.trainable.then_some(decays));
     for (stretch, kind) in arena.stretches(kinds) {
         let Some(decays) = kind else { continue };
-        let first_row = if decays { 0 } else { undecayed(steps) };
+        let first_row = if decays { 0 } else { section(steps, 1) };
         let schedule = g.leaf(leaf_from(Leaf::Schedule, first_row), Type::float([steps, SCALARS]));
         let mut part = |leaf| g.leaf(leaf_from(leaf, stretch.start), Type::float([stretch.len()]));
         let grads = part(Leaf::Grads);
@@ -332,7 +348,27 @@ fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, key: &
         let targets: Vec<Id> = [Leaf::Params].into_iter().chain(moments).map(part).collect();
         g.effect_dyn(optimizer.update(), &[grads, schedule, clock], &targets)?;
     }
-    constrain(g, params)
+    Ok(())
+}
+
+/// Takes the weights that are trained into their moving averages.
+fn average(
+    g: &mut Graph,
+    params: &[Parameter],
+    arena: &Arena,
+    index: usize,
+    (first_row, steps, clock): (usize, usize, Id),
+) -> Result<()> {
+    for (stretch, trained) in arena.stretches(params.iter().map(|p| p.trainable)) {
+        if !trained {
+            continue;
+        }
+        let schedule = g.leaf(leaf_from(Leaf::Schedule, first_row), Type::float([steps, SCALARS]));
+        let part = |leaf| g.leaf(leaf_from(leaf, stretch.start), Type::float([stretch.len()]));
+        let targets = [Leaf::Params, Leaf::Moment(index)].map(part);
+        g.effect(MovingAverage, &[schedule, clock], &targets)?;
+    }
+    Ok(())
 }
 
 /// Brings the weights that were updated back within their constraints.
@@ -348,9 +384,29 @@ fn constrain(g: &mut Graph, params: &[Parameter]) -> Result<()> {
     Ok(())
 }
 
-/// Where in the schedule of so many steps the rows for weights that do not decay begin.
-pub(crate) fn undecayed(steps: usize) -> usize {
-    (steps * SCALARS).next_multiple_of(SEGMENT_ALIGNMENT)
+/// Where in the schedule of so many steps the rows of a kind begin: the first are the optimizer's, behind them are those for weights that
+/// do not decay, where there are any, then those of the averages of weights.
+fn section(steps: usize, kind: usize) -> usize {
+    kind * (steps * SCALARS).next_multiple_of(SEGMENT_ALIGNMENT)
+}
+
+/// Where in the schedule of so many steps the rows of the averages begin.
+fn averages(optimizer: &dyn Optimizer, steps: usize) -> usize {
+    section(steps, 1 + usize::from(!optimizer.options().exclude_from_weight_decay.is_empty()))
+}
+
+/// Fills the rows of a schedule that stand behind the optimizer's own, for the steps after `iteration`.
+pub(crate) fn complete(rows: &mut Vec<f64>, optimizer: &dyn Optimizer, iteration: u64, steps: usize) {
+    let options = optimizer.options();
+    if !options.exclude_from_weight_decay.is_empty() {
+        rows.resize(section(steps, 1), 0.0);
+        rows.extend_from_within(..steps * SCALARS);
+        rows[section(steps, 1)..].chunks_mut(SCALARS).for_each(|row| row[SCALARS - 1] = 0.0);
+    }
+    if options.use_ema {
+        rows.resize(averages(optimizer, steps), 0.0);
+        rows.extend((1..=steps as u64).flat_map(|t| options.average(iteration + t)));
+    }
 }
 
 /// What the session keeps, from an element on.

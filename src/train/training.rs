@@ -1,6 +1,6 @@
 //! The loop of `fit` over epochs. What happens within one is the device's, unless somebody looks at every step.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use super::callbacks::Callback;
@@ -82,18 +82,14 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
         let position = begun.take().unwrap_or_else(|| whole.clone());
         run.begin_epoch(epoch, position.step);
         callbacks.iter_mut().try_for_each(|c| c.on_epoch_begin(&mut run))?;
+        run.model.use_averages(false)?;
         let bar = Progress::new(options.verbose, epoch, options.epochs, rows.steps());
         let trained =
             train_epoch(&mut run, (&mut callbacks, &mut options.on_first_step), &mut rows, position, &bar).await;
         // The weights of an epoch that failed are not of the place that the run had come to.
         let losses = trained.inspect_err(|_| run.model.reached.position = None)?;
-        if let Some((feed, own, rows)) = &mut validation {
-            let (session, model) = run.model.parts();
-            let values = match own {
-                Some(own) => measure_with_room(session, &model, (feed, *own), "val_").await?,
-                None => measure(session, &model, (feed, rows.start, rows.len()), "val_").await?,
-            };
-            values.iter().for_each(|(name, value)| run.log(name, value));
+        if let Some(validation) = &mut validation {
+            validate(&mut run, &mut callbacks, validation).await?;
         }
         bar.finish(run.logs());
         callbacks.iter_mut().try_for_each(|c| c.on_epoch_end(&mut run))?;
@@ -102,10 +98,29 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
         }
         history.push(run.logs().clone(), losses);
     }
+    if run.epoch() > 0 {
+        run.model.finalize()?;
+    }
     callbacks.iter_mut().try_for_each(|c| c.on_train_end(&mut run))?;
     let (session, _) = model.parts();
     [Some(&feed), validation.as_ref().map(|(feed, ..)| feed)].into_iter().flatten().try_for_each(|f| f.end(session))?;
     Ok(history)
+}
+
+/// Measures what is validated on, and logs it.
+async fn validate<'d>(
+    run: &mut Run<'_>,
+    callbacks: &mut Callbacks<'_>,
+    (feed, own, rows): &mut (Feed<'d>, Option<&'d dyn Source>, Range<usize>),
+) -> Result<()> {
+    callbacks.iter_mut().try_for_each(|c| c.on_test_begin(run))?;
+    let (session, model) = run.model.parts();
+    let values = match own {
+        Some(own) => measure_with_room(session, &model, (feed, *own), "val_").await?,
+        None => measure(session, &model, (feed, rows.start, rows.len()), "val_").await?,
+    };
+    values.iter().for_each(|(name, value)| run.log(name, value));
+    callbacks.iter_mut().try_for_each(|c| c.on_test_end(run))
 }
 
 /// The set that is trained on, with all that an epoch needs beside it made ready: the set streams where it leaves no room.

@@ -2,6 +2,7 @@
 
 mod accumulation;
 mod activations;
+mod averages;
 mod bad_input;
 mod callbacks;
 mod check;

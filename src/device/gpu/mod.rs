@@ -139,14 +139,15 @@ impl Executor {
         self.context.check(&format!("writing {id}"))
     }
 
-    /// Copies a whole buffer into another of its size.
+    /// Copies elements of a buffer of floats to the same place in another.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses.
-    pub fn copy(&mut self, from: BufferId, to: BufferId) -> Result<()> {
+    pub fn copy(&mut self, from: BufferId, to: BufferId, range: Range<usize>) -> Result<()> {
         let (source, target) = (&self.session[&from].buffer, &self.session[&to].buffer);
         let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(source, 0, target, 0, source.size());
+        let [start, len] = [range.start, range.len()].map(|elements| 4 * elements as u64);
+        encoder.copy_buffer_to_buffer(source, start, target, start, len);
         self.context.queue.submit([encoder.finish()]);
         self.context.check(&format!("copying {from} to {to}"))
     }

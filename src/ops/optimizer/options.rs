@@ -6,13 +6,14 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::Op;
 use crate::ops::binary::Binary;
+use crate::ops::moving_average::MovingAverage;
 use crate::ops::optimizer::forwarded;
 use crate::ops::unary::Unary;
 
 /// How an optimizer prepares gradients for its update. Only one of the three ways to clip can be given, as in Keras.
 ///
 /// A norm of gradients whose squares pass what the device's floats hold is infinite: what it clips becomes 0.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
     /// Each element of each gradient is brought to at most this size: see [`Optimizer::clip_value`].
@@ -25,6 +26,18 @@ pub struct Options {
     pub exclude_from_weight_decay: Vec<String>,
     /// How many steps' gradients make one update: see [`Optimizer::gradient_accumulation_steps`].
     pub gradient_accumulation_steps: Option<u64>,
+    /// Whether moving averages of the weights are kept: see [`Optimizer::use_ema`].
+    pub use_ema: bool,
+    /// What share of themselves they keep at a step: see [`Optimizer::ema_momentum`].
+    pub ema_momentum: f64,
+    /// After how many updates they overwrite the weights: see [`Optimizer::ema_overwrite_frequency`].
+    pub ema_overwrite_frequency: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 impl Options {
@@ -35,14 +48,18 @@ impl Options {
         global_clip_norm: None,
         exclude_from_weight_decay: Vec::new(),
         gradient_accumulation_steps: None,
+        use_ema: false,
+        ema_momentum: 0.99,
+        ema_overwrite_frequency: None,
     };
 
     fn clips(&self) -> [(&'static str, Option<f64>); 3] {
         [("clip_value", self.clip_value), ("clip_norm", self.clip_norm), ("global_clip_norm", self.global_clip_norm)]
     }
 
-    /// That at most one way to clip is given, and its limit is a number above 0; that more than one step is accumulated.
+    /// That each option is in its range, and at most one way to clip is given.
     fn check(&self) -> Result<()> {
+        self.check_ema()?;
         if let Some(steps @ 0..2) = self.gradient_accumulation_steps {
             let message = format!("{steps} accumulates nothing; give 2 or more, or leave it out");
             return Err(Error::argument("gradient_accumulation_steps", message));
@@ -60,14 +77,50 @@ impl Options {
         }
     }
 
+    fn check_ema(&self) -> Result<()> {
+        let (momentum, frequency) = (self.ema_momentum, self.ema_overwrite_frequency);
+        if !(0.0..=1.0).contains(&momentum) {
+            let message = format!("{momentum} is no share that an average keeps; give 0 to 1, such as 0.99");
+            return Err(Error::argument("ema_momentum", message));
+        }
+        if frequency == Some(0) {
+            return Err(Error::argument(
+                "ema_overwrite_frequency",
+                "0 updates never come; give 1 or more, or leave it out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// That nothing is said of averages that are not kept. Of the options that several holders of an optimizer give together: one
+    /// alone may not say all.
+    pub(crate) fn check_all(&self) -> Result<()> {
+        let momentum = self.ema_momentum != Self::NONE.ema_momentum;
+        let given = [("ema_momentum", momentum), ("ema_overwrite_frequency", self.ema_overwrite_frequency.is_some())];
+        match given.iter().find(|(_, given)| *given && !self.use_ema) {
+            Some((name, _)) => {
+                Err(Error::argument(*name, "is given, but no averages are kept; call use_ema(true), too"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Adds what is given to an optimizer's config.
     fn added_to(&self, config: Config) -> Config {
         let given = self.clips().into_iter().filter_map(|(name, limit)| Some((name, limit?)));
         let config = given.fold(config, |config, (name, limit)| config.with(name, limit));
         let excluded: Vec<&str> = self.exclude_from_weight_decay.iter().map(String::as_str).collect();
         let config = if excluded.is_empty() { config } else { config.with("exclude_from_weight_decay", excluded) };
-        match self.gradient_accumulation_steps {
+        let config = match self.gradient_accumulation_steps {
             Some(steps) => config.with("gradient_accumulation_steps", steps),
+            None => config,
+        };
+        if !self.use_ema {
+            return config;
+        }
+        let config = config.with("use_ema", true).with("ema_momentum", self.ema_momentum);
+        match self.ema_overwrite_frequency {
+            Some(updates) => config.with("ema_overwrite_frequency", updates),
             None => config,
         }
     }
@@ -80,6 +133,9 @@ impl Options {
             global_clip_norm: config.take_or("global_clip_norm", None)?,
             exclude_from_weight_decay: config.take_or("exclude_from_weight_decay", Vec::new())?,
             gradient_accumulation_steps: config.take_or("gradient_accumulation_steps", None)?,
+            use_ema: config.take_or("use_ema", false)?,
+            ema_momentum: config.take_or("ema_momentum", Self::NONE.ema_momentum)?,
+            ema_overwrite_frequency: config.take_or("ema_overwrite_frequency", None)?,
         })
     }
 
@@ -91,6 +147,14 @@ impl Options {
     /// Whether a step, counted from 1, ends with an update.
     pub(crate) fn updates(&self, step: u64) -> bool {
         step.is_multiple_of(self.gradient_accumulation_steps.unwrap_or(1))
+    }
+
+    /// What becomes of an average of weights at a step, counted from 1: its row of the schedule. As in Keras, steps of the first
+    /// update's cycle take the weights as they are, and a step overwrites where the update that it is a part of does.
+    pub(crate) fn average(&self, step: u64) -> [f64; SCALARS] {
+        let before = (step - 1) / self.gradient_accumulation_steps.unwrap_or(1);
+        let kept = if before == 0 { 0.0 } else { self.ema_momentum };
+        MovingAverage::row(kept, self.ema_overwrite_frequency.is_some_and(|every| (before + 1).is_multiple_of(every)))
     }
 
     /// The gradients of all parameters, clipped.

@@ -8,6 +8,7 @@ mod model_checkpoint;
 mod monitor;
 mod path_pattern;
 mod reduce_lr_on_plateau;
+mod swap_ema_weights;
 mod tensor_board;
 mod terminate_on_nan;
 
@@ -18,6 +19,7 @@ pub use learning_rate_scheduler::LearningRateScheduler;
 pub use model_checkpoint::{ModelCheckpoint, SaveFreq};
 pub use monitor::Mode;
 pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
+pub use swap_ema_weights::SwapEmaWeights;
 pub use tensor_board::{TensorBoard, UpdateFreq};
 pub use terminate_on_nan::TerminateOnNan;
 
@@ -66,6 +68,22 @@ pub trait Callback {
     /// # Errors
     /// Whatever is to end the run.
     fn on_epoch_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before an epoch's validation.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_test_begin(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After an epoch's validation, whose values [`Run::logs`] has then; [`Callback::on_epoch_end`] comes next.
+    ///
+    /// # Errors
+    /// Whatever is to end the run.
+    fn on_test_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -123,6 +141,14 @@ macro_rules! callback_behind {
 
             fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
                 (**self).on_epoch_end(run)
+            }
+
+            fn on_test_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_test_begin(run)
+            }
+
+            fn on_test_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+                (**self).on_test_end(run)
             }
 
             fn on_batch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {

@@ -19,6 +19,8 @@ use crate::train::trace::Definition;
 const KEY: &str = "kiln";
 /// Of the configuration. A change that this reader would misread takes the next number.
 const VERSION: u64 = 1;
+/// Where weights are their averages.
+const AVERAGED: &str = "averaged";
 /// What names of the optimizer's tensors begin with.
 const OPTIMIZER: &str = "optimizer/";
 
@@ -41,6 +43,33 @@ pub(crate) struct Reached {
     pub epoch: usize,
     /// Where within the next epoch, if it was begun.
     pub position: Option<Position>,
+    /// Whether the model has the averages of its weights for weights: see [`crate::train::Run::use_averages`].
+    pub averaged: bool,
+}
+
+impl Reached {
+    /// Adds it to a configuration.
+    fn keep(&self, config: Config) -> Config {
+        let config = config.with("iteration", self.iteration).with("epoch", self.epoch);
+        // An older version, which would begin the epoch anew, or train the averages, refuses it.
+        let config = match &self.position {
+            Some(position) => config.with("position", position.clone()),
+            None => config,
+        };
+        if self.averaged { config.with(AVERAGED, true) } else { config }
+    }
+
+    /// Takes it out of the configuration of a class.
+    fn take(config: &mut Config, class: &str) -> Result<Self> {
+        let (iteration, epoch) = (counted(config, "iteration")?, counted(config, "epoch")?);
+        let epoch = usize::try_from(epoch).map_err(|e| Error::argument("epoch", e.to_string()))?;
+        let position: Option<Position> = config.take_or("position", None)?;
+        if let Some(Position { step, .. }) = position.as_ref().filter(|position| position.step as u64 > iteration) {
+            let message = format!("is less than the {step} steps of its last epoch");
+            return Err(Error::argument(format!("setting \"iteration\" of {class}, {iteration},"), message));
+        }
+        Ok(Self { iteration, epoch, position, averaged: config.take_or(AVERAGED, false)? })
+    }
 }
 
 /// What a file, or the device before, had for the device, until there is one.
@@ -106,11 +135,7 @@ fn configuration(model: &Definition<'_>, reached: &Reached) -> Config {
                 config.with("objectives", each.collect::<Vec<_>>())
             }
         };
-        config = config.with("iteration", reached.iteration).with("epoch", reached.epoch);
-        // An older version, which would begin the epoch anew, refuses it.
-        if let Some(position) = &reached.position {
-            config = config.with("position", position.clone());
-        }
+        config = reached.keep(config);
     }
     config = inputs::keep(&about.inputs, config);
     config.with("notes", Setting::Map(about.notes.clone()))
@@ -307,14 +332,12 @@ impl Model {
                 return Err(Error::argument("objectives", message));
             }
             model.set_compiled(optimizer, objectives)?;
-            let (iteration, epoch) = (counted(&mut config, "iteration")?, counted(&mut config, "epoch")?);
-            let epoch = usize::try_from(epoch).map_err(|e| Error::argument("epoch", e.to_string()))?;
-            let position: Option<Position> = config.take_or("position", None)?;
-            if let Some(Position { step, .. }) = position.as_ref().filter(|position| position.step as u64 > iteration) {
-                let message = format!("is less than the {step} steps of its last epoch");
-                return Err(Error::argument(format!("setting \"iteration\" of {class}, {iteration},"), message));
+            model.reached = Reached::take(&mut config, &class)?;
+            if model.reached.averaged {
+                model
+                    .average()
+                    .map_err(|e| Error::argument(format!("setting {AVERAGED:?} of {class}"), e.to_string()))?;
             }
-            model.reached = Reached { iteration, epoch, position };
         }
         model.about.inputs = inputs::take(&mut config)?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {

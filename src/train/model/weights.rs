@@ -65,6 +65,9 @@ impl Model {
             return Err(Error::argument("layer", crate::suggest::unknown(layer, &names)));
         };
         *found = Arc::new(Trainable::new(Arc::clone(found), trainable));
+        if trainable {
+            self.begin_averages(layer)?;
+        }
         if let Some(built) = self.built.get_mut() {
             built
                 .parameters
@@ -80,6 +83,7 @@ impl Model {
     /// # Errors
     /// [`Error::Shape`] that lists both shapes and types where they do not fit.
     pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
+        self.use_averages(false)?;
         self.open()?.set_weights(weights)
     }
 }
