@@ -139,6 +139,12 @@ impl From<&str> for Setting {
     }
 }
 
+impl From<String> for Setting {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
 impl FromSetting for String {
     fn from_setting(setting: &Setting) -> Result<Self, String> {
         let Setting::Text(text) = setting else { return Err(setting.refused("text")) };

@@ -1,6 +1,6 @@
 //! Activations by Keras' names.
 
-use super::{Config, Configured};
+use super::{Config, Configured, KerasObject, Setting};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::activation::{Activate, Function};
@@ -136,11 +136,36 @@ impl Activation {
     }
 }
 
+impl Activation {
+    /// The activation as a setting of Keras' layers: its name or, with another slope or alpha than the name stands for, Keras' layer.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for [`Activation::GeluTanh`], which Keras has no name for.
+    pub fn keras(self) -> Result<Setting> {
+        Ok(match self {
+            Self::GeluTanh => {
+                let message = "gelu_tanh is gelu of approximate=True, for which Keras has no name; use Gelu";
+                return Err(Error::argument("activation", message));
+            }
+            Self::LeakyRelu { negative_slope } if self != Self::LeakyRelu => {
+                KerasObject::layer("LeakyReLU", "leaky_re_lu").with("negative_slope", negative_slope).into()
+            }
+            Self::Elu { alpha } if self != Self::Elu => KerasObject::layer("ELU", "elu").with("alpha", alpha).into(),
+            _ => self.name().into(),
+        })
+    }
+
+    /// Keras' name of it, whatever its settings.
+    fn name(self) -> &'static str {
+        let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
+        let name = NAMES.iter().find(|(_, activation)| same(activation)).map(|(name, _)| *name);
+        name.expect("every activation has a name")
+    }
+}
+
 impl Configured for Activation {
     fn config(&self) -> Config {
-        let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(self);
-        let name = NAMES.iter().find(|(_, activation)| same(activation)).map(|(name, _)| *name);
-        let config = Config::new(name.expect("every activation has a name"));
+        let config = Config::new(self.name());
         match *self {
             Self::LeakyRelu { negative_slope } => config.with("negative_slope", negative_slope),
             Self::Elu { alpha } => config.with("alpha", alpha),

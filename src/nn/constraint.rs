@@ -1,6 +1,7 @@
 //! What holds a layer's weights within bounds, <https://keras.io/api/layers/constraints/>.
 
-use super::{Config, Configured};
+use super::keras::axes as axes_of;
+use super::{Config, Configured, KerasObject};
 use crate::error::{Error, Result};
 use crate::graph::{Aggregation, Graph, Id};
 use crate::ops::binary::Binary;
@@ -94,6 +95,23 @@ impl Constraint {
             "unit_norm" => Ok(Self::unit_norm()),
             "min_max_norm" => Ok(Self::min_max_norm(0.0, 1.0)),
             _ => Err(Error::argument("constraint", crate::suggest::unknown(name, &NAMES))),
+        }
+    }
+
+    /// The constraint as Keras serializes it.
+    pub fn keras(&self) -> KerasObject {
+        let object = |class| KerasObject::new("keras.constraints", class);
+        match self {
+            Self::NonNeg => object("NonNeg"),
+            Self::MaxNorm { max_value, axes } => {
+                object("MaxNorm").with("max_value", *max_value).with("axis", axes_of(axes))
+            }
+            Self::UnitNorm { axes } => object("UnitNorm").with("axis", axes_of(axes)),
+            Self::MinMaxNorm { min_value, max_value, rate, axes } => object("MinMaxNorm")
+                .with("min_value", *min_value)
+                .with("max_value", *max_value)
+                .with("rate", *rate)
+                .with("axis", axes_of(axes)),
         }
     }
 

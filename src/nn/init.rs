@@ -1,6 +1,6 @@
 //! Initialisers, <https://keras.io/api/layers/initializers/>.
 
-use super::{Config, Configured};
+use super::{Config, Configured, KerasObject, Setting};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::random;
@@ -82,6 +82,8 @@ pub const NAMES: [(&str, Initializer); 14] = [
 
 /// The standard deviation of a standard normal distribution that is cut off at ±2.
 const CUT_STDDEV: f64 = 0.879_625_661_034_239_8;
+/// What the configs of Keras' initialisers that scale by fans have, all of it null here.
+const SCALED: &[&str] = &["seed", "input_axes", "output_axes"];
 /// The purpose of the random streams.
 const WEIGHTS: &str = "weights";
 
@@ -113,6 +115,29 @@ impl Initializer {
             }
             _ => None,
         }
+    }
+
+    /// The initialiser as Keras serializes it. Keras keeps no gain of an identity.
+    pub fn keras(self) -> KerasObject {
+        let (class, others): (_, &[&str]) = match self {
+            Self::Zeros => return KerasObject::new("keras.initializers", "Zeros"),
+            Self::Ones => return KerasObject::new("keras.initializers", "Ones"),
+            Self::Identity(_) => return KerasObject::new("keras.initializers", "Identity"),
+            Self::Constant(value) => return KerasObject::new("keras.initializers", "Constant").with("value", value),
+            Self::RandomUniform { .. } => ("RandomUniform", &["seed"]),
+            Self::RandomNormal { .. } => ("RandomNormal", &["seed"]),
+            Self::TruncatedNormal { .. } => ("TruncatedNormal", &["seed"]),
+            Self::Orthogonal(_) => ("Orthogonal", &["seed"]),
+            Self::GlorotUniform => ("GlorotUniform", SCALED),
+            Self::GlorotNormal => ("GlorotNormal", SCALED),
+            Self::HeUniform => ("HeUniform", SCALED),
+            Self::HeNormal => ("HeNormal", SCALED),
+            Self::LecunUniform => ("LecunUniform", SCALED),
+            Self::LecunNormal => ("LecunNormal", SCALED),
+        };
+        let object = KerasObject::new("keras.initializers", class);
+        let object = others.iter().fold(object, |object, key| object.with(key, Setting::Null));
+        self.settings().into_iter().fold(object, |object, (key, value)| object.with(key, value))
     }
 
     /// Its settings by name.

@@ -1,6 +1,6 @@
 //! Penalties on a layer's weights, <https://keras.io/api/layers/regularizers/>.
 
-use super::{Config, Configured};
+use super::{Config, Configured, KerasObject};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::Op;
@@ -44,6 +44,17 @@ impl Regularizer {
             }
         }
         Ok(())
+    }
+
+    /// The penalty as Keras serializes it: `L1` or `L2` where one part is 0, else `L1L2`.
+    pub fn keras(self) -> KerasObject {
+        let object = |class| KerasObject::new("keras.regularizers", class);
+        match (self.l1 != 0.0, self.l2 != 0.0) {
+            // Of this one alone Keras keeps the number in its own type.
+            (true, false) => object("L1").with("l1", f64::from(self.l1 as f32)),
+            (false, true) => object("L2").with("l2", self.l2),
+            _ => object("L1L2").with("l1", self.l1).with("l2", self.l2),
+        }
     }
 
     /// The losses of samples (batch,), each with the penalty of w added, so that their mean has it once.

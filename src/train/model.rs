@@ -3,6 +3,7 @@
 mod averages;
 mod confusion;
 mod inputs;
+mod keras;
 mod prediction;
 mod saving;
 mod weights;

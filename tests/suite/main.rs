@@ -40,6 +40,7 @@ mod golden;
 mod graphs;
 mod hostile;
 mod initializers;
+mod keras_configs;
 mod layers;
 mod losses;
 mod metrics;

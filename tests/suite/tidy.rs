@@ -191,7 +191,7 @@ fn each_shader_is_included_once() {
     report(&twice.map(|(file, places)| format!("{file} is included at {}", places.join(", "))).collect::<Vec<_>>());
 }
 
-/// A layer without these two would be saved and could not be loaded.
+/// A layer without the first two would be saved and could not be loaded; one without the last could not be written for Keras.
 #[test]
 fn layers_can_be_saved() {
     const TABLE: &str = "src/nn/layers/mod.rs";
@@ -207,6 +207,9 @@ fn layers_can_be_saved() {
         for kind in kinds {
             if !source.text.contains("fn config(") {
                 complaints.push(format!("{}: {kind} has no `config`", source.path));
+            }
+            if !source.text.contains("fn keras(") {
+                complaints.push(format!("{}: {kind} has no `keras`, its config as Keras has it", source.path));
             }
             if !table.text.contains(&format!("\"{kind}\" =>")) {
                 complaints.push(format!("{TABLE}: `from_config` does not make {kind}"));

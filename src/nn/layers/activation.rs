@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Scope};
+use crate::nn::{Activation, Config, KerasObject, Scope};
 
 /// y = activation(x), any shape: `model.add(Activation::Relu)`.
 impl Layer for Activation {
@@ -14,6 +14,10 @@ impl Layer for Activation {
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [x] = scope.expect(inputs)?;
         Ok(vec![self.append(scope.graph, x)?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("activation", Self::keras(*self)?))
     }
 
     fn config(&self) -> Config {

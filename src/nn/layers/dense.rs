@@ -4,7 +4,7 @@ use super::Layer;
 use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Constraint, Initializer, Regularizer, Scope};
+use crate::nn::{Activation, Config, Constraint, Initializer, KerasObject, Regularizer, Scope, Setting};
 use crate::ops::binary::Binary;
 use crate::ops::matmul::MatMul;
 
@@ -123,6 +123,15 @@ impl Layer for Dense {
             y = scope.graph.apply(Binary::Add, &[y, bias])?;
         }
         Ok(vec![self.activation.append(scope.graph, y)?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let layer = KerasObject::layer(self.kind(), name)
+            .with("units", self.units)
+            .with("activation", self.activation.keras()?)
+            .with("use_bias", self.use_bias);
+        let layer = Weight::keras_all(layer, &[("kernel", &self.kernel), ("bias", &self.bias)]);
+        Ok(layer.with("quantization_config", Setting::Null))
     }
 
     fn config(&self) -> Config {

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops;
 
 /// In training each element is zero with probability `rate`, and the others grow by 1 / (1 - rate); elsewhere y = x.
@@ -33,6 +33,13 @@ impl Layer for Dropout {
         let Some(clock) = scope.training() else { return Ok(vec![x]) };
         let op = ops::dropout::Dropout { rate: self.rate, salt: scope.salt() };
         Ok(vec![scope.graph.apply(op, &[x, clock])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name)
+            .with("rate", self.rate)
+            .with("seed", Setting::Null)
+            .with("noise_shape", Setting::Null))
     }
 
     fn config(&self) -> Config {

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope};
 use crate::ops::reshape::Reshape;
 
 /// From (batch, a, b, ...) to (batch, a * b * ...). Nothing is moved.
@@ -21,6 +21,10 @@ impl Layer for Flatten {
         let row = shape[1..].iter().product();
         let flat = Reshape([shape[0], row].into());
         Ok(vec![scope.graph.apply(flat, &[x])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("data_format", "channels_last"))
     }
 
     fn config(&self) -> Config {

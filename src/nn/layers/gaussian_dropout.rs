@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops::binary::Binary;
 use crate::ops::gaussian_noise::GaussianNoise;
 
@@ -36,6 +36,10 @@ impl Layer for GaussianDropout {
         let stddev = (self.rate / (1.0 - self.rate)).sqrt();
         let noise = scope.graph.apply(GaussianNoise { stddev, salt }, &[ones, clock])?;
         Ok(vec![scope.graph.apply(Binary::Mul, &[x, noise])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("rate", self.rate).with("seed", Setting::Null))
     }
 
     fn config(&self) -> Config {

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops;
 
 /// In training each element is y = x + normal noise; elsewhere y = x.
@@ -35,6 +35,10 @@ impl Layer for GaussianNoise {
             Some(clock) => Ok(vec![scope.graph.apply(op, &[x, clock])?]),
             None => Ok(vec![x]),
         }
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("stddev", self.stddev).with("seed", Setting::Null))
     }
 
     fn config(&self) -> Config {

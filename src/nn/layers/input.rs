@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope, Value};
+use crate::nn::{Config, KerasObject, Scope, Setting, Value};
 use crate::tensor::Shape;
 
 /// An input of a model: the shape of its samples, without the batch's axis.
@@ -57,6 +57,18 @@ impl Layer for Input {
 
     fn sample_shape(&self) -> Option<&Shape> {
         Some(self.value.shape())
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let batch = std::iter::once(Setting::Null);
+        let shape = batch.chain(self.value.shape().iter().map(|&extent| extent.into())).collect::<Vec<Setting>>();
+        Ok(KerasObject::new("keras.layers", self.kind())
+            .with("batch_shape", shape)
+            .with("dtype", "float32")
+            .with("sparse", false)
+            .with("ragged", false)
+            .with("name", name)
+            .with("optional", false))
     }
 
     fn config(&self) -> Config {

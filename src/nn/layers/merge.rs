@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::{Aggregation, Graph, Id};
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops::binary::Binary;
 use crate::ops::concat::Concat;
 use crate::ops::matmul::MatMul;
@@ -23,6 +23,10 @@ macro_rules! merges {
             impl Layer for $name {
                 fn kind(&self) -> &'static str {
                     stringify!($name)
+                }
+
+                fn keras(&self, name: &str) -> Result<KerasObject> {
+                    Ok(KerasObject::layer(self.kind(), name))
                 }
 
                 fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
@@ -59,6 +63,10 @@ pub struct Subtract;
 impl Layer for Subtract {
     fn kind(&self) -> &'static str {
         "Subtract"
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name))
     }
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
@@ -137,6 +145,10 @@ impl Layer for Concatenate {
             return Err(scope.error("axis 0 is the samples'; give 1 or more, or -1 for the last"));
         }
         Ok(vec![scope.graph.apply(Concat(axis), inputs)?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("axis", self.axis))
     }
 
     fn config(&self) -> Config {
@@ -223,6 +235,12 @@ impl Layer for Dot {
             _ => return Ok(vec![y]),
         };
         Ok(vec![scope.graph.apply(Reshape(shape.into()), &[y])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let [a, b] = self.axes;
+        let axes = if a == b { a.into() } else { Setting::from(vec![a, b]) };
+        Ok(KerasObject::layer(self.kind(), name).with("axes", axes).with("normalize", self.normalize))
     }
 
     fn config(&self) -> Config {

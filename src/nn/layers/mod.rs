@@ -39,8 +39,8 @@ pub use random_translation::{Fill, RandomTranslation};
 pub use reshape::Reshape;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D};
 
-use super::{Activation, Config, Scope, Shared, Value, Values};
-use crate::error::Result;
+use super::{Activation, Config, KerasObject, Scope, Shared, Value, Values};
+use crate::error::{Error, Result};
 use crate::graph::Id;
 use crate::tensor::Shape;
 
@@ -69,6 +69,15 @@ pub trait Layer: Debug + Send + Sync {
     /// What a saved model keeps of the layer, from which it is made again; unless told otherwise, its type alone.
     fn config(&self) -> Config {
         Config::new(self.kind())
+    }
+
+    /// The layer as Keras serializes one of this name; unless told otherwise, Keras has none like it.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names what Keras has nothing like.
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let message = format!("is a {}, which is none of Keras' layers", self.kind());
+        Err(Error::argument(format!("layer {name:?}"), message))
     }
 
     /// Whether a file can keep the layer, by its class and its [`Layer::config`].
@@ -220,6 +229,10 @@ impl<L: Layer> Layer for Named<L> {
         self.layer.config()
     }
 
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        self.layer.keras(name)
+    }
+
     fn is_trainable(&self) -> bool {
         self.layer.is_trainable()
     }
@@ -247,6 +260,12 @@ impl Layer for Trainable {
 
     fn config(&self) -> Config {
         self.layer.config().with(TRAINABLE, self.trainable)
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let layer = self.layer.keras(name)?;
+        // Keras' layers that have no weights leave it out, some of them.
+        Ok(if layer.get(TRAINABLE).is_some() { layer.with(TRAINABLE, self.trainable) } else { layer })
     }
 
     fn is_trainable(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope};
 use crate::ops::transpose::Transpose;
 
 /// Axis i of a sample becomes what axis `dims[i]` was; counted from 1, the batch's axis stays where it is.
@@ -38,6 +38,10 @@ impl Layer for Permute {
         }
         let order = [&[0], &dims[..]].concat();
         Ok(vec![scope.graph.apply(Transpose(order), &[x])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("dims", self.dims.clone()))
     }
 
     fn config(&self) -> Config {

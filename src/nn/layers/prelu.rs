@@ -4,7 +4,7 @@ use super::Layer;
 use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Constraint, Initializer, Regularizer, Scope};
+use crate::nn::{Activation, Config, Constraint, Initializer, KerasObject, Regularizer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 
@@ -86,6 +86,12 @@ impl Layer for PRelu {
         let below = Activation::Relu.append(graph, turned)?;
         let below = graph.apply(Binary::Mul, &[below, alpha])?;
         Ok(vec![graph.apply(Binary::Sub, &[above, below])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let layer = Weight::keras_all(KerasObject::layer(self.kind(), name), &[("alpha", &self.alpha)]);
+        let shared = Some(self.shared_axes.clone()).filter(|axes| !axes.is_empty());
+        Ok(layer.with("shared_axes", shared))
     }
 
     fn config(&self) -> Config {

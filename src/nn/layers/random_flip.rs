@@ -3,7 +3,7 @@
 use super::{Layer, expect_images};
 use crate::error::{Error, Result};
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops::flip::Flip;
 
 /// In training each image (height, width, ...) is flipped with probability 1/2, along each axis by itself; elsewhere
@@ -41,6 +41,12 @@ impl RandomFlip {
     }
 }
 
+impl RandomFlip {
+    fn mode(self) -> &'static str {
+        MODES.into_iter().find(|(_, axes)| *axes == self.axes).expect("made with these").0
+    }
+}
+
 impl Layer for RandomFlip {
     fn kind(&self) -> &'static str {
         "RandomFlip"
@@ -57,8 +63,13 @@ impl Layer for RandomFlip {
         Ok(vec![flipped?])
     }
 
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let layer =
+            KerasObject::layer(self.kind(), name).with("data_format", "channels_last").with("seed", Setting::Null);
+        Ok(layer.with("mode", self.mode()))
+    }
+
     fn config(&self) -> Config {
-        let (mode, _) = MODES.into_iter().find(|(_, axes)| *axes == self.axes).expect("made with these");
-        Config::new(self.kind()).with("mode", mode)
+        Config::new(self.kind()).with("mode", self.mode())
     }
 }

@@ -5,7 +5,7 @@ use super::{Layer, expect_images};
 use crate::config::named;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope, Setting};
 pub use crate::ops::translate::Fill;
 use crate::ops::translate::Translate;
 
@@ -57,6 +57,18 @@ impl Layer for RandomTranslation {
             Some(clock) => Ok(vec![scope.graph.apply(op, &[x, clock])?]),
             None => Ok(vec![x]),
         }
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let [height_factor, width_factor] = self.reach;
+        Ok(KerasObject::layer(self.kind(), name)
+            .with("data_format", "channels_last")
+            .with("height_factor", height_factor)
+            .with("width_factor", width_factor)
+            .with("fill_mode", self.fill)
+            .with("interpolation", "bilinear")
+            .with("seed", Setting::Null)
+            .with("fill_value", 0.0))
     }
 
     fn config(&self) -> Config {

@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope};
 use crate::ops::reshape;
 use crate::tensor::{Shape, reshaped};
 
@@ -31,6 +31,10 @@ impl Layer for Reshape {
         let sample = reshaped(&Shape::from(&shape[1..]), &self.target_shape).map_err(|why| scope.error(why))?;
         let all = [&shape[..1], &sample].concat();
         Ok(vec![scope.graph.apply(reshape::Reshape(all.into()), &[x])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("target_shape", self.target_shape.clone()))
     }
 
     fn config(&self) -> Config {

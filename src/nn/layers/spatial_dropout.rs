@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Scope};
+use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops::binary::Binary;
 use crate::ops::dropout::Dropout;
 
@@ -36,6 +36,13 @@ macro_rules! spatial_dropouts {
                         return Err(scope.error(message));
                     }
                     Ok(vec![dropped(scope, x, self.rate)?])
+                }
+
+                fn keras(&self, name: &str) -> Result<KerasObject> {
+                    let layer = KerasObject::new("keras.layers", self.kind());
+                    let layer = layer.with("rate", self.rate).with("seed", Setting::Null);
+                    let layer = layer.with("name", name).with("dtype", "float32");
+                    Ok(if $axes > 3 { layer.with("data_format", "channels_last") } else { layer })
                 }
 
                 fn config(&self) -> Config {

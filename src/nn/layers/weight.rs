@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Constraint, Initializer, Regularizer, Scope};
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Regularizer, Scope, Setting};
 use crate::tensor::Shape;
 
 /// What a weight starts from, what its size adds to the loss, and within what it is held.
@@ -40,6 +40,16 @@ impl Weight {
             Some(constraint) => config.with(&format!("{name}_constraint"), constraint.clone()),
             None => config,
         })
+    }
+
+    /// Adds the settings of weights by name, as Keras has them.
+    pub fn keras_all(layer: KerasObject, weights: &[(&str, &Self)]) -> KerasObject {
+        let with = |layer: KerasObject, what: &str, of: &dyn Fn(&Self) -> Setting| {
+            weights.iter().fold(layer, |layer, (name, weight)| layer.with(&format!("{name}_{what}"), of(weight)))
+        };
+        let layer = with(layer, "initializer", &|w| w.initializer.keras().into());
+        let layer = with(layer, "regularizer", &|w| w.regularizer.map(Regularizer::keras).into());
+        with(layer, "constraint", &|w| w.constraint.as_ref().map(Constraint::keras).into())
     }
 
     /// Asks for the weight.

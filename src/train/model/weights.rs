@@ -54,6 +54,23 @@ impl Model {
         Ok(self.built()?.parameters.iter().map(Parameter::path).collect())
     }
 
+    /// What the model knows of each weight, in the order of [`Model::weights`]: its layer, name, [path](Parameter::path), shape and
+    /// whether it is trained.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let model = Sequential::new().add(Input::new([3])).add(Dense::new(2));
+    /// let kernel = &model.parameters()?[0];
+    /// assert_eq!((kernel.path().as_str(), kernel.shape.to_string().as_str()), ("dense/kernel", "(3, 2)"));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn parameters(&self) -> Result<&[Parameter]> {
+        Ok(&self.built()?.parameters)
+    }
+
     /// Whether the weights of the layer of this name are trained from here on: see [`Layer::trainable`]. Unlike in Keras
     /// the model need not be compiled again; the optimizer's state stays.
     ///

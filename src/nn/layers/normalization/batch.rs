@@ -3,7 +3,7 @@
 use super::{Affine, Normalized, affine_setters, along, check_epsilon, divided, feature_axis, reshaped};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Constraint, Initializer, Layer, Regularizer, Scope};
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, Regularizer, Scope, Setting};
 use crate::ops::binary::Binary;
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, for each feature along an axis.
@@ -75,6 +75,20 @@ impl BatchNormalization {
         self
     }
 
+    /// Sets what the moving mean starts from; default [`Initializer::Zeros`].
+    #[must_use]
+    pub fn moving_mean_initializer(mut self, initializer: Initializer) -> Self {
+        self.moving_mean_initializer = initializer;
+        self
+    }
+
+    /// Sets what the moving variance starts from; default [`Initializer::Ones`].
+    #[must_use]
+    pub fn moving_variance_initializer(mut self, initializer: Initializer) -> Self {
+        self.moving_variance_initializer = initializer;
+        self
+    }
+
     affine_setters!();
 
     /// moving = momentum moving + (1 - momentum) found
@@ -119,6 +133,18 @@ impl Layer for BatchNormalization {
         };
         let y = learned.applied(scope.graph, y, &laid_out)?;
         Ok(vec![y])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let layer = KerasObject::layer(self.kind(), name).with("axis", self.axis).with("momentum", self.momentum);
+        let others = [
+            ("moving_mean_initializer", self.moving_mean_initializer.keras()),
+            ("moving_variance_initializer", self.moving_variance_initializer.keras()),
+        ];
+        let layer = self.affine.keras(layer.with("epsilon", self.epsilon));
+        let layer = others.into_iter().fold(layer, |layer, (key, value)| layer.with(key, value));
+        let layer = layer.with("synchronized", false).with("renorm", false);
+        Ok(layer.with("renorm_clipping", Setting::Null).with("renorm_momentum", 0.99))
     }
 
     fn config(&self) -> Config {

@@ -3,7 +3,7 @@
 use super::{Affine, Normalized, affine_setters, along, check_epsilon, feature_axis};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Constraint, Initializer, Layer, Regularizer, Scope};
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, Regularizer, Scope};
 use crate::ops::reshape::Reshape;
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample over a group of features
@@ -63,6 +63,11 @@ impl Layer for GroupNormalization {
         let y = Normalized::of(graph, grouped, &axes, self.epsilon)?.y;
         let y = graph.apply(Reshape(shape.clone()), &[y])?;
         Ok(vec![learned.applied(graph, y, &along(&shape, axis))?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let layer = KerasObject::layer(self.kind(), name).with("groups", self.groups).with("axis", self.axis);
+        Ok(self.affine.keras(layer.with("epsilon", self.epsilon)))
     }
 
     fn config(&self) -> Config {

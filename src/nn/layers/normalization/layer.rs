@@ -3,7 +3,8 @@
 use super::{Affine, Normalized, affine_setters, axes_setter, check_epsilon, feature_axes, features};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Constraint, Initializer, Layer, Regularizer, Scope};
+use crate::nn::keras::axes;
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, Regularizer, Scope};
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample over some axes: the
 /// last, unless told otherwise.
@@ -51,6 +52,11 @@ impl Layer for LayerNormalization {
         let learned = self.affine.asked(scope, &own)?;
         let y = Normalized::of(scope.graph, x, &axes, self.epsilon)?.y;
         Ok(vec![learned.applied(scope.graph, y, &laid_out)?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        let layer = KerasObject::layer(self.kind(), name).with("axis", axes(&self.axes)).with("epsilon", self.epsilon);
+        Ok(self.affine.keras(layer).with("rms_scaling", false))
     }
 
     fn config(&self) -> Config {

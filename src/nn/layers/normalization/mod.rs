@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::{Graph, Id};
-use crate::nn::{Config, Initializer, Scope};
+use crate::nn::{Config, Initializer, KerasObject, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::normalize::Normalize;
 use crate::ops::reshape::Reshape;
@@ -54,6 +54,12 @@ impl Affine {
     fn keep(&self, config: Config) -> Config {
         let config = config.with("center", self.center).with("scale", self.scale);
         Weight::keep_all(config, &[("beta", &self.beta), ("gamma", &self.gamma)])
+    }
+
+    /// What a layer that Keras has keeps of it.
+    fn keras(&self, layer: KerasObject) -> KerasObject {
+        let layer = layer.with("center", self.center).with("scale", self.scale);
+        Weight::keras_all(layer, &[("beta", &self.beta), ("gamma", &self.gamma)])
     }
 
     /// Asks for the weights, of shape `own`.

@@ -3,7 +3,8 @@
 use super::{axes_setter, check_epsilon, divided, feature_axes, features, reshaped};
 use crate::error::Result;
 use crate::graph::{Aggregation, Id};
-use crate::nn::{Config, Initializer, Layer, Scope};
+use crate::nn::keras::axes;
+use crate::nn::{Config, Initializer, KerasObject, Layer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 
@@ -60,6 +61,10 @@ impl Layer for RmsNormalization {
         let y = divided(graph, x, mean, self.epsilon)?;
         let scale = reshaped(graph, scale, &laid_out)?;
         Ok(vec![graph.apply(Binary::Mul, &[y, scale])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("axis", axes(&self.axes)).with("epsilon", self.epsilon))
     }
 
     fn config(&self) -> Config {

@@ -3,7 +3,8 @@
 use super::{axes_setter, feature_axes};
 use crate::error::Result;
 use crate::graph::{Aggregation, Id};
-use crate::nn::{Config, Layer, Scope};
+use crate::nn::keras::axes;
+use crate::nn::{Config, KerasObject, Layer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 
@@ -52,6 +53,10 @@ impl Layer for UnitNormalization {
         let sum = graph.apply(Binary::Max, &[sum, least])?;
         let length = graph.apply(Unary::Sqrt, &[sum])?;
         Ok(vec![graph.apply(Binary::Div, &[x, length])?])
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("axis", axes(&self.axes)))
     }
 
     fn config(&self) -> Config {

@@ -1,0 +1,91 @@
+//! Layers and what they are made with as Keras serializes them:
+//! <https://keras.io/api/models/model_saving_apis/serialization_utils/>.
+
+use super::Setting;
+use crate::io::json;
+
+/// What `keras.saving.serialize_keras_object` makes of an object of Keras': its module, its class, and under Keras' keys the values
+/// that its `get_config` gives. What Kiln has no setting for has Keras' default.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let dense = Dense::new(3).activation(Activation::Relu).keras("hidden")?;
+/// assert_eq!((dense.module(), dense.class_name()), ("keras.layers", "Dense"));
+/// assert_eq!(dense.get("units"), Some(&3usize.into()));
+/// assert!(dense.to_json().starts_with("{\"module\":\"keras.layers\",\"class_name\":\"Dense\",\"config\":{\"name\":\"hidden\""));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct KerasObject {
+    module: String,
+    class_name: String,
+    config: Vec<(String, Setting)>,
+}
+
+impl KerasObject {
+    /// One of a module, `keras.initializers`, with nothing in its config.
+    pub fn new(module: impl Into<String>, class_name: impl Into<String>) -> Self {
+        Self { module: module.into(), class_name: class_name.into(), config: Vec::new() }
+    }
+
+    /// One of `keras.layers`, with what every layer's config has: its name, that it is trained, and Keras' default type of numbers.
+    pub fn layer(class_name: impl Into<String>, name: &str) -> Self {
+        let policy = Self::new("keras", "DTypePolicy").with("name", "float32");
+        Self::new("keras.layers", class_name).with("name", name).with("trainable", true).with("dtype", policy)
+    }
+
+    /// Adds an entry to the config, or replaces the one of this key.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Setting>) -> Self {
+        let value = value.into();
+        match self.config.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = value,
+            None => self.config.push((key.into(), value)),
+        }
+        self
+    }
+
+    /// The module: `keras.layers`.
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// The class: `Dense`.
+    pub fn class_name(&self) -> &str {
+        &self.class_name
+    }
+
+    /// What `get_config` has, in its order.
+    pub fn config(&self) -> &[(String, Setting)] {
+        &self.config
+    }
+
+    /// The config's value of a key.
+    pub fn get(&self, key: &str) -> Option<&Setting> {
+        self.config.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// The whole object as JSON.
+    pub fn to_json(&self) -> String {
+        json::write(&self.clone().into())
+    }
+}
+
+impl From<KerasObject> for Setting {
+    fn from(object: KerasObject) -> Self {
+        Self::Map(vec![
+            ("module".into(), object.module.into()),
+            ("class_name".into(), object.class_name.into()),
+            ("config".into(), Self::Map(object.config)),
+            ("registered_name".into(), Self::Null),
+        ])
+    }
+}
+
+/// Axes as Keras has them: one is a number, several are a list.
+pub(super) fn axes(axes: &[isize]) -> Setting {
+    match axes {
+        [axis] => (*axis).into(),
+        several => several.to_vec().into(),
+    }
+}

@@ -1,0 +1,240 @@
+//! Layers and what they are made with, as Keras serializes them, and weights under Keras' paths (`scripts/golden-configs`).
+
+use kiln::nn::layers::{Average, Fill, Lambda};
+use kiln::nn::{KerasObject, init};
+use kiln::prelude::*;
+use serde_json::Value;
+
+use crate::common::{fixture, says};
+
+/// A chain of the layer alone, by which it has its name.
+fn of(layer: impl Layer + 'static) -> Sequential {
+    Sequential::new().add(layer)
+}
+
+/// The script's layer of a name.
+fn layer(name: &str) -> Sequential {
+    match name {
+        "activation" => of(Activation::Softmax),
+        "add" => of(Add),
+        "average" => of(Average),
+        "maximum" => of(Maximum),
+        "minimum" => of(Minimum),
+        "multiply" => of(Multiply),
+        "subtract" => of(Subtract),
+        "concatenate" => of(Concatenate::new()),
+        "concatenate_1" => of(Concatenate::new().axis(1)),
+        "dot" => of(Dot::new([1, 1])),
+        "dot_both" => of(Dot::new([2, 1]).normalize(true)),
+        "dropout" => of(Dropout::new(0.5)),
+        "gaussian_dropout" => of(GaussianDropout::new(0.25)),
+        "gaussian_noise" => of(GaussianNoise::new(0.75)),
+        "spatial_dropout1d" => of(SpatialDropout1D::new(0.5)),
+        "spatial_dropout2d" => of(SpatialDropout2D::new(0.25)),
+        "flatten" => of(Flatten),
+        "permute" => of(Permute::new([2, 1])),
+        "reshape" => of(Reshape::new([-1, 2])),
+        "random_flip" => of(RandomFlip::horizontal_and_vertical()),
+        "random_flip_horizontal" => of(RandomFlip::horizontal()),
+        "random_flip_vertical" => of(RandomFlip::vertical()),
+        "random_translation" => of(RandomTranslation::new(0.125, 0.25)),
+        "random_translation_nearest" => of(RandomTranslation::new(0.0, 1.0).fill_mode(Fill::Nearest)),
+        "input" => of(Input::new([28, 28])),
+        "input_named" => of(Input::new([3]).named("pixels")),
+        _ => layer_with_weights(name),
+    }
+}
+
+fn layer_with_weights(name: &str) -> Sequential {
+    match name {
+        "dense" => of(Dense::new(3)),
+        "dense_all" => of(dense()),
+        "dense_frozen" => of(Dense::new(2).activation(Activation::Gelu).trainable(false)),
+        "dense_leaky" => of(Dense::new(2).activation(Activation::LeakyRelu { negative_slope: 0.125 })),
+        "dense_elu" => of(Dense::new(2).activation(Activation::Elu { alpha: 0.5 })),
+        "batch" => of(BatchNormalization::new()),
+        "batch_all" => of(batch()),
+        "layer" => of(LayerNormalization::new()),
+        "layer_axes" => of(LayerNormalization::new()
+            .axes([1, 2])
+            .epsilon(0.0625)
+            .gamma_constraint(Constraint::by_name("non_neg").unwrap())),
+        "group" => of(GroupNormalization::new(32)),
+        "group_all" => of(GroupNormalization::new(4).axis(1).epsilon(0.0625).center(false)),
+        "rms" => of(RmsNormalization::new()),
+        "rms_axes" => of(RmsNormalization::new().axes([1, 2]).epsilon(0.0625)),
+        "unit" => of(UnitNormalization::new()),
+        "unit_axes" => of(UnitNormalization::new().axes([1, 2])),
+        "prelu" => of(PRelu::new()),
+        "prelu_all" => of(PRelu::new()
+            .alpha_initializer(Initializer::HeNormal)
+            .alpha_regularizer(Regularizer::l1_l2(0.5, 0.25))
+            .alpha_constraint(Constraint::non_neg())
+            .shared_axes([1, 2])),
+        other => panic!("{other} is none of the script's layers"),
+    }
+}
+
+fn dense() -> impl Layer {
+    Dense::new(4)
+        .activation(Activation::Relu)
+        .use_bias(false)
+        .kernel_initializer(Initializer::RandomNormal { mean: 0.125, stddev: 0.25 })
+        .bias_initializer(Initializer::Constant(0.5))
+        .kernel_regularizer(Regularizer::l2(0.03))
+        .bias_regularizer(Regularizer::l1(0.03))
+        .kernel_constraint(Constraint::MaxNorm { max_value: 3.0, axes: vec![0, 1] })
+        .bias_constraint(Constraint::non_neg())
+        .named("hidden")
+}
+
+fn batch() -> BatchNormalization {
+    BatchNormalization::new()
+        .axis(1)
+        .momentum(0.875)
+        .epsilon(0.03125)
+        .center(false)
+        .scale(false)
+        .beta_initializer(Initializer::Ones)
+        .gamma_initializer(Initializer::RandomUniform { minval: -0.5, maxval: 0.25 })
+        .moving_mean_initializer(Initializer::Ones)
+        .moving_variance_initializer(Initializer::TruncatedNormal { mean: 1.0, stddev: 0.125 })
+        .beta_regularizer(Regularizer::l2(0.5))
+        .gamma_regularizer(Regularizer::l1_l2(0.125, 0.25))
+        .beta_constraint(Constraint::unit_norm())
+        .gamma_constraint(Constraint::MinMaxNorm { min_value: 0.5, max_value: 1.5, rate: 0.75, axes: vec![0] })
+}
+
+/// That both are the same, key by key; numbers by their value.
+fn assert_same(found: &Value, wanted: &Value, at: &str) {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => {
+            let keys = |map: &serde_json::Map<String, Value>| {
+                let mut keys: Vec<String> = map.keys().cloned().collect();
+                keys.sort();
+                keys
+            };
+            assert_eq!(keys(found), keys(wanted), "{at}");
+            wanted.iter().for_each(|(key, wanted)| assert_same(&found[key], wanted, &format!("{at}.{key}")));
+        }
+        (Value::Array(found), Value::Array(wanted)) => {
+            assert_eq!(found.len(), wanted.len(), "{at}");
+            found.iter().zip(wanted).for_each(|(found, wanted)| assert_same(found, wanted, at));
+        }
+        (Value::Number(found), Value::Number(wanted)) => assert_eq!(found.as_f64(), wanted.as_f64(), "{at}"),
+        _ => assert_eq!(found, wanted, "{at}"),
+    }
+}
+
+fn assert_keras(found: &KerasObject, wanted: &Value, name: &str) {
+    assert_same(&serde_json::from_str(&found.to_json()).unwrap(), wanted, name);
+}
+
+#[test]
+fn layers_say_of_themselves_what_keras_says() {
+    let golden = fixture("keras-configs.json");
+    for (name, wanted) in golden["layers"].as_object().unwrap() {
+        // By the name that Keras gave, so that names made by type are Keras', too.
+        let found = layer(name).keras_layer(wanted["config"]["name"].as_str().unwrap());
+        assert_keras(&found.unwrap(), wanted, name);
+    }
+}
+
+#[test]
+fn the_script_has_every_layer() {
+    let golden = fixture("keras-configs.json");
+    let known: Vec<&Value> = golden["layers"].as_object().unwrap().values().map(|layer| &layer["class_name"]).collect();
+    // An arm each, of the function that makes layers of files.
+    let table =
+        include_str!("../../src/nn/layers/mod.rs").lines().filter_map(|line| line.trim().split_once(" => Box::new("));
+    let classes: Vec<&str> = table.map(|(class, _)| class.trim_matches('"')).collect();
+    assert!(classes.len() > 20, "{classes:?}");
+    let missing: Vec<_> = classes.iter().filter(|class| !known.iter().any(|known| known == *class)).collect();
+    assert!(missing.is_empty(), "scripts/golden-configs has no {missing:?}");
+}
+
+#[test]
+fn what_layers_are_made_with_says_what_keras_says() {
+    let golden = fixture("keras-configs.json");
+    let all = |kind: &str| golden[kind].as_object().unwrap().clone();
+    assert_eq!(all("initializers").len(), init::NAMES.len());
+    for (name, wanted) in all("initializers") {
+        let initializer = match Initializer::by_name(&name).unwrap() {
+            Initializer::Constant(_) => Initializer::Constant(0.5),
+            Initializer::Orthogonal(_) => Initializer::Orthogonal(0.5),
+            Initializer::Identity(_) => Initializer::Identity(0.5),
+            other => other,
+        };
+        assert_keras(&initializer.keras(), &wanted, &name);
+    }
+    for (name, wanted) in all("regularizers") {
+        let regularizer = match name.as_str() {
+            "l1" => Regularizer::l1(0.1),
+            "l2" => Regularizer::l2(0.1),
+            _ => Regularizer::l1_l2(0.1, 0.2),
+        };
+        assert_keras(&regularizer.keras(), &wanted, &name);
+    }
+    for (name, wanted) in all("constraints") {
+        assert_keras(&Constraint::by_name(&name).unwrap().keras(), &wanted, &name);
+    }
+    for (name, wanted) in all("activations") {
+        assert_eq!(Activation::by_name(&name).unwrap().keras().unwrap(), wanted.as_str().unwrap().into());
+    }
+}
+
+fn paths_of(golden: &Value, model: &str) -> Vec<String> {
+    golden["paths"][model].as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn weights_have_keras_paths() {
+    let golden = fixture("keras-configs.json");
+    let chain = Sequential::new()
+        .add(Input::new([6, 4]))
+        .add(Dense::new(4))
+        .add(BatchNormalization::new())
+        .add(PRelu::new())
+        .add(Dense::new(3))
+        .add(RmsNormalization::new())
+        .add(LayerNormalization::new())
+        .add(Dropout::new(0.5))
+        .add(GroupNormalization::new(3))
+        .add(Flatten)
+        .add(Dense::new(2).use_bias(false).named("last"));
+    assert_eq!(chain.keras_paths().unwrap(), paths_of(&golden, "chain"));
+    let named = Sequential::new().named("tower").add(Input::new([3])).add(Dense::new(4)).add(Dense::new(2));
+    assert_eq!(named.keras_paths().unwrap(), paths_of(&golden, "named"));
+    let known = named.parameters().unwrap().iter().map(|p| format!("tower/{}", p.path()));
+    assert_eq!(known.collect::<Vec<_>>(), paths_of(&golden, "named"));
+}
+
+#[test]
+fn weights_of_functional_models_have_keras_paths() -> Result<()> {
+    let (a, b) = (Input::new([4]), Input::new([3]));
+    let shared = Dense::new(5).shared();
+    let first = shared.apply(&a)?;
+    let second = shared.apply(Dense::new(4).apply(&b)?)?;
+    let h = Concatenate::new().apply([&first, &second])?;
+    let h = BatchNormalization::new().scale(false).apply(&h)?;
+    let age = Dense::new(1).named("age").apply(&h)?;
+    let other = Dense::new(2).apply(PRelu::new().apply(&h)?)?;
+    let model = Model::new((&a, &b), [age, other])?;
+    // Keras has deeper layers first, Kiln layers as they are called.
+    let (mut found, mut wanted) = (model.keras_paths()?, paths_of(&fixture("keras-configs.json"), "functional"));
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted);
+    assert_eq!(model.keras_layer("input_layer_1")?.get("batch_shape"), Some(&vec![None, Some(3usize)].into()));
+    assert_eq!(model.keras_layer("dense_1")?.get("units"), Some(&4usize.into()));
+    Ok(())
+}
+
+#[test]
+fn what_keras_has_nothing_like_is_named() {
+    let lambda = of(Lambda::new(|_, inputs| Ok(inputs.to_vec())));
+    says(lambda.keras_layer("lambda"), &["layer \"lambda\"", "Lambda", "none of Keras' layers"]);
+    let gelu = of(Dense::new(2).activation(Activation::GeluTanh));
+    says(gelu.keras_layer("dense"), &["gelu_tanh", "no name"]);
+    says(gelu.keras_layer("dens"), &["layer", "\"dens\"", "dense"]);
+}
