@@ -4,7 +4,8 @@
 //! functions and how to fix it", <https://arxiv.org/abs/2006.08195>.
 //!
 //! `cargo run --release --example custom_op [-- --device NAME]` checks op, kernel and gradient as `kiln check` checks
-//! Kiln's own, then trains a small net with it on a sine and says how far it is off beyond the points that it was shown.
+//! Kiln's own, then trains a small net with it on a sine and says how far it is off beyond the points that it was shown. A second
+//! layer, [`CenteredMean`], has several inputs, a state and a mask.
 
 mod common;
 
@@ -13,10 +14,12 @@ use std::sync::Arc;
 use kiln::DType;
 use kiln::check::{self, Bench};
 use kiln::graph::{Graph, Id, Type};
-use kiln::nn::Scope;
+use kiln::nn::{Config, Scope};
+use kiln::ops::binary::Binary;
 use kiln::ops::case::random;
 use kiln::ops::cpu::for_each_row;
 use kiln::ops::dispatch::LIB_GRID;
+use kiln::ops::reshape::Reshape;
 use kiln::ops::sum::Sum;
 use kiln::ops::{Case, CpuArgs, CpuOp, Dispatch, Io, Module, Op, Params, Real, Target, expect_inputs, only};
 use kiln::prelude::*;
@@ -161,6 +164,79 @@ impl Layer for SnakeLayer {
     }
 }
 
+/// A layer of several inputs, a state and a mask: of sequences (batch, steps, units) and what each step counts
+/// (batch, steps, 1) the mean over the steps, less a running mean of such means. Steps that the sequence's mask passes over count
+/// nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct CenteredMean {
+    /// What share of the running mean a step keeps.
+    pub momentum: f64,
+}
+
+impl Layer for CenteredMean {
+    fn kind(&self) -> &'static str {
+        "CenteredMean"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x, mut counts] = scope.expect(inputs)?;
+        let [rows, steps, units] = **scope.graph.shape(x) else {
+            return Err(scope.error("takes sequences (batch, steps, units)"));
+        };
+        // Where no layer before has set a mask there is none, and every step counts.
+        if let Some(mask) = scope.mask(x) {
+            let mask = scope.graph.apply(Reshape([rows, steps, 1].into()), &[mask])?;
+            counts = scope.graph.apply(Binary::Mul, &[counts, mask])?;
+        }
+        let counted = scope.graph.apply(Binary::Mul, &[x, counts])?;
+        let sum = scope.graph.apply(Sum::new(1..2), &[counted])?;
+        let count = scope.graph.apply(Sum::new(1..2), &[counts])?;
+        let least = scope.graph.fill(1e-7, []);
+        let count = scope.graph.apply(Binary::Max, &[count, least])?;
+        let mean = scope.graph.apply(Binary::Div, &[sum, count])?;
+        // A state changes as the layer says, not by the optimizer; it is saved and counted as not trained.
+        let running = scope.state("running_mean", [units], Initializer::Zeros)?;
+        if scope.training().is_some() {
+            let shares = [self.momentum, (1.0 - self.momentum) / rows as f64].map(|share| scope.graph.fill(share, []));
+            let found = scope.graph.apply(Sum::new(0..1), &[mean])?;
+            let kept = scope.graph.apply(Binary::Mul, &[running, shares[0]])?;
+            let taken = scope.graph.apply(Binary::Mul, &[found, shares[1]])?;
+            let next = scope.graph.apply(Binary::Add, &[kept, taken])?;
+            scope.set_state("running_mean", next)?;
+        }
+        Ok(vec![scope.graph.apply(Binary::Sub, &[mean, running])?])
+    }
+
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("momentum", self.momentum)
+    }
+}
+
+/// What stands for a step that is not there.
+pub const PADDING: f32 = -9.0;
+
+/// Sequences of 1 to `steps` steps of two numbers in a tensor of that many, and the mean of the first numbers, 1 added.
+pub fn sequences(steps: usize, padded: usize) -> Result<Dataset> {
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for i in 0..64 {
+        let len = 1 + i % steps;
+        let step = |j: usize| [((i * 7 + j * 5) % 13) as f32 / 6.0 - 1.0, ((i * 3 + j) % 11) as f32 / 5.0 - 1.0];
+        x.extend((0..padded).flat_map(|j| if j < len { step(j) } else { [PADDING; 2] }));
+        y.push(1.0 + (0..len).map(|j| step(j)[0]).sum::<f32>() / len as f32);
+    }
+    let counts = Tensor::new([64, padded, 1], vec![1.0f32; 64 * padded])?;
+    Dataset::new([("steps", Tensor::new([64, padded, 2], x)?), ("counts", counts)], Tensor::new([64, 1], y)?)
+}
+
+/// A model of sequences of any number of steps.
+pub fn pooled(device: &Device, steps: usize) -> Result<Model> {
+    let (x, counts) = (Input::new([steps, 2]).named("steps"), Input::new([steps, 1]).named("counts"));
+    let mean = CenteredMean { momentum: 0.9 }.apply([&Masking::new(f64::from(PADDING)).apply(&x)?, &counts.value()])?;
+    let mut model = Model::new([&x, &counts], Dense::new(1).apply(mean)?)?.device(device.clone());
+    model.compile(Adam { learning_rate: 0.05, ..Adam::default() }, Loss::MeanSquaredError, [])?;
+    Ok(model)
+}
+
 /// sin(3 x) at points evenly in a range.
 fn sine(points: usize, from: f32, to: f32) -> Result<Dataset> {
     let x: Vec<f32> = (0..points).map(|i| from + (to - from) * i as f32 / points as f32).collect();
@@ -191,5 +267,9 @@ pub fn main() -> anyhow::Result<()> {
     {
         println!("{name:<18} {seen:>9.5} {beyond:>8.5}");
     }
+    let mut model = pooled(&device, 6)?;
+    model.fit(&sequences(6, 6)?, Fit::new().epochs(40).batch_size(16).verbose(0))?;
+    let error = model.evaluate(&sequences(6, 6)?)?.get("loss").expect("always there");
+    println!("\nmeans of sequences of 1 to 6 steps: mean squared error {error:.6}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::config::Setting;
 
 /// Lists and maps within each other: no header needs as many, and each takes some of the stack.
-const MOST_DEPTH: usize = 64;
+const MOST_DEPTH: usize = 256;
 
 /// The value of a document, and where it cannot be read: the byte and what was expected there. A name that stands twice in
 /// a map is refused.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::layers::{self, Layer, Trainable};
+use super::nested::Nested;
+use super::network::{CHAIN, FUNCTIONAL};
 use super::optimizer::{self, Optimizer, Options};
 use super::{Config, Metric, Setting};
 use crate::error::{Error, Result};
@@ -73,9 +75,16 @@ impl<'a> CustomObjects<'a> {
     pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Arc<dyn Layer>> {
         let mut config: Config = setting.read().map_err(|e| Error::argument("layer", e))?;
         let trainable = config.take_or(layers::TRAINABLE, None)?;
-        let layer: Arc<dyn Layer> = made("layer", config, &self.layers, layers::from_config)?.into();
+        let layer: Arc<dyn Layer> = match config.class() {
+            CHAIN | FUNCTIONAL => {
+                let nested = Nested::take(&mut config, self)?;
+                config.end()?;
+                Arc::new(nested)
+            }
+            _ => made("layer", config, &self.layers, layers::from_config)?.into(),
+        };
         Ok(match trainable {
-            Some(trainable) => Arc::new(Trainable::new(layer, trainable)),
+            Some(trainable) => Arc::new(Trainable::around(layer, trainable)),
             None => layer,
         })
     }

@@ -127,6 +127,13 @@ impl<V: Into<Self>, const N: usize> From<[V; N]> for Values {
     }
 }
 
+/// Clones of a slice's.
+impl<V: Into<Self> + Clone> From<&[V]> for Values {
+    fn from(values: &[V]) -> Self {
+        values.iter().cloned().collect()
+    }
+}
+
 impl<V: Into<Self>> From<Vec<V>> for Values {
     fn from(values: Vec<V>) -> Self {
         values.into_iter().collect()
@@ -166,8 +173,8 @@ impl<V: Into<Values>> FromIterator<V> for Values {
 pub struct Shared(Arc<dyn Layer>);
 
 impl Shared {
-    pub(super) fn new(layer: impl Layer + 'static) -> Self {
-        Self(Arc::new(layer))
+    pub(crate) fn new(layer: Arc<dyn Layer>) -> Self {
+        Self(layer)
     }
 
     /// See [`Layer::apply`].

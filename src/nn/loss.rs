@@ -7,7 +7,7 @@ use std::any::Any;
 pub(super) use terms::EPSILON;
 use terms::Terms;
 
-use super::{Config, Configured};
+use super::{Config, Configured, mask};
 use crate::data::check_labels;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -215,13 +215,19 @@ impl Loss {
     /// # Errors
     /// [`Error::Shape`] where they do not fit, or a dense layer's bare sums are to be probabilities of labels.
     pub fn append(self, graph: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
+        self.weighed(graph, predicted, targets, None)
+    }
+
+    /// [`Loss::append`] of predictions whose parts are weighed: by numbers of their first axes, such as (batch, steps).
+    pub(crate) fn weighed(self, graph: &mut Graph, predicted: Id, targets: Id, weights: Option<Id>) -> Result<Id> {
         let logits = match self {
             Self::SparseCategoricalCrossentropyFromLogits => Some(predicted),
             Self::SparseCategoricalCrossentropy => logits_of(graph, predicted),
             _ => None,
         };
         if let Some(logits) = logits {
-            return graph.apply(SoftmaxCrossEntropy, &[logits, targets]);
+            let losses = graph.apply(SoftmaxCrossEntropy, &[logits, targets])?;
+            return weights.map_or(Ok(losses), |weights| mask::weighed(graph, losses, weights));
         }
         let t = match self {
             Self::SparseCategoricalCrossentropy => one_hot(graph, predicted, targets)?,
@@ -230,7 +236,10 @@ impl Loss {
         let (share, classes) = self.smoothing(graph.shape(t).last().copied().unwrap_or(1));
         let mut terms = Terms(graph);
         let t = terms.smoothed(t, share, classes)?;
-        let of_output = terms.of(self, predicted, t)?;
+        let mut of_output = terms.of(self, predicted, t)?;
+        if let Some(weights) = weights {
+            of_output = mask::weighed(terms.0, of_output, weights)?;
+        }
         terms.per_sample(of_output, self.sums_outputs())
     }
 

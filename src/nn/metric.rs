@@ -16,7 +16,7 @@ pub use r2::ClassAggregation;
 
 use std::collections::HashMap;
 
-use super::{Loss, loss};
+use super::{Loss, loss, mask};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
@@ -213,41 +213,93 @@ impl Metric {
         Err(Error::argument(name, refused))
     }
 
-    /// How many columns it has, of a model whose output for one sample is `output`.
-    pub(crate) fn width(self, output: &[usize]) -> usize {
+    /// How many columns it has, of a model whose output for one sample is `output`, and has a mask or not.
+    pub(crate) fn width(self, output: &[usize], masked: bool) -> usize {
         match self {
             Self::Precision { .. } | Self::Recall { .. } => 2,
             Self::F1Score { .. } => 3 * output.last().copied().unwrap_or(1),
             Self::R2Score { .. } => r2::COLUMNS * output.last().copied().unwrap_or(1),
             Self::Auc { num_thresholds, .. } => 2 * num_thresholds,
-            _ => 1,
+            _ => 1 + usize::from(masked && self.is_mean()),
         }
     }
 
+    /// Whether it is a mean, of which a mask leaves something out. As in Keras the others know of no mask.
+    pub(crate) fn is_mean(self) -> bool {
+        !matches!(
+            self,
+            Self::Precision { .. }
+                | Self::Recall { .. }
+                | Self::F1Score { .. }
+                | Self::R2Score { .. }
+                | Self::Auc { .. }
+                | Self::RootMeanSquaredError
+        )
+    }
+
     /// What the device sums up, given predictions and targets: values (rows, columns) of as many columns together as
-    /// [`Metric::width`] says, or (batch,), which are one.
-    pub(crate) fn append(self, g: &mut Graph, predicted: Id, targets: Id) -> Result<Vec<Id>> {
+    /// [`Metric::width`] says, or (batch,), which are one. Of a mean under a mask the second counts what it lets through.
+    pub(crate) fn append(self, g: &mut Graph, predicted: Id, targets: Id, mask: Option<Id>) -> Result<Vec<Id>> {
+        let Some(mask) = mask.filter(|_| self.is_mean()) else {
+            return self.columns(g, predicted, targets);
+        };
+        let weighed = match self {
+            Self::Loss(loss) => {
+                Self::check_targets_of(g, loss, targets)?;
+                loss.weighed(g, predicted, targets, Some(mask))?
+            }
+            Self::Custom(own) => {
+                let each = own.append(g, predicted, targets, Some(mask))?;
+                mask::weighed(g, each, mask)?
+            }
+            _ => {
+                let each = self.each(g, predicted, targets)?;
+                mask::weighed(g, each, mask)?
+            }
+        };
+        Ok(vec![mask::per_sample(g, weighed)?, mask::per_sample(g, mask)?])
+    }
+
+    /// Of an accuracy, whether each part of the outputs is right.
+    fn each(self, g: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
         let name = self.name();
-        Ok(vec![match self {
-            Self::Accuracy => columns::accuracy(g, predicted, targets)?,
-            Self::BinaryAccuracy { threshold } => columns::binary_accuracy(g, name, threshold, [predicted, targets])?,
+        match self {
+            Self::BinaryAccuracy { threshold } => columns::binary_accuracy(g, name, threshold, [predicted, targets]),
             Self::CategoricalAccuracy => {
                 columns::expect_values(g, name, targets, "sparse_categorical_accuracy")?;
                 columns::expect_classes(g, name, predicted, "binary_accuracy")?;
-                columns::judged(g, predicted, targets, SparseCategoricalAccuracy)?
+                columns::judged(g, predicted, targets, SparseCategoricalAccuracy)
             }
             Self::SparseCategoricalAccuracy => {
                 columns::expect_labels(g, name, targets, "categorical_accuracy")?;
-                columns::judged(g, predicted, targets, SparseCategoricalAccuracy)?
+                columns::judged(g, predicted, targets, SparseCategoricalAccuracy)
             }
             Self::TopKCategoricalAccuracy { k } => {
                 columns::expect_values(g, name, targets, "sparse_top_k_categorical_accuracy")?;
-                columns::judged(g, predicted, targets, InTopK(k))?
+                columns::judged(g, predicted, targets, InTopK(k))
             }
             Self::SparseTopKCategoricalAccuracy { k } => {
                 columns::expect_labels(g, name, targets, "top_k_categorical_accuracy")?;
-                columns::judged(g, predicted, targets, InTopK(k))?
+                columns::judged(g, predicted, targets, InTopK(k))
             }
+            _ => columns::accuracy(g, predicted, targets),
+        }
+    }
+
+    /// That a loss which is measured takes such targets.
+    fn check_targets_of(g: &Graph, loss: Loss, targets: Id) -> Result<()> {
+        let name = loss.name();
+        match loss.twin() {
+            Some(sparse) if sparse.takes_labels() => columns::expect_values(g, name, targets, sparse.name()),
+            Some(values) => columns::expect_labels(g, name, targets, values.name()),
+            None => columns::expect_values(g, name, targets, "accuracy"),
+        }
+    }
+
+    /// The columns of a metric of outputs without a mask.
+    fn columns(self, g: &mut Graph, predicted: Id, targets: Id) -> Result<Vec<Id>> {
+        let name = self.name();
+        Ok(vec![match self {
             Self::Precision { threshold } => {
                 let [hits, said, _] = columns::hits(g, name, threshold, [predicted, targets])?;
                 return Ok(vec![hits, said]);
@@ -265,14 +317,14 @@ impl Metric {
                 columns::expect_values(g, name, targets, "accuracy")?;
                 Loss::MeanSquaredError.append(g, predicted, targets)?
             }
-            Self::Custom(own) => own.append(g, predicted, targets)?,
+            Self::Custom(own) => own.append(g, predicted, targets, None)?,
             Self::Loss(loss) => {
-                match loss.twin() {
-                    Some(sparse) if sparse.takes_labels() => columns::expect_values(g, name, targets, sparse.name())?,
-                    Some(values) => columns::expect_labels(g, name, targets, values.name())?,
-                    None => columns::expect_values(g, name, targets, "accuracy")?,
-                }
+                Self::check_targets_of(g, loss, targets)?;
                 loss.append(g, predicted, targets)?
+            }
+            _ => {
+                let each = self.each(g, predicted, targets)?;
+                mask::per_sample(g, each)?
             }
         }])
     }

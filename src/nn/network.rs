@@ -2,24 +2,30 @@
 //! the functional front ([`super::Value`]) are two ways to write one.
 
 mod config;
+mod forward;
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::layers::Layer;
-use super::scope::{Known, Parameter, Scope};
-use crate::error::{Error, Result};
-use crate::graph::{Graph, Id, Leaf, Type};
+use super::scope::{Known, Parameter};
+use crate::error::Result;
+use crate::graph::{Graph, Leaf, Type};
 use crate::ops::clock::WORDS;
-use crate::tensor::{DType, Shape};
-pub(crate) use config::{CHAIN, FUNCTIONAL, named_layer};
+use crate::tensor::Shape;
+pub(crate) use config::{CHAIN, FUNCTIONAL};
+use forward::batch_of_one;
+pub(super) use forward::traced_alone;
+pub(crate) use forward::{Forward, Pass, Within, is_mask_of, path_of};
 
 /// So many columns a set may have on the device: samples of each input, targets of each output, weights.
 pub(crate) const MOST_COLUMNS: usize = 1 << 8;
 
+/// How many networks may be in one another: some code calls itself for each.
+const MOST_DEPTH: usize = 64;
+
 /// A model without weights.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
     pub inputs: Vec<Port>,
     /// The layers by name; one may be called more than once, and then has the same weights each time.
@@ -57,14 +63,6 @@ pub(crate) enum Wire {
     Output { call: usize, index: usize },
 }
 
-/// A batch that went through all layers.
-pub(crate) struct Forward {
-    /// What each call gives.
-    pub outputs: Vec<Vec<Id>>,
-    /// The states that change, by their index among the weights, and what each becomes.
-    pub states: BTreeMap<usize, Id>,
-}
-
 /// What a network gives rise to for samples of given shapes.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -75,9 +73,34 @@ pub(crate) struct Built {
     pub shapes: Vec<Vec<Shape>>,
     /// The shape of each of the network's outputs for one sample.
     pub outputs: Vec<Shape>,
+    /// Whether each of the outputs has a mask.
+    pub masked: Vec<bool>,
+}
+
+/// What a trace of a batch of one finds.
+struct Traced {
+    shapes: Vec<Vec<Shape>>,
+    masked: Vec<bool>,
 }
 
 impl Network {
+    /// A chain without layers, whose output is its input.
+    pub fn chain() -> Self {
+        let inputs = vec![Port { name: "input".into(), shape: None }];
+        Self { inputs, outputs: vec![Wire::Input(0)], ..Self::default() }
+    }
+
+    /// Adds a layer at the end of a chain.
+    pub fn append(&mut self, name: String, layer: Arc<dyn Layer>) {
+        if self.layers.is_empty() {
+            let nested = || layer.nested().and_then(|nested| nested.network.inputs[0].shape.clone());
+            self.inputs[0].shape = layer.sample_shape().cloned().or_else(nested);
+        }
+        self.names.take(&name);
+        let reads = self.outputs.clone();
+        self.outputs = vec![self.push(name, layer, reads)];
+    }
+
     /// Adds a layer and a call of it, behind all others.
     pub fn push(&mut self, name: String, layer: Arc<dyn Layer>, reads: Vec<Wire>) -> Wire {
         self.layers.push((name, layer));
@@ -132,46 +155,18 @@ impl Network {
         self.inputs.iter().map(|input| input.shape.clone()).collect()
     }
 
-    /// Calls all layers on a batch and returns what each call gives; with the clock where the model is trained.
-    pub fn forward(
-        &self,
-        graph: &mut Graph,
-        mut parameters: Known<'_>,
-        inputs: &[Id],
-        clock: Option<Id>,
-    ) -> Result<Forward> {
-        let batch = inputs.first().and_then(|&x| graph.shape(x).first().copied());
-        let mut known: HashMap<String, Vec<usize>> = HashMap::new();
-        for (i, parameter) in parameters.all().iter().enumerate() {
-            known.entry(parameter.layer.clone()).or_default().push(i);
-        }
-        let (mut outputs, mut states): (Vec<Vec<Id>>, _) = (Vec::with_capacity(self.calls.len()), BTreeMap::new());
-        for (place, call) in (self.first_place..).zip(&self.calls) {
-            let (name, layer) = &self.layers[call.layer];
-            graph.set_layer(name);
-            let reads = call.reads.iter().map(|wire| wire.of(inputs, &outputs)).collect::<Result<Vec<_>>>()?;
-            let own = known.remove(name).unwrap_or_default();
-            let (parameters, trainable, draws) = (parameters.lent(), layer.is_trainable(), Cell::new(0));
-            let (next, is_alone) = (&mut states, false);
-            let mut scope =
-                Scope { graph, parameters, own, layer: name, place, draws, clock, trainable, next, is_alone };
-            let given = layer.call(&mut scope, &reads)?;
-            let own = scope.own;
-            check_outputs(graph, name, &given, batch)?;
-            known.insert(name.clone(), own);
-            outputs.push(given);
-        }
-        graph.set_layer("");
-        Ok(Forward { outputs, states })
-    }
-
     /// Why there can be no model of it for samples of these shapes, if so.
     pub fn refusal(&self, samples: &[Shape]) -> Option<String> {
-        // A chain's input has no name of its own.
-        let inputs = if self.is_sequential() { &[] } else { &self.inputs[..] };
-        let inputs = inputs.iter().map(|input| input.name.as_str());
-        if let Some(name) = twice(inputs.chain(self.layers.iter().map(|(name, _)| name.as_str()))) {
-            return Some(format!("two layers are named {name:?}; give each a name of its own"));
+        if let Some(refusal) = self.own_refusal() {
+            return Some(refusal);
+        }
+        let depth = self.depth();
+        if depth > MOST_DEPTH {
+            return Some(format!("{depth} models are inside one another, at most {MOST_DEPTH} may be"));
+        }
+        let leaves = self.leaves();
+        if let Some(path) = twice(leaves.iter().map(|(path, _)| path.as_str())) {
+            return Some(format!("two layers have the path {path:?}; give each a name of its own"));
         }
         // Weights of samples are a column, too.
         let columns = self.inputs.len() + self.outputs.len() + 1;
@@ -179,109 +174,64 @@ impl Network {
             let most = MOST_COLUMNS - 1;
             return Some(format!("the model has {} inputs and outputs, at most {most} are held", columns - 1));
         }
-        if self.calls.is_empty() {
-            return Some("the model has no layers; add one".into());
-        }
         samples.iter().find_map(sample_refusal)
     }
 
-    /// Calls all layers on a batch of one: the shapes that each call gives; adds the weights that they ask for.
-    fn shapes(&self, samples: &[Shape], parameters: &mut Vec<Parameter>, training: bool) -> Result<Vec<Vec<Shape>>> {
+    /// Why it is no network, whatever its samples, if so.
+    pub fn own_refusal(&self) -> Option<String> {
+        // A chain's input has no name of its own.
+        let inputs = if self.is_sequential() { &[] } else { &self.inputs[..] };
+        let inputs = inputs.iter().map(|input| input.name.as_str());
+        if let Some(name) = twice(inputs.chain(self.layers.iter().map(|(name, _)| name.as_str()))) {
+            return Some(format!("two layers are named {name:?}; give each a name of its own"));
+        }
+        self.calls.is_empty().then(|| "the model has no layers; add one".into())
+    }
+
+    /// Calls all layers on a batch of one; adds the weights that they ask for.
+    fn trace(&self, samples: &[Shape], parameters: &mut Vec<Parameter>, training: bool) -> Result<Traced> {
         let mut graph = Graph::new();
         let inputs = batch_of_one(&mut graph, samples);
         let clock = training.then(|| graph.leaf(Leaf::Clock, Type::u32([WORDS])));
-        let Forward { outputs, .. } = self.forward(&mut graph, Known::Growing(parameters), &inputs, clock)?;
-        self.outputs.iter().try_for_each(|wire| wire.of(&inputs, &outputs).map(drop))?;
-        Ok(outputs.iter().map(|given| given.iter().map(|&y| graph.shape(y).clone()).collect()).collect())
+        let Forward { outputs, masks, .. } = self.forward(&mut graph, Known::Growing(parameters), &inputs, clock)?;
+        let masked = |wire: &Wire| wire.of(&inputs, &outputs).map(|y| masks.contains_key(&y));
+        let masked = self.outputs.iter().map(masked).collect::<Result<_>>()?;
+        let shapes = outputs.iter().map(|given| given.iter().map(|&y| graph.shape(y).clone()).collect()).collect();
+        Ok(Traced { shapes, masked })
     }
 
     /// What samples of these shapes, one for each input, give rise to.
     pub fn build(&self, samples: Vec<Shape>) -> Result<Built> {
         let mut parameters = Vec::new();
-        let shapes = self.shapes(&samples, &mut parameters, false)?;
+        let Traced { shapes, masked } = self.trace(&samples, &mut parameters, false)?;
         // Weights for which a layer asks in training alone have their places from the start. A model that cannot be trained
         // says so when it is.
         let mut with_training = parameters.clone();
-        let trained = self.shapes(&samples, &mut with_training, true);
+        let trained = self.trace(&samples, &mut with_training, true);
         if trained.is_ok() && with_training.len() > parameters.len() {
-            let places: HashMap<&str, usize> = self.layers.iter().map(|(name, _)| name.as_str()).zip(0..).collect();
+            let leaves = self.leaves();
+            let places: HashMap<&str, usize> = leaves.iter().map(|(path, _)| path.as_str()).zip(0..).collect();
             with_training.sort_by_key(|p| places[p.layer.as_str()]);
             parameters = with_training;
         }
-        let sample_of = |wire: &Wire| match *wire {
-            Wire::Input(i) => samples[i].clone(),
-            Wire::Output { call, index } => shapes[call][index][1..].to_vec().into(),
-        };
-        let outputs = self.outputs.iter().map(sample_of).collect();
-        Ok(Built { samples, parameters, shapes, outputs })
+        let mut built = Built { samples, parameters, shapes, outputs: Vec::new(), masked };
+        built.outputs = self.outputs.iter().map(|&wire| built.sample_of(wire)).collect();
+        Ok(built)
     }
 }
 
-impl Wire {
-    /// The value, where `outputs` are what the calls before gave; a file may name one that there is not.
-    pub fn of(self, inputs: &[Id], outputs: &[Vec<Id>]) -> Result<Id> {
-        match self {
-            Self::Input(i) => Ok(inputs[i]),
-            Self::Output { call, index } => outputs[call].get(index).copied().ok_or_else(|| {
-                let message = format!("value {index} of call {call} is read, which gives {}", outputs[call].len());
-                Error::shape("the network", message)
-            }),
+impl Built {
+    /// The shape of a sample of a value.
+    pub fn sample_of(&self, wire: Wire) -> Shape {
+        match wire {
+            Wire::Input(i) => self.samples[i].clone(),
+            Wire::Output { call, index } => self.shapes[call][index][1..].to_vec().into(),
         }
     }
-}
-
-/// A value for each shape of a sample.
-fn batch_of_one<'s>(graph: &mut Graph, samples: impl IntoIterator<Item = &'s Shape>) -> Vec<Id> {
-    let ty = |sample: &Shape| Type::float([&[1], &sample[..]].concat());
-    samples.into_iter().enumerate().map(|(i, sample)| graph.leaf(Leaf::Input(i), ty(sample))).collect()
-}
-
-/// The shape of a sample of each value that a layer gives of others, called by itself.
-pub(crate) fn traced_alone(layer: &dyn Layer, name: &str, reads: &[&Shape]) -> Result<Vec<Shape>> {
-    let (mut graph, mut parameters) = (Graph::new(), Vec::new());
-    graph.set_layer(name);
-    let inputs = batch_of_one(&mut graph, reads.iter().copied());
-    let (parameters, draws) = (Known::Growing(&mut parameters), Cell::new(0));
-    let trainable = layer.is_trainable();
-    let (graph_of, own, next) = (&mut graph, Vec::new(), &mut BTreeMap::new());
-    let mut scope = Scope {
-        graph: graph_of,
-        parameters,
-        own,
-        layer: name,
-        place: 1,
-        draws,
-        clock: None,
-        trainable,
-        next,
-        is_alone: true,
-    };
-    let given = layer.call(&mut scope, &inputs)?;
-    check_outputs(&graph, name, &given, Some(1))?;
-    Ok(given.into_iter().map(|y| graph.shape(y)[1..].to_vec().into()).collect())
-}
-
-/// That what a layer gives are batches of as many samples as it was given.
-pub(super) fn check_outputs(graph: &Graph, layer: &str, given: &[Id], batch: Option<usize>) -> Result<()> {
-    let refused = |message: String| Err(Error::shape(format!("layer {layer:?}"), message));
-    if given.is_empty() {
-        return refused("gives nothing; let it return a value or more".into());
-    }
-    graph.check("the layer's output", given)?;
-    for &y in given {
-        let ty = graph.ty(y);
-        if ty.shape.first().copied() != batch || ty.dtype != DType::F32 {
-            let rows = batch.unwrap_or(0);
-            return refused(format!(
-                "gives {ty} for a batch of {rows}; expected f32 with the samples' axis first, ({rows}, ...)"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The names of a model's inputs and layers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     taken: HashSet<String>,
     /// By the stem of a layer's type, the first number that was not tried.

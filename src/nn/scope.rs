@@ -1,8 +1,8 @@
 //! Where a layer is applied: the graph under construction and the model's trainable tensors.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
+use super::network::{Pass, is_mask_of, path_of};
 use super::{Constraint, Initializer, Regularizer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Type};
@@ -68,6 +68,8 @@ pub struct Scope<'a> {
     /// The graph to apply ops in.
     pub graph: &'a mut Graph,
     pub(crate) parameters: Known<'a>,
+    /// The path of the network that the layer is in, where that is inside another one.
+    pub(crate) network: &'a str,
     pub(crate) layer: &'a str,
     /// Where in `parameters` the layer's own stand.
     pub(crate) own: Vec<usize>,
@@ -75,20 +77,16 @@ pub struct Scope<'a> {
     pub(crate) place: usize,
     /// How many salts the layer has asked for.
     pub(crate) draws: Cell<u32>,
-    /// The clock, where the model is trained.
-    pub(crate) clock: Option<Id>,
     /// Whether the layer's weights are trained.
     pub(crate) trainable: bool,
-    /// What states become at the end of the step.
-    pub(crate) next: &'a mut BTreeMap<usize, Id>,
-    /// Whether the layer is called by itself, to know the shapes that it gives.
-    pub(crate) is_alone: bool,
+    /// What all calls know and make in common.
+    pub(crate) pass: &'a mut Pass,
 }
 
 impl Scope<'_> {
     /// The clock that random ops read, where the model is trained; `None` where it is evaluated or predicts.
     pub fn training(&self) -> Option<Id> {
-        self.clock
+        self.pass.clock
     }
 
     /// So many inputs of the layer.
@@ -175,7 +173,7 @@ impl Scope<'_> {
     pub fn state(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
         let shape = shape.into();
         let index = self.asked(name, &shape, initializer, true)?;
-        Ok(self.next.get(&index).copied().unwrap_or_else(|| self.leaf(index, shape)))
+        Ok(self.pass.states.get(&index).copied().unwrap_or_else(|| self.leaf(index, shape)))
     }
 
     /// Sets what a state becomes at the end of the step, as the weights are updated: nothing changes where the model evaluates
@@ -195,7 +193,29 @@ impl Scope<'_> {
         if given != Type::float(own.clone()) {
             return Err(self.error(format!("sets the state {name} of {own} to {given}")));
         }
-        self.next.insert(index, value);
+        self.pass.states.insert(index, value);
+        Ok(())
+    }
+
+    /// The mask of a value, if it has one: `f32` numbers of the shape of the value's first axes, most often (batch, steps), 1 where
+    /// the value counts and 0 where it is to be passed over. It comes of a layer such as [`super::layers::Masking`], and goes on
+    /// beside values through layers that let it through ([`super::Layer::supports_masking`]), to losses and metrics.
+    pub fn mask(&self, value: Id) -> Option<Id> {
+        self.pass.masks.get(&value).copied()
+    }
+
+    /// Gives a value that the layer makes a mask: see [`Scope::mask`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the mask is not of the shape of the value's first axes.
+    pub fn set_mask(&mut self, value: Id, mask: Id) -> Result<()> {
+        self.graph.check("set_mask", &[value, mask])?;
+        if !is_mask_of(self.graph, mask, value) {
+            let (mask, value) = (self.graph.ty(mask), self.graph.shape(value));
+            let message = format!("a value of {value} takes no mask of {mask}; give f32 numbers of its first axes");
+            return Err(self.error(message));
+        }
+        self.pass.masks.insert(value, mask);
         Ok(())
     }
 
@@ -295,13 +315,14 @@ impl Scope<'_> {
         refusal.map_or(Ok(()), |refusal| Err(self.error(format!("{name}: its constraint {refusal}"))))
     }
 
-    /// A weight of another layer, which was called before: a decoder may multiply by its encoder's kernel. It is trained by what
+    /// A weight of another layer of the same network, which was called before: a decoder may multiply by its encoder's kernel. It is trained by what
     /// every layer makes of it.
     ///
     /// # Errors
     /// [`Error::Shape`] where no layer of this name that was called before has it, or it has another shape.
     pub fn weight_of(&mut self, layer: &str, name: &str, shape: impl Into<Shape>) -> Result<Id> {
         let shape = shape.into();
+        let layer = &*path_of(self.network, layer);
         let all = self.parameters.all();
         let found = all.iter().position(|p| p.layer == layer && p.name == name);
         if let Some(other) = found.map(|index| all[index].shape.clone()).filter(|other| *other != shape) {
@@ -310,7 +331,7 @@ impl Scope<'_> {
         let index = match (found, &mut self.parameters) {
             (Some(index), _) => index,
             // Nothing is known of other layers yet: the model's own trace will see whether it has this shape.
-            (None, Known::Growing(all)) if self.is_alone => {
+            (None, Known::Growing(all)) if self.pass.is_alone => {
                 let (layer, name, initializer) = (layer.into(), name.into(), Initializer::Zeros);
                 let shape = shape.clone();
                 let (regularizer, constraint, trainable, is_state) = (None, None, true, false);

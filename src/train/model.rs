@@ -4,6 +4,7 @@ mod averages;
 mod confusion;
 mod inputs;
 mod keras;
+mod nested;
 mod prediction;
 mod saving;
 mod weights;
@@ -413,8 +414,9 @@ impl Model {
             let mut session = Session::new(&device, &self.built()?.parameters, self.about.seed)?;
             let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
             optimizer.map_or(Ok(()), |optimizer| session.reset_moments(optimizer))?;
-            if let Some(loaded) = &self.loaded {
-                loaded.write(&mut session)?;
+            match &self.loaded {
+                Some(loaded) => loaded.write(&mut session)?,
+                None => session.set_some(&self.network.carried())?,
             }
             self.loaded = None;
             self.session = Some(session);
@@ -463,6 +465,7 @@ fn definition<'a>(
         samples: &built.samples,
         objectives: compiled.map_or(&[], |c| &c.objectives),
         outputs: &built.outputs,
+        masked: &built.masked,
         optimizer: compiled.map(|c| &*c.optimizer),
     }
 }

@@ -151,10 +151,10 @@ impl Watch {
     pub fn means_of(&self, totals: &[f64], steps: usize) -> Logs {
         let samples = (steps * self.batch).clamp(1, self.rows) as f64;
         let (mut logs, mut first) = (Logs::default(), 0);
-        for Logged { name, metric, width } in &self.logged {
-            let totals = &totals[first..first + width];
-            logs.set(name, metric.map_or(totals[0] / samples, |metric| metric.of_sums(totals, samples)));
-            first += width;
+        for logged in &self.logged {
+            let totals = &totals[first..first + logged.width];
+            logs.set(&logged.name, logged.of_sums(totals, samples));
+            first += logged.width;
         }
         logs
     }

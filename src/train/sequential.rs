@@ -2,15 +2,14 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::Model;
 use crate::data;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::nn::CustomObjects;
-use crate::nn::layers::Layer;
-use crate::nn::network::{Network, Port, Wire};
+use crate::nn::IntoLayer;
+use crate::nn::network::Network;
 use crate::train::{Fit, History};
 
 /// Layers one after the other: a way to write a [`Model`], whose methods it has.
@@ -38,9 +37,7 @@ pub struct Sequential {
 
 impl Default for Sequential {
     fn default() -> Self {
-        let inputs = vec![Port { name: "input".into(), shape: None }];
-        let network = Network { inputs, outputs: vec![Wire::Input(0)], ..Network::default() };
-        Self { model: Model::of_network("sequential", network) }
+        Self { model: Model::of_network("sequential", Network::chain()) }
     }
 }
 
@@ -68,24 +65,15 @@ impl Sequential {
         Self { model: self.model.device(device) }
     }
 
-    /// Adds a layer at the end. Without a name of its own it gets its type's, with a number from the second on.
+    /// Adds a layer, or a model as a layer, at the end. Without a name of its own it gets its type's, with a number from the
+    /// second on.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "Keras' name; no arithmetic is meant")]
-    pub fn add(mut self, layer: impl Layer + 'static) -> Self {
+    pub fn add(mut self, layer: impl IntoLayer) -> Self {
+        let layer = layer.into_layer();
         let name = self.model.network.names.of(layer.name(), layer.kind());
-        self.push(name, Arc::new(layer));
+        self.model.network.append(name, layer);
         self
-    }
-
-    /// Adds a layer of this name at the end.
-    pub(super) fn push(&mut self, name: String, layer: Arc<dyn Layer>) {
-        let network = &mut self.model.network;
-        if network.layers.is_empty() {
-            network.inputs[0].shape = layer.sample_shape().cloned();
-        }
-        network.names.take(&name);
-        let reads = network.outputs.clone();
-        network.outputs = vec![network.push(name, layer, reads)];
     }
 
     /// See [`Model::fit`]. (A method of its own, so that what it is given may ask the model: `Fit::new().initial_epoch(model.epoch())`

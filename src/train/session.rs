@@ -168,6 +168,19 @@ impl Session {
         self.write_arena(BufferId::Params, tensors)
     }
 
+    /// Replaces parameters by their paths.
+    pub fn set_some(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
+        let places: HashMap<String, usize> = self.paths().zip(0..).collect();
+        for (path, tensor) in tensors {
+            let place = places.get(path).copied().filter(|&place| self.parameters[place].shape == *tensor.shape());
+            let Some(place) = place else {
+                return Err(Error::shape("set_weights", format!("no weight {path} of {}", tensor.shape())));
+            };
+            self.executor.write_at(BufferId::Params, self.arena.segments()[place].start, tensor.values())?;
+        }
+        Ok(())
+    }
+
     /// Copies all parameters aside, over the copy of this index or, without one, beside all others. Returns its index.
     pub fn snapshot(&mut self, over: Option<usize>) -> Result<usize> {
         let index = over.filter(|&index| index < self.snapshots).unwrap_or(self.snapshots);

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::About;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::network::Forward;
 use crate::nn::optimizer::{self, Optimizer, SCALARS};
-use crate::nn::{Known, Metric, Network, Objective, Parameter, metric};
+use crate::nn::{Known, Metric, Network, Objective, Parameter, mask, metric};
 use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
@@ -86,6 +86,8 @@ pub(crate) struct Definition<'a> {
     pub objectives: &'a [Objective],
     /// The shape of each output for one sample.
     pub outputs: &'a [Shape],
+    /// Whether each output has a mask.
+    pub masked: &'a [bool],
     pub optimizer: Option<&'a dyn Optimizer>,
 }
 
@@ -95,6 +97,21 @@ pub(crate) struct Logged {
     pub name: String,
     pub metric: Option<Metric>,
     pub width: usize,
+    /// Whether it is a mean over what a mask lets count, which the second column counts.
+    pub masked: bool,
+}
+
+impl Logged {
+    /// The value, from the sum of each column over so many samples.
+    pub fn of_sums(&self, sums: &[f64], samples: f64) -> f64 {
+        match self.metric {
+            None => sums[0] / samples,
+            // As Keras has it.
+            Some(_) if self.masked && sums[1] == 0.0 => 0.0,
+            Some(metric) if self.masked => metric.of_sums(&sums[..1], sums[1]),
+            Some(metric) => metric.of_sums(sums, samples),
+        }
+    }
 }
 
 impl Definition<'_> {
@@ -102,16 +119,17 @@ impl Definition<'_> {
     pub fn logged(&self) -> Vec<Logged> {
         let several = self.outputs.len() > 1;
         let names = self.network.output_names();
-        let loss = |name: String| Logged { name, metric: None, width: 1 };
+        let loss = |name: String| Logged { name, metric: None, width: 1, masked: false };
         let mut logged = vec![loss("loss".into())];
         if several {
             logged.extend(names.iter().map(|name| loss(format!("{name}_loss"))));
         }
-        for ((objective, shape), output) in self.objectives.iter().zip(self.outputs).zip(&names) {
+        for (i, (objective, output)) in self.objectives.iter().zip(&names).enumerate() {
             logged.extend(metric::names(&objective.metrics).zip(&objective.metrics).map(|(name, &metric)| Logged {
                 name: if several { format!("{output}_{name}") } else { name },
                 metric: Some(metric),
-                width: metric.width(shape),
+                width: metric.width(&self.outputs[i], self.masked[i]),
+                masked: self.masked[i] && metric.is_mean(),
             }));
         }
         logged
@@ -155,10 +173,12 @@ pub(crate) fn step(model: &Definition<'_>, parameters: &mut [Parameter], key: &K
     let (x, targets) = batch.split_at(inputs);
     let training = (key.mode == Mode::Train).then_some(clock);
     let network = model.network;
-    let Forward { outputs, states } = network.forward(&mut g, Known::Built(&mut *parameters), x, training)?;
+    let Forward { outputs, states, masks } = network.forward(&mut g, Known::Built(&mut *parameters), x, training)?;
     let predicted = network.outputs.iter().map(|wire| wire.of(x, &outputs)).collect::<Result<Vec<_>>>()?;
     if key.mode != Mode::Predict {
-        let batch = Batch { predicted: &predicted, targets, weights, clock, states: &states };
+        let masks: Vec<Option<Id>> = predicted.iter().map(|y| masks.get(y).copied()).collect();
+        check_masks(model, &masks)?;
+        let batch = Batch { predicted: &predicted, masks: &masks, targets, weights, clock, states: &states };
         learn(model, &mut g, parameters, key, &batch)?;
         return Ok(g);
     }
@@ -172,9 +192,21 @@ pub(crate) fn step(model: &Definition<'_>, parameters: &mut [Parameter], key: &K
     Ok(g)
 }
 
+/// That the outputs have the masks which they had as the model was built: the log's columns follow from these.
+fn check_masks(model: &Definition<'_>, masks: &[Option<Id>]) -> Result<()> {
+    let differs = |(mask, &masked): (&Option<Id>, &bool)| mask.is_some() != masked;
+    let Some(output) = masks.iter().zip(model.masked).position(differs) else { return Ok(()) };
+    let name = &model.network.output_names()[output];
+    let message = "has a mask where the model is trained or where it predicts, and none elsewhere; let its layers set masks \
+                   at every call";
+    Err(Error::shape(format!("output {name:?}"), message))
+}
+
 /// A batch that went through the network.
 struct Batch<'b> {
     predicted: &'b [Id],
+    /// The masks of those that have one.
+    masks: &'b [Option<Id>],
     targets: &'b [Id],
     /// What each sample's loss is multiplied by.
     weights: Option<Id>,
@@ -187,10 +219,11 @@ struct Batch<'b> {
 fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key, batch: &Batch<'_>) -> Result<()> {
     g.set_layer("loss");
     let clock = batch.clock;
-    let outputs = || model.objectives.iter().zip(batch.predicted).zip(batch.targets);
+    let outputs = || model.objectives.iter().zip(batch.predicted).zip(batch.targets).zip(batch.masks);
     let (mut own, mut sum) = (Vec::new(), None);
-    for ((objective, &predicted), &targets) in outputs() {
-        let mut losses = objective.loss.append(g, predicted, targets)?;
+    for (((objective, &predicted), &targets), &mask) in outputs() {
+        let shares = mask.map(|mask| mask::shares(g, mask)).transpose()?;
+        let mut losses = objective.loss.weighed(g, predicted, targets, shares)?;
         if let Some(weights) = batch.weights {
             losses = g.apply(Binary::Mul, &[losses, weights])?;
         }
@@ -216,9 +249,9 @@ fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key,
     if own.len() > 1 {
         columns.extend(own);
     }
-    for ((objective, &predicted), &targets) in outputs() {
+    for (((objective, &predicted), &targets), &mask) in outputs() {
         for metric in &objective.metrics {
-            columns.extend(metric.append(g, predicted, targets)?);
+            columns.extend(metric.append(g, predicted, targets, mask)?);
         }
     }
     g.set_layer("");

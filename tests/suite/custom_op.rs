@@ -36,3 +36,26 @@ fn a_layer_of_ones_own_is_named_in_errors() {
     let text = model.build([]).unwrap_err().to_string();
     assert!(text.contains("layer \"snake\": expected samples of one or more axes"), "{text}");
 }
+
+#[test]
+fn a_layer_of_several_inputs_a_state_and_a_mask_trains_and_passes_over_padding() {
+    let (data, folder) = (example::sequences(6, 6).unwrap(), tempfile::TempDir::new().unwrap());
+    let path = folder.path().join("pooled.safetensors");
+    for device in devices() {
+        let mut model = example::pooled(&device, 6).unwrap();
+        assert_eq!(model.summary().unwrap().non_trainable(), 2);
+        model.fit(&data, Fit::new().epochs(40).batch_size(16).verbose(0)).unwrap();
+        let loss = model.evaluate(&data).unwrap().get("loss").unwrap();
+        assert!(loss < 1e-3, "{device}: {loss}");
+        // More padding changes nothing, nor does a file, which keeps the state.
+        let mut longer = example::pooled(&device, 9).unwrap();
+        longer.set_weights(&model.weights().unwrap()).unwrap();
+        let padded = longer.evaluate(&example::sequences(6, 9).unwrap()).unwrap().get("loss").unwrap();
+        assert!((padded - loss).abs() < 1e-6, "{device}: {padded}, not {loss}");
+        model.save(&path).unwrap();
+        let custom = kiln::nn::CustomObjects::new()
+            .layer("CenteredMean", |config| Ok(example::CenteredMean { momentum: config.take("momentum")? }));
+        let mut again = Model::load_with(&path, &custom).unwrap().device(device.clone());
+        assert_eq!(again.evaluate(&data).unwrap(), model.evaluate(&data).unwrap(), "{device}");
+    }
+}

@@ -43,7 +43,9 @@ mod initializers;
 mod keras_configs;
 mod layers;
 mod losses;
+mod masks;
 mod metrics;
+mod nested;
 mod networks;
 mod normalizations;
 mod numerics;
@@ -52,6 +54,7 @@ mod optimizers;
 mod options;
 mod own_layers;
 mod plot;
+
 mod progress;
 mod reductions;
 mod reference;

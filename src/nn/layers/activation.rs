@@ -20,6 +20,10 @@ impl Layer for Activation {
         Ok(KerasObject::layer(self.kind(), name).with("activation", Self::keras(*self)?))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::new(self.kind()).with("activation", *self)
     }

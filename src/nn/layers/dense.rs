@@ -134,6 +134,10 @@ impl Layer for Dense {
         Ok(layer.with("quantization_config", Setting::Null))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         let config = Config::new(self.kind())
             .with("units", self.units)

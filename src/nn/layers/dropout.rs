@@ -42,6 +42,10 @@ impl Layer for Dropout {
             .with("noise_shape", Setting::Null))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::new(self.kind()).with("rate", self.rate)
     }

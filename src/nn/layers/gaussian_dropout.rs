@@ -42,6 +42,10 @@ impl Layer for GaussianDropout {
         Ok(KerasObject::layer(self.kind(), name).with("rate", self.rate).with("seed", Setting::Null))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::new(self.kind()).with("rate", self.rate)
     }

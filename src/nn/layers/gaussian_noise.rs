@@ -41,6 +41,10 @@ impl Layer for GaussianNoise {
         Ok(KerasObject::layer(self.kind(), name).with("stddev", self.stddev).with("seed", Setting::Null))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::new(self.kind()).with("stddev", self.stddev)
     }

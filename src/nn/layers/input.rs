@@ -48,7 +48,7 @@ impl Layer for Input {
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [x] = scope.expect(inputs)?;
-        if scope.place > 0 {
+        if scope.place > 0 || !scope.network.is_empty() {
             let message = "says what samples are, so it comes first and once; here it stands behind another layer";
             return Err(scope.error(message));
         }

@@ -3,14 +3,14 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::{Aggregation, Graph, Id};
-use crate::nn::{Config, KerasObject, Scope, Setting};
+use crate::nn::{Config, KerasObject, Scope, Setting, mask};
 use crate::ops::binary::Binary;
 use crate::ops::concat::Concat;
 use crate::ops::matmul::MatMul;
 use crate::ops::reshape::Reshape;
 use crate::ops::transpose::Transpose;
 use crate::ops::unary::Unary;
-use crate::tensor::axis_of;
+use crate::tensor::{Shape, axis_of};
 
 /// Element-wise merges of two values or more of shapes that broadcast to one.
 macro_rules! merges {
@@ -36,7 +36,11 @@ macro_rules! merges {
                         return Ok(vec![merged]);
                     }
                     let share = scope.graph.fill(1.0 / count as f64, []);
-                    Ok(vec![scope.graph.apply(Binary::Mul, &[merged, share])?])
+                    let y = scope.graph.apply(Binary::Mul, &[merged, share])?;
+                    if let Some(mask) = scope.mask(merged) {
+                        scope.set_mask(y, mask)?;
+                    }
+                    Ok(vec![y])
                 }
             }
         )*
@@ -75,19 +79,74 @@ impl Layer for Subtract {
     }
 }
 
-/// All values by an operation, from the first on.
+/// All values by an operation, from the first on. Where all have masks, what any of them lets count counts.
 fn merged(scope: &mut Scope<'_>, inputs: &[Id], op: Binary) -> Result<Id> {
     if inputs.len() < 2 {
         return Err(scope.error(format!("takes two inputs or more, was given {}", inputs.len())));
     }
     let rank = inputs.iter().map(|&x| scope.graph.shape(x).rank()).max().unwrap_or(0);
+    let masks: Vec<Option<Id>> = inputs.iter().map(|&x| scope.mask(x)).collect();
     let inputs = inputs.iter().map(|&x| of_rank(scope.graph, x, rank)).collect::<Result<Vec<_>>>()?;
-    let (first, others) = inputs.split_first().expect("two or more");
-    let refused = |scope: &Scope<'_>, a, b| {
-        let [a, b] = [a, b].map(|x| scope.graph.shape(x).clone());
-        scope.error(format!("{a} and {b} do not go together: extents are equal, or one of them is 1"))
+    check_shapes(scope, &inputs)?;
+    let all: Option<Vec<Id>> = masks.iter().copied().collect();
+    let y = match op {
+        Binary::Mul if masks.iter().any(Option::is_some) => product(scope.graph, &inputs, &masks)?,
+        Binary::Max | Binary::Min if masks.iter().any(Option::is_some) => extreme(scope.graph, &inputs, &masks, op)?,
+        _ => inputs[1..].iter().try_fold(inputs[0], |a, &b| scope.graph.apply(op, &[a, b]))?,
     };
-    others.iter().try_fold(*first, |a, &b| scope.graph.apply(op, &[a, b]).map_err(|_| refused(scope, a, b)))
+    if let Some(mask) = mask::any(scope.graph, &all.unwrap_or_default())? {
+        scope.set_mask(y, mask)?;
+    }
+    Ok(y)
+}
+
+/// That values of one rank broadcast to one shape.
+fn check_shapes(scope: &Scope<'_>, inputs: &[Id]) -> Result<()> {
+    let mut all = scope.graph.shape(inputs[0]).to_vec();
+    for &x in inputs {
+        let shape = scope.graph.shape(x);
+        if all.iter().zip(shape.iter()).any(|(&a, &b)| a != b && a != 1 && b != 1) {
+            let all = Shape::from(all);
+            return Err(
+                scope.error(format!("{all} and {shape} do not go together: extents are equal, or one of them is 1"))
+            );
+        }
+        all.iter_mut().zip(shape.iter()).filter(|(a, _)| **a == 1).for_each(|(a, &b)| *a = b);
+    }
+    Ok(())
+}
+
+/// The product of values, where what a mask leaves out is 1, as Keras has it; what all leave out is 0.
+fn product(graph: &mut Graph, inputs: &[Id], masks: &[Option<Id>]) -> Result<Id> {
+    let rank = graph.shape(inputs[0]).rank();
+    let mut factors = Vec::with_capacity(inputs.len());
+    for (&x, mask) in inputs.iter().zip(masks) {
+        let one = graph.fill(1.0, []);
+        factors.push(match *mask {
+            Some(mask) => mask::chosen(graph, mask, [x, one])?,
+            None => x,
+        });
+    }
+    let y = factors[1..].iter().try_fold(factors[0], |a, &b| graph.apply(Binary::Mul, &[a, b]))?;
+    let Some(all) = masks.iter().copied().collect::<Option<Vec<Id>>>() else { return Ok(y) };
+    let Some(mask) = mask::any(graph, &all)? else { return Ok(y) };
+    let (mask, zero) = (mask::laid_out(graph, mask, rank)?, graph.fill(0.0, []));
+    mask::chosen(graph, mask, [y, zero])
+}
+
+/// The largest or smallest of values, each of which, as Keras has it, gives way to the others where its mask leaves it out.
+fn extreme(graph: &mut Graph, inputs: &[Id], masks: &[Option<Id>], op: Binary) -> Result<Id> {
+    let (mut y, mut so_far) = (inputs[0], masks[0]);
+    for (&x, &mask) in inputs.iter().zip(masks).skip(1) {
+        let x = mask.map_or(Ok(x), |mask| mask::chosen(graph, mask, [x, y]))?;
+        y = so_far.map_or(Ok(y), |mask| mask::chosen(graph, mask, [y, x]))?;
+        so_far = match (so_far, mask) {
+            (Some(a), Some(b)) => mask::any(graph, &[a, b])?,
+            _ => None,
+        };
+        y = graph.apply(op, &[y, x])?;
+    }
+    Ok(y)
 }
 
 /// The same values with axes of 1 behind the batch's, up to a rank.
@@ -144,7 +203,11 @@ impl Layer for Concatenate {
         if axis == 0 {
             return Err(scope.error("axis 0 is the samples'; give 1 or more, or -1 for the last"));
         }
-        Ok(vec![scope.graph.apply(Concat(axis), inputs)?])
+        let y = scope.graph.apply(Concat(axis), inputs)?;
+        if let Some(mask) = joined(scope, inputs, axis)? {
+            scope.set_mask(y, mask)?;
+        }
+        Ok(vec![y])
     }
 
     fn keras(&self, name: &str) -> Result<KerasObject> {
@@ -154,6 +217,27 @@ impl Layer for Concatenate {
     fn config(&self) -> Config {
         Config::new(self.kind()).with("axis", self.axis)
     }
+}
+
+/// The mask of values that are put one after the other: their masks are, too, those of values without one being ones; along the
+/// last axis, which masks do not have, what any lets count counts.
+fn joined(scope: &mut Scope<'_>, inputs: &[Id], axis: usize) -> Result<Option<Id>> {
+    let masks: Vec<Option<Id>> = inputs.iter().map(|&x| scope.mask(x)).collect();
+    if masks.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let graph = &mut *scope.graph;
+    let mut whole = Vec::with_capacity(inputs.len());
+    for (&x, mask) in inputs.iter().zip(masks) {
+        let shape = graph.shape(x).clone();
+        let last = shape.rank() - 1;
+        let ones = graph.fill(1.0, &shape[..last]);
+        whole.push(mask.map_or(Ok(ones), |mask| mask::weighed(graph, ones, mask))?);
+        if axis == last && whole.len() == inputs.len() {
+            return mask::any(graph, &whole);
+        }
+    }
+    graph.apply(Concat(axis), &whole).map(Some)
 }
 
 /// The products of two values summed over an axis of each, sample by sample: of (batch, i, k) and (batch, k, j) over the axes

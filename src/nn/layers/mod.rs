@@ -8,6 +8,7 @@ mod gaussian_dropout;
 mod gaussian_noise;
 mod input;
 mod lambda;
+mod masking;
 mod merge;
 mod normalization;
 mod permute;
@@ -28,6 +29,7 @@ pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
 pub use input::Input;
 pub use lambda::Lambda;
+pub use masking::Masking;
 pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
 pub use normalization::{
     BatchNormalization, GroupNormalization, LayerNormalization, RmsNormalization, UnitNormalization,
@@ -39,7 +41,8 @@ pub use random_translation::{Fill, RandomTranslation};
 pub use reshape::Reshape;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D};
 
-use super::{Activation, Config, KerasObject, Scope, Shared, Value, Values};
+use super::nested::Nested;
+use super::{Activation, Config, KerasObject, Network, Scope, Shared, Value, Values};
 use crate::error::{Error, Result};
 use crate::graph::Id;
 use crate::tensor::Shape;
@@ -80,6 +83,18 @@ pub trait Layer: Debug + Send + Sync {
         Err(Error::argument(format!("layer {name:?}"), message))
     }
 
+    /// The network that the layer is, where a model is a layer of another one.
+    #[doc(hidden)]
+    fn nested(&self) -> Option<&Nested> {
+        None
+    }
+
+    /// Whether outputs for which [`Layer::call`] sets no mask have the masks of the inputs of the same position, as Keras'
+    /// `supports_masking` says. Of any other layer the outputs have none: see [`Scope::mask`].
+    fn supports_masking(&self) -> bool {
+        false
+    }
+
     /// Whether a file can keep the layer, by its class and its [`Layer::config`].
     fn is_saved(&self) -> bool {
         true
@@ -105,7 +120,7 @@ pub trait Layer: Debug + Send + Sync {
     where
         Self: Sized + 'static,
     {
-        Trainable { layer: Arc::new(self), trainable }
+        Trainable::new(Arc::new(self), trainable)
     }
 
     /// What the layer makes of values: the front of networks that are no chain. A clone that is applied is another layer, with
@@ -144,7 +159,7 @@ pub trait Layer: Debug + Send + Sync {
     where
         Self: Sized + 'static,
     {
-        Shared::new(self)
+        Shared::new(Arc::new(self))
     }
 
     /// Gives the layer a name.
@@ -171,6 +186,7 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "LayerNormalization" => Box::new(LayerNormalization::from_config(config)?),
         "RMSNormalization" => Box::new(RmsNormalization::from_config(config)?),
         "UnitNormalization" => Box::new(UnitNormalization::from_config(config)?),
+        "Masking" => Box::new(Masking::new(config.take_or("mask_value", 0.0)?)),
         "Maximum" => Box::new(Maximum),
         "Minimum" => Box::new(Minimum),
         "Multiply" => Box::new(Multiply),
@@ -212,6 +228,14 @@ macro_rules! forwarded {
             self.layer.sample_shape()
         }
 
+        fn nested(&self) -> Option<&Nested> {
+            self.layer.nested()
+        }
+
+        fn supports_masking(&self) -> bool {
+            self.layer.supports_masking()
+        }
+
         fn is_saved(&self) -> bool {
             self.layer.is_saved()
         }
@@ -246,7 +270,21 @@ pub struct Trainable {
 }
 
 impl Trainable {
+    /// A layer of which it is said, and of all layers inside it, as Keras does.
     pub(crate) fn new(layer: Arc<dyn Layer>, trainable: bool) -> Self {
+        let all = |network: &mut Network| {
+            for (_, layer) in &mut network.layers {
+                *layer = Arc::new(Self::new(Arc::clone(layer), trainable));
+            }
+        };
+        match layer.nested().map(|nested| nested.with(all)) {
+            Some(nested) => Self::around(Arc::new(nested), trainable),
+            None => Self::around(layer, trainable),
+        }
+    }
+
+    /// A layer of which it is said alone.
+    pub(crate) fn around(layer: Arc<dyn Layer>, trainable: bool) -> Self {
         Self { layer, trainable }
     }
 }

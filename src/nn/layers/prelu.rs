@@ -94,6 +94,10 @@ impl Layer for PRelu {
         Ok(layer.with("shared_axes", shared))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         let config = Weight::keep_all(Config::new(self.kind()), &[("alpha", &self.alpha)]);
         config.with("shared_axes", self.shared_axes.clone())

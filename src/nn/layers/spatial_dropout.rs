@@ -45,6 +45,10 @@ macro_rules! spatial_dropouts {
                     Ok(if $axes > 3 { layer.with("data_format", "channels_last") } else { layer })
                 }
 
+                fn supports_masking(&self) -> bool {
+                    true
+                }
+
                 fn config(&self) -> Config {
                     Config::new(self.kind()).with("rate", self.rate)
                 }

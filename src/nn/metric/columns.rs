@@ -8,6 +8,7 @@ use crate::ops::accuracy::SparseCategoricalAccuracy;
 use crate::ops::argreduce::ArgReduce;
 use crate::ops::binary::Binary;
 use crate::ops::one_hot::OneHot;
+use crate::ops::reshape::Reshape;
 use crate::ops::sum::Sum;
 use crate::tensor::DType;
 
@@ -67,14 +68,12 @@ pub(super) fn accuracy(g: &mut Graph, predicted: Id, targets: Id) -> Result<Id> 
     }
 }
 
-/// The share of a sample's outputs that are above the threshold where the target is 1 and not where it is 0.
+/// Whether each output is above the threshold where the target is 1 and not where it is 0.
 pub(super) fn binary_accuracy(g: &mut Graph, name: &str, threshold: f64, values: [Id; 2]) -> Result<Id> {
     expect_values(g, name, values[1], "sparse_categorical_accuracy")?;
     let t = self::values(g, name, values)?;
     let said = compared(g, Binary::Greater, values[0], threshold)?;
-    let right = g.apply(Binary::Equal, &[said, t])?;
-    let shape = g.shape(right).clone();
-    g.apply(Sum::scaled(1..shape.rank(), 1.0 / shape[1..].iter().product::<usize>() as f64), &[right])
+    g.apply(Binary::Equal, &[said, t])
 }
 
 /// Of each sample's outputs: how many are above the threshold and have a target that is not 0, how many are above it, how
@@ -97,7 +96,7 @@ pub(super) fn compared(g: &mut Graph, op: Binary, x: Id, number: f64) -> Result<
     g.apply(op, &[x, number])
 }
 
-/// What an op says of each row of scores and its label: that of one-hot targets is where they are largest.
+/// What an op says of each row of scores, along their last axis, and its label: that of one-hot targets is where they are largest.
 pub(super) fn judged(g: &mut Graph, predicted: Id, targets: Id, op: impl Op) -> Result<Id> {
     // Softmax keeps the order of scores: without it one pass less.
     let scores = logits_of(g, predicted).unwrap_or(predicted);
@@ -108,5 +107,14 @@ pub(super) fn judged(g: &mut Graph, predicted: Id, targets: Id, op: impl Op) -> 
         let axis = g.shape(targets).rank() - 1;
         g.apply(ArgReduce { min: false, axis }, &[targets])?
     };
-    g.apply(op, &[scores, labels])
+    let rows = g.shape(labels).clone();
+    if rows.rank() < 2 {
+        return g.apply(op, &[scores, labels]);
+    }
+    // The op takes rows; those of sequences are the steps of all samples.
+    let (count, classes) = (rows.len(), outputs(g, scores));
+    let scores = g.apply(Reshape([count, classes].into()), &[scores])?;
+    let labels = g.apply(Reshape([count].into()), &[labels])?;
+    let each = g.apply(op, &[scores, labels])?;
+    g.apply(Reshape(rows), &[each])
 }

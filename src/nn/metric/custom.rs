@@ -62,11 +62,16 @@ impl CustomMetric {
         ))
     }
 
-    pub(super) fn append(self, g: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
+    /// A number a sample; of outputs with a mask one for each part that the mask knows, or, where it is of samples, a sample.
+    pub(super) fn append(self, g: &mut Graph, predicted: Id, targets: Id, mask: Option<Id>) -> Result<Id> {
         let each = (self.per_sample)(g, predicted, targets)?;
-        let expected = Type::float([g.shape(predicted)[0]]);
+        let expected = mask.map_or_else(|| Type::float([g.shape(predicted)[0]]), |mask| g.ty(mask).clone());
         if *g.ty(each) == expected {
             return Ok(each);
+        }
+        if mask.is_some() {
+            let message = format!("gives {}; for outputs with a mask of {expected} it gives that", g.ty(each));
+            return Err(Error::shape(self.name, message));
         }
         Err(Error::shape(self.name, format!("gives {}, a metric gives a number a sample, {expected}", g.ty(each))))
     }

@@ -23,15 +23,17 @@ impl Network {
         if self.is_sequential() { CHAIN } else { FUNCTIONAL }
     }
 
-    /// Adds the network to a model's configuration. `samples`: the shape of a sample of each input.
-    pub fn keep(&self, config: Config, samples: &[Shape]) -> Config {
+    /// Adds the network to a model's configuration. `samples`: the shape of a sample of each input; of a chain inside another
+    /// network it may not be known.
+    pub fn keep(&self, config: Config, samples: Option<&[Shape]>) -> Config {
         let layer = |(name, layer): &(String, Arc<dyn Layer>)| {
             map([("name", name.as_str().into()), ("layer", layer.config().into())])
         };
         let layers = self.layers.iter().map(layer).collect::<Vec<_>>();
         if self.is_sequential() {
-            return config.with("sample_shape", samples[0].to_vec()).with("layers", layers);
+            return config.with("sample_shape", samples.map(|samples| samples[0].to_vec())).with("layers", layers);
         }
+        let samples = samples.unwrap_or_default();
         let input = |(port, shape): (&Port, &Shape)| {
             map([("name", port.name.as_str().into()), ("shape", shape.to_vec().into())])
         };
@@ -53,8 +55,30 @@ impl Network {
         vec![maker, index].into()
     }
 
-    /// Takes one that is no chain out of a model's configuration.
+    /// Takes one out of a model's configuration.
     pub fn take(config: &mut Config, custom: &CustomObjects<'_>) -> Result<Self> {
+        if config.class() == CHAIN { Self::take_chain(config, custom) } else { Self::take_calls(config, custom) }
+    }
+
+    fn take_chain(config: &mut Config, custom: &CustomObjects<'_>) -> Result<Self> {
+        let mut chain = Self::chain();
+        for entry in config.take::<Vec<Setting>>("layers")? {
+            let (name, layer) = named_layer(&entry, custom)?;
+            chain.append(name, layer);
+        }
+        if let Some(shape) = config.take_or("sample_shape", None::<Vec<usize>>)?.map(Shape::from) {
+            if let Some(refusal) = sample_refusal(&shape) {
+                return Err(Error::argument("sample_shape", refusal));
+            }
+            if let Some(other) = chain.inputs[0].shape.replace(shape.clone()).filter(|other| *other != shape) {
+                return Err(Error::argument("sample_shape", format!("is {shape}, the first layer takes {other}")));
+            }
+        }
+        Ok(chain)
+    }
+
+    /// Takes one that is no chain.
+    fn take_calls(config: &mut Config, custom: &CustomObjects<'_>) -> Result<Self> {
         let mut network = Self::default();
         for entry in config.take::<Vec<Setting>>("inputs")? {
             let name: String = part(&entry, "inputs", "name")?;
@@ -109,7 +133,7 @@ fn part<T: FromSetting>(entry: &Setting, list: &str, key: &str) -> Result<T> {
 }
 
 /// A layer and its name.
-pub(crate) fn named_layer(entry: &Setting, custom: &CustomObjects<'_>) -> Result<(String, Arc<dyn Layer>)> {
+fn named_layer(entry: &Setting, custom: &CustomObjects<'_>) -> Result<(String, Arc<dyn Layer>)> {
     let name: String = part(entry, "layers", "name")?;
     let layer = custom.make_layer(&part(entry, "layers", "layer")?);
     let layer = layer.map_err(|e| Error::argument(format!("layer {name:?}"), e.to_string()))?;

@@ -7,9 +7,9 @@ use super::{Compiled, Inputs, Loss, Model, inputs};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
-use crate::nn::network::{CHAIN, FUNCTIONAL, Network, named_layer, sample_refusal};
+use crate::nn::network::{CHAIN, FUNCTIONAL, Network};
 use crate::nn::optimizer::{self, Optimizer, State};
-use crate::nn::{Config, CustomObjects, FromSetting, Objective, Parameter, Sequential, Setting};
+use crate::nn::{Config, CustomObjects, FromSetting, Objective, Parameter, Setting};
 use crate::tensor::{Shape, Tensor};
 use crate::train::position::Position;
 use crate::train::session::Session;
@@ -125,7 +125,7 @@ fn configuration(model: &Definition<'_>, reached: &Reached) -> Config {
         .with("kiln", env!("CARGO_PKG_VERSION"))
         .with("name", about.name.as_str())
         .with("seed", about.seed);
-    config = model.network.keep(config, model.samples);
+    config = model.network.keep(config, Some(model.samples));
     if let Some(optimizer) = model.optimizer {
         config = config.with("optimizer", optimizer.config());
         config = match model.objectives {
@@ -224,7 +224,7 @@ impl Model {
     /// # Errors
     /// As [`Model::save`].
     pub async fn save_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        if let Some((name, layer)) = self.network.layers.iter().find(|(_, layer)| !layer.is_saved()) {
+        if let Some((name, layer)) = self.network.leaves().iter().find(|(_, layer)| !layer.is_saved()) {
             let message = format!("layer {name:?} is a {}, which no file keeps; call save_weights", layer.kind());
             return Err(self.error(message));
         }
@@ -310,17 +310,12 @@ impl Model {
         }
         let _: String = config.take("kiln")?;
         let (name, seed): (String, _) = (config.take("name")?, config.take("seed")?);
-        let mut model = if class == FUNCTIONAL {
-            Self::of_network(&name, Network::take(&mut config, custom)?)
-        } else {
-            let mut chain = Sequential::new().named(name);
-            for entry in config.take::<Vec<Setting>>("layers")? {
-                let (name, layer) = named_layer(&entry, custom)?;
-                chain.push(name, layer);
-            }
-            chain.into_model()
-        };
-        model = model.seed(seed);
+        let network = Network::take(&mut config, custom)?;
+        if network.samples().is_none() {
+            // Of a chain, where it was not taken: the error says so.
+            config.take::<Vec<usize>>("sample_shape")?;
+        }
+        let mut model = Self::of_network(&name, network).seed(seed);
         if let Some(optimizer) = config.take_or("optimizer", None::<Setting>)? {
             let optimizer = custom.make_optimizer(&optimizer)?;
             let objectives = match config.take_or("objectives", None::<Vec<Setting>>)? {
@@ -343,15 +338,8 @@ impl Model {
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
             model.about.notes = notes;
         }
-        if class == CHAIN {
-            let sample = Shape::from(config.take::<Vec<usize>>("sample_shape")?);
-            config.end()?;
-            sample_refusal(&sample).map_or(Ok(()), |refusal| Err(Error::argument("sample_shape", refusal)))?;
-            model.build(sample)?;
-        } else {
-            config.end()?;
-            model.built()?;
-        }
+        config.end()?;
+        model.built()?;
         Ok(model)
     }
 

@@ -1,13 +1,13 @@
 //! A model's weights and gradients as tensors.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use super::Model;
+use super::{Loaded, Model};
 use crate::error::{Error, Result};
-use crate::nn::Parameter;
 #[cfg(doc)]
 use crate::nn::layers::Layer;
-use crate::nn::layers::Trainable;
+use crate::nn::nested::inside;
+use crate::nn::{Network, Parameter};
 use crate::tensor::Tensor;
 use crate::train::session::Session;
 
@@ -46,7 +46,8 @@ impl Model {
         self.open()?.gradients().await
     }
 
-    /// The weights' names in the order of [`Model::weights`]: `dense/kernel`, `dense/bias`.
+    /// The weights' names in the order of [`Model::weights`]: `dense/kernel`, `dense/bias`; of a model inside the model
+    /// `encoder/dense/kernel`.
     ///
     /// # Errors
     /// [`Error::Model`] where the model was not built.
@@ -71,26 +72,26 @@ impl Model {
         Ok(&self.built()?.parameters)
     }
 
-    /// Whether the weights of the layer of this name are trained from here on: see [`Layer::trainable`]. Unlike in Keras
-    /// the model need not be compiled again; the optimizer's state stays.
+    /// Whether the weights of the layer of this name are trained from here on: see [`Layer::trainable`]. Of a model inside the
+    /// model that is said of all its layers; `encoder/dense` is one of them. Unlike in Keras the model need not be compiled
+    /// again; the optimizer's state stays.
     ///
     /// # Errors
     /// [`Error::Argument`] that lists the layers' names, where there is none of this one; and what the device reports.
     pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
-        let Some((_, found)) = self.network.layers.iter_mut().find(|(name, _)| name == layer) else {
-            let names: Vec<&str> = self.network.layers.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(Error::argument("layer", crate::suggest::unknown(layer, &names)));
-        };
-        *found = Arc::new(Trainable::new(Arc::clone(found), trainable));
+        if !self.network.set_trainable(layer, trainable) {
+            let paths = self.network.paths();
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            return Err(Error::argument("layer", crate::suggest::unknown(layer, &paths)));
+        }
         if trainable {
             self.begin_averages(layer)?;
         }
         if let Some(built) = self.built.get_mut() {
-            built
-                .parameters
-                .iter_mut()
-                .filter(|p| p.layer == layer && !p.is_state)
-                .for_each(|p| p.trainable = trainable);
+            let changed = |p: &&mut Parameter| inside(&p.layer, layer).is_some() && !p.is_state;
+            for parameter in built.parameters.iter_mut().filter(changed) {
+                parameter.trainable = self.network.is_trained(&parameter.layer);
+            }
         }
         self.session.as_mut().map_or(Ok(()), Session::forget_trained)
     }
@@ -102,5 +103,77 @@ impl Model {
     pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
         self.use_averages(false)?;
         self.open()?.set_weights(weights)
+    }
+
+    /// A model that is a layer of this one, as a model of its own with the weights that it has now: the encoder of a trained
+    /// autoencoder, to put it into another model. Not compiled.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let encoder = Sequential::new().add(Dense::new(2)).named("encoder");
+    /// let mut autoencoder = Sequential::new().add(Input::new([6])).add(encoder).add(Dense::new(6)).device(Device::cpu());
+    /// autoencoder.compile(Adam::default(), Loss::MeanSquaredError, [])?;
+    /// let x = Tensor::new([3, 6], vec![0.5f32; 18])?;
+    /// autoencoder.fit(&Dataset::new(x.clone(), x)?, Fit::new().verbose(0))?;
+    /// let encoder = autoencoder.inner("encoder")?;
+    /// let classifier = Sequential::new().add(encoder.trainable(false)).add(Dense::new(3)).device(Device::cpu());
+    /// assert_eq!(classifier.summary()?.non_trainable(), 6 * 2 + 2);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the layers' names, where there is none of this one or it is no model; and what the device
+    /// reports.
+    pub fn inner(&mut self, layer: &str) -> Result<Self> {
+        pollster::block_on(self.inner_async(layer))
+    }
+
+    /// [`Model::inner`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::inner`].
+    pub async fn inner_async(&mut self, layer: &str) -> Result<Self> {
+        let built = self.built()?;
+        let Some(network) = self.network.inner(built.samples.clone(), layer)? else {
+            let paths = self.network.paths();
+            let is_model = |path: &&String| self.network.layer(path).is_some_and(|layer| layer.nested().is_some());
+            let models: Vec<&str> = paths.iter().filter(is_model).map(String::as_str).collect();
+            return Err(Error::argument("layer", crate::suggest::unknown(layer, &models)));
+        };
+        let own = |p: &Parameter| Some(format!("{}/{}", inside(&p.layer, layer)?, p.name));
+        let paths: Vec<Option<String>> = built.parameters.iter().map(own).collect();
+        let weights = paths.into_iter().zip(self.weights_async().await?);
+        let weights = weights.filter_map(|(path, weight)| Some((path?, weight)));
+        let mut inner = Self::of_network(layer.rsplit('/').next().unwrap_or(layer), network);
+        inner.about.seed = self.about.seed;
+        inner.device.clone_from(&self.device);
+        let mut weights: HashMap<String, Tensor> = weights.collect();
+        let weights = inner.built()?.parameters.iter().map(|p| {
+            weights.remove(&p.path()).ok_or_else(|| self.error(format!("has no weight {layer}/{}", p.path())))
+        });
+        let weights = weights.collect::<Result<_>>()?;
+        inner.loaded = Some(Loaded { weights, moments: Vec::new() });
+        Ok(inner)
+    }
+
+    /// The weights by their paths, where the model has any by now: trained, loaded or set.
+    pub(super) fn taken_weights(&mut self) -> Result<Vec<(String, Tensor)>> {
+        let weights = match (&self.session, self.loaded.take()) {
+            (None, None) => return Ok(Vec::new()),
+            (None, Some(loaded)) => loaded.weights,
+            (Some(_), _) => self.weights()?,
+        };
+        Ok(self.parameter_paths()?.into_iter().zip(weights).collect())
+    }
+
+    /// The name and the network, whose inputs have the shapes that the model was built for.
+    pub(super) fn into_network(self) -> (String, Network) {
+        let mut network = self.network;
+        if let Some(built) = self.built.get() {
+            for (port, sample) in network.inputs.iter_mut().zip(&built.samples) {
+                port.shape = Some(sample.clone());
+            }
+        }
+        (self.about.name, network.without_leading_input())
     }
 }

@@ -121,7 +121,11 @@ impl Layer for BatchNormalization {
         let moving_variance = scope.state("moving_variance", own.clone(), self.moving_variance_initializer)?;
         let y = if scope.training().is_some() && scope.is_trainable() {
             let others: Vec<usize> = (0..shape.rank()).filter(|&a| a != axis).collect();
-            let Normalized { y, mean, variance } = Normalized::of(scope.graph, x, &others, self.epsilon)?;
+            let mask = scope.mask(x);
+            let Normalized { y, mean, variance } = match mask {
+                Some(mask) => Normalized::masked(scope.graph, x, mask, &others, self.epsilon)?,
+                None => Normalized::of(scope.graph, x, &others, self.epsilon)?,
+            };
             self.take_in(scope, "moving_mean", [moving_mean, mean])?;
             self.take_in(scope, "moving_variance", [moving_variance, variance])?;
             y
@@ -145,6 +149,10 @@ impl Layer for BatchNormalization {
         let layer = others.into_iter().fold(layer, |layer, (key, value)| layer.with(key, value));
         let layer = layer.with("synchronized", false).with("renorm", false);
         Ok(layer.with("renorm_clipping", Setting::Null).with("renorm_momentum", 0.99))
+    }
+
+    fn supports_masking(&self) -> bool {
+        true
     }
 
     fn config(&self) -> Config {

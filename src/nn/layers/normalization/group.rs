@@ -70,6 +70,10 @@ impl Layer for GroupNormalization {
         Ok(self.affine.keras(layer.with("epsilon", self.epsilon)))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         let config = Config::new(self.kind()).with("groups", self.groups).with("axis", self.axis);
         self.affine.keep(config.with("epsilon", self.epsilon))

@@ -59,6 +59,10 @@ impl Layer for LayerNormalization {
         Ok(self.affine.keras(layer).with("rms_scaling", false))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         self.affine.keep(Config::new(self.kind()).with("axis", self.axes.clone()).with("epsilon", self.epsilon))
     }

@@ -16,11 +16,13 @@ use std::sync::Arc;
 
 use super::weight::Weight;
 use crate::error::Result;
-use crate::graph::{Graph, Id};
-use crate::nn::{Config, Initializer, KerasObject, Scope};
+use crate::graph::{Aggregation, Graph, Id};
+use crate::nn::loss::EPSILON;
+use crate::nn::{Config, Initializer, KerasObject, Scope, mask};
 use crate::ops::binary::Binary;
 use crate::ops::normalize::Normalize;
 use crate::ops::reshape::Reshape;
+use crate::ops::select::Select;
 use crate::ops::transpose::Transpose;
 use crate::ops::unary::Unary;
 use crate::tensor::{Shape, axis_of};
@@ -233,6 +235,30 @@ impl Normalized {
         let moved = graph.apply(Transpose(order), &[x])?;
         let normalized = Self::of_neighbours(graph, moved, Normalize { axes: rank - count..rank, epsilon })?;
         Ok(Self { y: graph.apply(Transpose(back), &[normalized.y])?, ..normalized })
+    }
+
+    /// [`Normalized::of`] with statistics of what the mask lets count, as Keras has them.
+    fn masked(graph: &mut Graph, x: Id, mask: Id, axes: &[usize], epsilon: f64) -> Result<Self> {
+        let shape = graph.shape(x).clone();
+        let ones = graph.fill(1.0, shape);
+        let weights = mask::weighed(graph, ones, mask)?;
+        let axes: Vec<isize> = axes.iter().map(|&axis| axis as isize).collect();
+        let sum = |graph: &mut Graph, x| graph.reduce(Aggregation::Sum, x, Some(&axes), true);
+        let count = sum(graph, weights)?;
+        let least = graph.fill(EPSILON, []);
+        let count = graph.apply(Binary::Add, &[count, least])?;
+        let zero = graph.fill(0.0, []);
+        let counted = graph.apply(Select, &[weights, x, zero])?;
+        let total = sum(graph, counted)?;
+        let mean = graph.apply(Binary::Div, &[total, count])?;
+        let centered = graph.apply(Binary::Sub, &[x, mean])?;
+        let counted = graph.apply(Select, &[weights, centered, zero])?;
+        let squares = graph.apply(Unary::Square, &[counted])?;
+        let total = sum(graph, squares)?;
+        let variance = graph.apply(Binary::Div, &[total, count])?;
+        let y = divided(graph, centered, variance, epsilon)?;
+        let own: Shape = [graph.shape(mean).len()].into();
+        Ok(Self { y, mean: reshaped(graph, mean, &own)?, variance: reshaped(graph, variance, &own)? })
     }
 
     fn of_neighbours(graph: &mut Graph, x: Id, op: Normalize) -> Result<Self> {

@@ -59,6 +59,10 @@ impl Layer for UnitNormalization {
         Ok(KerasObject::layer(self.kind(), name).with("axis", axes(&self.axes)))
     }
 
+    fn supports_masking(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> Config {
         Config::new(self.kind()).with("axis", self.axes.clone())
     }

@@ -1,0 +1,219 @@
+//! Masks beside values: where they come from, which layers let them through, what losses and metrics make of them. Keras' own
+//! numbers are in `networks.rs`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kiln::graph::{Graph, Id};
+use kiln::nn::layers::{Average, Lambda, Masking};
+use kiln::nn::{Scope, Values};
+use kiln::ops::binary::Binary;
+use kiln::prelude::*;
+use tempfile::TempDir;
+
+use crate::common::{executors, says};
+
+/// A layer that gives what it is given and says whether that had a mask.
+fn probe() -> (Arc<AtomicBool>, Lambda) {
+    let seen = Arc::new(AtomicBool::new(false));
+    let (note, one) = (Arc::clone(&seen), Binary::Add);
+    let probe = Lambda::new(move |scope, inputs| {
+        note.store(scope.mask(inputs[0]).is_some(), Ordering::Relaxed);
+        let zero = scope.graph.fill(0.0, []);
+        Ok(vec![scope.graph.apply(one, &[inputs[0], zero])?])
+    });
+    (seen, probe)
+}
+
+/// Whether a mask of (batch, steps) goes through a layer.
+fn goes_through(layer: impl Layer + 'static) -> bool {
+    let (seen, probe) = probe();
+    let model = Sequential::new().add(Input::new([4, 6])).add(Masking::default()).add(layer).add(probe);
+    model.summary().unwrap();
+    seen.load(Ordering::Relaxed)
+}
+
+#[test]
+fn masks_go_through_the_layers_that_keras_lets_them_through() {
+    assert!(goes_through(Dense::new(2)));
+    assert!(goes_through(Activation::Relu));
+    assert!(goes_through(Dropout::new(0.5)));
+    assert!(goes_through(SpatialDropout1D::new(0.5)));
+    assert!(goes_through(GaussianDropout::new(0.5)));
+    assert!(goes_through(GaussianNoise::new(0.5)));
+    assert!(goes_through(PRelu::new()));
+    assert!(goes_through(BatchNormalization::new()));
+    assert!(goes_through(LayerNormalization::new().trainable(false).named("frozen")));
+    assert!(goes_through(GroupNormalization::new(3)));
+    assert!(goes_through(UnitNormalization::new()));
+    assert!(!goes_through(RmsNormalization::new()));
+    assert!(!goes_through(Flatten));
+    assert!(!goes_through(Reshape::new([6, 4])));
+    assert!(!goes_through(Permute::new([2, 1])));
+    assert!(!goes_through(Lambda::new(|scope, x| {
+        let zero = scope.graph.fill(0.0, []);
+        Ok(vec![scope.graph.apply(Binary::Add, &[x[0], zero])?])
+    })));
+}
+
+#[test]
+fn masks_go_into_models_inside_a_model_and_out_of_them() {
+    let (seen, layer) = probe();
+    let inner = Sequential::new().add(Dense::new(3)).add(Activation::Tanh);
+    Sequential::new().add(Input::new([4, 6])).add(Masking::default()).add(inner).add(layer).summary().unwrap();
+    assert!(seen.load(Ordering::Relaxed));
+    let (seen, layer) = probe();
+    let inner = Sequential::new().add(Masking::default()).add(Dense::new(3));
+    Sequential::new().add(Input::new([4, 6])).add(inner).add(layer).summary().unwrap();
+    assert!(seen.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_merge_has_a_mask_where_all_of_its_inputs_have_one() {
+    let check = |merge: &dyn Fn(Values) -> Result<kiln::nn::Value>, both: bool| {
+        let (seen, layer) = probe();
+        let (a, b) = (Input::new([4, 6]), Input::new([4, 6]));
+        let masked = |x: &Input| Masking::default().apply(x).unwrap();
+        let second = if both { masked(&b) } else { b.value() };
+        let y = merge([masked(&a), second].into()).unwrap();
+        Model::new([&a, &b], layer.apply(y).unwrap()).unwrap();
+        seen.load(Ordering::Relaxed)
+    };
+    for both in [true, false] {
+        assert_eq!(check(&|x| Add.apply(x), both), both);
+        assert_eq!(check(&|x| Subtract.apply(x), both), both);
+        assert_eq!(check(&|x| Average.apply(x), both), both);
+        assert_eq!(check(&|x| Multiply.apply(x), both), both);
+        assert_eq!(check(&|x| Maximum.apply(x), both), both);
+        assert_eq!(check(&|x| Minimum.apply(x), both), both);
+        assert!(check(&|x| Concatenate::new().apply(x), both));
+        assert!(check(&|x| Concatenate::new().axis(1).apply(x), both));
+        assert!(!check(&|x| Dot::new([2, 2]).apply(x), both));
+    }
+}
+
+/// Two samples of three steps of one number; a step of 9 is not there.
+fn steps(x: [[f32; 3]; 2], y: [[f32; 3]; 2]) -> Dataset {
+    let column = |values: [[f32; 3]; 2]| Tensor::new([2, 3, 1], values.concat()).unwrap();
+    Dataset::new(column(x), column(y)).unwrap()
+}
+
+fn plain(device: &Device, metrics: &[Metric]) -> Sequential {
+    let mut model = Sequential::new().add(Input::new([3, 1])).add(Masking::new(9.0)).device(device.clone());
+    model.compile(Sgd::default(), Loss::MeanSquaredError, metrics.iter().copied()).unwrap();
+    model
+}
+
+#[test]
+fn losses_and_means_are_of_what_the_mask_lets_count() {
+    let metrics = [Metric::MeanAbsoluteError, Metric::RootMeanSquaredError, Metric::BinaryAccuracy];
+    let data = steps([[2.0, 9.0, 9.0], [1.0, 3.0, 9.0]], [[0.0, 5.0, 5.0], [1.0, 0.0, 5.0]]);
+    let weighed = data.clone().with_sample_weight(vec![3.0, 1.0]).unwrap();
+    for device in executors() {
+        let mut model = plain(&device, &metrics);
+        let logs = model.evaluate(&data).unwrap();
+        let near = |name: &str, wanted: f64| {
+            let found = logs.get(name).unwrap();
+            assert!((found - wanted).abs() < 1e-6, "{device}: {name} is {found}, not {wanted}");
+        };
+        near("loss", (4.0 + 0.0 + 9.0) / 3.0);
+        near("mean_absolute_error", (2.0 + 0.0 + 3.0) / 3.0);
+        near("binary_accuracy", 1.0 / 3.0);
+        // As in Keras this one knows of no mask; what is passed over is 0.
+        near("root_mean_squared_error", f64::sqrt((4.0 + 25.0 + 25.0 + 0.0 + 9.0 + 25.0) / 6.0));
+        let loss = model.evaluate(&weighed).unwrap().get("loss").unwrap();
+        assert!((loss - (3.0 * 4.0 + 0.0 + 9.0) / 3.0).abs() < 1e-6, "{device}: {loss}");
+        // Nothing counts.
+        let logs = model.evaluate(&steps([[9.0; 3]; 2], [[1.0; 3]; 2])).unwrap();
+        assert_eq!([logs.get("loss"), logs.get("mean_absolute_error")], [Some(0.0); 2], "{device}");
+    }
+}
+
+#[test]
+fn accuracy_is_of_the_steps_that_count() {
+    let mut model = Sequential::new().add(Input::new([2, 2])).add(Masking::new(9.0)).device(Device::cpu());
+    let metrics = [Metric::Accuracy, Metric::TopKCategoricalAccuracy { k: 1 }];
+    model.compile(Sgd::default(), Loss::CategoricalCrossentropyFromLogits, metrics).unwrap();
+    let x = Tensor::new([2, 2, 2], vec![1.0f32, 0.0, 9.0, 9.0, 0.0, 1.0, 3.0, 1.0]).unwrap();
+    let y = Tensor::new([2, 2, 2], vec![1.0f32, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]).unwrap();
+    let logs = model.evaluate(&Dataset::new(x, y).unwrap()).unwrap();
+    for name in ["accuracy", "top_k_categorical_accuracy"] {
+        assert!((logs.get(name).unwrap() - 2.0 / 3.0).abs() < 1e-7, "{name}: {logs:?}");
+    }
+}
+
+#[test]
+fn a_metric_of_ones_own_gives_a_number_for_each_part_that_a_mask_knows() {
+    fn each(g: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
+        let right = g.apply(Binary::Equal, &[predicted, targets])?;
+        g.reduce(kiln::graph::Aggregation::Mean, right, Some(&[-1]), false)
+    }
+    fn whole(g: &mut Graph, predicted: Id, targets: Id) -> Result<Id> {
+        let each = each(g, predicted, targets)?;
+        g.reduce(kiln::graph::Aggregation::Mean, each, Some(&[-1]), false)
+    }
+    let data = steps([[2.0, 9.0, 9.0], [1.0, 3.0, 9.0]], [[2.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
+    let logs = plain(&Device::cpu(), &[Metric::custom("equal", each)]).evaluate(&data).unwrap();
+    assert!((logs.get("equal").unwrap() - 2.0 / 3.0).abs() < 1e-7, "{logs:?}");
+    let mut model = plain(&Device::cpu(), &[Metric::custom("equal", whole)]);
+    says(model.evaluate(&data), &["equal", "f32 (2,)", "a mask of f32 (2, 3)"]);
+}
+
+/// Gives its input a mask by a closure.
+fn set(mask: impl Fn(&mut Scope<'_>, Id) -> Option<Id> + Send + Sync + 'static) -> Lambda {
+    Lambda::new(move |scope, inputs| {
+        let zero = scope.graph.fill(0.0, []);
+        let y = scope.graph.apply(Binary::Add, &[inputs[0], zero])?;
+        if let Some(mask) = mask(scope, y) {
+            scope.set_mask(y, mask)?;
+        }
+        Ok(vec![y])
+    })
+}
+
+/// Says that it lets masks through, and turns samples over.
+#[derive(Debug)]
+struct Turned;
+
+impl Layer for Turned {
+    fn kind(&self) -> &'static str {
+        "Turned"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        Permute::new([2, 1]).call(scope, inputs)
+    }
+
+    fn supports_masking(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn masks_that_do_not_fit_are_named() {
+    let model = |layer: Lambda| Sequential::new().add(Input::new([4, 6])).add(layer.named("own")).summary();
+    says(model(set(|scope, _| Some(scope.graph.fill(1.0, [1, 6])))), &["layer \"own\"", "(1, 4, 6)", "f32 (1, 6)"]);
+    says(model(set(|scope, _| Some(scope.graph.fill(1.0, [])))), &["layer \"own\"", "no mask of f32 ()"]);
+    let turned = Sequential::new().add(Input::new([4, 6])).add(Masking::default()).add(Turned);
+    says(turned.summary(), &["layer \"turned\"", "the mask (1, 4)", "the output (1, 6, 4)", "Scope::set_mask"]);
+    let sometimes = set(|scope, _| {
+        let rows = scope.training().is_some();
+        rows.then(|| scope.graph.fill(1.0, [1]))
+    });
+    let mut model = Sequential::new().add(Input::new([2])).add(sometimes).device(Device::cpu());
+    model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
+    let x = Tensor::from([[1.0f32, 2.0]]);
+    let result = model.fit(&Dataset::new(x.clone(), x).unwrap(), Fit::new().verbose(0));
+    says(result, &["output \"lambda\"", "let its layers set masks at every call"]);
+}
+
+#[test]
+fn a_file_keeps_the_number_that_is_masked() {
+    let (folder, data) = (TempDir::new().unwrap(), steps([[2.0, 9.0, 9.0]; 2], [[0.0; 3]; 2]));
+    let path = folder.path().join("masking.safetensors");
+    let mut model = plain(&Device::cpu(), &[Metric::MeanAbsoluteError]);
+    model.save(&path).unwrap();
+    let mut again = Model::load(&path).unwrap().device(Device::cpu());
+    assert_eq!(again.evaluate(&data).unwrap(), model.evaluate(&data).unwrap());
+    assert_eq!(again.evaluate(&data).unwrap().get("loss"), Some(4.0));
+}
