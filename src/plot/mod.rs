@@ -1,14 +1,17 @@
-//! Pictures of curves over steps, as PNG or SVG: panels one below the other that share the axis of steps.
+//! Pictures as PNG or SVG: curves over steps in panels that share the axis of steps, and models.
 
 mod axis;
 mod draw;
 mod heat_map;
-mod picture;
+pub(crate) mod layered;
+pub(crate) mod picture;
 mod png;
 
 use std::path::Path;
 
 pub(crate) use heat_map::HeatMap;
+// Whoever draws a model looks for it here; it stands where models do.
+pub use crate::train::{ModelPlot, plot_model};
 
 use crate::error::{Error, Result};
 

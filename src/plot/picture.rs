@@ -12,19 +12,19 @@ use super::{Format, png};
 use crate::error::{Error, Result};
 
 /// Units a pixel of an SVG. Plotters places everything at whole units.
-pub(super) const UNITS: u32 = 4;
+pub(crate) const UNITS: u32 = 4;
 /// Units a pixel of a PNG, which is therefore fine enough for a screen of double density.
 const PNG_UNITS: u32 = 2;
 
 const HEAD: u32 = 48 * UNITS;
-pub(super) const MARGIN: u32 = 20 * UNITS;
+pub(crate) const MARGIN: u32 = 20 * UNITS;
 const TITLE: u32 = 18 * UNITS;
-pub(super) const TEXT: u32 = 14 * UNITS;
+pub(crate) const TEXT: u32 = 14 * UNITS;
 
 const INK: RGBColor = RGBColor(0x26, 0x26, 0x26);
 /// Those of Okabe and Ito that differ most in lightness first, <https://jfly.uni-koeln.de/color/>: they stay apart for
 /// the colour-blind, and in grey.
-pub(super) const COLOURS: [RGBColor; 6] = [
+pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xe6, 0x9f, 0x00),
     RGBColor(0x00, 0x9e, 0x73),
@@ -39,11 +39,11 @@ const DROP: i32 = (TEXT / 5) as i32;
 /// What the SVG asks its viewer for. PNG takes the font of a crate, whatever the machine has.
 const FAMILY: &str = "Ubuntu, Helvetica, Arial, sans-serif";
 
-pub(super) type Area<DB> = DrawingArea<DB, Shift>;
-pub(super) type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+pub(crate) type Area<DB> = DrawingArea<DB, Shift>;
+pub(crate) type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 /// What is drawn below a title, within margins.
-pub(super) trait Picture {
+pub(crate) trait Picture {
     fn title(&self) -> &str;
 
     /// Width and height of what is below the title, in units.
@@ -54,7 +54,7 @@ pub(super) trait Picture {
 }
 
 /// Writes a picture as PNG or SVG, as the file's name ends.
-pub(super) fn save(picture: &impl Picture, path: &Path) -> Result<()> {
+pub(crate) fn save(picture: &impl Picture, path: &Path) -> Result<()> {
     let bytes = match Format::of(path)? {
         Format::Svg => svg(picture),
         Format::Png => png(picture),
@@ -72,7 +72,7 @@ fn svg(picture: &impl Picture) -> Result<Vec<u8>, String> {
 }
 
 /// The bytes of a PNG file, or what went wrong.
-pub(super) fn png(picture: &impl Picture) -> Result<Vec<u8>, String> {
+pub(crate) fn png(picture: &impl Picture) -> Result<Vec<u8>, String> {
     let (width, height) = whole(picture);
     let mut pixels = vec![0; 3 * width as usize * height as usize];
     draw(picture, BitMapBackend::with_buffer(&mut pixels, (width, height)), DROP).map_err(|e| e.to_string())?;
@@ -80,7 +80,7 @@ pub(super) fn png(picture: &impl Picture) -> Result<Vec<u8>, String> {
 }
 
 /// The size with title and margins.
-fn whole(picture: &impl Picture) -> (u32, u32) {
+pub(crate) fn whole(picture: &impl Picture) -> (u32, u32) {
     let (width, height) = picture.size();
     (width + 2 * MARGIN, height + HEAD + 2 * MARGIN)
 }
@@ -95,7 +95,7 @@ fn draw<DB: DrawingBackend>(picture: &impl Picture, backend: DB, drop: i32) -> D
 }
 
 /// Text that starts at its left end, in the middle of its height.
-pub(super) fn text(size: u32) -> TextStyle<'static> {
+pub(crate) fn text(size: u32) -> TextStyle<'static> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         let font = epaint_default_fonts::UBUNTU_LIGHT;
@@ -105,12 +105,17 @@ pub(super) fn text(size: u32) -> TextStyle<'static> {
 }
 
 /// Text around its place.
-pub(super) fn centred(size: u32) -> TextStyle<'static> {
+pub(crate) fn centred(size: u32) -> TextStyle<'static> {
     text(size).pos(Pos::new(HPos::Center, VPos::Center))
 }
 
-pub(super) fn width_of(name: &str) -> u32 {
+pub(crate) fn width_of(name: &str) -> u32 {
     text(TEXT).font.box_size(name).map_or(0, |(width, _)| width)
+}
+
+/// The width of a picture's title.
+pub(crate) fn title_width(title: &str) -> u32 {
+    text(TITLE).font.box_size(title).map_or(0, |(width, _)| width)
 }
 
 /// The mean of each square of pixels: edges are smooth then.

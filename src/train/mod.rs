@@ -24,6 +24,8 @@ pub use fit::Fit;
 pub use history::{History, Logs};
 pub use model::Model;
 pub(crate) use model::{About, Inputs, range};
+#[cfg(feature = "plot")]
+pub use model::{ModelPlot, plot_model};
 pub(crate) use profile::profile;
 pub use profile::{KernelTime, Profile};
 pub use run::{Run, Snapshot};

@@ -5,6 +5,8 @@ mod confusion;
 mod inputs;
 mod keras;
 mod nested;
+#[cfg(feature = "plot")]
+mod plot;
 mod prediction;
 mod saving;
 mod weights;
@@ -26,6 +28,8 @@ use crate::train::session::{Session, make_plan};
 use crate::train::trace::{Definition, Key, Logged, Mode, Part, Resident};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
 pub(crate) use inputs::{Inputs, range};
+#[cfg(feature = "plot")]
+pub use plot::{ModelPlot, plot_model};
 pub(crate) use saving::About;
 use saving::{Loaded, Reached};
 

@@ -123,7 +123,11 @@ fn a_saved_model_is_measured_summed_up_and_asked() {
         let inverted = output(folder.path(), &[&["predict", &file, &idx, "--json", "--invert"], &place[..]].concat());
         assert_ne!(json(&inverted)["outputs"], lines[0]["outputs"]);
     }
+    let picture = name(&folder, "model.svg");
+    let drawn = output(folder.path(), &["summary", &file, "--plot", &picture, "--expand-nested"]);
+    assert!(std::fs::read_to_string(picture).unwrap().contains("Output shape: (None, 10)"));
     let text = output(folder.path(), &["summary", &file]);
+    assert_eq!(drawn, text);
     says(&text, &["dense_1 (Dense)", "Total params: 12,730", "Samples: (28, 28)", "Adam { learning_rate: 0.001"]);
     says(&text, &["Loss: sparse_categorical_crossentropy", "Epochs: 8", "Data: mnist, batch size 25"]);
 }

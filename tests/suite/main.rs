@@ -54,7 +54,7 @@ mod optimizers;
 mod options;
 mod own_layers;
 mod plot;
-
+mod plot_model;
 mod progress;
 mod reductions;
 mod reference;

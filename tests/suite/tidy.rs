@@ -275,8 +275,11 @@ fn imports_run_downwards() {
         };
         let tested = source.text.find("#[cfg(test)]\nmod tests {").unwrap_or(source.text.len());
         for line in source.text[..tested].lines().map(comment_free) {
-            // Whoever writes a network looks for its fronts in `kiln::nn`; they stand where they train.
-            if source.path == "src/nn/mod.rs" && line == "pub use crate::train::{Model, Sequential};" {
+            // Users look for these here; they stand where models do.
+            let is_named = |path, item| source.path == path && line == item;
+            if is_named("src/nn/mod.rs", "pub use crate::train::{Model, Sequential};")
+                || is_named("src/plot/mod.rs", "pub use crate::train::{ModelPlot, plot_model};")
+            {
                 continue;
             }
             let named =

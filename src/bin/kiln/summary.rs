@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use kiln::io::printable;
 use kiln::nn::Model;
+use kiln::plot::plot_model;
 
+use crate::outputs::{self, Kind, outputs};
 use crate::saved::Course;
 use crate::table::Columns;
 
@@ -16,12 +18,19 @@ pub struct Args {
     /// A file of `kiln train --save`, or of a program's `Model::save`
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Print the layers of models inside the model, too
+    #[arg(long)]
+    expand_nested: bool,
+    /// Draw the model: .png or .svg
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    outputs::check(&outputs(&[("plot", &args.plot, Kind::Picture)]), &[("the model", args.file.as_path())])?;
     let model = Model::load(&args.file)?;
     let mut out = io::stdout().lock();
-    write!(out, "{}", model.summary()?)?;
+    write!(out, "{}", model.summary()?.expand_nested(args.expand_nested))?;
     writeln!(out, "Samples: {}", model.sample_shape()?)?;
     if let Some((optimizer, loss)) = model.optimizer().zip(model.loss()) {
         writeln!(out, "Optimizer: {optimizer:?}")?;
@@ -33,6 +42,10 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(columns) = Columns::find(&model, &args.file)? {
         writeln!(out, "Table: {}", printable(&columns.print()))?;
+    }
+    if let Some(path) = &args.plot {
+        let plot = plot_model(&model)?.show_shapes(true).show_layer_names(true).show_trainable(true);
+        plot.expand_nested(args.expand_nested).save(path)?;
     }
     Ok(())
 }
