@@ -315,8 +315,8 @@ impl Scope<'_> {
         refusal.map_or(Ok(()), |refusal| Err(self.error(format!("{name}: its constraint {refusal}"))))
     }
 
-    /// A weight of another layer of the same network, which was called before: a decoder may multiply by its encoder's kernel. It is trained by what
-    /// every layer makes of it.
+    /// A weight of another layer of the same network, or of a model inside it (`encoder/dense`), which was called before: a
+    /// decoder may multiply by its encoder's kernel. It is trained by what every layer makes of it.
     ///
     /// # Errors
     /// [`Error::Shape`] where no layer of this name that was called before has it, or it has another shape.

@@ -112,13 +112,13 @@ pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
     crate::io::check_file(path)
 }
 
-enum Format {
+pub(crate) enum Format {
     Png,
     Svg,
 }
 
 impl Format {
-    fn of(path: &Path) -> Result<Self> {
+    pub(crate) fn of(path: &Path) -> Result<Self> {
         match path.extension().map(|e| e.to_string_lossy().to_lowercase()).as_deref() {
             Some("png") => Ok(Self::Png),
             Some("svg") => Ok(Self::Svg),

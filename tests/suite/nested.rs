@@ -282,3 +282,43 @@ fn what_does_not_fit_a_model_inside_is_named() {
     says(same.summary(), &["two layers have the path \"m/dense\""]);
     says(chain(true).device(Device::cpu()).inner("dense"), &["layer", "dense", "inner"]);
 }
+
+/// What loading a model's file says where a part of its configuration is another.
+fn changed(file: &std::path::Path, from: &str, to: &str) -> String {
+    let known = TensorFile::read(file).unwrap();
+    let text = known.metadata("kiln").unwrap();
+    assert!(text.contains(from), "{text}");
+    let names: Vec<String> = known.names().map(String::from).collect();
+    let tensors =
+        names.iter().fold(TensorFile::new(), |file, name| file.with(name, known.tensor(name).unwrap().clone()));
+    let wrong = file.with_file_name("wrong.safetensors");
+    tensors.with_metadata("kiln", text.replacen(from, to, 1)).write(&wrong).unwrap();
+    Model::load(&wrong).unwrap_err().to_string()
+}
+
+#[test]
+fn a_model_inside_that_a_file_has_wrong_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("blocks.safetensors");
+    blocks(true).device(Device::cpu()).save(&file).unwrap();
+    let adds = r#"{"layer":3,"reads":[[3,0],[0,0]]}"#;
+    let deep = |levels: usize| {
+        let (head, tail) = (r#"{"class":"Sequential","layers":[{"name":"a","layer":"#, r"}]}");
+        format!("{}\"Flatten\"{}", head.repeat(levels), tail.repeat(levels))
+    };
+    let inside = |levels| format!(r#""layer":{},"rest":{{"class":"Functional""#, deep(levels));
+    let (many, too_many) = (inside(70), inside(200));
+    for (from, to, part) in [
+        (adds, r#"{"layer":9,"reads":[[3,0],[0,0]]}"#, "layer \"block\": calls: one is of layer 9; there are 4"),
+        (adds, r#"{"layer":3,"reads":[[7,0],[0,0]]}"#, "[7, 0] is no value that is made before it is read"),
+        (adds, r#"{"layer":3,"reads":[[3,4],[0,0]]}"#, "value 4 of call 2 is read"),
+        (r#""name":"block","layer":{"#, r#""name":"block","layer":{"more":1,"#, "setting \"more\" of Functional"),
+        (r#""name":"block""#, r#""name":"other""#, "block/dense/kernel"),
+        (r#""name":"dropout","layer""#, r#""name":"dense","layer""#, "two layers have the path \"block/dense\""),
+        (r#""layer":{"class":"Functional""#, &many, "at most 64"),
+        (r#""layer":{"class":"Functional""#, &too_many, "less than so many lists"),
+    ] {
+        let error = changed(&file, from, to);
+        assert!(error.contains(part) && error.contains("wrong.safetensors"), "{to}: {error}");
+    }
+}
