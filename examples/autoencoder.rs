@@ -48,7 +48,7 @@ pub fn main() -> anyhow::Result<()> {
     let input = Input::new([12]);
     let code = Dense::new(4).named("encoder").apply(&input)?;
     let mut model = Model::new(&input, Tied { encoder: "encoder", units: 12 }.apply(code)?)?.device(common::device()?);
-    model.compile(Adam { learning_rate: 0.01, ..Adam::default() }, Loss::MeanSquaredError, [])?;
+    model.compile(Adam::new(0.01), Loss::MeanSquaredError, [])?;
     print!("{}", model.summary()?);
     let loss = |model: &mut Model| anyhow::Ok(model.evaluate(&data)?.get("loss").expect("compiled"));
     let before = loss(&mut model)?;

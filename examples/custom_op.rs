@@ -116,7 +116,7 @@ fn launch(entry: &'static str, io: &Io) -> Vec<Dispatch> {
 pub fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for (seed, shape) in [(1, vec![1, 1]), (2, vec![3, 5]), (3, vec![2, 3, 4]), (4, vec![257, 3])] {
-        let a = random([shape[shape.len() - 1]], seed).add(&Tensor::from(1.5f32))?;
+        let a = random([shape[shape.len() - 1]], seed) + 1.5;
         let (x, dy) = (random(shape.clone(), seed), random(shape.clone(), seed + 10));
         let label = format!("{shape:?}");
         // A sine's error is absolute, so small elements are measured by the others' size.
@@ -247,10 +247,10 @@ fn sine(points: usize, from: f32, to: f32) -> Result<Dataset> {
 /// Trains one hidden layer on a sine from -2 to 2; the mean squared error there, and from 2 to 4.
 pub fn train(device: &Device, activation: impl Layer + 'static, epochs: usize) -> Result<[f64; 2]> {
     let mut model = Sequential::new().add(Dense::new(32)).add(activation).add(Dense::new(1)).device(device.clone());
-    model.compile(Adam { learning_rate: 0.01, ..Adam::default() }, Loss::MeanSquaredError, [])?;
+    model.compile(Adam::new(0.01), Loss::MeanSquaredError, [])?;
     let seen = sine(128, -2.0, 2.0)?;
     model.fit(&seen, Fit::new().epochs(epochs).batch_size(32).verbose(0))?;
-    let mut error = |data: &Dataset| Ok(model.evaluate(data)?.get("loss").expect("always there"));
+    let mut error = |data: &Dataset| -> Result<f64> { Ok(model.evaluate(data)?.get("loss").expect("always there")) };
     Ok([error(&seen)?, error(&sine(64, 2.0, 4.0)?)?])
 }
 

@@ -48,20 +48,20 @@ fn shapes() -> Result<()> {
 fn arithmetic() -> Result<()> {
     let (x, row) = (counted([2, 3])?, Tensor::from([10.0f32, 20.0, 30.0]));
     show("x", &x);
-    show("x.add(&row), the row repeated", &x.add(&row)?);
-    show("x.sub(&row)", &x.sub(&row)?);
-    show("x.mul(&row)", &x.mul(&row)?);
-    show("x.div(&row)", &x.div(&row)?);
+    show("&x + &row, the row repeated", &(&x + &row));
+    show("&x - &row", &(&x - &row));
+    show("&x * &row", &(&x * &row));
+    show("&x / &row", &(&x / &row));
     show("x.astype(DType::U8)", &x.astype(DType::U8));
-    show("x.neg()", &x.neg());
+    show("-&x", &-&x);
     show("x.exp()", &x.exp());
     show("x.log()", &x.log());
     show("x.sqrt()", &x.sqrt());
-    show("relu: x - 2 beside 0", &x.sub(&Tensor::from(2.0f32))?.maximum(&Tensor::from(0.0f32))?);
+    show("relu: x - 2 beside 0", &(&x - 2.0).maximum(&Tensor::from(0.0f32))?);
     for (a, b) in [(DType::U8, DType::F32), (DType::U32, DType::F32), (DType::U8, DType::U32)] {
         println!("{a} and {b} give {}", a.promote(b));
     }
-    println!("shapes that do not fit: {}\n", x.add(&Tensor::from([1.0f32, 2.0])).expect_err("3 is not 2"));
+    println!("shapes that do not fit: {}\n", x.try_add(&Tensor::from([1.0f32, 2.0])).expect_err("3 is not 2"));
     Ok(())
 }
 
@@ -100,8 +100,8 @@ fn reductions() -> Result<()> {
 /// Less the largest, or e^789 would be infinite.
 fn softmax() -> Result<()> {
     let x = Tensor::from([1.0f32, 2.0, 788.0, 789.0]);
-    let powers = x.sub(&x.max(Over::all())?)?.exp();
-    show("softmax of [1, 2, 788, 789]", &powers.div(&powers.sum(Over::all())?)?);
+    let powers = (&x - x.max(Over::all())?).exp();
+    show("softmax of [1, 2, 788, 789]", &(&powers / powers.sum(Over::all())?));
     Ok(())
 }
 

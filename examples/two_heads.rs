@@ -47,7 +47,7 @@ pub fn main() -> anyhow::Result<()> {
     print!("{}", model.summary()?);
     let lies = Objective::new(Loss::SparseCategoricalCrossentropy).metrics([Metric::Accuracy]);
     let brightness = Objective::new(Loss::MeanSquaredError).metrics([Metric::MeanAbsoluteError]);
-    let adam = Adam { learning_rate: 0.005, ..Adam::default() };
+    let adam = Adam::new(0.005);
     model.compile_with(adam, [("lies", lies), ("brightness", brightness)])?;
     model.fit(&train, Fit::new().epochs(60).batch_size(20).seed(1).verbose(0))?;
     let scores = model.evaluate(&test)?;

@@ -26,7 +26,7 @@ pub fn main() -> anyhow::Result<()> {
         let mut model = net(activation, &device);
         let fit = |epochs| Fit::new().epochs(epochs).batch_size(4).verbose(0);
         let optimizer: Box<dyn Optimizer> = match activation {
-            Activation::Relu => Box::new(Adam { learning_rate: 0.01, ..Adam::default() }),
+            Activation::Relu => Box::new(Adam::new(0.01)),
             _ => Box::new(Sgd { learning_rate: 0.1, ..Sgd::default() }),
         };
         model.compile(optimizer, Loss::BinaryCrossentropy, [Metric::Accuracy])?;

@@ -1,12 +1,30 @@
 //! The one error type of the library.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::path::PathBuf;
 
 /// A `Result` whose error is Kiln's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong in the library. Each message says what was found, what was expected and what to do.
-#[derive(Debug, thiserror::Error)]
+///
+/// `{:?}` writes the message, too, and what it came of: a program whose `main` returns [`Result`] ends with it. A program's own
+/// errors go with Kiln's by [`Error::other`], and those of the system by `?`.
+///
+/// ```
+/// use kiln::prelude::*;
+/// fn rows(text: &str) -> Result<usize> {
+///     text.parse().map_err(Error::other)
+/// }
+/// fn read() -> Result<usize> {
+///     rows(&std::fs::read_to_string("rows.txt")?)
+/// }
+/// let error = rows("many").unwrap_err();
+/// assert_eq!(format!("{error:?}"), "invalid digit found in string");
+/// assert!(read().is_err());
+/// ```
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Shapes or types that do not fit together; the text names the op or layer and both sides.
@@ -115,6 +133,34 @@ pub enum Error {
         /// What is missing and which call provides it.
         message: String,
     },
+    /// An error of a program's own: see [`Error::other`].
+    #[error(transparent)]
+    Other(Box<dyn StdError + Send + Sync>),
+}
+
+/// As [`std::process::Termination`] prints it where `main` returns it: the message, then what it came of, unless that was said.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.to_string();
+        f.write_str(&said)?;
+        let mut next = self.source();
+        while let Some(source) = next {
+            let text = source.to_string();
+            if !said.contains(&text) {
+                write!(f, "\ncaused by: {text}")?;
+                said.push_str(&text);
+            }
+            next = source.source();
+        }
+        Ok(())
+    }
+}
+
+/// An error of the system with what it says itself. [`Error::io`] adds the file and what was done to it.
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::other(error)
+    }
 }
 
 impl Error {
@@ -136,6 +182,18 @@ impl Error {
     /// An [`Error::Memory`].
     pub(crate) fn memory(device: &str, what: impl Into<String>, needed: u64) -> Self {
         Self::Memory { device: device.into(), what: what.into(), needed }
+    }
+
+    /// An error of a program's own, or a text: so that what it defines, such as a layer or a callback, and its `main` return one type.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let stop = LambdaCallback::new().on_epoch_end(|run| {
+    ///     if run.epoch() == 3 { Err(Error::other("three epochs are enough")) } else { Ok(()) }
+    /// });
+    /// ```
+    pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Other(error.into())
     }
 
     /// Wraps a system error; for `map_err`: `File::open(p).map_err(Error::io(p, "open"))`.

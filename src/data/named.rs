@@ -151,7 +151,7 @@ impl NamedSet {
             return Err(Error::Data { set: self.name.into(), message });
         }
         let [train_x, train_y, test_x, test_y] = &self.paths(&folder);
-        let pair = |images: &PathBuf, labels: &PathBuf| {
+        let pair = |images: &PathBuf, labels: &PathBuf| -> Result<Dataset> {
             let set = read_pair(images, labels)?;
             set.check_labels(self.classes).map_err(|e| Error::format(labels, e.to_string()))?;
             Ok(set)

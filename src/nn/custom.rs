@@ -7,17 +7,18 @@ use super::layers::{self, Layer, Trainable};
 use super::nested::Nested;
 use super::network::{CHAIN, FUNCTIONAL};
 use super::optimizer::{self, Optimizer, Options};
-use super::{Config, Metric, Setting};
+use super::{Config, FromSetting, Loss, Metric, Setting};
 use crate::error::{Error, Result};
 
 /// Makes what a class stands for, with the settings that it takes out of the config.
 type Make<'a, T> = Box<dyn Fn(&mut Config) -> Result<Box<T>> + 'a>;
 
-/// Layers, optimizers and metrics that are not Kiln's, by class or name: see [`crate::nn::Model::load_with`].
+/// Layers, optimizers, losses and metrics that are not Kiln's, by class or name: see [`crate::nn::Model::load_with`].
 #[derive(Default)]
 pub struct CustomObjects<'a> {
     layers: Vec<(String, Make<'a, dyn Layer>)>,
     optimizers: Vec<(String, Make<'a, dyn Optimizer>)>,
+    losses: Vec<Loss>,
     metrics: Vec<Metric>,
 }
 
@@ -53,6 +54,13 @@ impl<'a> CustomObjects<'a> {
         self
     }
 
+    /// Adds a loss of [`Loss::custom`], which a model may have as a metric, too.
+    #[must_use]
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.losses.push(loss);
+        self
+    }
+
     /// Adds a metric of [`Metric::custom`].
     #[must_use]
     pub fn metric(mut self, metric: Metric) -> Self {
@@ -61,15 +69,12 @@ impl<'a> CustomObjects<'a> {
     }
 
     pub(crate) fn make_metric(&self, setting: &Setting) -> Result<Metric, String> {
-        let config: Config = setting.read()?;
-        let name = config.class();
-        match self.metrics.iter().find(|metric| metric.name() == name) {
-            Some(metric) => config.end().map(|()| *metric).map_err(|e| e.to_string()),
-            None => match Metric::by_name(name) {
-                Ok(_) => setting.read(),
-                Err(e) => Err(format!("{e}; if it is one of your own, {LOAD_WITH}")),
-            },
-        }
+        let losses = self.losses.iter().map(|&loss| Metric::Loss(loss));
+        plain(setting, self.metrics.iter().copied().chain(losses), Metric::name, Metric::by_name)
+    }
+
+    pub(crate) fn make_loss(&self, setting: &Setting) -> Result<Loss, String> {
+        plain(setting, self.losses.iter().copied(), Loss::name, Loss::by_name)
     }
 
     pub(crate) fn make_layer(&self, setting: &Setting) -> Result<Arc<dyn Layer>> {
@@ -97,6 +102,23 @@ impl<'a> CustomObjects<'a> {
     }
 }
 
+/// A loss or a metric: one of the user's by its name, else one of Kiln's.
+fn plain<T: Copy + FromSetting>(
+    setting: &Setting,
+    mut own: impl Iterator<Item = T>,
+    name: fn(T) -> &'static str,
+    by_name: fn(&str) -> Result<T>,
+) -> Result<T, String> {
+    let config: Config = setting.read()?;
+    match own.find(|&one| name(one) == config.class()) {
+        Some(one) => config.end().map(|()| one).map_err(|e| e.to_string()),
+        None => match by_name(config.class()) {
+            Ok(_) => setting.read(),
+            Err(e) => Err(format!("{e}; if it is one of your own, {LOAD_WITH}")),
+        },
+    }
+}
+
 /// By the user's classes, else by Kiln's.
 fn made<T: ?Sized>(
     what: &str,
@@ -119,6 +141,7 @@ impl fmt::Debug for CustomObjects<'_> {
         let layers = self.layers.iter().map(|(class, _)| class);
         let optimizers = self.optimizers.iter().map(|(class, _)| class);
         let classes = layers.chain(optimizers).map(String::as_str);
-        f.debug_set().entries(classes.chain(self.metrics.iter().map(|metric| metric.name()))).finish()
+        let plain = self.losses.iter().map(|loss| loss.name()).chain(self.metrics.iter().map(|metric| metric.name()));
+        f.debug_set().entries(classes.chain(plain)).finish()
     }
 }

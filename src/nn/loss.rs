@@ -1,9 +1,11 @@
 //! Losses by Keras' names. All but one are a few element-wise nodes and a sum over the outputs of a sample.
 
+mod custom;
 mod terms;
 
 use std::any::Any;
 
+pub use custom::CustomLoss;
 pub(super) use terms::EPSILON;
 use terms::Terms;
 
@@ -80,6 +82,8 @@ pub enum Loss {
     KlDivergence,
     /// -sum t p of t and p scaled to a length of 1: from -1 for the same direction to 1 for the opposite one.
     CosineSimilarity,
+    /// One's own: [`Loss::custom`].
+    Custom(CustomLoss),
 }
 
 /// The bare names, for Keras' defaults: a variant with fields leaves the name of a value free.
@@ -140,6 +144,9 @@ impl Loss {
 
     /// The name that [`Loss::by_name`] knows it by.
     pub fn name(self) -> &'static str {
+        if let Self::Custom(own) = self {
+            return own.name();
+        }
         let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
         NAMES.iter().find(|(_, loss)| same(loss)).map(|(name, _)| *name).expect("every loss has a name")
     }
@@ -167,6 +174,9 @@ impl Loss {
 
     /// That the settings are in their ranges.
     pub(crate) fn check(self) -> Result<()> {
+        if let Self::Custom(own) = self {
+            return own.check();
+        }
         if let Self::Huber { delta } = self
             && !(delta > 0.0 && delta.is_finite())
         {
@@ -182,6 +192,10 @@ impl Loss {
 
     /// That targets `y` of this name fit the loss, for a model whose output for one sample is `output`.
     pub(crate) fn check_targets(self, name: &str, y: &Tensor, output: &[usize]) -> Result<()> {
+        if matches!(self, Self::Custom(_)) {
+            // What it takes it says itself, where it is applied.
+            return Ok(());
+        }
         if self.takes_labels() {
             return check_labels(name, y, output.last().copied().unwrap_or(1));
         }
@@ -220,6 +234,12 @@ impl Loss {
 
     /// [`Loss::append`] of predictions whose parts are weighed: by numbers of their first axes, such as (batch, steps).
     pub(crate) fn weighed(self, graph: &mut Graph, predicted: Id, targets: Id, weights: Option<Id>) -> Result<Id> {
+        if let Self::Custom(own) = self {
+            let each = own.append(graph, predicted, targets, weights)?;
+            let Some(weights) = weights else { return Ok(each) };
+            let weighed = mask::weighed(graph, each, weights)?;
+            return mask::per_sample(graph, weighed);
+        }
         let logits = match self {
             Self::SparseCategoricalCrossentropyFromLogits => Some(predicted),
             Self::SparseCategoricalCrossentropy => logits_of(graph, predicted),
@@ -385,7 +405,7 @@ impl Terms<'_> {
                 self.minus_product(t, p)
             }
             Loss::SparseCategoricalCrossentropy => self.categorical(p, t),
-            Loss::SparseCategoricalCrossentropyFromLogits => unreachable!("it is an op of its own"),
+            Loss::SparseCategoricalCrossentropyFromLogits | Loss::Custom(_) => unreachable!("made before"),
         }
     }
 }

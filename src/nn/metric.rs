@@ -10,9 +10,11 @@ mod r2;
 
 pub use auc::AucCurve;
 pub use confusion::{ClassReport, ClassScores, ConfusionMatrix, classes_of};
-pub use custom::{CustomMetric, PerSample};
+pub use custom::CustomMetric;
 pub use f1::Average;
 pub use r2::ClassAggregation;
+
+pub use super::per_sample::PerSample;
 
 use std::collections::HashMap;
 
@@ -164,7 +166,7 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Self::Loss(loss) => return loss.name(),
-            Self::Custom(own) => return own.name,
+            Self::Custom(own) => return own.name(),
             _ => {}
         }
         let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
@@ -174,7 +176,7 @@ impl Metric {
     /// Whether more is better; `None` of one's own, where nobody knows.
     pub(crate) fn rises(self) -> Option<bool> {
         match self {
-            Self::Custom(_) => None,
+            Self::Custom(_) | Self::Loss(Loss::Custom(_)) => None,
             Self::Loss(loss) => Some(loss == Loss::CosineSimilarity),
             Self::RootMeanSquaredError => Some(false),
             _ => Some(true),
@@ -318,6 +320,7 @@ impl Metric {
                 Loss::MeanSquaredError.append(g, predicted, targets)?
             }
             Self::Custom(own) => own.append(g, predicted, targets, None)?,
+            Self::Loss(own @ Loss::Custom(_)) => own.append(g, predicted, targets)?,
             Self::Loss(loss) => {
                 Self::check_targets_of(g, loss, targets)?;
                 loss.append(g, predicted, targets)?

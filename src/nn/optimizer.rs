@@ -1,5 +1,7 @@
 //! Optimizers by Keras' names.
 
+mod new;
+
 use super::{Config, Parameter, schedule};
 use crate::error::{Error, Result};
 

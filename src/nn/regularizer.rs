@@ -35,6 +35,22 @@ impl Regularizer {
         Self { l1, l2 }
     }
 
+    /// The penalty of Keras' name with Keras' factor, 0.01: one of [`Regularizer::NAMES`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names, and the likeliest one.
+    pub fn by_name(name: &str) -> Result<Self> {
+        match name.to_lowercase().as_str() {
+            "l1" => Ok(Self::l1(0.01)),
+            "l2" => Ok(Self::l2(0.01)),
+            "l1_l2" => Ok(Self::l1_l2(0.01, 0.01)),
+            _ => Err(Error::argument("regularizer", crate::suggest::unknown(name, &Self::NAMES))),
+        }
+    }
+
+    /// The names that [`Regularizer::by_name`] knows.
+    pub const NAMES: [&str; 3] = ["l1", "l2", "l1_l2"];
+
     /// That both factors are numbers, 0 or more.
     pub(super) fn check(&self) -> Result<()> {
         for (name, factor) in [("l1", self.l1), ("l2", self.l2)] {

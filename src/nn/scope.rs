@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::network::{Pass, is_mask_of, path_of};
-use super::{Constraint, Initializer, Regularizer};
+use super::{Constraint, Initializer, OrName, Regularizer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Type};
 use crate::tensor::Shape;
@@ -125,7 +125,12 @@ impl Scope<'_> {
     /// [`Error::Shape`] where an extent is zero, there are 2^32 elements or more, the initialiser does not suit, it was
     /// made with another shape because the layer's input has changed, or the layer did not ask for it when the model was
     /// built.
-    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
+    pub fn parameter(
+        &mut self,
+        name: &str,
+        shape: impl Into<Shape>,
+        initializer: impl OrName<Initializer>,
+    ) -> Result<Id> {
         let shape = shape.into();
         let index = self.asked(name, &shape, initializer, false)?;
         Ok(self.leaf(index, shape))
@@ -170,7 +175,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// As [`Scope::parameter`].
-    pub fn state(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<Id> {
+    pub fn state(&mut self, name: &str, shape: impl Into<Shape>, initializer: impl OrName<Initializer>) -> Result<Id> {
         let shape = shape.into();
         let index = self.asked(name, &shape, initializer, true)?;
         Ok(self.pass.states.get(&index).copied().unwrap_or_else(|| self.leaf(index, shape)))
@@ -225,7 +230,14 @@ impl Scope<'_> {
     }
 
     /// The index of the layer's weight or state of this name, made where it is asked for the first time.
-    fn asked(&mut self, name: &str, shape: &Shape, initializer: Initializer, is_state: bool) -> Result<usize> {
+    fn asked(
+        &mut self,
+        name: &str,
+        shape: &Shape,
+        initializer: impl OrName<Initializer>,
+        is_state: bool,
+    ) -> Result<usize> {
+        let initializer = initializer.given().map_err(|e| self.error(format!("{name}: {e}")))?;
         if shape.is_empty() {
             return Err(self.error(format!("{name} of {shape} has no elements")));
         }
@@ -285,7 +297,7 @@ impl Scope<'_> {
         &mut self,
         name: &str,
         shape: impl Into<Shape>,
-        initializer: Initializer,
+        initializer: impl OrName<Initializer>,
         regularizer: Option<Regularizer>,
     ) -> Result<Id> {
         if let Some(regularizer) = regularizer {

@@ -5,7 +5,7 @@ use super::{DType, Shape, Tensor, Values, is_above, per_dtype};
 use crate::error::{Error, Result};
 
 /// An element of a tensor: integers wrap, as NumPy's do.
-pub(super) trait Element: Copy + PartialOrd + Into<f64> {
+pub trait Element: Copy + PartialOrd + Into<f64> {
     /// The elements in this type: exact where it is what [`DType::promote`] gave.
     fn from_values(values: &Values) -> Vec<Self>;
     fn into_values(values: Vec<Self>) -> Values;
@@ -191,38 +191,38 @@ impl Tensor {
     }
 
     /// The sum of each pair of elements. The shapes broadcast as in NumPy, and the type is [`DType::promote`]'s;
-    /// integers wrap at their largest.
+    /// integers wrap at their largest. `&a + &b` is the same for shapes that are known to fit.
     ///
     /// ```
     /// use kiln::Tensor;
     /// let rows = Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]);
-    /// assert_eq!(rows.add(&Tensor::from([10u8, 20]))?, Tensor::from([[11.0f32, 22.0], [13.0, 24.0]]));
+    /// assert_eq!(rows.try_add(&Tensor::from([10u8, 20]))?, Tensor::from([[11.0f32, 22.0], [13.0, 24.0]]));
     /// # Ok::<(), kiln::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] where the shapes do not broadcast.
-    pub fn add(&self, other: &Self) -> Result<Self> {
-        self.pair(other, "Tensor::add", Pair::Add)
+    pub fn try_add(&self, other: &Self) -> Result<Self> {
+        self.pair(other, "Tensor::try_add", Pair::Add)
     }
 
-    /// The difference of each pair of elements; otherwise as [`Tensor::add`].
+    /// The difference of each pair of elements; otherwise as [`Tensor::try_add`].
     ///
     /// # Errors
     /// [`Error::Shape`] where the shapes do not broadcast.
-    pub fn sub(&self, other: &Self) -> Result<Self> {
-        self.pair(other, "Tensor::sub", Pair::Sub)
+    pub fn try_sub(&self, other: &Self) -> Result<Self> {
+        self.pair(other, "Tensor::try_sub", Pair::Sub)
     }
 
-    /// The product of each pair of elements; otherwise as [`Tensor::add`]. [`Tensor::dot`] is the matrix product.
+    /// The product of each pair of elements; otherwise as [`Tensor::try_add`]. [`Tensor::dot`] is the matrix product.
     ///
     /// # Errors
     /// [`Error::Shape`] where the shapes do not broadcast.
-    pub fn mul(&self, other: &Self) -> Result<Self> {
-        self.pair(other, "Tensor::mul", Pair::Mul)
+    pub fn try_mul(&self, other: &Self) -> Result<Self> {
+        self.pair(other, "Tensor::try_mul", Pair::Mul)
     }
 
-    /// The larger of each pair of elements, NaN where one is; otherwise as [`Tensor::add`].
+    /// The larger of each pair of elements, NaN where one is; otherwise as [`Tensor::try_add`].
     ///
     /// ```
     /// use kiln::Tensor;
@@ -242,8 +242,8 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Error::Shape`] where the shapes do not broadcast.
-    pub fn div(&self, other: &Self) -> Result<Self> {
-        let shape = Shape::broadcast("Tensor::div", &[&self.shape, &other.shape])?;
+    pub fn try_div(&self, other: &Self) -> Result<Self> {
+        let shape = Shape::broadcast("Tensor::try_div", &[&self.shape, &other.shape])?;
         let values = match self.dtype().promote(other.dtype()) {
             DType::F32 => zip::<f32>(self, other, &shape, |a, b| a / b),
             _ => zip::<f64>(self, other, &shape, |a, b| a / b),
@@ -293,3 +293,20 @@ impl Tensor {
         self.each_float(f32::sqrt, f64::sqrt)
     }
 }
+
+macro_rules! renamed {
+    ($($old:ident $new:ident),*) => {
+        /// The names of before there were operators.
+        impl Tensor {$(
+            #[doc = concat!("[`Tensor::", stringify!($new), "`].")]
+            ///
+            /// # Errors
+            #[doc = concat!("As [`Tensor::", stringify!($new), "`].")]
+            #[deprecated(note = "use the operator, or the method whose name begins with try_")]
+            pub fn $old(&self, other: &Self) -> Result<Self> {
+                self.$new(other)
+            }
+        )*}
+    };
+}
+renamed!(add try_add, sub try_sub, mul try_mul, div try_div);

@@ -1,10 +1,11 @@
 //! The host tensor: a shape, an element type and the elements in row-major order, with the small part of NumPy that
 //! preparing data and looking at results takes: arithmetic with broadcasting, [`Tensor::dot`], [`Tensor::reshape`],
-//! [`Tensor::slice`], sums and extremes. Whatever can fail returns an error, so there are methods and no operators.
+//! [`Tensor::slice`], sums and extremes. Whatever can fail returns an error, but for the operators and `t[[i, j]]`, which panic.
 
 mod display;
 mod element;
 mod layout;
+mod operators;
 mod reduce;
 mod slice;
 mod ty;
@@ -234,12 +235,45 @@ macro_rules! from_vec {
 }
 from_vec!(f32 => F32, f64 => F64, u32 => U32, u8 => U8);
 
+/// What a tensor's elements are in Rust: `f32`, `f64`, `u32` and `u8`.
+pub trait Number: Element {}
+
 /// From a number, a row, rows, and rows of rows, as they are written.
 macro_rules! from_nested {
     ($($t:ty),*) => {$(
         impl From<$t> for Tensor {
             fn from(value: $t) -> Self {
                 Self { shape: Shape::default(), values: vec![value].into() }
+            }
+        }
+
+        impl Number for $t {}
+
+        /// A row.
+        impl From<Vec<$t>> for Tensor {
+            fn from(values: Vec<$t>) -> Self {
+                Self { shape: [values.len()].into(), values: values.into() }
+            }
+        }
+
+        /// A row.
+        impl From<&[$t]> for Tensor {
+            fn from(values: &[$t]) -> Self {
+                values.to_vec().into()
+            }
+        }
+
+        /// Rows, which are as long as each other, or it is an error.
+        impl TryFrom<Vec<Vec<$t>>> for Tensor {
+            type Error = Error;
+
+            fn try_from(rows: Vec<Vec<$t>>) -> Result<Self> {
+                let width = rows.first().map_or(0, Vec::len);
+                if let Some(row) = rows.iter().position(|row| row.len() != width) {
+                    let message = format!("row 0 has {width} elements, row {row} has {}", rows[row].len());
+                    return Err(Error::shape("Tensor::try_from", message));
+                }
+                Self::new([rows.len(), width], rows.concat())
             }
         }
 
@@ -272,6 +306,8 @@ from_nested!(f32, f64, u32, u8);
 /// assert_eq!(t.shape().to_string(), "(2, 3)");
 /// assert_eq!(t, Tensor::from([[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]]));
 /// assert_eq!(t.to_string(), "[[1. 2. 3.]\n [4. 5. 6.]]");
+/// let scaled = (&t - &t.mean(0)?) / 1.5;
+/// assert_eq!(scaled[[1, 2]], 1.0);
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -312,6 +348,18 @@ impl Tensor {
     /// The elements, in row-major order.
     pub fn values(&self) -> &Values {
         &self.values
+    }
+
+    /// The elements, in row-major order, in a type of the caller's, as [`Tensor::astype`] brings them there.
+    ///
+    /// ```
+    /// use kiln::Tensor;
+    /// let row = Tensor::from(vec![1.0f32, 2.5]);
+    /// let doubled: Vec<f64> = (&row * 2.0).to_vec();
+    /// assert_eq!((doubled, row.to_vec::<u8>()), (vec![2.0, 5.0], vec![1, 2]));
+    /// ```
+    pub fn to_vec<T: Number>(&self) -> Vec<T> {
+        T::from_values(&self.values)
     }
 
     /// The elements, in row-major order.

@@ -221,7 +221,7 @@ impl Tensor {
     /// [`Error::Shape`] where the axes that are summed over differ in extent.
     pub fn dot(&self, other: &Self) -> Result<Self> {
         let (Some((&len, rows)), Some(_)) = (self.shape.split_last(), other.shape.last()) else {
-            return self.mul(other);
+            return self.try_mul(other);
         };
         let summed = other.rank().saturating_sub(2);
         if len != other.shape[summed] {

@@ -20,7 +20,7 @@ use crate::graph::Type;
 use crate::nn::network::{Built, Network};
 use crate::nn::optimizer::{self, Optimizer};
 use crate::nn::summary;
-use crate::nn::{Loss, Metric, Objective, Summary, Values};
+use crate::nn::{IntoMetrics, Loss, Objective, OrName, Summary, Values};
 use crate::plan::Plan;
 use crate::tensor::{DType, Shape};
 use crate::train::feed::Expected;
@@ -174,18 +174,28 @@ impl Model {
     }
 
     /// Sets how to train: again, to change it; weights stay, the optimizer starts anew. Of several outputs each is trained for
-    /// this loss and measured by these metrics: see [`Model::compile_with`].
+    /// this loss and measured by these metrics: see [`Model::compile_with`]. Keras' names stand for Keras' defaults.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let mut model = Sequential::new().add(Dense::new(1));
+    /// model.compile("adam", "mse", ["mae"])?;
+    /// model.compile(Adam::new(0.01), Loss::Huber { delta: 2.0 }, [Metric::MeanAbsoluteError, Metric::R2Score])?;
+    /// model.compile("sgd", Loss::MeanSquaredError, [])?;
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Argument`] where a setting of the optimizer, the loss or a metric is out of its range.
+    /// [`Error::Argument`] where a name is none, which says the likeliest one, or a setting of the optimizer, the loss or a
+    /// metric is out of its range.
     pub fn compile(
         &mut self,
-        optimizer: impl Optimizer + 'static,
-        loss: Loss,
-        metrics: impl IntoIterator<Item = Metric>,
+        optimizer: impl OrName<Box<dyn Optimizer>>,
+        loss: impl OrName<Loss>,
+        metrics: impl IntoMetrics,
     ) -> Result<()> {
         let objective = Objective::new(loss).metrics(metrics);
-        self.set_compiled(Box::new(optimizer), vec![objective; self.network.outputs.len()])
+        self.set_compiled(optimizer.given()?, vec![objective; self.network.outputs.len()])
     }
 
     /// [`Model::compile`] with an objective for each output, by the outputs' names: those of the layers that give them. The
@@ -214,7 +224,7 @@ impl Model {
     /// As [`Model::compile`]; [`Error::Argument`] where an output has no objective, or there is none of a name.
     pub fn compile_with<S: Into<String>>(
         &mut self,
-        optimizer: impl Optimizer + 'static,
+        optimizer: impl OrName<Box<dyn Optimizer>>,
         objectives: impl IntoIterator<Item = (S, Objective)>,
     ) -> Result<()> {
         let (names, mut given): (Vec<String>, Vec<_>) =
@@ -228,7 +238,7 @@ impl Model {
         }
         let places = data::places("objectives", &names, &wanted)?;
         let objectives = places.into_iter().map(|place| given[place].take().expect("each has its own")).collect();
-        self.set_compiled(Box::new(optimizer), objectives)
+        self.set_compiled(optimizer.given()?, objectives)
     }
 
     fn set_compiled(&mut self, optimizer: Box<dyn Optimizer>, objectives: Vec<Objective>) -> Result<()> {

@@ -45,6 +45,7 @@ mod layers;
 mod losses;
 mod masks;
 mod metrics;
+mod names;
 mod nested;
 mod networks;
 mod normalizations;

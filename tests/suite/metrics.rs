@@ -51,7 +51,7 @@ fn ties_and_nan_count_as_keras_counts_them() {
 /// A model whose output is its input.
 fn identity(device: &Device, classes: usize, loss: Loss, metrics: &[Metric]) -> Sequential {
     let mut model = Sequential::new().add(Dense::new(classes).use_bias(false)).device(device.clone());
-    model.compile(Sgd::default(), loss, metrics.iter().copied()).unwrap();
+    model.compile(Sgd::default(), loss, metrics).unwrap();
     model.build([classes]).unwrap();
     let eye: Vec<f32> = (0..classes * classes).map(|i| f32::from(u8::from(i % (classes + 1) == 0))).collect();
     model.set_weights(&[Tensor::new([classes, classes], eye).unwrap()]).unwrap();
@@ -162,7 +162,7 @@ fn measured(device: &Device, metrics: &[Metric], [x, y]: [&Tensor; 2]) -> [Vec<f
     let labels = y.dtype() == kiln::DType::U32;
     let loss = if labels { Loss::SparseCategoricalCrossentropyFromLogits } else { Loss::MeanSquaredError };
     let mut model = identity(device, x.shape()[1], loss, metrics);
-    model.compile(Sgd { learning_rate: 1e-30, ..Sgd::default() }, loss, metrics.iter().copied()).unwrap();
+    model.compile(Sgd { learning_rate: 1e-30, ..Sgd::default() }, loss, metrics).unwrap();
     let data = Dataset::new(x.clone(), y.clone()).unwrap();
     let history = model.fit(&data, Fit::new().batch_size(16).verbose(0)).unwrap();
     let logs = model.evaluate(&Dataset::new(copies(x), copies(y)).unwrap()).unwrap();

@@ -44,10 +44,10 @@ fn places(args: &Value) -> Vec<isize> {
 fn apply(op: &str, inputs: &[Tensor], args: &Value) -> Result<Tensor> {
     let x = &inputs[0];
     match op {
-        "add" => x.add(&inputs[1]),
-        "sub" => x.sub(&inputs[1]),
-        "mul" => x.mul(&inputs[1]),
-        "div" => x.div(&inputs[1]),
+        "add" => x.try_add(&inputs[1]),
+        "sub" => x.try_sub(&inputs[1]),
+        "mul" => x.try_mul(&inputs[1]),
+        "div" => x.try_div(&inputs[1]),
         "maximum" => x.maximum(&inputs[1]),
         "astype" => Ok(x.astype(dtype(args))),
         "neg" => Ok(x.neg()),
@@ -122,8 +122,13 @@ fn zeros(shape: &[usize]) -> Tensor {
 #[test]
 fn shapes_that_do_not_fit_are_named() {
     let (a, b) = (zeros(&[2, 3]), zeros(&[4]));
-    let results =
-        [("add", a.add(&b)), ("sub", a.sub(&b)), ("mul", a.mul(&b)), ("div", a.div(&b)), ("maximum", a.maximum(&b))];
+    let results = [
+        ("try_add", a.try_add(&b)),
+        ("try_sub", a.try_sub(&b)),
+        ("try_mul", a.try_mul(&b)),
+        ("try_div", a.try_div(&b)),
+        ("maximum", a.maximum(&b)),
+    ];
     for (op, result) in results {
         refuses(result, &[&format!("Tensor::{op}: "), "(2, 3) and (4,)", "3, 4"]);
     }
@@ -176,4 +181,47 @@ fn labels_are_checked() {
     refuses(Tensor::to_categorical(&Tensor::from([0u32, 3]), 3), &["label 3 at 1", "3 classes"]);
     refuses(Tensor::to_categorical(&Tensor::from([0.0f32]), 3), &["f32"]);
     refuses(Tensor::from([u32::MAX, 1]).sum(0), &["4294967296", "u32", "astype(DType::F64)"]);
+}
+
+#[test]
+fn operators_are_the_methods() {
+    let (a, row) = (Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]), Tensor::from(vec![10.0f32, 20.0]));
+    assert_eq!(&a + &row, a.try_add(&row).unwrap());
+    assert_eq!(a.clone() - &row, a.try_sub(&row).unwrap());
+    assert_eq!(&a * row.clone(), a.try_mul(&row).unwrap());
+    assert_eq!(a.clone() / row.clone(), a.try_div(&row).unwrap());
+    assert_eq!((-&a, -a.clone()), (a.neg(), a.neg()));
+    // A number is no f64 beside f32, and makes a float of integers.
+    assert_eq!((&a + 0.5, 1.0 - &a), (Tensor::from([[1.5f32, 2.5], [3.5, 4.5]]), -(&a - 1.0)));
+    assert_eq!(Tensor::from([4u8, 6]) / 4.0, Tensor::from([1.0f64, 1.5]));
+    assert_eq!(2.0 * row, Tensor::from([20.0f32, 40.0]));
+}
+
+#[test]
+fn operators_panic_with_both_shapes() {
+    let said = |operator: fn(&Tensor, &Tensor) -> Tensor| {
+        let panic = std::panic::catch_unwind(|| operator(&zeros(&[2, 3]), &zeros(&[4]))).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    };
+    for said in [said(|a, b| a + b), said(|a, b| a - b), said(|a, b| a * b), said(|a, b| a / b)] {
+        assert!(said.contains("(2, 3) and (4,)"), "{said}");
+    }
+    for (t, part) in [(zeros(&[2, 3]), "no element [2, 0] in shape (2, 3)"), (zeros(&[4]), "no element [2, 0]")] {
+        let panic = std::panic::catch_unwind(|| t[[2, 0]]).unwrap_err();
+        assert!(panic.downcast_ref::<String>().unwrap().contains(part));
+    }
+    let panic = std::panic::catch_unwind(|| Tensor::from([1u8])[[0]]).unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains("the elements are u8; take one by at"));
+}
+
+#[test]
+fn elements_go_in_and_out() {
+    let mut t = Tensor::try_from(vec![vec![1.0f32, 2.0], vec![3.0, 4.5]]).unwrap();
+    assert_eq!((t[[1, 0]], t.at::<u32>(&[1, 1]).unwrap(), t.to_vec::<f64>()), (3.0, 4, vec![1.0, 2.0, 3.0, 4.5]));
+    t[[0, 1]] = 7.0;
+    assert_eq!(t, Tensor::from([[1.0f32, 7.0], [3.0, 4.5]]));
+    assert_eq!(Tensor::from(&[1u32, 2][..]), Tensor::from([1u32, 2]));
+    assert_eq!(Tensor::from(0.5f64).at::<f32>(&[]).unwrap(), 0.5);
+    refuses(Tensor::try_from(vec![vec![1u8], vec![]]), &["row 0 has 1 elements, row 1 has 0"]);
+    refuses(t.at::<f32>(&[0]).map(Tensor::from), &["no element [0] in shape (2, 2)"]);
 }

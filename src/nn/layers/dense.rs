@@ -4,7 +4,9 @@ use super::Layer;
 use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Constraint, Initializer, KerasObject, Regularizer, Scope, Setting};
+use crate::nn::{
+    Activation, Config, Constraint, Initializer, KerasObject, Misnamed, OrName, Regularizer, Scope, Setting,
+};
 use crate::ops::binary::Binary;
 use crate::ops::matmul::MatMul;
 
@@ -18,6 +20,7 @@ pub struct Dense {
     kernel: Weight,
     bias: Weight,
     use_bias: bool,
+    misnamed: Misnamed,
 }
 
 impl Dense {
@@ -29,6 +32,7 @@ impl Dense {
             kernel: Weight::new(Initializer::GlorotUniform),
             bias: Weight::new(Initializer::Zeros),
             use_bias: true,
+            misnamed: Misnamed::default(),
         }
     }
 
@@ -46,50 +50,50 @@ impl Dense {
 
     /// Sets the activation.
     #[must_use]
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
+    pub fn activation(mut self, activation: impl OrName<Activation>) -> Self {
+        self.misnamed.set(&mut self.activation, activation);
         self
     }
 
     /// Sets what the kernel starts from; default [`Initializer::GlorotUniform`].
     #[must_use]
-    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel.initializer = initializer;
+    pub fn kernel_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
+        self.misnamed.set(&mut self.kernel.initializer, initializer);
         self
     }
 
     /// Sets what the bias starts from; default [`Initializer::Zeros`].
     #[must_use]
-    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias.initializer = initializer;
+    pub fn bias_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
+        self.misnamed.set(&mut self.bias.initializer, initializer);
         self
     }
 
     /// Sets a penalty on the kernel, added to the loss; default none.
     #[must_use]
-    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
-        self.kernel.regularizer = Some(regularizer);
+    pub fn kernel_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
+        self.kernel.regularizer = self.misnamed.read(regularizer.given());
         self
     }
 
     /// Sets a penalty on the bias, added to the loss; default none.
     #[must_use]
-    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
-        self.bias.regularizer = Some(regularizer);
+    pub fn bias_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
+        self.bias.regularizer = self.misnamed.read(regularizer.given());
         self
     }
 
     /// Sets a bound that updates leave the kernel within; default none.
     #[must_use]
-    pub fn kernel_constraint(mut self, constraint: Constraint) -> Self {
-        self.kernel.constraint = Some(constraint);
+    pub fn kernel_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
+        self.kernel.constraint = self.misnamed.read(constraint.given());
         self
     }
 
     /// Sets a bound that updates leave the bias within; default none.
     #[must_use]
-    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
-        self.bias.constraint = Some(constraint);
+    pub fn bias_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
+        self.bias.constraint = self.misnamed.read(constraint.given());
         self
     }
 
@@ -108,6 +112,7 @@ impl Layer for Dense {
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [x] = scope.expect(inputs)?;
+        self.misnamed.check_in(scope)?;
         let shape = scope.graph.shape(x).clone();
         if self.units == 0 {
             return Err(scope.error("0 units make nothing; give 1 or more"));

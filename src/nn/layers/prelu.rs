@@ -4,7 +4,7 @@ use super::Layer;
 use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Activation, Config, Constraint, Initializer, KerasObject, Regularizer, Scope};
+use crate::nn::{Activation, Config, Constraint, Initializer, KerasObject, Misnamed, OrName, Regularizer, Scope};
 use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 
@@ -13,6 +13,7 @@ use crate::ops::unary::Unary;
 pub struct PRelu {
     alpha: Weight,
     shared_axes: Vec<usize>,
+    misnamed: Misnamed,
 }
 
 impl Default for PRelu {
@@ -24,7 +25,7 @@ impl Default for PRelu {
 impl PRelu {
     /// With alphas that start at 0.
     pub fn new() -> Self {
-        Self { alpha: Weight::new(Initializer::Zeros), shared_axes: Vec::new() }
+        Self { alpha: Weight::new(Initializer::Zeros), shared_axes: Vec::new(), misnamed: Misnamed::default() }
     }
 
     /// The layer of these settings, taken out of `config`.
@@ -33,27 +34,28 @@ impl PRelu {
         Ok(Self {
             alpha: Weight::from_config(config, "alpha", default.alpha.initializer)?,
             shared_axes: config.take_or("shared_axes", default.shared_axes)?,
+            ..default
         })
     }
 
     /// Sets what the alphas start from; default [`Initializer::Zeros`].
     #[must_use]
-    pub fn alpha_initializer(mut self, initializer: Initializer) -> Self {
-        self.alpha.initializer = initializer;
+    pub fn alpha_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
+        self.misnamed.set(&mut self.alpha.initializer, initializer);
         self
     }
 
     /// Sets a penalty on the alphas, added to the loss; default none.
     #[must_use]
-    pub fn alpha_regularizer(mut self, regularizer: Regularizer) -> Self {
-        self.alpha.regularizer = Some(regularizer);
+    pub fn alpha_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
+        self.alpha.regularizer = self.misnamed.read(regularizer.given());
         self
     }
 
     /// Sets a bound that updates leave the alphas within; default none.
     #[must_use]
-    pub fn alpha_constraint(mut self, constraint: Constraint) -> Self {
-        self.alpha.constraint = Some(constraint);
+    pub fn alpha_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
+        self.alpha.constraint = self.misnamed.read(constraint.given());
         self
     }
 
@@ -72,6 +74,7 @@ impl Layer for PRelu {
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [x] = scope.expect(inputs)?;
+        self.misnamed.check_in(scope)?;
         let shape = scope.graph.shape(x).clone();
         if let Some(axis) = self.shared_axes.iter().find(|&&axis| axis == 0 || axis >= shape.rank()) {
             let message = format!("shares axis {axis} of {shape}; give 1 to {}", shape.rank().saturating_sub(1));

@@ -186,8 +186,8 @@ impl Objective {
 
     /// Takes it out of the configuration of a class.
     fn take(config: &mut Config, custom: &CustomObjects<'_>, class: &str) -> Result<Self> {
-        let loss: Loss = config.take("loss")?;
-        let metrics: Vec<Setting> = config.take("metrics")?;
+        let (loss, metrics): (Setting, Vec<Setting>) = (config.take("loss")?, config.take("metrics")?);
+        let loss = custom.make_loss(&loss).map_err(|e| Error::argument(format!("setting \"loss\" of {class}"), e))?;
         let metrics = metrics.iter().map(|metric| custom.make_metric(metric)).collect::<Result<Vec<_>, _>>();
         let metrics = metrics.map_err(|e| Error::argument(format!("setting \"metrics\" of {class}"), e))?;
         Ok(Self::new(loss).loss_weight(config.take_or("loss_weight", 1.0)?).metrics(metrics))

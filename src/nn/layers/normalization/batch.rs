@@ -3,7 +3,7 @@
 use super::{Affine, Normalized, affine_setters, along, check_epsilon, divided, feature_axis, reshaped};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, Regularizer, Scope, Setting};
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, OrName, Regularizer, Scope, Setting};
 use crate::ops::binary::Binary;
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, for each feature along an axis.

@@ -3,7 +3,7 @@
 use super::{Affine, Normalized, affine_setters, along, check_epsilon, feature_axis};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, Regularizer, Scope};
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, OrName, Regularizer, Scope};
 use crate::ops::reshape::Reshape;
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample over a group of features

@@ -4,7 +4,7 @@ use super::{Affine, Normalized, affine_setters, axes_setter, check_epsilon, feat
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::keras::axes;
-use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, Regularizer, Scope};
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, OrName, Regularizer, Scope};
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample over some axes: the
 /// last, unless told otherwise.

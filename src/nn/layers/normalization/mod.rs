@@ -18,7 +18,7 @@ use super::weight::Weight;
 use crate::error::Result;
 use crate::graph::{Aggregation, Graph, Id};
 use crate::nn::loss::EPSILON;
-use crate::nn::{Config, Initializer, KerasObject, Scope, mask};
+use crate::nn::{Config, Initializer, KerasObject, Misnamed, Scope, mask};
 use crate::ops::binary::Binary;
 use crate::ops::normalize::Normalize;
 use crate::ops::reshape::Reshape;
@@ -34,11 +34,13 @@ struct Affine {
     scale: bool,
     beta: Weight,
     gamma: Weight,
+    misnamed: Misnamed,
 }
 
 impl Default for Affine {
     fn default() -> Self {
-        Self { center: true, scale: true, beta: Weight::new(Initializer::Zeros), gamma: Weight::new(Initializer::Ones) }
+        let [beta, gamma] = [Initializer::Zeros, Initializer::Ones].map(Weight::new);
+        Self { center: true, scale: true, beta, gamma, misnamed: Misnamed::default() }
     }
 }
 
@@ -50,6 +52,7 @@ impl Affine {
             scale: config.take_or("scale", default.scale)?,
             beta: Weight::from_config(config, "beta", default.beta.initializer)?,
             gamma: Weight::from_config(config, "gamma", default.gamma.initializer)?,
+            ..default
         })
     }
 
@@ -66,6 +69,7 @@ impl Affine {
 
     /// Asks for the weights, of shape `own`.
     fn asked(&self, scope: &mut Scope<'_>, own: &Shape) -> Result<Learned> {
+        self.misnamed.check_in(scope)?;
         let mut ask =
             |wanted: bool, name, weight: &Weight| wanted.then(|| weight.ask(scope, name, own.clone())).transpose();
         Ok(Learned { gamma: ask(self.scale, "gamma", &self.gamma)?, beta: ask(self.center, "beta", &self.beta)? })
@@ -128,43 +132,43 @@ macro_rules! affine_setters {
 
         /// Sets what beta starts from; default [`Initializer::Zeros`].
         #[must_use]
-        pub fn beta_initializer(mut self, initializer: Initializer) -> Self {
-            self.affine.beta.initializer = initializer;
+        pub fn beta_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
+            self.affine.misnamed.set(&mut self.affine.beta.initializer, initializer);
             self
         }
 
         /// Sets what gamma starts from; default [`Initializer::Ones`].
         #[must_use]
-        pub fn gamma_initializer(mut self, initializer: Initializer) -> Self {
-            self.affine.gamma.initializer = initializer;
+        pub fn gamma_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
+            self.affine.misnamed.set(&mut self.affine.gamma.initializer, initializer);
             self
         }
 
         /// Sets a penalty on beta, added to the loss; default none.
         #[must_use]
-        pub fn beta_regularizer(mut self, regularizer: Regularizer) -> Self {
-            self.affine.beta.regularizer = Some(regularizer);
+        pub fn beta_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
+            self.affine.beta.regularizer = self.affine.misnamed.read(regularizer.given());
             self
         }
 
         /// Sets a penalty on gamma, added to the loss; default none.
         #[must_use]
-        pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> Self {
-            self.affine.gamma.regularizer = Some(regularizer);
+        pub fn gamma_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
+            self.affine.gamma.regularizer = self.affine.misnamed.read(regularizer.given());
             self
         }
 
         /// Sets a bound that updates leave beta within; default none.
         #[must_use]
-        pub fn beta_constraint(mut self, constraint: Constraint) -> Self {
-            self.affine.beta.constraint = Some(constraint);
+        pub fn beta_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
+            self.affine.beta.constraint = self.affine.misnamed.read(constraint.given());
             self
         }
 
         /// Sets a bound that updates leave gamma within; default none.
         #[must_use]
-        pub fn gamma_constraint(mut self, constraint: Constraint) -> Self {
-            self.affine.gamma.constraint = Some(constraint);
+        pub fn gamma_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
+            self.affine.gamma.constraint = self.affine.misnamed.read(constraint.given());
             self
         }
     };
