@@ -2,6 +2,7 @@
 
 use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What a value is that no node makes: something the session keeps, or a constant.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,8 @@ pub enum Leaf {
     Output(usize),
     /// Every element is this number.
     Fill(f64),
+    /// These numbers, in row-major order.
+    Constant(Arc<[f64]>),
     /// Some neighbouring elements of one of those that the session keeps, from this one on.
     From(Box<Self>, usize),
 }
@@ -55,7 +58,7 @@ impl Leaf {
     pub(crate) fn stretch(&self, len: usize) -> Option<(Store, Stretch)> {
         let whole = Stretch::Elements(0..len);
         Some(match self {
-            Self::Fill(_) => return None,
+            Self::Fill(_) | Self::Constant(_) => return None,
             Self::Param(i) => ((discriminant(&Self::Params), 0), Stretch::Segment(*i)),
             Self::Grad(i) => ((discriminant(&Self::Grads), 0), Stretch::Segment(*i)),
             Self::Moment(i) | Self::Data(i) | Self::Input(i) | Self::Output(i) | Self::Predictions(i) => {

@@ -18,7 +18,7 @@ pub(crate) use order::{Guard, Order};
 use crate::error::{Error, Result};
 pub use crate::kernel::Io;
 pub use crate::tensor::Type;
-use crate::tensor::{DType, Shape};
+use crate::tensor::{DType, Shape, Tensor};
 
 /// A value of one [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,6 +151,30 @@ impl Graph {
         self.leaf(Leaf::Fill(number), Type::float(shape))
     }
 
+    /// A float value with a tensor's elements, which never changes: a table that a layer reads. It is part of each plan, so that
+    /// what is large and varies is better an input.
+    ///
+    /// ```
+    /// use kiln::graph::Id;
+    /// use kiln::nn::Scope;
+    /// use kiln::nn::layers::Lambda;
+    /// use kiln::ops::binary::Binary;
+    /// use kiln::prelude::*;
+    ///
+    /// let grey = Lambda::new(|scope: &mut Scope<'_>, inputs: &[Id]| {
+    ///     let [x] = scope.expect(inputs)?;
+    ///     let shares = scope.graph.constant(&Tensor::from([0.299f32, 0.587, 0.114]));
+    ///     Ok(vec![scope.graph.apply(Binary::Mul, &[x, shares])?])
+    /// });
+    /// let mut model = Sequential::new().add(grey).device(Device::cpu());
+    /// assert_eq!(model.predict(&Tensor::from([[1.0f32, 0.0, 2.0]]))?, Tensor::from([[0.299f32, 0.0, 0.228]]));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn constant(&mut self, tensor: &Tensor) -> Id {
+        let numbers = tensor.values().to_f64().into();
+        self.leaf(Leaf::Constant(numbers), Type::float(tensor.shape().clone()))
+    }
+
     pub(crate) fn value(&mut self, ty: Type, leaf: Option<Leaf>) -> Id {
         let index = u32::try_from(self.values.len()).expect("fewer than 2^32 values");
         self.values.push(Value { ty, leaf, maker: None, tag: self.tag });
@@ -221,7 +245,7 @@ impl Graph {
         self.check(op.name(), targets)?;
         for (i, &target) in targets.iter().enumerate() {
             let what = match self.leaf_of(target) {
-                Some(Leaf::Fill(_)) => "a constant",
+                Some(Leaf::Fill(_) | Leaf::Constant(_)) => "a constant",
                 Some(_) => continue,
                 None => "a value that a node makes",
             };

@@ -103,7 +103,8 @@ impl<'a> Builder<'a> {
             Leaf::Predictions(i) => (BufferId::Predictions(*i), whole),
             Leaf::Input(i) => (BufferId::Input(*i), whole),
             Leaf::Output(i) => (BufferId::Output(*i), whole),
-            Leaf::Fill(number) => (BufferId::Constants, self.constant(*number, len)),
+            Leaf::Fill(number) => (BufferId::Constants, self.constant(std::iter::repeat_n(*number, len))),
+            Leaf::Constant(numbers) => (BufferId::Constants, self.constant(numbers.iter().copied())),
             Leaf::From(of, first) => {
                 let arena = matches!(**of, Leaf::Params | Leaf::Grads | Leaf::Moment(_) | Leaf::Schedule);
                 if !arena || !first.is_multiple_of(SEGMENT_ALIGNMENT) {
@@ -129,12 +130,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn constant(&mut self, number: f64, len: usize) -> std::ops::Range<usize> {
+    fn constant(&mut self, numbers: impl Iterator<Item = f64>) -> std::ops::Range<usize> {
         let start = self.constants.len();
-        self.constants.resize(start + len, number);
+        self.constants.extend(numbers);
+        let end = self.constants.len();
         // One without elements has a place to bind, too.
-        self.constants.resize((start + len.max(1)).next_multiple_of(SEGMENT_ALIGNMENT), 0.0);
-        start..start + len
+        self.constants.resize(end.max(start + 1).next_multiple_of(SEGMENT_ALIGNMENT), 0.0);
+        start..end
     }
 
     /// For each node, whether it remains once each copied value that can be is made in the copy's place at once: there the
