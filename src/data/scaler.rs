@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Dataset;
+use super::{Column, Dataset};
 use crate::config::{Config, Configured};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Shape, Tensor};
@@ -41,7 +41,11 @@ impl Scaler {
     /// Mean 0 and standard deviation 1 (over n, not n - 1), as scikit-learn's StandardScaler has it: a column that does not
     /// vary, or by rounding alone, is only centred.
     pub fn standardize(train: &Dataset) -> Self {
-        let n = train.len() as f64;
+        Self::standardized(&train.inputs()[0])
+    }
+
+    fn standardized(train: &Column) -> Self {
+        let n = train.tensor().rows() as f64;
         let mean: Vec<f64> = over_rows(train, 0.0, |sum, _, x| sum + x).into_iter().map(|sum| sum / n).collect();
         // About the mean, and less what rounding left of it, so that no digits cancel.
         let rest = over_rows(train, 0.0, |sum, column, x| sum + (x - mean[column]));
@@ -57,10 +61,39 @@ impl Scaler {
     /// From 0, the smallest value, to 1, the largest, as scikit-learn's MinMaxScaler has it: a column that does not vary
     /// becomes 0. Values that are not among those to train on may lie outside.
     pub fn min_max(train: &Dataset) -> Self {
+        Self::between_0_and_1(&train.inputs()[0])
+    }
+
+    fn between_0_and_1(train: &Column) -> Self {
         let center = over_rows(train, f64::INFINITY, |least, _, x| least.min(x));
         let largest = over_rows(train, f64::NEG_INFINITY, |most, _, x| most.max(x));
         let spread = |(most, least): (&f64, &f64)| if most - least < 10.0 * f64::EPSILON { 1.0 } else { most - least };
         Self { scale: largest.iter().zip(&center).map(spread).collect(), center }
+    }
+
+    /// [`Scaler::standardize`] of the targets, for [`Model::set_target_scaler`](crate::nn::Model::set_target_scaler). Of several
+    /// outputs it is of the first one's: see [`Scaler::standardize_column`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the targets are class indices.
+    pub fn standardize_targets(train: &Dataset) -> Result<Self> {
+        Self::standardize_column(&train.targets()[0])
+    }
+
+    /// [`Scaler::min_max`] of the targets, as [`Scaler::standardize_targets`] is.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the targets are class indices.
+    pub fn min_max_targets(train: &Dataset) -> Result<Self> {
+        values(&train.targets()[0]).map(Self::between_0_and_1)
+    }
+
+    /// [`Scaler::standardize`] of one of a set's arrays: `&train.targets()[1]`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where it is of class indices.
+    pub fn standardize_column(train: &Column) -> Result<Self> {
+        values(train).map(Self::standardized)
     }
 
     /// The set with its samples scaled: `f32`, to be batched as they are. Of several inputs it scales the first.
@@ -94,7 +127,7 @@ impl Scaler {
     }
 
     /// One that was kept, if nothing in it is damaged.
-    fn checked(self) -> Result<Self> {
+    pub(crate) fn checked(self) -> Result<Self> {
         let refused = |message: String| Err(Error::argument(CLASS, message));
         if self.center.len() != self.scale.len() {
             let (center, scale) = (self.center.len(), self.scale.len());
@@ -109,16 +142,24 @@ impl Scaler {
     }
 }
 
+/// That a column is of values.
+fn values(column: &Column) -> Result<&Column> {
+    if column.tensor().dtype() != DType::U32 {
+        return Ok(column);
+    }
+    Err(Error::argument(column.name().unwrap_or("y"), "class indices are no values to scale"))
+}
+
 /// A value as a batch has it.
 fn batched(x: f64, factor: f32) -> f64 {
     f64::from(x as f32 * factor)
 }
 
 /// A fold over the rows, for each column its own, by a function of what there is, the column and the value.
-fn over_rows(data: &Dataset, start: f64, fold: impl Fn(f64, usize, f64) -> f64) -> Vec<f64> {
-    let width = data.sample_shape().len();
+fn over_rows(data: &Column, start: f64, fold: impl Fn(f64, usize, f64) -> f64) -> Vec<f64> {
+    let width = data.tensor().shape()[1..].iter().product::<usize>();
     let mut all = vec![start; width];
-    for (i, x) in data.x().values().to_f64().into_iter().enumerate() {
+    for (i, x) in data.tensor().values().to_f64().into_iter().enumerate() {
         all[i % width] = fold(all[i % width], i % width, batched(x, data.scale()));
     }
     all

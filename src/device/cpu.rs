@@ -18,6 +18,8 @@ use crate::tensor::{DType, Values};
 #[derive(Clone, Debug)]
 enum Memory<T> {
     Real(Vec<T>),
+    /// Read by other executors, too; a copy of one's own is made where it is written.
+    Shared(Arc<Vec<T>>),
     U32(Vec<u32>),
     U8(Vec<u8>),
 }
@@ -43,6 +45,7 @@ impl<T: Real> Memory<T> {
     fn bytes(&self) -> u64 {
         let bytes = match self {
             Self::Real(v) => size_of_val(&v[..]),
+            Self::Shared(v) => size_of_val(&v[..]),
             Self::U32(v) => size_of_val(&v[..]),
             Self::U8(v) => v.len(),
         };
@@ -52,6 +55,7 @@ impl<T: Real> Memory<T> {
     fn fits(&self, buffer: &Buffer) -> bool {
         match self {
             Self::Real(v) => matches!(buffer.dtype, DType::F32 | DType::F64) && v.len() >= buffer.len,
+            Self::Shared(v) => matches!(buffer.dtype, DType::F32 | DType::F64) && v.len() >= buffer.len,
             Self::U32(v) => buffer.dtype == DType::U32 && v.len() >= buffer.len,
             Self::U8(v) => buffer.dtype == DType::U8 && v.len() >= buffer.len,
         }
@@ -60,14 +64,31 @@ impl<T: Real> Memory<T> {
     fn slice(&self, range: &Range<usize>) -> Slice<'_, T> {
         match self {
             Self::Real(v) => Slice::Real(&v[range.clone()]),
+            Self::Shared(v) => Slice::Real(&v[range.clone()]),
             Self::U32(v) => Slice::U32(&v[range.clone()]),
             Self::U8(v) => Slice::U8(&v[range.clone()]),
         }
     }
 
+    /// Makes floats readable by other executors, without a copy.
+    fn share(&mut self) {
+        if let Self::Real(v) = self {
+            *self = Self::Shared(Arc::new(std::mem::take(v)));
+        }
+    }
+
+    /// Makes what others read its own, before it is written.
+    fn own(&mut self) {
+        if let Self::Shared(v) = self {
+            *self = Self::Real(std::mem::take(v).to_vec());
+        }
+    }
+
     fn all_mut(&mut self) -> SliceMut<'_, T> {
+        self.own();
         match self {
             Self::Real(v) => SliceMut::Real(v),
+            Self::Shared(_) => unreachable!("its own by now"),
             Self::U32(v) => SliceMut::U32(v),
             Self::U8(_) => unreachable!("bytes are data at rest, which no op writes"),
         }
@@ -125,6 +146,8 @@ pub struct Executor<T> {
     session: HashMap<BufferId, usize>,
     plans: Vec<Loaded>,
     pool: Arc<rayon::ThreadPool>,
+    /// Whether plans that leave nothing to a second thread run on the caller's.
+    on_callers: bool,
 }
 
 /// Lets the generic executor call an op in its own float type.
@@ -154,7 +177,20 @@ impl<T: Float> Executor<T> {
         let name = |i| format!("kiln-{i}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
         let pool = pool.map_err(|e| Error::Device { device: "cpu".into(), message: format!("no threads: {e}") })?;
-        Ok(Self { memory: Vec::new(), session: HashMap::new(), plans: Vec::new(), pool: Arc::new(pool) })
+        let (memory, session, plans, on_callers) = (Vec::new(), HashMap::new(), Vec::new(), false);
+        Ok(Self { memory, session, plans, pool: Arc::new(pool), on_callers })
+    }
+
+    /// Makes a buffer of floats readable by the executors that [`Executor::beside`] makes.
+    pub fn share(&mut self, id: BufferId) {
+        self.memory[self.session[&id]].share();
+    }
+
+    /// Another executor in the same pool, which has this buffer of the session alone: the same memory, where it is shared. Small
+    /// plans run on the threads that ask for them.
+    pub fn beside(&self, id: BufferId) -> Self {
+        let memory = vec![self.memory[self.session[&id]].clone()];
+        Self { memory, session: [(id, 0)].into(), plans: Vec::new(), pool: Arc::clone(&self.pool), on_callers: true }
     }
 
     /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
@@ -179,6 +215,7 @@ impl<T: Float> Executor<T> {
     pub fn write(&mut self, id: BufferId, start: usize, values: &Values) {
         let memory = &mut self.memory[self.session[&id]];
         let range = start..start + values.len();
+        memory.own();
         match (memory, values) {
             (Memory::U32(to), Values::U32(from)) => to[range].copy_from_slice(from),
             (Memory::U8(to), Values::U8(from)) => to[range].copy_from_slice(from),
@@ -223,6 +260,7 @@ impl<T: Float> Executor<T> {
         let what = format!("a copy of {id}");
         Ok(match &self.memory[self.session[&id]] {
             Memory::Real(v) => T::values(memory::copy(&v[range], &what)?),
+            Memory::Shared(v) => T::values(memory::copy(&v[range], &what)?),
             Memory::U32(v) => Values::U32(memory::copy(&v[range], &what)?),
             Memory::U8(v) => Values::U8(memory::copy(&v[range], &what)?),
         })
@@ -232,6 +270,7 @@ impl<T: Float> Executor<T> {
     pub fn layout(&self, id: BufferId) -> Option<(DType, usize)> {
         self.session.get(&id).map(|&index| match &self.memory[index] {
             Memory::Real(v) => (DType::F32, v.len()),
+            Memory::Shared(v) => (DType::F32, v.len()),
             Memory::U32(v) => (DType::U32, v.len()),
             Memory::U8(v) => (DType::U8, v.len()),
         })
@@ -279,7 +318,8 @@ impl<T: Float> Executor<T> {
     /// Runs plans that take turns: run i is of `turns[i % turns.len()]`.
     pub fn run(&mut self, turns: &[usize], runs: Range<usize>) {
         let (plans, memory) = (&self.plans, &mut self.memory);
-        plans[turns[0]].install(&self.pool, || {
+        let pool = if self.on_callers && !plans[turns[0]].parallel { None } else { Some(&*self.pool) };
+        plans[turns[0]].install(pool, || {
             for step in runs.flat_map(|run| &plans[turns[run % turns.len()]].steps) {
                 run_step(step, memory);
             }
@@ -295,7 +335,7 @@ impl<T: Float> Executor<T> {
             run_step(step, memory);
             Span { step: index, start, duration: begin.elapsed() - start }
         };
-        plan.install(&self.pool, || {
+        plan.install(Some(&self.pool), || {
             std::iter::repeat_n(&plan.steps, runs).flat_map(|steps| steps.iter().enumerate()).map(timed).collect()
         })
     }
@@ -308,9 +348,10 @@ const PARALLEL_FROM: u64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_millis(1);
 
 impl Loaded {
-    /// Runs `f` in the pool, whose other threads stay awake meanwhile. Left alone they go to sleep after some 20 us without
+    /// Runs `f`, where there is a pool in that, whose other threads stay awake meanwhile. Left alone they go to sleep after some 20 us without
     /// work, between two products of a small net, and take as long to wake.
-    fn install<R: Send>(&self, pool: &rayon::ThreadPool, f: impl FnOnce() -> R + Send) -> R {
+    fn install<R: Send>(&self, pool: Option<&rayon::ThreadPool>, f: impl FnOnce() -> R + Send) -> R {
+        let Some(pool) = pool else { return f() };
         let done = &AtomicBool::new(false);
         pool.scope(|scope| {
             let own = rayon::current_thread_index();
@@ -397,12 +438,12 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
         let plan = Loaded { steps: Vec::new(), parallel: true };
         for n in 0..200 {
-            assert_eq!(plan.install(&pool, || sum(0..n)), n * n.saturating_sub(1) / 2);
+            assert_eq!(plan.install(Some(&pool), || sum(0..n)), n * n.saturating_sub(1) / 2);
         }
         // One that fails lets the others go, too.
-        let fails = std::panic::AssertUnwindSafe(|| plan.install(&pool, || panic!("on purpose")));
+        let fails = std::panic::AssertUnwindSafe(|| plan.install(Some(&pool), || panic!("on purpose")));
         assert!(std::panic::catch_unwind(fails).is_err());
-        assert_eq!(plan.install(&pool, || sum(0..9)), 36);
+        assert_eq!(plan.install(Some(&pool), || sum(0..9)), 36);
     }
 
     #[test]

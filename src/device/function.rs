@@ -42,9 +42,8 @@ impl Function {
     pub fn new(device: &Device, graph: &Graph) -> Result<Self> {
         let inputs = types(graph, "input", |leaf| if let Leaf::Input(i) = leaf { Some(*i) } else { None })?;
         let outputs = types(graph, "output", |leaf| if let Leaf::Output(i) = leaf { Some(*i) } else { None })?;
-        let strange = |leaf: &&Leaf| {
-            !matches!(leaf, Leaf::Input(_) | Leaf::Output(_) | Leaf::Fill(_) | Leaf::Constant(_))
-        };
+        let strange =
+            |leaf: &&Leaf| !matches!(leaf, Leaf::Input(_) | Leaf::Output(_) | Leaf::Fill(_) | Leaf::Constant(_));
         if let Some(leaf) = graph.ids().filter_map(|id| graph.leaf_of(id)).find(strange) {
             let message = format!("has the leaf {leaf:?}, which a function has no value for; make it a Leaf::Input");
             return Err(Error::argument("graph", message));

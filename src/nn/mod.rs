@@ -43,4 +43,4 @@ pub use scope::{Parameter, Scope};
 pub use summary::Summary;
 
 // Whoever writes a network looks for its fronts here; they stand where they train.
-pub use crate::train::{Model, Sequential};
+pub use crate::train::{Model, Predictor, Sequential};

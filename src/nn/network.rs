@@ -64,7 +64,7 @@ pub(crate) enum Wire {
 }
 
 /// What a network gives rise to for samples of given shapes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Built {
     /// The shape of a sample of each input.
     pub samples: Vec<Shape>,

@@ -137,7 +137,8 @@ impl Scope<'_> {
     }
 
     /// A tensor of this name that the layer itself changes, step by step, and no optimizer: a running mean. It is made, saved and
-    /// loaded as weights are, and counts as not trained. A layer that is called again in a step finds what it set before.
+    /// loaded as weights are, and counts as not trained. A layer that is called again in a step finds what it set before. One that is
+    /// never set is a weight that is not trained within a layer that is: Keras' `add_weight(trainable=False)`.
     ///
     /// ```
     /// use kiln::graph::Id;

@@ -1,5 +1,6 @@
 //! Training: the session on a device, the loop of `fit`, its callbacks, and what it reports.
 
+pub(crate) mod batch;
 pub mod callbacks;
 mod class_weight;
 pub(crate) mod evaluation;
@@ -15,6 +16,7 @@ mod rows;
 mod run;
 mod sequential;
 pub(crate) mod session;
+mod target_units;
 pub(crate) mod trace;
 pub(crate) mod training;
 
@@ -22,8 +24,8 @@ pub use callbacks::Callback;
 pub use finite::CheckFinite;
 pub use fit::Fit;
 pub use history::{History, Logs};
-pub use model::Model;
 pub(crate) use model::{About, Inputs, range};
+pub use model::{Model, Predictor};
 #[cfg(feature = "plot")]
 pub use model::{ModelPlot, plot_model};
 pub(crate) use profile::profile;

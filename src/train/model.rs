@@ -1,14 +1,18 @@
 //! The type that trains: a network with weights, an optimizer and a device. Every front makes one.
 
 mod averages;
+mod batches;
 mod confusion;
+mod gate;
 mod inputs;
 mod keras;
 mod nested;
 #[cfg(feature = "plot")]
 mod plot;
 mod prediction;
+mod predictor;
 mod saving;
+mod targets;
 mod weights;
 
 use std::sync::OnceLock;
@@ -30,6 +34,7 @@ use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
 pub(crate) use inputs::{Inputs, range};
 #[cfg(feature = "plot")]
 pub use plot::{ModelPlot, plot_model};
+pub use predictor::Predictor;
 pub(crate) use saving::About;
 use saving::{Loaded, Reached};
 
@@ -127,13 +132,7 @@ impl Model {
     /// [`Model::build`] for samples of each input's shape.
     fn build_for(&mut self, samples: Vec<Shape>) -> Result<()> {
         if self.built.get().is_some() || self.network.samples().is_some() {
-            let built = self.built()?;
-            if built.samples == samples {
-                return Ok(());
-            }
-            let [own, given] = [&built.samples, &samples].map(|shapes| list(shapes));
-            let message = format!("the model was built for samples of {own}, these are {given}");
-            return Err(Error::shape(format!("model {:?}", self.about.name), message));
+            return prediction::check_shapes(&self.about, self.built()?, &samples);
         }
         self.built = self.traced(samples)?.into();
         Ok(())
@@ -460,11 +459,6 @@ impl Model {
     pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
         &mut *self.compiled.as_mut().expect("compiled before").optimizer
     }
-}
-
-/// Shapes with commas between.
-fn list(shapes: &[Shape]) -> String {
-    shapes.iter().map(Shape::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn definition<'a>(

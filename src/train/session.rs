@@ -67,6 +67,24 @@ impl Session {
         Ok(session)
     }
 
+    /// Another session that shares the parameters, to predict; `None` where the device has no such thing. Training here changes
+    /// nothing there.
+    pub fn beside(&mut self) -> Option<Self> {
+        let executor = self.executor.beside(BufferId::Params)?;
+        Some(self.with_executor(executor))
+    }
+
+    /// [`Session::beside`] one that is beside another.
+    pub fn copy_beside(&self) -> Self {
+        self.with_executor(self.executor.copy_beside(BufferId::Params))
+    }
+
+    fn with_executor(&self, executor: Executor) -> Self {
+        let (parameters, arena, plans) = (self.parameters.clone(), self.arena.clone(), HashMap::new());
+        let (random_seed, largest_buffer) = (self.random_seed, self.largest_buffer);
+        Self { executor, parameters, arena, plans, random_seed, snapshots: 0, largest_buffer }
+    }
+
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.executor
     }
@@ -127,6 +145,23 @@ impl Session {
     /// All parameters, in their order.
     pub async fn weights(&mut self) -> Result<Vec<Tensor>> {
         self.read_arena(BufferId::Params).await
+    }
+
+    /// The parameter of this index.
+    pub async fn weight(&mut self, index: usize) -> Result<Tensor> {
+        let segment = self.arena.segments()[index].clone();
+        Tensor::new(self.parameters[index].shape.clone(), self.executor.read(BufferId::Params, segment).await?)
+    }
+
+    /// Replaces the parameter of this index.
+    pub fn set_weight(&mut self, index: usize, tensor: &Tensor) -> Result<()> {
+        let p = &self.parameters[index];
+        if *tensor.shape() != p.shape || !tensor.dtype().is_float() {
+            let (path, shape, dtype, given) = (p.path(), &p.shape, tensor.dtype(), tensor.shape());
+            let message = format!("expected f32 or f64 {path} {shape}; was given {dtype} {given}");
+            return Err(Error::shape("set_weight", message));
+        }
+        self.executor.write_at(BufferId::Params, self.arena.segments()[index].start, tensor.values())
     }
 
     /// The gradients of the last training step, in the parameters' order; zeros before the first.

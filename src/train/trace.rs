@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::About;
+use super::target_units::Units;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
 use crate::nn::network::Forward;
@@ -135,6 +136,14 @@ impl Definition<'_> {
         logged
     }
 
+    /// Of each output, what brings it to its targets' units, where they are scaled.
+    fn units(&self, g: &mut Graph, predicted: &[Id]) -> Result<Vec<Option<Units>>> {
+        let names = self.network.output_names();
+        let scaler = |i: usize| self.about.targets.get(i).and_then(Option::as_ref);
+        let outputs = names.iter().zip(predicted).enumerate();
+        outputs.map(|(i, (name, &y))| scaler(i).map(|scaler| Units::new(g, name, scaler, y)).transpose()).collect()
+    }
+
     /// Columns of the log.
     pub fn log_width(&self) -> usize {
         self.logged().iter().map(|logged| logged.width).sum()
@@ -182,8 +191,10 @@ pub(crate) fn step(model: &Definition<'_>, parameters: &mut [Parameter], key: &K
         learn(model, &mut g, parameters, key, &batch)?;
         return Ok(g);
     }
+    let units = model.units(&mut g, &predicted)?;
     g.set_phase(Phase::Record);
-    for (i, &y) in predicted.iter().enumerate() {
+    for (i, (&y, units)) in predicted.iter().zip(&units).enumerate() {
+        let y = units.as_ref().map_or(Ok(y), |units| units.own(&mut g, y))?;
         let all = [&[key.rows], &g.shape(y)[1..]].concat();
         let all = g.leaf(Leaf::Predictions(i), Type::float(all));
         g.effect(Keep, &[y, clock], &[all])?;
@@ -219,9 +230,11 @@ struct Batch<'b> {
 fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key, batch: &Batch<'_>) -> Result<()> {
     g.set_layer("loss");
     let clock = batch.clock;
-    let outputs = || model.objectives.iter().zip(batch.predicted).zip(batch.targets).zip(batch.masks);
+    let units = model.units(g, batch.predicted)?;
+    let outputs = || model.objectives.iter().zip(batch.predicted).zip(batch.targets).zip(batch.masks).zip(&units);
     let (mut own, mut sum) = (Vec::new(), None);
-    for (((objective, &predicted), &targets), &mask) in outputs() {
+    for ((((objective, &predicted), &targets), &mask), units) in outputs() {
+        let targets = units.as_ref().map_or(Ok(targets), |units| units.scaled(g, predicted, targets))?;
         let shares = mask.map(|mask| mask::shares(g, mask)).transpose()?;
         let mut losses = objective.loss.weighed(g, predicted, targets, shares)?;
         if let Some(weights) = batch.weights {
@@ -249,7 +262,10 @@ fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key,
     if own.len() > 1 {
         columns.extend(own);
     }
-    for (((objective, &predicted), &targets), &mask) in outputs() {
+    for ((((objective, &predicted), &targets), &mask), units) in outputs() {
+        let measured = !objective.metrics.is_empty();
+        let own = units.as_ref().filter(|_| measured).map(|units| units.own(g, predicted)).transpose()?;
+        let predicted = own.unwrap_or(predicted);
         for metric in &objective.metrics {
             columns.extend(metric.append(g, predicted, targets, mask)?);
         }

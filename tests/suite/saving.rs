@@ -187,8 +187,8 @@ fn every_setting_comes_back() {
     losses.extend([Loss::Huber { delta: 0.3 }, Loss::BinaryCrossentropy { label_smoothing: 0.1 }]);
     losses.push(Loss::CategoricalCrossentropyFromLogits { label_smoothing: 0.2 });
     for (loss, optimizer) in losses.into_iter().zip(std::iter::repeat_with(optimizers).flatten()) {
-        let objective = format!("Objective {{ loss: {loss:?}, loss_weight: 1.0, metrics: {metrics:?} }}");
-        let compiled = format!("optimizer: {optimizer:?}, objectives: [{objective}]");
+        let objective = Objective::new(loss).metrics(metrics);
+        let compiled = format!("optimizer: {optimizer:?}, objectives: [{objective:?}]");
         model.compile(optimizer, loss, metrics).unwrap();
         model.save(&path).unwrap();
         let (saved, loaded) = (format!("{model:?}"), format!("{:?}", Sequential::load(&path).unwrap()));

@@ -215,35 +215,67 @@ pub struct Named<L> {
 
 /// The methods of [`Layer`] that one which holds another leaves to it.
 macro_rules! forwarded {
-    () => {
+    ($this:ident => $layer:expr) => {
         fn kind(&self) -> &'static str {
-            self.layer.kind()
+            let $this = self;
+            $layer.kind()
         }
 
         fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
-            self.layer.call(scope, inputs)
+            let $this = self;
+            $layer.call(scope, inputs)
         }
 
         fn sample_shape(&self) -> Option<&Shape> {
-            self.layer.sample_shape()
+            let $this = self;
+            $layer.sample_shape()
         }
 
         fn nested(&self) -> Option<&Nested> {
-            self.layer.nested()
+            let $this = self;
+            $layer.nested()
         }
 
         fn supports_masking(&self) -> bool {
-            self.layer.supports_masking()
+            let $this = self;
+            $layer.supports_masking()
         }
 
         fn is_saved(&self) -> bool {
-            self.layer.is_saved()
+            let $this = self;
+            $layer.is_saved()
         }
     };
 }
 
+/// A layer that is chosen as the program runs: `let layer: Box<dyn Layer> = if deep { Box::new(a) } else { Box::new(b) };`.
+macro_rules! pointers {
+    ($($pointer:ident),*) => {$(
+        impl<L: Layer + ?Sized> Layer for $pointer<L> {
+            forwarded!(this => (**this));
+
+            fn name(&self) -> Option<&str> {
+                (**self).name()
+            }
+
+            fn config(&self) -> Config {
+                (**self).config()
+            }
+
+            fn keras(&self, name: &str) -> Result<KerasObject> {
+                (**self).keras(name)
+            }
+
+            fn is_trainable(&self) -> bool {
+                (**self).is_trainable()
+            }
+        }
+    )*};
+}
+pointers!(Box, Arc);
+
 impl<L: Layer> Layer for Named<L> {
-    forwarded!();
+    forwarded!(this => this.layer);
 
     fn name(&self) -> Option<&str> {
         Some(&self.name)
@@ -290,7 +322,7 @@ impl Trainable {
 }
 
 impl Layer for Trainable {
-    forwarded!();
+    forwarded!(this => this.layer);
 
     fn name(&self) -> Option<&str> {
         self.layer.name()

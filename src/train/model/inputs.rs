@@ -1,6 +1,6 @@
 //! How the samples were scaled that a model was trained on, and what others are multiplied by to be alike.
 
-use super::Model;
+use super::{About, Model};
 use crate::data::check_scale;
 use crate::error::{Error, Result};
 use crate::nn::{Config, Setting};
@@ -73,6 +73,17 @@ impl Inputs {
         Err(Error::argument("x", format!("{message}: nothing says how they go together; give them in the same form")))
     }
 
+    /// These, of a set of which others were seen before: the range is that of all where they are of one kind.
+    fn with(self, before: &Self) -> Self {
+        let range = match (self.range, before.range) {
+            (Some([a, b]), Some([c, d])) if (self.bytes, self.scale) == (before.bytes, before.scale) => {
+                Some([a.min(c), b.max(d)])
+            }
+            (own, _) => own,
+        };
+        Self { range, ..self }
+    }
+
     /// Adds what is known to a model's configuration.
     fn keep(&self, config: Config) -> Config {
         let name = if self.bytes { "byte_scale" } else { "input_scale" };
@@ -100,6 +111,16 @@ impl Inputs {
     }
 }
 
+impl About {
+    /// [`Model::input_scale`] of the samples of one of the inputs.
+    pub(super) fn scale_of_input(&self, input: usize, x: &Tensor) -> Result<f32> {
+        match self.inputs.get(input) {
+            Some(inputs) => inputs.scale_of(x),
+            None => Ok(if matches!(x.values(), Values::U8(_)) { 1.0 / 255.0 } else { 1.0 }),
+        }
+    }
+}
+
 impl Model {
     /// What samples are multiplied by when they are predicted: as those were that [`Model::fit`] had, whatever their
     /// type. Bytes for a model that was trained on other numbers, and other numbers for one of bytes, are brought to the same
@@ -108,19 +129,19 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] where it cannot be told how these samples go together with those that the model was trained on.
     pub fn input_scale(&self, x: &Tensor) -> Result<f32> {
-        self.scale_of_input(0, x)
-    }
-
-    /// [`Model::input_scale`] of the samples of one of the inputs.
-    pub(super) fn scale_of_input(&self, input: usize, x: &Tensor) -> Result<f32> {
-        match self.about.inputs.get(input) {
-            Some(inputs) => inputs.scale_of(x),
-            None => Ok(if matches!(x.values(), Values::U8(_)) { 1.0 / 255.0 } else { 1.0 }),
-        }
+        self.about.scale_of_input(0, x)
     }
 
     /// Remembers what a run's samples are, of each input.
     pub(crate) fn set_inputs(&mut self, inputs: Vec<Inputs>) {
+        self.about.inputs = inputs;
+    }
+
+    /// Remembers what a batch's samples are, of each input, beside those of the batches before.
+    pub(crate) fn widen_inputs(&mut self, mut inputs: Vec<Inputs>) {
+        for (inputs, before) in inputs.iter_mut().zip(&self.about.inputs) {
+            *inputs = inputs.with(before);
+        }
         self.about.inputs = inputs;
     }
 }

@@ -1,9 +1,9 @@
 //! What a model gives for samples.
 
-use super::Model;
+use super::{About, Built, Model, Network};
 use crate::data;
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 use crate::train::evaluation;
 
 impl Model {
@@ -39,28 +39,13 @@ impl Model {
     /// # Errors
     /// As [`Model::predict_all`].
     pub async fn predict_all_async(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        let mut scaled = Vec::with_capacity(inputs.len());
-        for (i, &x) in inputs.iter().enumerate() {
-            scaled.push((x, self.scale_of_input(i, x)?));
-        }
-        self.predict_scaled(&scaled).await
+        self.predict_scaled(&scaled(&self.about, inputs)?).await
     }
 
     /// [`Model::predict_all`] of samples each with what they are multiplied by.
     pub(super) async fn predict_scaled(&mut self, inputs: &[(&Tensor, f32)]) -> Result<Vec<Tensor>> {
-        let names = self.network.input_names();
-        data::places("inputs", &vec![None; inputs.len()], &names)?;
-        for &(x, scale) in inputs {
-            if x.shape().is_scalar() || x.shape().is_empty() {
-                return Err(Error::shape("predict", format!("expected one or more samples, was given {}", x.shape())));
-            }
-            if x.rows() != inputs[0].0.rows() {
-                let message = format!("{} samples of one input, {} of another", inputs[0].0.rows(), x.rows());
-                return Err(Error::shape("predict", message));
-            }
-            data::check_scale("with_scale", scale)?;
-        }
-        self.build_for(inputs.iter().map(|(x, _)| x.shape()[1..].to_vec().into()).collect())?;
+        check_inputs(&self.network, inputs)?;
+        self.build_for(samples(inputs))?;
         self.open()?;
         let (session, model) = self.parts();
         evaluation::predict(session, &model, inputs).await
@@ -68,10 +53,60 @@ impl Model {
 
     /// That the model has one output.
     pub(super) fn one_output(&self) -> Result<()> {
-        let names = self.network.output_names();
-        if names.len() == 1 {
-            return Ok(());
-        }
-        Err(self.error(format!("has {} outputs ({}); call predict_all", names.len(), names.join(", "))))
+        one_output(&self.about, &self.network)
     }
+}
+
+fn refused(about: &About, message: String) -> Error {
+    Error::Model { model: format!("model {:?}", about.name), message }
+}
+
+/// That the model has one output.
+pub(super) fn one_output(about: &About, network: &Network) -> Result<()> {
+    let names = network.output_names();
+    if names.len() == 1 {
+        return Ok(());
+    }
+    Err(refused(about, format!("has {} outputs ({}); call predict_all", names.len(), names.join(", "))))
+}
+
+/// The samples of each input with what they are multiplied by.
+pub(super) fn scaled<'x>(about: &About, inputs: &[&'x Tensor]) -> Result<Vec<(&'x Tensor, f32)>> {
+    inputs.iter().enumerate().map(|(i, &x)| Ok((x, about.scale_of_input(i, x)?))).collect()
+}
+
+/// That there are samples of each input, as many of one as of another.
+pub(super) fn check_inputs(network: &Network, inputs: &[(&Tensor, f32)]) -> Result<()> {
+    data::places("inputs", &vec![None; inputs.len()], &network.input_names())?;
+    for &(x, scale) in inputs {
+        if x.shape().is_scalar() || x.shape().is_empty() {
+            return Err(Error::shape("predict", format!("expected one or more samples, was given {}", x.shape())));
+        }
+        if x.rows() != inputs[0].0.rows() {
+            let message = format!("{} samples of one input, {} of another", inputs[0].0.rows(), x.rows());
+            return Err(Error::shape("predict", message));
+        }
+        data::check_scale("with_scale", scale)?;
+    }
+    Ok(())
+}
+
+/// The shape of a sample of each input.
+fn samples(inputs: &[(&Tensor, f32)]) -> Vec<Shape> {
+    inputs.iter().map(|(x, _)| x.shape()[1..].to_vec().into()).collect()
+}
+
+/// That samples are of the shapes for which the model was built.
+pub(super) fn check_samples(about: &About, built: &Built, inputs: &[(&Tensor, f32)]) -> Result<()> {
+    check_shapes(about, built, &samples(inputs))
+}
+
+pub(super) fn check_shapes(about: &About, built: &Built, samples: &[Shape]) -> Result<()> {
+    if built.samples == samples {
+        return Ok(());
+    }
+    let list = |shapes: &[Shape]| shapes.iter().map(Shape::to_string).collect::<Vec<_>>().join(", ");
+    let (own, given) = (list(&built.samples), list(samples));
+    let message = format!("the model was built for samples of {own}, these are {given}");
+    Err(Error::shape(format!("model {:?}", about.name), message))
 }

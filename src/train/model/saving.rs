@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Compiled, Inputs, Loss, Model, inputs};
+use super::{Compiled, Inputs, Loss, Model, inputs, targets};
+use crate::data::Scaler;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
@@ -31,6 +32,8 @@ pub(crate) struct About {
     pub seed: u64,
     /// What each input was trained on; nothing before that.
     pub inputs: Vec<Inputs>,
+    /// Of each output, what its targets are scaled by in training; nothing where none is.
+    pub targets: Vec<Option<Scaler>>,
     pub notes: Vec<(String, Setting)>,
 }
 
@@ -137,7 +140,7 @@ fn configuration(model: &Definition<'_>, reached: &Reached) -> Config {
         };
         config = reached.keep(config);
     }
-    config = inputs::keep(&about.inputs, config);
+    config = targets::keep(&about.targets, inputs::keep(&about.inputs, config));
     config.with("notes", Setting::Map(about.notes.clone()))
 }
 
@@ -335,6 +338,7 @@ impl Model {
             }
         }
         model.about.inputs = inputs::take(&mut config)?;
+        model.about.targets = targets::take(&mut config)?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
             model.about.notes = notes;
         }

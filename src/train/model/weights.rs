@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::{Loaded, Model};
 use crate::error::{Error, Result};
-#[cfg(doc)]
 use crate::nn::layers::Layer;
 use crate::nn::nested::inside;
 use crate::nn::{Network, Parameter};
@@ -26,6 +25,77 @@ impl Model {
     /// As [`Model::weights`].
     pub async fn weights_async(&mut self) -> Result<Vec<Tensor>> {
         self.open()?.weights().await
+    }
+
+    /// The weight of this name, one of [`Model::parameter_paths`].
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(2)).device(Device::cpu());
+    /// model.set_weight("dense/bias", &Tensor::from([1.0f32, 2.0]))?;
+    /// assert_eq!(model.weight("dense/bias")?, Tensor::from([1.0f32, 2.0]));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names, where there is none of this one; and as [`Model::weights`].
+    pub fn weight(&mut self, path: &str) -> Result<Tensor> {
+        pollster::block_on(self.weight_async(path))
+    }
+
+    /// [`Model::weight`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::weight`].
+    pub async fn weight_async(&mut self, path: &str) -> Result<Tensor> {
+        let index = self.index_of(path)?;
+        self.open()?.weight(index).await
+    }
+
+    /// Replaces the weight of this name; it is `f32` or `f64`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names, where there is none of this one; [`Error::Shape`] with both shapes and types
+    /// where it does not fit.
+    pub fn set_weight(&mut self, path: &str, weight: &Tensor) -> Result<()> {
+        let index = self.index_of(path)?;
+        self.open()?.set_weight(index, weight)
+    }
+
+    fn index_of(&self, path: &str) -> Result<usize> {
+        let paths = self.parameter_paths()?;
+        paths.iter().position(|known| known == path).ok_or_else(|| {
+            let known: Vec<&str> = paths.iter().map(String::as_str).collect();
+            Error::argument("weight", crate::suggest::unknown(path, &known))
+        })
+    }
+
+    /// The layers by their names, in the order in which they were added or first applied.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let model = Sequential::new().add(Flatten).add(Dense::new(2)).add(Dense::new(1).named("last"));
+    /// let layers: Vec<_> = model.layers().map(|(name, layer)| format!("{name}: {}", layer.kind())).collect();
+    /// assert_eq!(layers, ["flatten: Flatten", "dense: Dense", "last: Dense"]);
+    /// assert_eq!(model.layer("last")?.kind(), "Dense");
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &dyn Layer)> {
+        self.network.layers.iter().map(|(name, layer)| (name.as_str(), &**layer))
+    }
+
+    /// The layer of this name; `encoder/dense` is one of a model inside the model.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names, where there is none of this one.
+    pub fn layer(&self, name: &str) -> Result<&dyn Layer> {
+        self.network.layer(name).map(|layer| &**layer).ok_or_else(|| self.no_layer(name))
+    }
+
+    fn no_layer(&self, name: &str) -> Error {
+        let paths = self.network.paths();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        Error::argument("layer", crate::suggest::unknown(name, &paths))
     }
 
     /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
@@ -80,9 +150,7 @@ impl Model {
     /// [`Error::Argument`] that lists the layers' names, where there is none of this one; and what the device reports.
     pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
         if !self.network.set_trainable(layer, trainable) {
-            let paths = self.network.paths();
-            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-            return Err(Error::argument("layer", crate::suggest::unknown(layer, &paths)));
+            return Err(self.no_layer(layer));
         }
         if trainable {
             self.begin_averages(layer)?;
