@@ -1,4 +1,4 @@
-//! Guards of what training spends its time in: each op of a step, whole steps, reading data, compiling a plan.
+//! Guards of what training spends its time in: each op of a step, whole steps, predictions, reading data, compiling a plan.
 //!
 //! `cargo bench` takes about a minute; BENCHMARKS.md says how a run is compared with one of another commit.
 //! `KILN_TEST_DEVICE` names the adapter of the last group; where there is none it is left out.
@@ -153,6 +153,23 @@ fn bench_steps(group: &mut Group<'_>, device: &Device, steps: usize) {
     }
 }
 
+/// One sample a question, from as many threads as ask at one time; the time is that of a question among all.
+fn bench_predictor(group: &mut Group<'_>, device: &Device) {
+    let (predictor, x) = (model(100, device).predictor().expect("built"), synthetic(1).x().clone());
+    predictor.predict(&x).expect("answers");
+    group.throughput(Throughput::Elements(1));
+    for threads in [1, 2] {
+        group.bench_function(format!("784-100-10 asked by {threads}"), |b| {
+            b.iter_custom(|times| {
+                let ask = || (0..times.div_ceil(threads)).for_each(|_| drop(predictor.predict(&x).expect("answers")));
+                let start = Instant::now();
+                std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(ask))));
+                start.elapsed()
+            });
+        });
+    }
+}
+
 fn bench_start(group: &mut Group<'_>) {
     let folder = tempfile::tempdir().expect("a folder");
     let images = folder.path().join("images");
@@ -184,11 +201,13 @@ fn all(criterion: &mut Criterion) {
     in_group("element-wise", &bench_elementwise);
     in_group("batch and loss", &bench_batch_and_loss);
     in_group("steps", &|group| bench_steps(group, &cpu, 10));
+    in_group("predictor", &|group| bench_predictor(group, &cpu));
     in_group("start", &bench_start);
     match adapter() {
         Some(adapter) => in_group("adapter", &|group| {
             bench_products(group, &adapter, &[128]);
             bench_steps(group, &adapter, 4);
+            bench_predictor(group, &adapter);
         }),
         None => eprintln!("no adapter: without its benches"),
     }

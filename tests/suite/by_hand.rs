@@ -135,7 +135,7 @@ fn a_layer_may_be_chosen_as_the_program_runs() {
     model.save(&path).unwrap();
     let again = Sequential::load(&path).unwrap();
     assert_eq!(again.summary().unwrap().to_string(), model.summary().unwrap().to_string());
-    let y = chosen(true).apply(&Input::new([5])).unwrap();
+    let y = chosen(true).apply(Input::new([5])).unwrap();
     assert_eq!(y.shape().to_string(), "(3,)");
 }
 

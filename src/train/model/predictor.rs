@@ -47,7 +47,7 @@ struct Shared {
 #[derive(Debug)]
 enum Engine {
     Threads(Threads),
-    Batches(Box<Batches>),
+    Batches(Batches),
 }
 
 impl Model {
@@ -64,7 +64,7 @@ impl Model {
                 let device = self.device.as_ref().expect("opened before");
                 let mut session = Session::new(device, &self.built()?.parameters, self.about.seed)?;
                 session.set_weights(&weights)?;
-                Engine::Batches(Box::new(Batches::new(session)))
+                Engine::Batches(Batches::new(session))
             }
         };
         let (about, network, built) = (self.about.clone(), self.network.clone(), self.built()?.clone());
