@@ -43,7 +43,7 @@ macro_rules! ops {
 
 ops! {
     // What networks compute.
-    math: accuracy, activation, argreduce, binary, concat, curve, dropout, expand, flip, gaussian_noise, log_softmax, matmul, normalize, one_hot, pad, peak, reduce, reshape, select, slice, softmax, softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;
+    math: accuracy, activation, argreduce, binary, cast, concat, curve, dropout, expand, flip, gaussian_noise, log_softmax, matmul, normalize, one_hot, pad, peak, reduce, reshape, select, slice, softmax, softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;
     // How optimizers update weights.
     optim: adadelta, adagrad, adam, adamax, lion, moving_average, nadam, rmsprop, sgd;
     // What a training step does beside: its batch, its clock, its log.
