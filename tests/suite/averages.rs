@@ -206,6 +206,20 @@ fn a_run_that_is_stopped_ends_with_the_averages_too() {
     }
 }
 
+#[test]
+fn a_file_of_averages_that_no_optimizer_keeps_is_refused() {
+    let (folder, data) = (TempDir::new().unwrap(), data(&fixture("keras-averages.json")));
+    let path = folder.path().join("lies");
+    let file = path.clone();
+    let write = LambdaCallback::new().on_epoch_end(move |run| run.save(&file, false));
+    let mut swapped = model(&Device::cpu(), Sgd::default().use_ema(true));
+    swapped.fit(&data, fit(1).callback(SwapEmaWeights::new().swap_on_epoch(true)).callback(write)).unwrap();
+    let file = TensorFile::read(&path).unwrap();
+    let text = file.metadata("kiln").unwrap().replace("\"use_ema\":true", "\"use_ema\":false");
+    file.with_metadata("kiln", text).write(&path).unwrap();
+    says(Sequential::load(&path), &["lies", "setting \"averaged\"", "keeps no averages"]);
+}
+
 /// The averages of weights that were frozen begin with the weights, not with nothing.
 #[test]
 fn a_layer_that_is_thawed_is_averaged_from_its_weights_on() {
