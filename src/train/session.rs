@@ -230,8 +230,8 @@ impl Session {
         self.executor.copy(BufferId::Snapshot(snapshot), BufferId::Params, 0..self.arena.len())
     }
 
-    /// Copies the weights of these parameters, or their averages, to `to`; `average` is the averages' index.
-    pub fn copy_average(&mut self, which: impl Iterator<Item = bool>, to: Average, average: usize) -> Result<()> {
+    /// Copies the weights of some parameters, or their averages, on the device; `average` is the averages' index.
+    pub fn copy_average(&mut self, which: &[bool], to: Average, average: usize) -> Result<()> {
         let (weights, average) = (BufferId::Params, BufferId::Moment(average));
         let free = BufferId::Snapshot(self.snapshots);
         let copies: &[(BufferId, BufferId)] = match to {
@@ -242,7 +242,7 @@ impl Session {
         if to == Average::Swapped {
             self.allocate_arena(free)?;
         }
-        for (stretch, which) in self.arena.stretches(which) {
+        for (stretch, which) in self.arena.stretches(which.iter().copied()) {
             let mut copies = copies.iter().filter(|_| which);
             copies.try_for_each(|&(from, to)| self.executor.copy(from, to, stretch.clone()))?;
         }

@@ -159,7 +159,13 @@ fn a_run_goes_on_from_a_checkpoint_to_the_bit() {
         assert_eq!(loaded.weights().unwrap(), ended.weights().unwrap(), "{device}");
         let averages = TensorFile::read(&path).unwrap().tensor("optimizer/dense/kernel/average").unwrap().clone();
         assert_ne!(averages, loaded.weights().unwrap()[0], "{device}: the weights themselves are kept, too");
-        // What is set then is what is trained.
+        // What is set then is what is trained, and the averages go back to their place, on the device or before it is asked.
+        let mut direct = Sequential::load(&path).unwrap().device(device.clone());
+        direct.set_weights(&start(&golden)).unwrap();
+        assert_eq!(direct.weights().unwrap(), start(&golden), "{device}");
+        direct.save(&path).unwrap();
+        let averages = TensorFile::read(&path).unwrap().tensor("optimizer/dense/kernel/average").unwrap().clone();
+        assert_eq!(averages, ended.weights().unwrap()[0], "{device}");
         loaded.set_weights(&start(&golden)).unwrap();
         assert_eq!(loaded.weights().unwrap(), start(&golden), "{device}");
     }

@@ -23,11 +23,11 @@ impl Layer for Flatten {
         Ok(vec![scope.graph.apply(flat, &[x])?])
     }
 
-    fn keras(&self, name: &str) -> Result<KerasObject> {
-        Ok(KerasObject::layer(self.kind(), name).with("data_format", "channels_last"))
-    }
-
     fn config(&self) -> Config {
         Config::new(self.kind())
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("data_format", "channels_last"))
     }
 }

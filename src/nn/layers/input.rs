@@ -59,6 +59,10 @@ impl Layer for Input {
         Some(self.value.shape())
     }
 
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("shape", self.value.shape().to_vec())
+    }
+
     fn keras(&self, name: &str) -> Result<KerasObject> {
         let batch = std::iter::once(Setting::Null);
         let shape = batch.chain(self.value.shape().iter().map(|&extent| extent.into())).collect::<Vec<Setting>>();
@@ -69,9 +73,5 @@ impl Layer for Input {
             .with("ragged", false)
             .with("name", name)
             .with("optional", false))
-    }
-
-    fn config(&self) -> Config {
-        Config::new(self.kind()).with("shape", self.value.shape().to_vec())
     }
 }

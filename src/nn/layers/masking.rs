@@ -3,7 +3,7 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::{Aggregation, Id};
-use crate::nn::{Config, Scope, mask};
+use crate::nn::{Config, KerasObject, Scope, mask};
 use crate::ops::binary::Binary;
 
 /// Masks each step (batch, steps, features) all of whose features are a number: layers behind it that let masks through, losses
@@ -59,5 +59,9 @@ impl Layer for Masking {
 
     fn config(&self) -> Config {
         Config::new(self.kind()).with("mask_value", self.mask_value)
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("mask_value", self.mask_value))
     }
 }

@@ -40,11 +40,11 @@ impl Layer for Permute {
         Ok(vec![scope.graph.apply(Transpose(order), &[x])?])
     }
 
-    fn keras(&self, name: &str) -> Result<KerasObject> {
-        Ok(KerasObject::layer(self.kind(), name).with("dims", self.dims.clone()))
-    }
-
     fn config(&self) -> Config {
         Config::new(self.kind()).with("dims", self.dims.clone())
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("dims", self.dims.clone()))
     }
 }

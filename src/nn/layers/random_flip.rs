@@ -63,13 +63,13 @@ impl Layer for RandomFlip {
         Ok(vec![flipped?])
     }
 
+    fn config(&self) -> Config {
+        Config::new(self.kind()).with("mode", self.mode())
+    }
+
     fn keras(&self, name: &str) -> Result<KerasObject> {
         let layer =
             KerasObject::layer(self.kind(), name).with("data_format", "channels_last").with("seed", Setting::Null);
         Ok(layer.with("mode", self.mode()))
-    }
-
-    fn config(&self) -> Config {
-        Config::new(self.kind()).with("mode", self.mode())
     }
 }

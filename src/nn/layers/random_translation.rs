@@ -59,6 +59,12 @@ impl Layer for RandomTranslation {
         }
     }
 
+    fn config(&self) -> Config {
+        let [height_factor, width_factor] = self.reach;
+        let config = Config::new(self.kind()).with("height_factor", height_factor).with("width_factor", width_factor);
+        config.with("fill_mode", self.fill)
+    }
+
     fn keras(&self, name: &str) -> Result<KerasObject> {
         let [height_factor, width_factor] = self.reach;
         Ok(KerasObject::layer(self.kind(), name)
@@ -69,11 +75,5 @@ impl Layer for RandomTranslation {
             .with("interpolation", "bilinear")
             .with("seed", Setting::Null)
             .with("fill_value", 0.0))
-    }
-
-    fn config(&self) -> Config {
-        let [height_factor, width_factor] = self.reach;
-        let config = Config::new(self.kind()).with("height_factor", height_factor).with("width_factor", width_factor);
-        config.with("fill_mode", self.fill)
     }
 }

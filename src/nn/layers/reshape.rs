@@ -33,11 +33,11 @@ impl Layer for Reshape {
         Ok(vec![scope.graph.apply(reshape::Reshape(all.into()), &[x])?])
     }
 
-    fn keras(&self, name: &str) -> Result<KerasObject> {
-        Ok(KerasObject::layer(self.kind(), name).with("target_shape", self.target_shape.clone()))
-    }
-
     fn config(&self) -> Config {
         Config::new(self.kind()).with("target_shape", self.target_shape.clone())
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("target_shape", self.target_shape.clone()))
     }
 }

@@ -1,11 +1,11 @@
 //! The moving averages of a model's weights, where its optimizer keeps them: see [`Optimizer::use_ema`].
 
-use super::Model;
+use super::{Loaded, Model};
 use crate::error::{Error, Result};
+use crate::nn::optimizer;
 #[cfg(doc)]
 use crate::nn::optimizer::Optimizer;
-use crate::nn::{Parameter, optimizer};
-use crate::train::session::{Average, Session};
+use crate::train::session::Average;
 
 impl Model {
     /// The index of the averages among the optimizer's arenas.
@@ -26,7 +26,7 @@ impl Model {
         if self.reached.averaged == wanted {
             return Ok(());
         }
-        self.move_averages(Average::Swapped)?;
+        self.move_averages(&self.trained(), Average::Swapped)?;
         self.reached.averaged = wanted;
         Ok(())
     }
@@ -37,32 +37,39 @@ impl Model {
             return Ok(());
         }
         let averaged = std::mem::take(&mut self.reached.averaged);
-        self.move_averages(if averaged { Average::OfWeights } else { Average::ToWeights })
+        self.move_averages(&self.trained(), if averaged { Average::OfWeights } else { Average::ToWeights })
     }
 
-    fn move_averages(&mut self, to: Average) -> Result<()> {
-        let average = self.average()?;
-        self.open()?;
-        let trained = trained(&self.built()?.parameters, |p| p.trainable);
-        self.parts().0.copy_average(trained.into_iter(), to, average)
+    /// Which weights are trained; nothing where the model was not built.
+    pub(super) fn trained(&self) -> Vec<bool> {
+        self.built.get().map_or_else(Vec::new, |built| built.parameters.iter().map(|p| p.trainable).collect())
     }
 
-    /// Before the weights of a layer are trained that were not: their averages begin with them.
-    pub(super) fn begin_averages(&mut self, layer: &str) -> Result<()> {
-        let (Ok(average), Some(built)) = (self.average(), self.built.get()) else { return Ok(()) };
-        let thawed = trained(&built.parameters, |p| p.layer == layer && !p.is_state && !p.trainable);
-        if let Some(loaded) = &mut self.loaded
-            && let Some(averages) = loaded.moments.get_mut(average)
-        {
-            let both = averages.iter_mut().zip(&loaded.weights).zip(&thawed);
-            both.filter(|(_, thawed)| **thawed).for_each(|((average, weight), _)| average.clone_from(weight));
+    /// Where weights are trained that were not before: their averages begin with them.
+    pub(super) fn begin_averages(&mut self, before: &[bool]) -> Result<()> {
+        if self.average().is_err() {
+            return Ok(());
         }
-        let copy = |session: &mut Session| session.copy_average(thawed.into_iter(), Average::OfWeights, average);
-        self.session.as_mut().map_or(Ok(()), copy)
+        let thawed: Vec<bool> = self.trained().iter().zip(before).map(|(now, before)| *now && !before).collect();
+        self.move_averages(&thawed, Average::OfWeights)
     }
-}
 
-/// For each parameter, whether it is one of those.
-fn trained(parameters: &[Parameter], which: impl Fn(&Parameter) -> bool) -> Vec<bool> {
-    parameters.iter().map(which).collect()
+    /// Of some weights: where they are, on the device or still in what it is to have.
+    fn move_averages(&mut self, which: &[bool], to: Average) -> Result<()> {
+        let average = self.average()?;
+        if let Some(session) = &mut self.session {
+            return session.copy_average(which, to, average);
+        }
+        let Some(Loaded { weights, moments }) = &mut self.loaded else { return Ok(()) };
+        // None where the model was compiled anew.
+        let averages = moments.get_mut(average).into_iter().flatten();
+        for ((weight, average), _) in weights.iter_mut().zip(averages).zip(which).filter(|(_, which)| **which) {
+            match to {
+                Average::ToWeights => weight.clone_from(average),
+                Average::OfWeights => average.clone_from(weight),
+                Average::Swapped => std::mem::swap(weight, average),
+            }
+        }
+        Ok(())
+    }
 }

@@ -36,6 +36,7 @@ impl Model {
     /// As [`Model::train_on_batch`].
     pub async fn train_on_batch_async(&mut self, batch: &Dataset) -> Result<Logs> {
         self.check_source(batch)?;
+        self.use_averages(false)?;
         self.open()?;
         batch::train(self, batch).await
     }

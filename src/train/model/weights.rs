@@ -59,6 +59,7 @@ impl Model {
     /// where it does not fit.
     pub fn set_weight(&mut self, path: &str, weight: &Tensor) -> Result<()> {
         let index = self.index_of(path)?;
+        self.use_averages(false)?;
         self.open()?.set_weight(index, weight)
     }
 
@@ -149,11 +150,9 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] that lists the layers' names, where there is none of this one; and what the device reports.
     pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        let before = self.trained();
         if !self.network.set_trainable(layer, trainable) {
             return Err(self.no_layer(layer));
-        }
-        if trainable {
-            self.begin_averages(layer)?;
         }
         if let Some(built) = self.built.get_mut() {
             let changed = |p: &&mut Parameter| inside(&p.layer, layer).is_some() && !p.is_state;
@@ -161,6 +160,7 @@ impl Model {
                 parameter.trainable = self.network.is_trained(&parameter.layer);
             }
         }
+        self.begin_averages(&before)?;
         self.session.as_mut().map_or(Ok(()), Session::forget_trained)
     }
 

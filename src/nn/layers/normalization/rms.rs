@@ -63,11 +63,11 @@ impl Layer for RmsNormalization {
         Ok(vec![graph.apply(Binary::Mul, &[y, scale])?])
     }
 
-    fn keras(&self, name: &str) -> Result<KerasObject> {
-        Ok(KerasObject::layer(self.kind(), name).with("axis", axes(&self.axes)).with("epsilon", self.epsilon))
-    }
-
     fn config(&self) -> Config {
         Config::new(self.kind()).with("axis", self.axes.clone()).with("epsilon", self.epsilon)
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        Ok(KerasObject::layer(self.kind(), name).with("axis", axes(&self.axes)).with("epsilon", self.epsilon))
     }
 }
