@@ -32,6 +32,8 @@ fn layer(name: &str) -> Sequential {
         "spatial_dropout1d" => of(SpatialDropout1D::new(0.5)),
         "spatial_dropout2d" => of(SpatialDropout2D::new(0.25)),
         "flatten" => of(Flatten),
+        "masking" => of(Masking::default()),
+        "masking_value" => of(Masking::new(-1.0)),
         "permute" => of(Permute::new([2, 1])),
         "reshape" => of(Reshape::new([-1, 2])),
         "random_flip" => of(RandomFlip::horizontal_and_vertical()),
