@@ -100,7 +100,7 @@ fn steps(x: [[f32; 3]; 2], y: [[f32; 3]; 2]) -> Dataset {
 
 fn plain(device: &Device, metrics: &[Metric]) -> Sequential {
     let mut model = Sequential::new().add(Input::new([3, 1])).add(Masking::new(9.0)).device(device.clone());
-    model.compile(Sgd::default(), Loss::MeanSquaredError, metrics.iter().copied()).unwrap();
+    model.compile(Sgd::default(), Loss::MeanSquaredError, metrics).unwrap();
     model
 }
 

@@ -102,7 +102,7 @@ fn masked_merges() -> Result<Model> {
     let free = Dense::new(1).named("free").apply(Concatenate::new().apply(free)?)?;
     let mut model = Model::new(&inputs[..], [last, free])?;
     let sgd = Sgd { learning_rate: 0.03125, ..Sgd::default() };
-    let objective = |metrics: &[Metric]| Objective::new(Loss::MeanSquaredError).metrics(metrics.iter().copied());
+    let objective = |metrics: &[Metric]| Objective::new(Loss::MeanSquaredError).metrics(metrics);
     let last = objective(&[Metric::MeanAbsoluteError, Metric::MeanSquaredError]);
     model.compile_with(sgd, [("last", last), ("free", objective(&[Metric::MeanAbsoluteError]))])?;
     Ok(model)
