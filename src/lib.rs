@@ -4,6 +4,7 @@
 pub mod bench;
 mod cache;
 pub mod check;
+mod clock;
 pub mod data;
 pub mod device;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod plot;
 pub mod random;
 mod suggest;
 pub mod tensor;
+mod threads;
 pub mod train;
 
 /// The programs in the documents, which the tests compile.

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use super::Span;
+use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::ops::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut};
 use crate::ops::{Io, Op};
 use crate::plan::{Buffer, BufferId, Plan, Step};
 use crate::tensor::{DType, Values};
+use crate::threads::Pool;
 
 /// A buffer in host memory.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ pub struct Executor<T> {
     memory: Vec<Memory<T>>,
     session: HashMap<BufferId, usize>,
     plans: Vec<Loaded>,
-    pool: Arc<rayon::ThreadPool>,
+    pool: Pool,
 }
 
 /// Lets the generic executor call an op in its own float type.
@@ -151,10 +151,7 @@ impl<T: Float> Executor<T> {
     /// # Errors
     /// [`Error::Device`] where the system gives no threads.
     pub fn new(threads: usize) -> Result<Self> {
-        let name = |i| format!("kiln-{i}");
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
-        let pool = pool.map_err(|e| Error::Device { device: "cpu".into(), message: format!("no threads: {e}") })?;
-        Ok(Self { memory: Vec::new(), session: HashMap::new(), plans: Vec::new(), pool: Arc::new(pool) })
+        Ok(Self { memory: Vec::new(), session: HashMap::new(), plans: Vec::new(), pool: Pool::new(threads)? })
     }
 
     /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
@@ -281,7 +278,7 @@ impl<T: Float> Executor<T> {
     /// Runs plans that take turns: run i is of `turns[i % turns.len()]`.
     pub fn run(&mut self, turns: &[usize], runs: Range<usize>) {
         let (plans, memory) = (&self.plans, &mut self.memory);
-        plans[turns[0]].install(&self.pool, || {
+        self.pool.run(plans[turns[0]].parallel, || {
             for step in runs.flat_map(|run| &plans[turns[run % turns.len()]].steps) {
                 run_step(step, memory);
             }
@@ -297,7 +294,7 @@ impl<T: Float> Executor<T> {
             run_step(step, memory);
             Span { step: index, start, duration: begin.elapsed() - start }
         };
-        plan.install(&self.pool, || {
+        self.pool.run(plan.parallel, || {
             std::iter::repeat_n(&plan.steps, runs).flat_map(|steps| steps.iter().enumerate()).map(timed).collect()
         })
     }
@@ -305,42 +302,6 @@ impl<T: Float> Executor<T> {
 
 /// A plan of fewer operations leaves next to nothing to a second thread.
 const PARALLEL_FROM: u64 = 1_000_000;
-
-/// How long a thread without work stays awake for more.
-const PATIENCE: Duration = Duration::from_millis(1);
-
-impl Loaded {
-    /// Runs `f` in the pool, whose other threads stay awake meanwhile. Left alone they go to sleep after some 20 us without
-    /// work, between two products of a small net, and take as long to wake.
-    fn install<R: Send>(&self, pool: &rayon::ThreadPool, f: impl FnOnce() -> R + Send) -> R {
-        let done = &AtomicBool::new(false);
-        pool.scope(|scope| {
-            let own = rayon::current_thread_index();
-            for _ in 1..if self.parallel { rayon::current_num_threads() } else { 1 } {
-                // The thread that has the work may come upon this while it waits for the others.
-                scope.spawn(move |_| {
-                    if rayon::current_thread_index() != own {
-                        stay_awake(done)
-                    }
-                });
-            }
-            let result = f();
-            done.store(true, Ordering::Relaxed);
-            result
-        })
-    }
-}
-
-/// Works off what other threads of the pool give away, until all is done or there was nothing for long.
-fn stay_awake(done: &AtomicBool) {
-    let mut last = Instant::now();
-    while !done.load(Ordering::Relaxed) && last.elapsed() < PATIENCE {
-        match rayon::yield_now() {
-            Some(rayon::Yield::Executed) => last = Instant::now(),
-            _ => std::thread::yield_now(),
-        }
-    }
-}
 
 /// Operands of a step that are listed without asking for memory.
 const FEW: usize = 8;
@@ -385,27 +346,6 @@ fn cut<'a, T>(mut rest: SliceMut<'a, T>, ranges: &[(usize, Range<usize>)], outpu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn threads_that_stay_awake_share_nested_work_and_hold_nobody_up() {
-        fn sum(range: Range<u64>) -> u64 {
-            if range.end - range.start < 3 {
-                return range.sum();
-            }
-            let middle = range.start.midpoint(range.end);
-            let (a, b) = rayon::join(|| sum(range.start..middle), || sum(middle..range.end));
-            a + b
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-        let plan = Loaded { steps: Vec::new(), parallel: true };
-        for n in 0..200 {
-            assert_eq!(plan.install(&pool, || sum(0..n)), n * n.saturating_sub(1) / 2);
-        }
-        // One that fails lets the others go, too.
-        let fails = std::panic::AssertUnwindSafe(|| plan.install(&pool, || panic!("on purpose")));
-        assert!(std::panic::catch_unwind(fails).is_err());
-        assert_eq!(plan.install(&pool, || sum(0..9)), 36);
-    }
 
     #[test]
     fn a_buffer_that_no_memory_holds_is_an_error() {

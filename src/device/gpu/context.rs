@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::adapter::AdapterSummary;
+use super::waiting::Waiter;
 use crate::error::{Error, Result};
 use crate::ops::{Dispatch, Module};
 use crate::plan::{Buffer, BufferId};
+use crate::threads::cores;
 
 /// What the device reported, in words for the user.
 #[derive(Debug, Default)]
@@ -73,6 +75,7 @@ pub struct Context {
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
     pub(super) failure: Failure,
+    pub(super) waiter: Waiter,
     pub(super) modules: Mutex<HashMap<Module, wgpu::ShaderModule>>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
 }
@@ -120,7 +123,7 @@ impl Context {
         let compile = |(key, module, launch): &(&PipelineKey, wgpu::ShaderModule, &Dispatch)| {
             ((*key).clone(), self.compile(module, launch))
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(missing.len()).max(1);
+        let threads = cores().min(missing.len()).max(1);
         let next = AtomicUsize::new(0);
         let worker = || std::iter::from_fn(|| missing.get(next.fetch_add(1, Ordering::Relaxed)).map(compile));
         let compiled: Vec<_> = std::thread::scope(|scope| {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Model;
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
 #[cfg(doc)]
 use crate::nn::layers::Layer;
 use crate::nn::layers::Trainable;
 use crate::tensor::Tensor;
-use crate::train::session::Session;
 
 impl Model {
     /// All weights in the order of the layers, each layer's kernel before its bias.
@@ -17,7 +17,7 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] where the model was not built, and what the device reports.
     pub fn weights(&mut self) -> Result<Vec<Tensor>> {
-        pollster::block_on(self.weights_async())
+        block_on(self.weights_async())
     }
 
     /// [`Model::weights`] for callers that cannot block.
@@ -25,7 +25,7 @@ impl Model {
     /// # Errors
     /// As [`Model::weights`].
     pub async fn weights_async(&mut self) -> Result<Vec<Tensor>> {
-        self.open()?.weights().await
+        self.open().await?.weights().await
     }
 
     /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
@@ -35,7 +35,7 @@ impl Model {
     /// # Errors
     /// As [`Model::weights`].
     pub fn gradients(&mut self) -> Result<Vec<Tensor>> {
-        pollster::block_on(self.gradients_async())
+        block_on(self.gradients_async())
     }
 
     /// [`Model::gradients`] for callers that cannot block.
@@ -43,7 +43,7 @@ impl Model {
     /// # Errors
     /// As [`Model::weights`].
     pub async fn gradients_async(&mut self) -> Result<Vec<Tensor>> {
-        self.open()?.gradients().await
+        self.open().await?.gradients().await
     }
 
     /// The weights' names in the order of [`Model::weights`]: `dense/kernel`, `dense/bias`.
@@ -72,7 +72,7 @@ impl Model {
                 .filter(|p| p.layer == layer && !p.is_state)
                 .for_each(|p| p.trainable = trainable);
         }
-        self.session.as_mut().map_or(Ok(()), Session::forget_trained)
+        self.session.as_mut().map_or(Ok(()), |session| block_on(session.forget_trained()))
     }
 
     /// Replaces all weights; in the order of [`Model::weights`]. They are `f32` or `f64`.
@@ -80,6 +80,14 @@ impl Model {
     /// # Errors
     /// [`Error::Shape`] that lists both shapes and types where they do not fit.
     pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
-        self.open()?.set_weights(weights)
+        block_on(self.set_weights_async(weights))
+    }
+
+    /// [`Model::set_weights`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::set_weights`].
+    pub async fn set_weights_async(&mut self, weights: &[Tensor]) -> Result<()> {
+        self.open().await?.set_weights(weights).await
     }
 }
