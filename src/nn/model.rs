@@ -239,7 +239,9 @@ impl Model {
         block_on(self.fit_async(data, options))
     }
 
-    /// [`Model::fit`] for callers that cannot block.
+    /// [`Model::fit`] for callers that cannot block: the future waits for a GPU without holding its thread up, under any executor.
+    /// What hooks of callbacks read from the device by [`crate::train::Run`] blocks even so, and what streams is read by the
+    /// thread that polls. Where the future is dropped the run ends, after the steps that the device was given.
     ///
     /// # Errors
     /// As [`Model::fit`].

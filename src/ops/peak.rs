@@ -79,7 +79,7 @@ impl Op for Peak {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        2 * (self.rounds * io.inputs[0].shape.len()) as u64
+        2 * self.rounds as u64 * io.inputs[0].shape.len() as u64
     }
 }
 

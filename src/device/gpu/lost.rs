@@ -1,9 +1,10 @@
 //! Tests of devices that are lost, or hang.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Context, Executor};
+use crate::clock::Instant;
 use crate::device::Device;
 use crate::device::blocking::block_on;
 use crate::device::choose::Kind;
