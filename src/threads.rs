@@ -1,23 +1,30 @@
 //! Work that several threads share. Without the feature `threads`, and in a browser, the calling thread does all of it. How many
 //! there are changes no bit.
 
-#[cfg(not(feature = "threads"))]
-pub(crate) use alone::{Pool, count, for_each_block, for_each_chunk, join, map_each};
-#[cfg(feature = "threads")]
-pub(crate) use shared::{Pool, count, for_each_block, for_each_chunk, join, map_each};
+#[cfg(any(not(feature = "threads"), target_family = "wasm"))]
+pub(crate) use alone::*;
+#[cfg(all(feature = "threads", not(target_family = "wasm")))]
+pub(crate) use shared::*;
 
 /// The processor's threads, as far as they are used.
 pub(crate) fn cores() -> usize {
-    if cfg!(feature = "threads") { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 }
+    if cfg!(all(feature = "threads", not(target_family = "wasm"))) {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        1
+    }
 }
 
 /// A slice that is cut into chunks of so many elements, the last of which may have fewer.
 pub(crate) struct Chunks<'a, T>(pub &'a mut [T], pub usize);
 
-#[cfg(feature = "threads")]
+#[cfg(all(feature = "threads", not(target_family = "wasm")))]
 mod shared {
     use std::sync::Arc;
+    #[cfg(feature = "gpu")]
+    use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
     use std::time::Duration;
 
     use rayon::prelude::*;
@@ -56,9 +63,27 @@ mod shared {
     }
 
     /// What `f` makes of each, in order.
-    #[cfg_attr(not(feature = "images"), expect(dead_code, reason = "pictures are read at once"))]
+    #[cfg(feature = "images")]
     pub(crate) fn map_each<T: Sync, R: Send>(all: &[T], f: impl Fn(&T) -> Result<R> + Sync + Send) -> Result<Vec<R>> {
         all.par_iter().map(f).collect()
+    }
+
+    /// What `f` makes of each, in any order, by as many of the system's threads as the processor has: for drivers, which would
+    /// hold up those that compute.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn map_in_any_order<T: Sync, R: Send>(all: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        let (threads, next) = (super::cores().min(all.len()).max(1), AtomicUsize::new(0));
+        let worker = || std::iter::from_fn(|| all.get(next.fetch_add(1, Ordering::Relaxed)).map(&f));
+        thread::scope(|scope| {
+            // Where the system gives no more threads, there are as many as it gave.
+            let spawn = |_| thread::Builder::new().spawn_scoped(scope, || worker().collect::<Vec<_>>()).ok();
+            let others: Vec<_> = (1..threads).map_while(spawn).collect();
+            let own: Vec<_> = worker().collect();
+            let join = |other: thread::ScopedJoinHandle<'_, Vec<R>>| {
+                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            own.into_iter().chain(others.into_iter().flat_map(join)).collect()
+        })
     }
 
     /// Threads of its own that work is run by.
@@ -107,7 +132,7 @@ mod shared {
         while !done.load(Ordering::Relaxed) && last.elapsed() < PATIENCE {
             match rayon::yield_now() {
                 Some(rayon::Yield::Executed) => last = Instant::now(),
-                _ => std::thread::yield_now(),
+                _ => thread::yield_now(),
             }
         }
     }
@@ -141,7 +166,7 @@ mod shared {
 }
 
 /// The same for one thread.
-#[cfg(not(feature = "threads"))]
+#[cfg(any(not(feature = "threads"), target_family = "wasm"))]
 mod alone {
     use super::Chunks;
     use crate::error::Result;
@@ -163,8 +188,13 @@ mod alone {
         y.zip(a).zip(b).enumerate().for_each(|(i, ((y, a), b))| f(i, [y, a, b]));
     }
 
-    #[cfg_attr(not(feature = "images"), expect(dead_code, reason = "pictures are read at once"))]
+    #[cfg(feature = "images")]
     pub(crate) fn map_each<T, R>(all: &[T], f: impl Fn(&T) -> Result<R>) -> Result<Vec<R>> {
+        all.iter().map(f).collect()
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(crate) fn map_in_any_order<T, R>(all: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
         all.iter().map(f).collect()
     }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::context::{Context, Failure};
-use super::waiting::Waiter;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::ops::AdapterKind;
@@ -148,7 +147,16 @@ impl Adapter {
         });
         let limits = device.limits();
         let (modules, pipelines) = (Mutex::new(HashMap::new()), Mutex::new(HashMap::new()));
-        let (summary, waiter) = (self.summary.clone(), Waiter::default());
-        Ok(Arc::new(Context { summary, device, queue, limits, failure, waiter, modules, pipelines }))
+        Ok(Arc::new(Context {
+            summary: self.summary.clone(),
+            device,
+            queue,
+            limits,
+            failure,
+            #[cfg(not(target_family = "wasm"))]
+            waiter: super::waiting::Waiter::default(),
+            modules,
+            pipelines,
+        }))
     }
 }

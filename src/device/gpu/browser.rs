@@ -12,10 +12,6 @@ use crate::error::Result;
 #[derive(Clone, Debug)]
 pub(super) struct Submitted(OneshotBroadcastReceiver<Instant>);
 
-/// Natively a thread.
-#[derive(Debug, Default)]
-pub(super) struct Waiter;
-
 impl Context {
     /// Submits commands; without them, what was written.
     pub(super) fn submit(&self, commands: Option<wgpu::CommandEncoder>) -> Submitted {

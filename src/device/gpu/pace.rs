@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(regroup(&whole, LONGEST), [0..5, 5..10]);
         assert_eq!(regroup(&whole, ms(1)), (0..10).map(|i| i..i + 1).collect::<Vec<_>>());
         assert_eq!(regroup(&whole, Duration::ZERO).len(), 10);
-        assert_eq!(regroup(&whole, ms(900)), [0..10]);
+        assert_eq!(regroup(&whole, ms(900)), std::slice::from_ref(&(0..10)));
         let parts = [(0..2, ms(100)), (2..3, ms(2000)), (3..4, ms(300)), (4..8, ms(150)), (8..9, ms(100))];
         assert_eq!(regroup(&parts, LONGEST), [0..2, 2..3, 3..8, 8..9]);
         assert!(regroup(&[], LONGEST).is_empty());
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_pace_finds_the_parts_of_a_long_run_and_forgets_those_of_a_short_one() {
         let mut pace = Pace::new(&[ms(1); 4], LONGEST);
-        assert_eq!((pace.parts(), pace.is_known(), pace.group()), (&[0..4][..], false, 1));
+        assert_eq!((pace.parts(), pace.is_known(), pace.group()), (std::slice::from_ref(&(0..4)), false, 1));
         pace.learn(1, 4, ms(1800), LONGEST);
         assert_eq!(pace.parts(), [0..1, 1..2, 2..3, 3..4]);
         for launch in 0..4 {
@@ -135,7 +135,7 @@ mod tests {
         for part in [0..2, 2..4] {
             pace.learn_part(part, 4, ms(2), LONGEST);
         }
-        assert_eq!((pace.parts(), pace.group()), (&[0..4][..], 5));
+        assert_eq!((pace.parts(), pace.group()), (std::slice::from_ref(&(0..4)), 5));
     }
 
     #[test]

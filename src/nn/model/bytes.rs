@@ -36,7 +36,7 @@ impl Model {
     /// # Errors
     /// As [`Model::to_bytes`].
     pub async fn to_bytes_async(&mut self) -> Result<Vec<u8>> {
-        Ok(self.to_file().await?.to_bytes())
+        Ok(self.whole_file().await?.to_bytes())
     }
 
     /// The model of the bytes that [`Model::to_bytes`] gave or a file holds that [`Model::save`] wrote, ready to predict or to

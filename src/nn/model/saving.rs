@@ -200,11 +200,11 @@ impl Model {
     /// # Errors
     /// As [`Model::save`].
     pub async fn save_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        self.to_file().await?.write(path)
+        self.whole_file().await?.write(path)
     }
 
     /// What the model's file holds.
-    pub(super) async fn to_file(&mut self) -> Result<TensorFile> {
+    pub(super) async fn whole_file(&mut self) -> Result<TensorFile> {
         if let Some((name, layer)) = self.network.layers.iter().find(|(_, layer)| !layer.is_saved()) {
             let message = format!("layer {name:?} is a {}, which no file keeps; call save_weights", layer.kind());
             return Err(self.error(message));
