@@ -152,15 +152,22 @@ pub(super) fn busy(products: usize) -> (Executor, usize) {
     (executor, plan)
 }
 
+/// Whoever waits: the blocking face, or the thread that does in place of other futures.
 #[test]
 fn a_wait_ends_and_every_later_call_says_why() {
-    let (mut executor, plan) = busy(1);
-    executor.flight.patience = Duration::ZERO;
-    executor.flight.fixed = Some(100);
-    let text = block_on(executor.run_some(&[plan], 0..100)).unwrap_err().to_string();
-    assert!(text.contains("gave no answer for 0 s") && text.contains("smaller batches"), "{text}");
-    for text in [block_on(executor.finish()), executor.forget_plans()].map(|result| result.unwrap_err().to_string()) {
-        assert!(text.contains("gave no answer"), "{text}");
+    for blocks in [true, false] {
+        let (mut executor, plan) = busy(1);
+        executor.flight.patience = Duration::ZERO;
+        executor.flight.fixed = Some(100);
+        let ran = match blocks {
+            true => block_on(executor.run_some(&[plan], 0..100)),
+            false => pollster::block_on(executor.run_some(&[plan], 0..100)),
+        };
+        let text = ran.unwrap_err().to_string();
+        assert!(text.contains("gave no answer for 0 s") && text.contains("smaller batches"), "{text}");
+        for text in [block_on(executor.finish()), executor.forget_plans()].map(|r| r.unwrap_err().to_string()) {
+            assert!(text.contains("gave no answer"), "{text}");
+        }
     }
 }
 
