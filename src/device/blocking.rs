@@ -7,9 +7,11 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+#[cfg(not(target_family = "wasm"))]
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+#[cfg(not(target_family = "wasm"))]
+use std::thread;
 
 use crate::error::Result;
 
@@ -18,17 +20,54 @@ thread_local! {
     static INNERMOST: RefCell<Option<Waker>> = const { RefCell::new(None) };
 }
 
-/// Wakes a thread that waits in [`block_on`].
+/// Wakes a thread that waits in [`block_on`]; in a browser none does.
+#[cfg(not(target_family = "wasm"))]
 struct Sleeper {
-    thread: Thread,
+    thread: thread::Thread,
     is_woken: AtomicBool,
 }
 
+#[cfg(not(target_family = "wasm"))]
+impl Sleeper {
+    fn new() -> Self {
+        Self { thread: thread::current(), is_woken: AtomicBool::new(false) }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a browser's fails")]
+    fn sleep(&self) -> Result<()> {
+        while !self.is_woken.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
 impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
         self.is_woken.store(true, Ordering::Release);
         self.thread.unpark();
     }
+}
+
+#[cfg(target_family = "wasm")]
+struct Sleeper;
+
+#[cfg(target_family = "wasm")]
+impl Sleeper {
+    fn new() -> Self {
+        Self
+    }
+
+    fn sleep(&self) -> Result<()> {
+        let message = "a browser's threads cannot wait for a device; call the method whose name ends in _async";
+        Err(crate::Error::Device { device: "browser".into(), message: message.into() })
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {}
 }
 
 /// Makes a waker that of the innermost [`block_on`], until it is dropped.
@@ -51,7 +90,7 @@ impl Drop for Entered {
 /// # Errors
 /// What the future gives; in a browser, whose threads cannot wait, [`crate::Error::Device`] where it is not ready at once.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let sleeper = Arc::new(Sleeper { thread: thread::current(), is_woken: AtomicBool::new(false) });
+    let sleeper = Arc::new(Sleeper::new());
     let waker = Waker::from(sleeper.clone());
     let _entered = Entered::new(&waker);
     let (mut future, mut context) = (pin!(future), Context::from_waker(&waker));
@@ -59,23 +98,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
         if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
             return result;
         }
-        sleep(&sleeper)?;
+        sleeper.sleep()?;
     }
-}
-
-#[cfg(not(target_family = "wasm"))]
-#[expect(clippy::unnecessary_wraps, reason = "a browser's fails")]
-fn sleep(sleeper: &Sleeper) -> Result<()> {
-    while !sleeper.is_woken.swap(false, Ordering::Acquire) {
-        thread::park();
-    }
-    Ok(())
-}
-
-#[cfg(target_family = "wasm")]
-fn sleep(_: &Sleeper) -> Result<()> {
-    let message = "a browser's threads cannot wait for a device; call the method whose name ends in _async";
-    Err(crate::Error::Device { device: "browser".into(), message: message.into() })
 }
 
 /// Whether the future that asks may wait: [`block_on`] polls it, and nothing between the two that has other futures to poll.
