@@ -4,6 +4,7 @@
 pub mod bench;
 mod cache;
 pub mod check;
+mod clock;
 mod config;
 pub mod data;
 pub mod device;
@@ -22,6 +23,7 @@ pub mod random;
 mod rewrite;
 mod suggest;
 pub mod tensor;
+mod threads;
 pub mod train;
 
 /// The programs in the documents, which the tests compile.

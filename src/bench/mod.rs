@@ -9,11 +9,12 @@ use std::borrow::Borrow;
 use std::hint::black_box;
 use std::slice;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use models::{Model, ModelTime, STANDARD, synthetic};
 
 use crate::check::graph_of;
+use crate::clock::Instant;
 use crate::device::{Device, Executor};
 pub use crate::device::{Peaks, Timing};
 use crate::error::Result;
@@ -27,6 +28,7 @@ use crate::ops::sum::Sum;
 use crate::ops::{Case, Op, case};
 use crate::plan::{Arena, BufferId, Plan};
 use crate::tensor::Tensor;
+use crate::threads::cores;
 
 /// Numbers of the long sum that is timed: more than a cache holds.
 pub const SUMMED: usize = 1 << 24;
@@ -123,11 +125,10 @@ impl Meter {
     /// Never: reading memory cannot fail.
     pub fn read(&self) -> Timing {
         let words = vec![1u64; SUMMED / 2];
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let read = |words: &[u64]| vectorised(|| words.iter().fold(0, |sum: u64, &word| sum.wrapping_add(word)));
         let duration = median(self.round, self.patience, |runs| {
             std::thread::scope(|scope| {
-                for words in words.chunks(words.len().div_ceil(cores)) {
+                for words in words.chunks(words.len().div_ceil(cores())) {
                     scope.spawn(move || (0..runs).for_each(|_| _ = black_box(read(black_box(words)))));
                 }
             });

@@ -1,8 +1,9 @@
 //! Whole training steps of named models.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ROUNDS;
+use crate::clock::Instant;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::error::Result;

@@ -79,7 +79,7 @@ fn check_gradient_of(case: &Case, wrt: usize, executor: &mut Executor) -> Result
     let mut at = |x: &[f64]| -> Result<f64> {
         executor.write(BufferId::Input(wrt), &Values::F64(x.to_vec()))?;
         executor.run(loss, 1)?;
-        Ok(pollster::block_on(executor.read(BufferId::Output(0), 0..1))?.to_f64()[0])
+        Ok(executor.read(BufferId::Output(0), 0..1)?.to_f64()[0])
     };
     let largest = found.iter().fold(1e-3f64, |most, d| most.max(d.abs()));
     let stride = x.len().div_ceil(MOVED);
@@ -110,7 +110,7 @@ fn gradient(case: &Case, wrt: usize, executor: &mut Executor) -> Result<Vec<f64>
     }
     executor.run(plan, 1)?;
     let len = case.inputs[wrt].shape().len();
-    Ok(pollster::block_on(executor.read(BufferId::Output(1), 0..len))?.to_f64())
+    Ok(executor.read(BufferId::Output(1), 0..len)?.to_f64())
 }
 
 /// The elements of the output that is differentiated.

@@ -50,7 +50,7 @@ fn large(device: &Device) -> Result<Finding> {
     executor.run(plan, 1)?;
     let mut result = Ok(0.0);
     for start in [0, n / 2 - WINDOW / 2, n - WINDOW] {
-        let found = pollster::block_on(executor.read(BufferId::Output(0), start..start + WINDOW))?.to_f32();
+        let found = executor.read(BufferId::Output(0), start..start + WINDOW)?.to_f32();
         if let Some(i) = (0..WINDOW).find(|&i| found[i].to_bits() != value(start + i).to_bits()) {
             result = Err(format!("element {} is {}, expected {}", start + i, found[i], value(start + i)));
             break;

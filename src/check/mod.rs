@@ -8,12 +8,13 @@ mod random;
 mod training;
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use gradients::{check_gradient, check_gradient_on};
 pub(crate) use ops::graph as graph_of;
 pub use ops::{check_case, check_ops, check_steps, outputs};
 
+use crate::clock::Instant;
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::ops::{AdapterKind, Case, Dispatch, Target, all_cases};

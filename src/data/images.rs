@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageReader, Limits, Luma, RgbImage};
-use rayon::prelude::*;
 
 use super::png::{most_bytes, without_panic};
 use super::{Dataset, Source, parse_png, rgb_to_grayscale};
 use crate::error::{Error, Result};
 use crate::io::whole;
 use crate::tensor::{Tensor, Values};
+use crate::threads::map_each;
 
 /// How pictures come to another size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -229,7 +229,7 @@ impl Source for ImageFolder {
         if let Some(row) = rows.iter().find(|&&row| row >= self.files.len()) {
             return Err(Error::argument("rows", format!("there is no row {row} of {}", self.files.len())));
         }
-        let pixels = rows.par_iter().map(|&row| self.picture(&self.files[row])).collect::<Result<Vec<_>>>()?.concat();
+        let pixels = map_each(rows, |&row| self.picture(&self.files[row]))?.concat();
         let channels = if self.grayscale { 1 } else { 3 };
         let labels: Vec<u32> = rows.iter().map(|&row| self.labels[row]).collect();
         let x = Tensor::new([rows.len(), height as usize, width as usize, channels], pixels)?;

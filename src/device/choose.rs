@@ -4,10 +4,12 @@ use std::fmt;
 #[cfg(feature = "gpu")]
 use std::sync::Arc;
 
+use super::blocking::block_on;
 #[cfg(feature = "gpu")]
 use super::gpu;
 use crate::error::{Error, Result};
 use crate::ops::{AdapterKind, Target};
+use crate::threads::cores;
 
 /// A place to train: the CPU, the f64 reference on the CPU, or an open GPU.
 #[derive(Clone, Debug)]
@@ -74,7 +76,7 @@ impl Device {
     /// [`Error::NoDevice`] that lists the devices there are, where none fits; [`Error::Format`] where the adapter's kernels
     /// were chosen by `kiln tune` and its file is broken.
     pub fn choose(request: &str) -> Result<Choice> {
-        pollster::block_on(Self::choose_async(request))
+        block_on(Self::choose_async(request))
     }
 
     /// [`Device::choose`] for callers that cannot block.
@@ -97,10 +99,14 @@ impl Device {
     /// # Errors
     /// [`Error::NoDevice`] that lists the devices there are, where none fits.
     pub fn choose_untuned(request: &str) -> Result<Choice> {
-        pollster::block_on(Self::choose_untuned_async(request))
+        block_on(Self::choose_untuned_async(request))
     }
 
-    async fn choose_untuned_async(request: &str) -> Result<Choice> {
+    /// [`Device::choose_untuned`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn choose_untuned_async(request: &str) -> Result<Choice> {
         match request.trim().to_lowercase().as_str() {
             "cpu" => Ok(Choice { device: Self::cpu(), reason: "asked for".into() }),
             "reference" => Ok(Choice { device: Self::reference(), reason: "asked for".into() }),
@@ -171,10 +177,9 @@ impl Device {
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let threads = || std::thread::available_parallelism().map_or(1, usize::from);
         match &self.kind {
-            Kind::Cpu => write!(f, "cpu ({} threads, f32)", threads()),
-            Kind::Reference => write!(f, "reference ({} threads, f64)", threads()),
+            Kind::Cpu => write!(f, "cpu ({} threads, f32)", cores()),
+            Kind::Reference => write!(f, "reference ({} threads, f64)", cores()),
             #[cfg(feature = "gpu")]
             Kind::Gpu(context, _) => {
                 let s = context.summary();
@@ -186,7 +191,7 @@ impl fmt::Display for Device {
 
 #[cfg(feature = "gpu")]
 async fn choose_adapter(request: &str) -> Result<Choice> {
-    let adapters = gpu::Adapter::list().await;
+    let adapters = gpu::Adapter::list_async().await;
     let opened = async |adapter: &gpu::Adapter, reason: String| -> Result<Choice> {
         let summary = adapter.summary();
         let target = Target {

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use super::Span;
+use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::ops::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut};
 use crate::ops::{Io, Op};
 use crate::plan::{Buffer, BufferId, Plan, Step};
 use crate::tensor::{DType, Values};
+use crate::threads::Pool;
 
 /// A buffer in host memory.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ pub struct Executor<T> {
     memory: Vec<Memory<T>>,
     session: HashMap<BufferId, usize>,
     plans: Vec<Loaded>,
-    pool: Arc<rayon::ThreadPool>,
+    pool: Pool,
     /// Whether plans that leave nothing to a second thread run on the caller's.
     on_callers: bool,
 }
@@ -174,11 +174,9 @@ impl<T: Float> Executor<T> {
     /// # Errors
     /// [`Error::Device`] where the system gives no threads.
     pub fn new(threads: usize) -> Result<Self> {
-        let name = |i| format!("kiln-{i}");
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
-        let pool = pool.map_err(|e| Error::Device { device: "cpu".into(), message: format!("no threads: {e}") })?;
         let (memory, session, plans, on_callers) = (Vec::new(), HashMap::new(), Vec::new(), false);
-        Ok(Self { memory, session, plans, pool: Arc::new(pool), on_callers })
+        let pool = Pool::new(threads)?;
+        Ok(Self { memory, session, plans, pool, on_callers })
     }
 
     /// Makes a buffer of floats readable by the executors that [`Executor::beside`] makes.
@@ -190,7 +188,7 @@ impl<T: Float> Executor<T> {
     /// plans run on the threads that ask for them.
     pub fn beside(&self, id: BufferId) -> Self {
         let memory = vec![self.memory[self.session[&id]].clone()];
-        Self { memory, session: [(id, 0)].into(), plans: Vec::new(), pool: Arc::clone(&self.pool), on_callers: true }
+        Self { memory, session: [(id, 0)].into(), plans: Vec::new(), pool: self.pool.clone(), on_callers: true }
     }
 
     /// Sees to it that a buffer of the session has at least this size; one that has keeps what it holds, a new one is
@@ -318,12 +316,13 @@ impl<T: Float> Executor<T> {
     /// Runs plans that take turns: run i is of `turns[i % turns.len()]`.
     pub fn run(&mut self, turns: &[usize], runs: Range<usize>) {
         let (plans, memory) = (&self.plans, &mut self.memory);
-        let pool = if self.on_callers && !plans[turns[0]].parallel { None } else { Some(&*self.pool) };
-        plans[turns[0]].install(pool, || {
+        let parallel = plans[turns[0]].parallel;
+        let all = || {
             for step in runs.flat_map(|run| &plans[turns[run % turns.len()]].steps) {
                 run_step(step, memory);
             }
-        });
+        };
+        if self.on_callers && !parallel { all() } else { self.pool.run(parallel, all) }
     }
 
     /// Runs a plan `runs` times and times each step.
@@ -335,7 +334,7 @@ impl<T: Float> Executor<T> {
             run_step(step, memory);
             Span { step: index, start, duration: begin.elapsed() - start }
         };
-        plan.install(Some(&self.pool), || {
+        self.pool.run(plan.parallel, || {
             std::iter::repeat_n(&plan.steps, runs).flat_map(|steps| steps.iter().enumerate()).map(timed).collect()
         })
     }
@@ -343,43 +342,6 @@ impl<T: Float> Executor<T> {
 
 /// A plan of fewer operations leaves next to nothing to a second thread.
 const PARALLEL_FROM: u64 = 1_000_000;
-
-/// How long a thread without work stays awake for more.
-const PATIENCE: Duration = Duration::from_millis(1);
-
-impl Loaded {
-    /// Runs `f`, where there is a pool in that, whose other threads stay awake meanwhile. Left alone they go to sleep after some 20 us without
-    /// work, between two products of a small net, and take as long to wake.
-    fn install<R: Send>(&self, pool: Option<&rayon::ThreadPool>, f: impl FnOnce() -> R + Send) -> R {
-        let Some(pool) = pool else { return f() };
-        let done = &AtomicBool::new(false);
-        pool.scope(|scope| {
-            let own = rayon::current_thread_index();
-            for _ in 1..if self.parallel { rayon::current_num_threads() } else { 1 } {
-                // The thread that has the work may come upon this while it waits for the others.
-                scope.spawn(move |_| {
-                    if rayon::current_thread_index() != own {
-                        stay_awake(done)
-                    }
-                });
-            }
-            let result = f();
-            done.store(true, Ordering::Relaxed);
-            result
-        })
-    }
-}
-
-/// Works off what other threads of the pool give away, until all is done or there was nothing for long.
-fn stay_awake(done: &AtomicBool) {
-    let mut last = Instant::now();
-    while !done.load(Ordering::Relaxed) && last.elapsed() < PATIENCE {
-        match rayon::yield_now() {
-            Some(rayon::Yield::Executed) => last = Instant::now(),
-            _ => std::thread::yield_now(),
-        }
-    }
-}
 
 /// Operands of a step that are listed without asking for memory.
 const FEW: usize = 8;
@@ -424,27 +386,6 @@ fn cut<'a, T>(mut rest: SliceMut<'a, T>, ranges: &[(usize, Range<usize>)], outpu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn threads_that_stay_awake_share_nested_work_and_hold_nobody_up() {
-        fn sum(range: Range<u64>) -> u64 {
-            if range.end - range.start < 3 {
-                return range.sum();
-            }
-            let middle = range.start.midpoint(range.end);
-            let (a, b) = rayon::join(|| sum(range.start..middle), || sum(middle..range.end));
-            a + b
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-        let plan = Loaded { steps: Vec::new(), parallel: true };
-        for n in 0..200 {
-            assert_eq!(plan.install(Some(&pool), || sum(0..n)), n * n.saturating_sub(1) / 2);
-        }
-        // One that fails lets the others go, too.
-        let fails = std::panic::AssertUnwindSafe(|| plan.install(Some(&pool), || panic!("on purpose")));
-        assert!(std::panic::catch_unwind(fails).is_err());
-        assert_eq!(plan.install(Some(&pool), || sum(0..9)), 36);
-    }
 
     #[test]
     fn a_buffer_that_no_memory_holds_is_an_error() {

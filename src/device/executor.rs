@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::blocking::block_on;
 use super::choose::{Device, Kind};
 use super::cpu;
 #[cfg(feature = "gpu")]
@@ -11,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::plan::{Buffer, BufferId, Plan};
 use crate::tensor::{DType, Values};
 
-/// Runs plans on a device and keeps the session's buffers there.
+/// Runs plans on a device and keeps the session's buffers there. What may have to wait for the device has a twin whose name
+/// ends in `_async`, for callers that cannot block.
 #[derive(Debug)]
 pub struct Executor {
     inner: Inner,
@@ -140,11 +142,27 @@ impl Executor {
         self.write_at(id, 0, values)
     }
 
+    /// [`Executor::write`] for callers that cannot block: what is large goes to a GPU in pieces, each when the last is there.
+    ///
+    /// # Errors
+    /// As [`Executor::write`].
+    pub async fn write_async(&mut self, id: BufferId, values: &Values) -> Result<()> {
+        self.write_at_async(id, 0, values).await
+    }
+
     /// [`Executor::write`] from an element on; bytes from a row's start on.
     ///
     /// # Errors
     /// As [`Executor::write`].
     pub fn write_at(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
+        block_on(self.write_at_async(id, start, values))
+    }
+
+    /// [`Executor::write_at`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Executor::write`].
+    pub async fn write_at_async(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
         let dtype = self.check_place(id, start..start.saturating_add(values.len()))?;
         let float = matches!(values, Values::F32(_) | Values::F64(_));
         if if float { !dtype.is_float() } else { values.dtype() != dtype } {
@@ -153,7 +171,7 @@ impl Executor {
         on_cpu_or_gpu!(
             &mut self.inner,
             cpu => { cpu.write(id, start, values); Ok(()) },
-            gpu => gpu.write(id, start, values)
+            gpu => gpu.write(id, start, values).await
         )
     }
 
@@ -185,7 +203,15 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::Device`] where the device refuses or is lost.
-    pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
+    pub fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
+        block_on(self.read_async(id, range))
+    }
+
+    /// [`Executor::read`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Executor::read`].
+    pub async fn read_async(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
         self.check_place(id, range.clone())?;
         on_cpu_or_gpu!(&mut self.inner, cpu => cpu.read(id, range), gpu => gpu.read(id, range).await)
     }
@@ -219,7 +245,7 @@ impl Executor {
         on_cpu_or_gpu!(&mut self.inner, cpu => cpu.load(plan), gpu => gpu.load(plan))
     }
 
-    /// Frees all plans; their numbers are void.
+    /// Frees all plans; their numbers are void. Never waits: a GPU has the memory back when what was started has run.
     ///
     /// # Errors
     /// [`Error::Device`] where the device is lost.
@@ -232,6 +258,14 @@ impl Executor {
     /// # Errors
     /// [`Error::Device`] where the device refuses, runs out of memory or is lost.
     pub fn run_some(&mut self, plans: &[usize], runs: Range<usize>) -> Result<usize> {
+        block_on(self.run_some_async(plans, runs))
+    }
+
+    /// [`Executor::run_some`] for callers that cannot block: a GPU has two submits under way at most.
+    ///
+    /// # Errors
+    /// As [`Executor::run_some`].
+    pub async fn run_some_async(&mut self, plans: &[usize], runs: Range<usize>) -> Result<usize> {
         self.check_plans(plans)?;
         if runs.is_empty() {
             return Ok(0);
@@ -244,7 +278,7 @@ impl Executor {
                 cpu.run(plans, runs.clone());
                 Ok(runs.len())
             },
-            gpu => gpu.run_some(plans, runs)
+            gpu => gpu.run_some(plans, runs).await
         )
     }
 
@@ -267,9 +301,17 @@ impl Executor {
     /// # Errors
     /// [`Error::Device`] where the device refuses, runs out of memory or is lost.
     pub fn run(&mut self, plan: usize, times: usize) -> Result<()> {
+        block_on(self.run_async(plan, times))
+    }
+
+    /// [`Executor::run`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub async fn run_async(&mut self, plan: usize, times: usize) -> Result<()> {
         let mut done = 0;
         while done < times {
-            done += self.run_some(&[plan], done..times)?;
+            done += self.run_some_async(&[plan], done..times).await?;
         }
         Ok(())
     }
@@ -279,7 +321,15 @@ impl Executor {
     /// # Errors
     /// [`Error::Device`] where the device is lost.
     pub fn finish(&mut self) -> Result<()> {
-        on_cpu_or_gpu!(&mut self.inner, _cpu => Ok(()), gpu => gpu.finish())
+        block_on(self.finish_async())
+    }
+
+    /// [`Executor::finish`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Executor::finish`].
+    pub async fn finish_async(&mut self) -> Result<()> {
+        on_cpu_or_gpu!(&mut self.inner, _cpu => Ok(()), gpu => gpu.finish().await)
     }
 
     /// Runs a plan `runs` times and times each launch, or each step on the CPU, by the device's own clock.
@@ -287,7 +337,15 @@ impl Executor {
     /// # Errors
     /// [`Error::Device`] where the adapter times no kernels, refuses or is lost.
     pub fn profile(&mut self, plan: usize, runs: usize) -> Result<Vec<Span>> {
+        block_on(self.profile_async(plan, runs))
+    }
+
+    /// [`Executor::profile`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Executor::profile`].
+    pub async fn profile_async(&mut self, plan: usize, runs: usize) -> Result<Vec<Span>> {
         self.check_plans(&[plan])?;
-        on_cpu_or_gpu!(&mut self.inner, cpu => Ok(cpu.profile(plan, runs)), gpu => gpu.profile(plan, runs))
+        on_cpu_or_gpu!(&mut self.inner, cpu => Ok(cpu.profile(plan, runs)), gpu => gpu.profile(plan, runs).await)
     }
 }

@@ -1,5 +1,6 @@
 //! A graph as a function of tensors.
 
+use super::blocking::block_on;
 use super::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Leaf, Type};
@@ -63,12 +64,12 @@ impl Function {
     pub async fn call_async(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         self.check(inputs)?;
         for (i, tensor) in inputs.iter().enumerate() {
-            self.executor.write(BufferId::Input(i), tensor.values())?;
+            self.executor.write_async(BufferId::Input(i), tensor.values()).await?;
         }
-        self.executor.run(self.plan, 1)?;
+        self.executor.run_async(self.plan, 1).await?;
         let mut results = Vec::with_capacity(self.outputs.len());
         for (i, ty) in self.outputs.iter().enumerate() {
-            let values = self.executor.read(BufferId::Output(i), 0..ty.shape.len()).await?;
+            let values = self.executor.read_async(BufferId::Output(i), 0..ty.shape.len()).await?;
             results.push(Tensor::new(ty.shape.clone(), values)?);
         }
         Ok(results)
@@ -79,7 +80,7 @@ impl Function {
     /// # Errors
     /// As there.
     pub fn call(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        pollster::block_on(self.call_async(inputs))
+        block_on(self.call_async(inputs))
     }
 
     fn check(&self, inputs: &[Tensor]) -> Result<()> {

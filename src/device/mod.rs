@@ -1,5 +1,6 @@
 //! Where plans run: the CPU, the f64 reference, or a GPU through wgpu.
 
+pub(crate) mod blocking;
 mod choose;
 mod cpu;
 mod executor;

@@ -143,16 +143,26 @@ impl TensorFile {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         if !is_npz(path) {
-            let tensors: Vec<_> = self.held().map(|(_, tensor)| safetensors::bytes_of(tensor.values())).collect();
-            let header = safetensors::header(self, &tensors);
-            let pieces: Vec<&[u8]> = std::iter::once(&header).chain(&tensors).map(Vec::as_slice).collect();
-            return whole::write(path, &pieces);
+            let pieces = self.pieces();
+            return whole::write(path, &pieces.iter().map(Vec::as_slice).collect::<Vec<_>>());
         }
         if !self.metadata.is_empty() {
             return Err(Error::format(path, NO_MODEL));
         }
         let archive = npz::pack(self).map_err(|e| Error::format(path, e))?;
         whole::write(path, &[&archive])
+    }
+
+    /// What [`TensorFile::write`] puts into a safetensors file, as bytes; [`TensorFile::parse`] reads them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.pieces().concat()
+    }
+
+    /// The header of a safetensors file, and each tensor's bytes.
+    fn pieces(&self) -> Vec<Vec<u8>> {
+        let mut pieces: Vec<_> = self.held().map(|(_, tensor)| safetensors::bytes_of(tensor.values())).collect();
+        pieces.insert(0, safetensors::header(self, &pieces));
+        pieces
     }
 
     /// The tensors that can be had.

@@ -11,10 +11,10 @@ mod record;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::protobuf::{Field, Fields, Message};
 use super::whole;
+use crate::clock::SystemTime;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use histogram::Histogram;

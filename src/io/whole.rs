@@ -298,7 +298,7 @@ mod tests {
         let names = [".kiln-temporary-1-0", ".kiln-temporary-1-1", "other"];
         for (name, age) in names.iter().zip([7200, 60, 7200]) {
             let file = File::create_new(folder.path().join(name)).unwrap();
-            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+            file.set_modified(crate::clock::SystemTime::now() - Duration::from_secs(age)).unwrap();
         }
         write(&folder.path().join("file"), &[]).unwrap();
         let left = |name: &&str| folder.path().join(name).exists();

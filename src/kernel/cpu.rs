@@ -1,10 +1,9 @@
 //! The CPU side of an op: plain loops over slices, generic over f32 (to train) and f64 (to check).
 
-use rayon::prelude::*;
-
 use super::Io;
 use super::product::Product;
 use crate::tensor::{Values, first_of, is_above};
+use crate::threads::{self, Chunks, for_each_chunk};
 
 /// The float that a CPU executor computes in: f32 to train, f64 as the reference.
 pub trait Real:
@@ -201,8 +200,8 @@ pub fn for_each_row<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize, &mut [
     if y.len() < PARALLEL_FROM {
         return vectorised(|| y.chunks_mut(width).enumerate().for_each(|(r, row)| f(r, row)));
     }
-    let rows = (y.len() / width).div_ceil(rayon::current_num_threads()).max(1);
-    y.par_chunks_mut(rows * width).enumerate().for_each(|(piece, y)| {
+    let rows = (y.len() / width).div_ceil(threads::count()).max(1);
+    for_each_chunk(Chunks(y, rows * width), 1, |piece, y| {
         vectorised(|| y.chunks_mut(width).enumerate().for_each(|(r, row)| f(piece * rows + r, row)));
     });
 }
@@ -219,8 +218,8 @@ pub(crate) fn for_each_row_of<T: Send>(
     if work < 8 * PARALLEL_FROM || y.len() <= width {
         return y.chunks_mut(width).enumerate().for_each(|(r, row)| f(r, row));
     }
-    let few = (y.len() / width).div_ceil(8 * rayon::current_num_threads()).max(1);
-    y.par_chunks_mut(width).with_min_len(few).enumerate().for_each(|(r, row)| f(r, row));
+    let few = (y.len() / width).div_ceil(8 * threads::count()).max(1);
+    for_each_chunk(Chunks(y, width), few, f);
 }
 
 /// Calls `f(start, y_piece)` for pieces of `y`, in parallel where it pays; `start` is the piece's first index.
@@ -229,8 +228,8 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
     if len < PARALLEL_FROM {
         return vectorised(|| f(0, y));
     }
-    let piece = len.div_ceil(rayon::current_num_threads());
-    y.par_chunks_mut(piece).enumerate().for_each(|(i, y)| vectorised(|| f(i * piece, y)));
+    let piece = len.div_ceil(threads::count());
+    for_each_chunk(Chunks(y, piece), 1, |i, y| vectorised(|| f(i * piece, y)));
 }
 
 /// Where the largest of a row stands, the first of several; where there is a NaN, the first of those.
@@ -259,7 +258,7 @@ pub fn for_each_update<T: Real, const N: usize>(
 ) where
     Arity: ArityLoop<T, N>,
 {
-    let most = g.len().div_ceil(rayon::current_num_threads()).max(PARALLEL_FROM);
+    let most = g.len().div_ceil(threads::count()).max(PARALLEL_FROM);
     update_pieces(most, Update { g, state, update });
 }
 
@@ -274,7 +273,7 @@ where
         return pulp::Arch::new().dispatch(all);
     }
     let (one, other) = all.split_at(pieces / 2 * most);
-    rayon::join(|| update_pieces(most, one), || update_pieces(most, other));
+    threads::join(|| update_pieces(most, one), || update_pieces(most, other));
 }
 
 /// An optimizer's loop over a piece of the arenas. A type and no closure, because only a method can be told to become

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::dispatch::{AdapterKind, LIB_ACTIVATION, LIB_PRODUCT, Module, Target};
+use super::dispatch::{AdapterKind, LIB_ACTIVATION, LIB_PRODUCT, MOST_WORKGROUPS, Module, Target};
 use crate::error::{Error, Result};
 
 const LIBS: &[&str] = &[LIB_ACTIVATION, LIB_PRODUCT];
@@ -64,12 +64,31 @@ const TILED: &[(usize, [usize; 3])] = &[
 /// How much of K a launch takes at most. An invocation loops at most 9/8 times as often, for each BK of at least 8 and
 /// within it for each of K, which has to be below 2^14; a multiple of every BK.
 pub(crate) const DEEPEST: usize = 1 << 13;
+/// Products of two numbers that a launch makes at most, where K can be cut so far. On a GPU that makes no more than 70 G of them a
+/// second it takes half a second, and drivers end what takes two: nothing but products takes longer than its operands do to
+/// be read.
+pub(crate) const MOST_PRODUCTS: u64 = 1 << 35;
+/// What a launch takes of K at least: less, and the sums are read and written as long as they are made.
+pub(crate) const SHALLOWEST: usize = 1 << 9;
 /// The second pass of a split K that is shorter takes as long as it saves.
 const LONG: usize = 256;
 /// A shorter part of K spends its time waiting for its first tile.
 const LEAST_PART: usize = 64;
 
 impl Problem {
+    /// How much of K a launch takes.
+    pub(crate) fn depth(&self) -> usize {
+        let [m, n, _] = self.extents.map(|extent| extent as u64);
+        let deep = (MOST_PRODUCTS / (m * n).max(1)).min(DEEPEST as u64) as usize;
+        (deep / SHALLOWEST * SHALLOWEST).max(SHALLOWEST)
+    }
+
+    /// How many products a launch makes.
+    pub(crate) fn stacks_at_once(&self) -> usize {
+        let [m, n, k] = self.extents.map(|extent| extent as u64);
+        (MOST_PRODUCTS / (m * n * k.min(self.depth() as u64)).max(1)).clamp(1, MOST_WORKGROUPS as u64) as usize
+    }
+
     /// The kernels that compute it on an adapter, the built-in choice first.
     pub fn candidates(&self, target: &Target) -> Vec<Kernel> {
         let mut all = vec![self.built_in(target)];

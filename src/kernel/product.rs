@@ -13,9 +13,9 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use pulp::Simd;
-use rayon::prelude::*;
 
 use super::cpu::{Real, for_each_piece, vectorised};
+use crate::threads::{self, Chunks, for_each_chunk};
 
 /// y (M, N) = op(a) op(b), by rows; op(a) is (M, K), op(b) is (K, N).
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl<T: Real> Product<'_, T> {
 
     /// Threads that work on it.
     fn threads(&self) -> usize {
-        if self.halves() == 1 { 1 } else { rayon::current_num_threads() }
+        if self.halves() == 1 { 1 } else { threads::count() }
     }
 
     /// Row and column strides of op(a) and op(b) as they are stored.
@@ -64,7 +64,7 @@ impl<T: Real> Product<'_, T> {
 
     /// Some rows of y, of sums over a range of K, by the `gemm` crate. Rows and range decide the bits, threads do not.
     fn part_by_library(&self, rows: Range<usize>, depth: Range<usize>, threads: usize, y: &mut [T]) {
-        let threads = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
+        let threads = parallelism(threads);
         let [m, n, k] = self.extents;
         let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides();
         assert!(self.a.len() == m * k && self.b.len() == k * n && y.len() == rows.len() * n, "{:?}", self.extents);
@@ -149,11 +149,21 @@ impl Product<'_, f32> {
         let mut kept = PART_OF_K.take();
         kept.resize(kept.len().max(y.len()), 0.0);
         let other = &mut kept[..y.len()];
-        rayon::join(|| self.multiply(0..middle, 1, threads, y), || self.multiply(middle..k, 1, threads, other));
+        threads::join(|| self.multiply(0..middle, 1, threads, y), || self.multiply(middle..k, 1, threads, other));
         // By the rows that a core goes on with: in an epilogue each takes as many of them.
         for_each_piece(y, |start, y| y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other));
         PART_OF_K.set(kept);
     }
+}
+
+#[cfg(feature = "threads")]
+fn parallelism(threads: usize) -> gemm::Parallelism {
+    if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None }
+}
+
+#[cfg(not(feature = "threads"))]
+fn parallelism(_threads: usize) -> gemm::Parallelism {
+    gemm::Parallelism::None
 }
 
 thread_local! {
@@ -370,7 +380,7 @@ fn in_pieces(y: &mut [f32], width: usize, pieces: usize, f: impl Fn(usize, &mut 
         return f(0, y);
     }
     let rows = (y.len() / width).div_ceil(pieces);
-    y.par_chunks_mut(rows * width).enumerate().for_each(|(i, y)| f(i * rows, y));
+    for_each_chunk(Chunks(y, rows * width), 1, |i, y| f(i * rows, y));
 }
 
 /// Columns of x, whose rows lie `stride` apart, as rows of y, which are `width` wide.

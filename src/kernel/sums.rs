@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::cpu::{Real, for_each_row_of};
+use crate::threads;
 
 /// Sums that are kept side by side: several vectors of every processor.
 const LANES: usize = 64;
@@ -154,7 +155,7 @@ fn half(len: usize, unit: usize) -> usize {
 
 /// Both, at once where there are so many numbers that it pays.
 fn join<R: Send>(len: usize, a: impl FnOnce() -> R + Send, b: impl FnOnce() -> R + Send) -> (R, R) {
-    if len < PARALLEL_FROM { (a(), b()) } else { rayon::join(a, b) }
+    if len < PARALLEL_FROM { (a(), b()) } else { threads::join(a, b) }
 }
 
 /// The sum of numbers whose count is a power of two, by halves.

@@ -18,20 +18,20 @@ async fn step(model: &mut Model, batch: &Dataset, part: Part) -> Result<Logs> {
     let (start, count) = (model.reached.iteration, batch.len());
     let (session, definition) = model.parts();
     let optimizer = definition.optimizer.expect("checked before training");
-    let feed = Feed::resting(session, 0, batch, expected)?;
+    let feed = Feed::resting(session, 0, batch, expected).await?;
     let mut rows = Rows::new(&feed, count, count);
     let updates = optimizer.options().updates(start + 1);
-    let plan = rows.plans(session, &definition, (Mode::Train, &[part]), &[updates])?[0].plans[0][0];
-    rows.start(session, memory::list(0..count as u32, ORDER)?, start)?;
-    session.write_schedule(optimizer, start, 1)?;
-    session.executor().run(plan, 1)?;
+    let plan = rows.plans(session, &definition, (Mode::Train, &[part]), &[updates]).await?[0].plans[0][0];
+    rows.start(session, memory::list(0..count as u32, ORDER)?, start).await?;
+    session.write_schedule(optimizer, start, 1).await?;
+    session.executor().run_async(plan, 1).await?;
     let watch = Watch::new(&definition, "", &rows);
     let mut totals = vec![0.0; watch.width()];
-    watch.add(&mut totals, &session.executor().read(BufferId::Log, 0..watch.width()).await?.to_f64());
+    watch.add(&mut totals, &session.executor().read_async(BufferId::Log, 0..watch.width()).await?.to_f64());
     let logs = watch.means_of(&totals, 1);
     let loss = logs.get("loss").expect("always there");
     if !loss.is_finite() {
-        session.set_clock(0, 0, start)?;
+        session.set_clock(0, 0, start).await?;
         // Without an update: what is clipped there are gradients of other steps, too.
         let key = rows.key(Mode::Train, Part::All, count, false);
         let origin = finite::origin(session, &definition, &key, part != Part::All).await;

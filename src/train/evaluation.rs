@@ -20,14 +20,14 @@ pub(super) const EVALUATION_BATCH: usize = 500;
 const COLUMN: usize = 2 * MOST_COLUMNS;
 
 /// What evaluates `count` rows, made ready.
-pub(super) fn planned<'d>(
+pub(super) async fn planned<'d>(
     session: &mut Session,
     model: &Definition<'_>,
     feed: &Feed<'d>,
     count: usize,
 ) -> Result<(Rows<'d>, Vec<Round>)> {
     let rows = Rows::new(feed, count, EVALUATION_BATCH);
-    let plans = rows.plans(session, model, (Mode::Evaluate, &[Part::All]), &[false])?;
+    let plans = rows.plans(session, model, (Mode::Evaluate, &[Part::All]), &[false]).await?;
     Ok((rows, plans))
 }
 
@@ -38,8 +38,8 @@ pub(super) async fn measure(
     (feed, first, count): (&Feed<'_>, usize, usize),
     prefix: &str,
 ) -> Result<Logs> {
-    let (mut rows, plans) = planned(session, model, feed, count)?;
-    rows.start(session, memory::list(first as u32..(first + count) as u32, ORDER)?, 0)?;
+    let (mut rows, plans) = planned(session, model, feed, count).await?;
+    rows.start(session, memory::list(first as u32..(first + count) as u32, ORDER)?, 0).await?;
     let watch = Watch::new(model, prefix, &rows);
     let mut totals = vec![0.0; watch.width()];
     let log = run_all(session, (&mut rows, &plans), (&watch, 0, &totals), &mut None, (None, None)).await?;
@@ -55,7 +55,7 @@ pub(super) async fn measure_with_room<'d>(
     prefix: &str,
 ) -> Result<Logs> {
     let measured = measure(session, model, (feed, 0, data.len()), prefix).await;
-    match feed.makes_room(session, data, &measured)? {
+    match feed.makes_room(session, data, &measured).await? {
         true => measure(session, model, (feed, 0, data.len()), prefix).await,
         false => measured,
     }
@@ -68,7 +68,7 @@ pub(crate) async fn evaluate(
     data: &dyn Source,
     expected: Expected,
 ) -> Result<Logs> {
-    let mut feed = Feed::new(session, COLUMN, data, expected)?;
+    let mut feed = Feed::new(session, COLUMN, data, expected).await?;
     measure_with_room(session, model, (&mut feed, data), "").await
 }
 
@@ -88,12 +88,15 @@ pub(crate) async fn predict(
     let batches = |bytes: usize, row_bytes: usize| (bytes / (row_bytes * batch).max(1)).max(1) * batch;
     let mut at_once = batches(PREDICTION_BYTES, 4 * widths.iter().sum::<usize>());
     let fit = inputs.iter().all(|(x, _)| session.holds(x));
-    let resting = match fit.then(|| session.put_inputs(COLUMN, inputs)) {
-        Some(Err(Error::Memory { .. })) => {
-            session.release_data(COLUMN)?;
-            None
-        }
-        tried => tried.transpose()?,
+    let resting = match fit {
+        true => match session.put_inputs(COLUMN, inputs).await {
+            Err(Error::Memory { .. }) => {
+                session.release_data(COLUMN).await?;
+                None
+            }
+            tried => Some(tried?),
+        },
+        false => None,
     };
     if resting.is_none() {
         let row_bytes = inputs.iter().map(|(x, _)| x.shape().len() / rows * x.dtype().size()).sum();
@@ -108,17 +111,17 @@ pub(crate) async fn predict(
                 let rows: Vec<usize> = (first..first + count).collect();
                 let pieces = inputs.iter().map(|(x, _)| x.take(&rows)).collect::<Result<Vec<_>>>()?;
                 let pieces = pieces.iter().zip(inputs).map(|(piece, (_, scale))| (piece, *scale)).collect::<Vec<_>>();
-                (session.put_inputs(COLUMN, &pieces)?, 0)
+                (session.put_inputs(COLUMN, &pieces).await?, 0)
             }
         };
         let rounds = Rows::resting(source, count, batch.min(count));
-        let plans = rounds.plans(session, model, (Mode::Predict, &[Part::All]), &[false])?;
-        session.start(memory::list(start as u32..(start + count) as u32, ORDER)?, 0)?;
+        let plans = rounds.plans(session, model, (Mode::Predict, &[Part::All]), &[false]).await?;
+        session.start(memory::list(start as u32..(start + count) as u32, ORDER)?, 0).await?;
         for round in plans {
-            session.executor().run(round.plans[0][0], round.times)?;
+            session.executor().run_async(round.plans[0][0], round.times).await?;
         }
         for (i, (all, width)) in all.iter_mut().zip(&widths).enumerate() {
-            let outputs = session.executor().read(BufferId::Predictions(i), 0..count * width).await?;
+            let outputs = session.executor().read_async(BufferId::Predictions(i), 0..count * width).await?;
             append(all, outputs, rows * width)?;
         }
     }

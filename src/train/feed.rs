@@ -10,6 +10,7 @@ use super::session::Session;
 use super::trace::Resident;
 use super::{Inputs, range};
 use crate::data::{self, Column, Dataset};
+use crate::device::blocking;
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::memory;
@@ -103,15 +104,20 @@ fn of_rows(resident: &Resident, rows: usize) -> Resident {
 
 impl<'d> Feed<'d> {
     /// Puts a set on the device, from `column` on, if it holds it and has the memory.
-    pub fn new(session: &mut Session, column: usize, data: &'d dyn data::Source, expected: Expected) -> Result<Self> {
+    pub async fn new(
+        session: &mut Session,
+        column: usize,
+        data: &'d dyn data::Source,
+        expected: Expected,
+    ) -> Result<Self> {
         // A weight has no more bytes than a target.
         let fits = |set: &Dataset, session: &Session| {
             set.inputs().iter().chain(set.targets()).all(|column| session.holds(column.tensor()))
         };
         if let Some(set) = data.resident().filter(|set| fits(set, session)) {
-            match Self::resting(session, column, set, expected.clone()) {
+            match Self::resting(session, column, set, expected.clone()).await {
                 Ok(feed) => return Ok(feed),
-                Err(Error::Memory { .. }) => session.release_data(column)?,
+                Err(Error::Memory { .. }) => session.release_data(column).await?,
                 Err(e) => return Err(e),
             }
         }
@@ -119,10 +125,10 @@ impl<'d> Feed<'d> {
     }
 
     /// A set that is on the device, from `column` on.
-    pub fn resting(session: &mut Session, column: usize, set: &Dataset, expected: Expected) -> Result<Self> {
+    pub async fn resting(session: &mut Session, column: usize, set: &Dataset, expected: Expected) -> Result<Self> {
         let weights = expected.weights(set)?;
         let source = expected.resident(column, set, weights.is_some())?;
-        session.put(&source, &expected.ordered(set)?, weights.as_deref())?;
+        session.put(&source, &expected.ordered(set)?, weights.as_deref()).await?;
         Ok(Self { source, expected, stream: None })
     }
 
@@ -139,7 +145,7 @@ impl<'d> Feed<'d> {
     }
 
     /// Whether the device's memory ended, as a try says, because the set rests there; it streams from then on.
-    pub fn makes_room<R>(
+    pub async fn makes_room<R>(
         &mut self,
         session: &mut Session,
         data: &'d dyn data::Source,
@@ -148,14 +154,14 @@ impl<'d> Feed<'d> {
         if self.stream.is_some() || !matches!(tried, Err(Error::Memory { .. })) {
             return Ok(false);
         }
-        session.release_data(self.source.column)?;
+        session.release_data(self.source.column).await?;
         *self = Self::streamed(self.source.column, data, self.expected.clone())?;
         Ok(true)
     }
 
     /// Frees the place of the rows of a set that streams: those of its last chunk are of no use to another run.
-    pub fn end(&self, session: &mut Session) -> Result<()> {
-        if self.stream.is_some() { session.release_data(self.source.column) } else { Ok(()) }
+    pub async fn end(&self, session: &mut Session) -> Result<()> {
+        if self.stream.is_some() { session.release_data(self.source.column).await } else { Ok(()) }
     }
 
     /// The same rows, to validate on: classes have weights in training only.
@@ -219,11 +225,11 @@ pub(crate) struct Stream<'d> {
 
 impl Stream<'_> {
     /// Sets out on a run.
-    pub fn start(&mut self, session: &mut Session, order: Vec<u32>, iteration: u64) -> Result<()> {
+    pub async fn start(&mut self, session: &mut Session, order: Vec<u32>, iteration: u64) -> Result<()> {
         session.reserve(&self.source)?;
         let within_chunk = memory::list((0..order.len() as u32).map(|row| row % self.rows as u32), ORDER)?;
         (self.order, self.first) = (order, None);
-        session.start(within_chunk, iteration)
+        session.start(within_chunk, iteration).await
     }
 
     /// The rows of the chunk whose first step is `step`, and their weights.
@@ -256,49 +262,62 @@ impl Stream<'_> {
         Ok((chunk, weights))
     }
 
-    fn put(&mut self, session: &mut Session, step: usize, (chunk, weights): &Chunk) -> Result<()> {
+    async fn put(&mut self, session: &mut Session, step: usize, (chunk, weights): &Chunk) -> Result<()> {
         self.first = Some(step);
-        session.write(&self.source, &self.expected.ordered(chunk)?, weights.as_ref())
+        session.write(&self.source, &self.expected.ordered(chunk)?, weights.as_ref()).await
     }
 
     /// Brings the rows of a step to the device, unless they are there.
-    pub fn ready(&mut self, session: &mut Session, step: usize) -> Result<()> {
+    pub async fn ready(&mut self, session: &mut Session, step: usize) -> Result<()> {
         let first = step / self.steps * self.steps;
         if self.first == Some(first) {
             return Ok(());
         }
         let chunk = self.read(first)?;
-        self.put(session, first, &chunk)
+        self.put(session, first, &chunk).await
+    }
+
+    /// What a call gives, and the chunk whose first step is `step`, which a thread reads meanwhile.
+    fn beside<R>(&self, step: usize, call: impl FnOnce() -> Result<R>) -> Result<(R, Chunk)> {
+        thread::scope(|scope| {
+            let reader = thread::Builder::new().name("kiln-read".into()).spawn_scoped(scope, || self.read(step));
+            let called = call();
+            let next = match reader {
+                Ok(reader) => reader.join().unwrap_or_else(|panic| panic::resume_unwind(panic)),
+                // The system has no thread to give.
+                Err(_) => self.read(step),
+            };
+            called.and_then(|called| Ok((called, next?)))
+        })
     }
 
     /// Calls for stretches of these steps, in order, whose rows are on the device, until a call says that it stops.
-    pub fn each_stretch(
+    pub async fn each_stretch(
         &mut self,
         session: &mut Session,
         steps: Range<usize>,
-        mut call: impl FnMut(&mut Session, Range<usize>) -> Result<ControlFlow<()>>,
+        mut call: impl AsyncFnMut(&mut Session, Range<usize>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let begin = steps.start / self.steps * self.steps;
         let mut chunk = self.read(begin)?;
         for chunk_start in (begin..steps.end).step_by(self.steps) {
-            self.put(session, chunk_start, &chunk)?;
+            self.put(session, chunk_start, &chunk).await?;
             let (first, end) = (chunk_start.max(steps.start), chunk_start + self.steps);
             if end >= steps.end {
-                return call(session, first..steps.end).map(drop);
+                return call(session, first..steps.end).await.map(drop);
             }
-            let (called, next) = thread::scope(|scope| {
-                let reader = thread::Builder::new().name("kiln-read".into()).spawn_scoped(scope, || self.read(end));
-                let called = call(session, first..end);
-                let next = match reader {
-                    Ok(reader) => reader.join().unwrap_or_else(|panic| panic::resume_unwind(panic)),
-                    // The system has no thread to give.
-                    Err(_) => self.read(end),
-                };
-                called.and_then(|called| Ok((called, next?)))
-            })?;
-            if called.is_break() {
+            let next = if cfg!(feature = "threads") && blocking::is_allowed().await {
+                let (called, next) = self.beside(end, || blocking::block_on(call(session, first..end)))?;
+                if called.is_break() {
+                    return Ok(());
+                }
+                next
+            } else if call(session, first..end).await?.is_break() {
                 return Ok(());
-            }
+            } else {
+                // The device still works on what it was given last.
+                self.read(end)?
+            };
             chunk = next;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 mod averages;
 mod batches;
+mod bytes;
 mod confusion;
 mod gate;
 mod inputs;
@@ -19,6 +20,7 @@ use std::sync::OnceLock;
 
 use crate::data::{self, Dataset};
 use crate::device::Device;
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::nn::network::{Built, Network};
@@ -31,6 +33,7 @@ use crate::train::feed::Expected;
 use crate::train::session::{Session, make_plan};
 use crate::train::trace::{Definition, Key, Logged, Mode, Part, Resident};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
+pub(super) use bytes::MEMORY;
 pub(crate) use inputs::{Inputs, range};
 #[cfg(feature = "plot")]
 pub use plot::{ModelPlot, plot_model};
@@ -52,6 +55,8 @@ pub struct Model {
     /// Whether the session is on a device that was left since.
     moved: bool,
     pub(crate) reached: Reached,
+    /// How many steps go to the device at once, if that is given.
+    steps_per_submit: Option<usize>,
     /// What a file or another device had for the session, until that is opened.
     loaded: Option<Loaded>,
     /// What the model was at the end of the last epoch of a run, where that keeps it: see [`Fit::backup`].
@@ -89,6 +94,7 @@ impl Model {
             compiled: None,
             session: None,
             moved: false,
+            steps_per_submit: None,
             reached: Reached::default(),
             loaded: None,
             backup: None,
@@ -111,8 +117,7 @@ impl Model {
     }
 
     /// Where to train; default [`Device::auto`]. A model that was trained elsewhere moves there at the next call that needs
-    /// the device, with its weights and the optimizer's state, as through a file; gradients start at zeros, and
-    /// [`Model::set_steps_per_submit`] is to be called again.
+    /// the device, with its weights and the optimizer's state, as through a file; gradients start at zeros.
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
         (self.device, self.moved) = (Some(device), self.session.is_some());
@@ -249,7 +254,7 @@ impl Model {
             loaded.moments.clear();
         }
         match (&mut self.session, &self.compiled) {
-            (Some(session), Some(compiled)) => session.reset_moments(&*compiled.optimizer),
+            (Some(session), Some(compiled)) => block_on(session.reset_moments(&*compiled.optimizer)),
             _ => Ok(()),
         }
     }
@@ -261,10 +266,12 @@ impl Model {
     /// [`Error::Shape`] for samples that do not fit the model, [`Error::NotFinite`] where the loss is lost and
     /// [`Fit::check_finite`] is not off, and what the device reports.
     pub fn fit(&mut self, data: &dyn data::Source, options: Fit<'_>) -> Result<History> {
-        pollster::block_on(self.fit_async(data, options))
+        block_on(self.fit_async(data, options))
     }
 
-    /// [`Model::fit`] for callers that cannot block.
+    /// [`Model::fit`] for callers that cannot block: the future waits for a GPU without holding its thread up, under any executor.
+    /// What hooks of callbacks read from the device by [`crate::train::Run`] blocks even so, and what streams is read by the
+    /// thread that polls. Where the future is dropped the run ends, after the steps that the device was given.
     ///
     /// # Errors
     /// As [`Model::fit`].
@@ -273,7 +280,7 @@ impl Model {
         if let Some(validation) = options.validation_data {
             self.check_source(validation)?;
         }
-        self.open()?;
+        self.open().await?;
         let seed = options.seed.unwrap_or(self.about.seed);
         let result = training::fit(self, data, options, seed).await;
         let lost = self.session.as_ref().is_some_and(Session::is_lost);
@@ -290,7 +297,7 @@ impl Model {
     /// # Errors
     /// As [`Model::fit`].
     pub fn evaluate(&mut self, data: &dyn data::Source) -> Result<Logs> {
-        pollster::block_on(self.evaluate_async(data))
+        block_on(self.evaluate_async(data))
     }
 
     /// [`Model::evaluate`] for callers that cannot block.
@@ -299,7 +306,7 @@ impl Model {
     /// As [`Model::fit`].
     pub async fn evaluate_async(&mut self, data: &dyn data::Source) -> Result<Logs> {
         self.check_source(data)?;
-        self.open()?;
+        self.open().await?;
         let expected = self.expected()?;
         let (session, model) = self.parts();
         evaluation::evaluate(session, &model, data, expected).await
@@ -320,7 +327,11 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] where the model was not built.
     pub fn set_steps_per_submit(&mut self, steps: Option<usize>) -> Result<()> {
-        self.open()?.executor().set_steps_per_submit(steps);
+        self.built()?;
+        self.steps_per_submit = steps;
+        if let Some(session) = &mut self.session {
+            session.executor().set_steps_per_submit(steps);
+        }
         Ok(())
     }
 
@@ -359,12 +370,20 @@ impl Model {
     /// # Errors
     /// As [`Model::fit`]; [`Error::Device`] where the adapter times no kernels.
     pub fn profile(&mut self, data: &Dataset, batch_size: usize, steps: usize) -> Result<Profile> {
+        block_on(self.profile_async(data, batch_size, steps))
+    }
+
+    /// [`Model::profile`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::profile`].
+    pub async fn profile_async(&mut self, data: &Dataset, batch_size: usize, steps: usize) -> Result<Profile> {
         self.check_data(data)?;
-        self.open()?;
+        self.open().await?;
         let target = self.device.as_ref().filter(|device| device.is_gpu()).map(Device::target);
         let expected = self.expected()?;
         let (session, model) = self.parts();
-        profile(session, &model, (data, expected), (batch_size, steps), target.as_ref())
+        profile(session, &model, (data, expected), (batch_size, steps), target.as_ref()).await
     }
 
     /// That the model is compiled and takes these samples and targets; of those that are not in memory, the first.
@@ -413,23 +432,25 @@ impl Model {
     }
 
     /// The session, made at the first call and after each move.
-    fn open(&mut self) -> Result<&mut Session> {
+    async fn open(&mut self) -> Result<&mut Session> {
         if let (true, Some(left)) = (self.moved, &mut self.session) {
             let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
-            self.loaded = Some(pollster::block_on(Loaded::of(left, optimizer))?);
+            self.loaded = Some(Loaded::of(left, optimizer).await?);
             (self.session, self.moved) = (None, false);
         }
         if self.session.is_none() {
             let device = match &self.device {
                 Some(device) => device.clone(),
-                None => self.device.insert(Device::auto()?).clone(),
+                None => self.device.insert(Device::choose_async("auto").await?.device).clone(),
             };
-            let mut session = Session::new(&device, &self.built()?.parameters, self.about.seed)?;
-            let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
-            optimizer.map_or(Ok(()), |optimizer| session.reset_moments(optimizer))?;
+            let mut session = Session::new(&device, &self.built()?.parameters, self.about.seed).await?;
+            session.executor().set_steps_per_submit(self.steps_per_submit);
+            if let Some(compiled) = &self.compiled {
+                session.reset_moments(&*compiled.optimizer).await?;
+            }
             match &self.loaded {
-                Some(loaded) => loaded.write(&mut session)?,
-                None => session.set_some(&self.network.carried())?,
+                Some(loaded) => loaded.write(&mut session).await?,
+                None => session.set_some(&self.network.carried()).await?,
             }
             self.loaded = None;
             self.session = Some(session);

@@ -74,7 +74,7 @@ impl Profile {
 }
 
 /// Trains for some steps and times the last `steps` of them.
-pub(crate) fn profile(
+pub(crate) async fn profile(
     session: &mut Session,
     model: &Definition<'_>,
     (data, expected): (&Dataset, Expected),
@@ -90,10 +90,10 @@ pub(crate) fn profile(
         );
         return Err(Error::argument("steps", message));
     }
-    let (loaded, key) = start_training(session, model, (data, expected), batch, all)?;
+    let (loaded, key) = start_training(session, model, (data, expected), batch, all).await?;
     let plan = make_plan(model, &mut session.parameters().to_vec(), &key)?;
-    session.executor().run(loaded, WARM_UP)?;
-    let spans = session.executor().profile(loaded, steps)?;
+    session.executor().run_async(loaded, WARM_UP).await?;
+    let spans = session.executor().profile_async(loaded, steps).await?;
     let kernels = plan.steps.iter().enumerate().map(|(index, step)| {
         let total: Duration = spans.iter().filter(|span| span.step == index).map(|span| span.duration).sum();
         let launches = target.map_or(Vec::new(), |target| step.op.gpu(&step.io, target));

@@ -1,8 +1,7 @@
 //! What `fit` prints: Keras' bar on a terminal, one line an epoch elsewhere.
 
-use std::time::Instant;
-
 use super::Logs;
+use crate::clock::Instant;
 
 /// The state of one epoch's line.
 pub(super) struct Progress {

@@ -31,31 +31,34 @@ impl<'d> Rows<'d> {
     }
 
     /// Sets out on a run over rows in this order.
-    pub fn start(&mut self, session: &mut Session, order: Vec<u32>, iteration: u64) -> Result<()> {
+    pub async fn start(&mut self, session: &mut Session, order: Vec<u32>, iteration: u64) -> Result<()> {
         match &mut self.stream {
-            Some(stream) => stream.start(session, order, iteration),
-            None => session.start(order, iteration),
+            Some(stream) => stream.start(session, order, iteration).await,
+            None => session.start(order, iteration).await,
         }
     }
 
     /// Sees to it that the rows of a step are on the device.
-    pub fn ready(&mut self, session: &mut Session, step: usize) -> Result<()> {
-        self.stream.as_mut().map_or(Ok(()), |stream| stream.ready(session, step))
+    pub async fn ready(&mut self, session: &mut Session, step: usize) -> Result<()> {
+        match &mut self.stream {
+            Some(stream) => stream.ready(session, step).await,
+            None => Ok(()),
+        }
     }
 
     /// Calls for the run's steps from `first` on, in order: for all at once, or for those whose rows are on the device; until a
     /// call says that it stops.
-    pub fn each_stretch(
+    pub async fn each_stretch(
         &mut self,
         session: &mut Session,
         first: usize,
-        mut call: impl FnMut(&mut Session, Range<usize>) -> Result<ControlFlow<()>>,
+        mut call: impl AsyncFnMut(&mut Session, Range<usize>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let steps = first..self.steps();
         match &mut self.stream {
             _ if steps.is_empty() => Ok(()),
-            Some(stream) => stream.each_stretch(session, steps, call),
-            None => call(session, steps).map(drop),
+            Some(stream) => stream.each_stretch(session, steps, call).await,
+            None => call(session, steps).await.map(drop),
         }
     }
 
@@ -75,7 +78,7 @@ impl<'d> Rows<'d> {
 
     /// What a run consists of, in order: the full batches, then what is left. `updates` says it of the first steps, and
     /// those after them repeat it.
-    pub fn plans(
+    pub async fn plans(
         &self,
         session: &mut Session,
         model: &Definition<'_>,
@@ -87,7 +90,7 @@ impl<'d> Rows<'d> {
         let keys = rounds.clone().flat_map(|(batch, _)| {
             parts.iter().flat_map(move |&part| updates.iter().map(move |&updates| self.key(mode, part, batch, updates)))
         });
-        let plans = session.plans(model, &keys.collect::<Vec<_>>())?;
+        let plans = session.plans(model, &keys.collect::<Vec<_>>()).await?;
         let mut cycles = plans.chunks(updates.len()).map(<[usize]>::to_vec);
         Ok(rounds.map(|(_, times)| Round { plans: cycles.by_ref().take(parts.len()).collect(), times }).collect())
     }

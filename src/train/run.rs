@@ -17,7 +17,7 @@ use crate::tensor::Tensor;
 
 /// A run of `fit` as its callbacks have it: where it stands, what was measured, and the model in training.
 ///
-/// What waits for the device, such as [`Run::weights`], blocks.
+/// What waits for the device, such as [`Run::weights`], blocks, in [`Model::fit_async`] too.
 #[derive(Debug)]
 pub struct Run<'r> {
     pub(super) model: &'r mut Model,

@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use super::Model;
+use super::model::MEMORY;
 use crate::data;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -106,12 +107,31 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::load`], and what the makers of one's own return.
     pub fn load_with(path: impl AsRef<Path>, custom: &CustomObjects<'_>) -> Result<Self> {
-        let model = Model::load_with(&path, custom)?;
+        Self::of_model(Model::load_with(&path, custom)?, path.as_ref(), "load")
+    }
+
+    /// [`Model::from_bytes`] of a model that was a [`Sequential`].
+    ///
+    /// # Errors
+    /// Those of [`Model::from_bytes`], and [`Error::Format`] where it was none.
+    pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Result<Self> {
+        Self::from_bytes_with(bytes, &CustomObjects::new())
+    }
+
+    /// [`Sequential::from_bytes`] of a model that has layers, an optimizer or metrics of one's own.
+    ///
+    /// # Errors
+    /// As [`Sequential::from_bytes`], and what the makers of one's own return.
+    pub fn from_bytes_with(bytes: impl AsRef<[u8]>, custom: &CustomObjects<'_>) -> Result<Self> {
+        Self::of_model(Model::from_bytes_with(bytes, custom)?, Path::new(MEMORY), "from_bytes")
+    }
+
+    /// The model that came from a path, if it is a chain; `call` is what takes any.
+    fn of_model(model: Model, path: &Path, call: &str) -> Result<Self> {
         if model.network.is_sequential() {
             return Ok(Self { model });
         }
-        let message = "holds a model that was no Sequential; load it by Model::load";
-        Err(Error::format(path.as_ref(), message))
+        Err(Error::format(path, format!("holds a model that was no Sequential; load it by Model::{call}")))
     }
 
     /// The model that is written so.

@@ -52,7 +52,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Parameters at their initial values, on a device.
-    pub fn new(device: &Device, parameters: &[Parameter], seed: u64) -> Result<Self> {
+    pub async fn new(device: &Device, parameters: &[Parameter], seed: u64) -> Result<Self> {
         let arena = Arena::new(parameters.iter().map(|p| &p.shape));
         let executor = Executor::new(device)?;
         let (parameters, random_seed) = (parameters.to_vec(), stream(seed, "device", 0).next_u32());
@@ -62,7 +62,7 @@ impl Session {
         // One tensor at a time, so that the host holds no second copy of all.
         for (i, (p, segment)) in session.parameters.iter().zip(session.arena.segments()).enumerate() {
             let values = Values::F32(p.initializer.values(&p.shape, seed, i)?);
-            session.executor.write_at(BufferId::Params, segment.start, &values)?;
+            session.executor.write_at_async(BufferId::Params, segment.start, &values).await?;
         }
         Ok(session)
     }
@@ -104,37 +104,41 @@ impl Session {
     }
 
     /// Writes a tensor for each parameter, in their order; what lies between them stays.
-    fn write_arena(&mut self, id: BufferId, tensors: &[Tensor]) -> Result<()> {
-        let mut segments = self.arena.segments().iter().zip(tensors);
-        segments.try_for_each(|(segment, tensor)| self.executor.write_at(id, segment.start, tensor.values()))
+    async fn write_arena(&mut self, id: BufferId, tensors: &[Tensor]) -> Result<()> {
+        for (segment, tensor) in self.arena.segments().iter().zip(tensors) {
+            self.executor.write_at_async(id, segment.start, tensor.values()).await?;
+        }
+        Ok(())
     }
 
     /// Sets a whole arena to one value.
-    fn fill_arena(&mut self, id: BufferId, value: f64) -> Result<()> {
+    async fn fill_arena(&mut self, id: BufferId, value: f64) -> Result<()> {
         const PIECE: usize = 1 << 16;
         let len = self.arena.len();
         self.allocate_arena(id)?;
         let piece = Values::F64(vec![value; len.min(PIECE)]);
         let last = Values::F64(vec![value; len % PIECE]);
         for start in (0..len).step_by(PIECE) {
-            self.executor.write_at(id, start, if len - start < PIECE { &last } else { &piece })?;
+            self.executor.write_at_async(id, start, if len - start < PIECE { &last } else { &piece }).await?;
         }
         Ok(())
     }
 
     /// Sets the optimizer's state to its start.
-    pub fn reset_moments(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
+    pub async fn reset_moments(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         self.forget_plans()?;
         for (moment, state) in optimizer::states(optimizer).iter().enumerate() {
-            self.fill_arena(BufferId::Moment(moment), state.initial)?;
+            self.fill_arena(BufferId::Moment(moment), state.initial).await?;
         }
         Ok(())
     }
 
     /// Replaces the optimizer's state: of each moment, a tensor for each parameter.
-    pub fn set_moments(&mut self, moments: &[Vec<Tensor>]) -> Result<()> {
-        let mut moments = moments.iter().enumerate();
-        moments.try_for_each(|(moment, tensors)| self.write_arena(BufferId::Moment(moment), tensors))
+    pub async fn set_moments(&mut self, moments: &[Vec<Tensor>]) -> Result<()> {
+        for (moment, tensors) in moments.iter().enumerate() {
+            self.write_arena(BufferId::Moment(moment), tensors).await?;
+        }
+        Ok(())
     }
 
     /// A moment of all parameters, in their order.
@@ -150,18 +154,18 @@ impl Session {
     /// The parameter of this index.
     pub async fn weight(&mut self, index: usize) -> Result<Tensor> {
         let segment = self.arena.segments()[index].clone();
-        Tensor::new(self.parameters[index].shape.clone(), self.executor.read(BufferId::Params, segment).await?)
+        Tensor::new(self.parameters[index].shape.clone(), self.executor.read_async(BufferId::Params, segment).await?)
     }
 
     /// Replaces the parameter of this index.
-    pub fn set_weight(&mut self, index: usize, tensor: &Tensor) -> Result<()> {
+    pub async fn set_weight(&mut self, index: usize, tensor: &Tensor) -> Result<()> {
         let p = &self.parameters[index];
         if *tensor.shape() != p.shape || !tensor.dtype().is_float() {
             let (path, shape, dtype, given) = (p.path(), &p.shape, tensor.dtype(), tensor.shape());
             let message = format!("expected f32 or f64 {path} {shape}; was given {dtype} {given}");
             return Err(Error::shape("set_weight", message));
         }
-        self.executor.write_at(BufferId::Params, self.arena.segments()[index].start, tensor.values())
+        self.executor.write_at_async(BufferId::Params, self.arena.segments()[index].start, tensor.values()).await
     }
 
     /// The gradients of the last training step, in the parameters' order; zeros before the first.
@@ -180,7 +184,7 @@ impl Session {
     }
 
     async fn read_arena(&mut self, id: BufferId) -> Result<Vec<Tensor>> {
-        let all = self.executor.read(id, 0..self.arena.len()).await?;
+        let all = self.executor.read_async(id, 0..self.arena.len()).await?;
         let cut = |(p, segment): (&Parameter, &Range<usize>)| match &all {
             Values::F64(v) => Tensor::new(p.shape.clone(), memory::copy(&v[segment.clone()], WEIGHTS)?),
             Values::F32(v) => Tensor::new(p.shape.clone(), memory::copy(&v[segment.clone()], WEIGHTS)?),
@@ -190,7 +194,7 @@ impl Session {
     }
 
     /// Replaces all parameters.
-    pub fn set_weights(&mut self, tensors: &[Tensor]) -> Result<()> {
+    pub async fn set_weights(&mut self, tensors: &[Tensor]) -> Result<()> {
         let described = |shapes: Vec<String>| shapes.join(", ");
         let wanted: Vec<String> = self.parameters.iter().map(|p| format!("{} {}", p.path(), p.shape)).collect();
         let fits = tensors.len() == self.parameters.len()
@@ -200,18 +204,18 @@ impl Session {
             let message = format!("expected f32 or f64 {}; was given {given}", described(wanted));
             return Err(Error::shape("set_weights", message));
         }
-        self.write_arena(BufferId::Params, tensors)
+        self.write_arena(BufferId::Params, tensors).await
     }
 
     /// Replaces parameters by their paths.
-    pub fn set_some(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
+    pub async fn set_some(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
         let places: HashMap<String, usize> = self.paths().zip(0..).collect();
         for (path, tensor) in tensors {
             let place = places.get(path).copied().filter(|&place| self.parameters[place].shape == *tensor.shape());
             let Some(place) = place else {
                 return Err(Error::shape("set_weights", format!("no weight {path} of {}", tensor.shape())));
             };
-            self.executor.write_at(BufferId::Params, self.arena.segments()[place].start, tensor.values())?;
+            self.executor.write_at_async(BufferId::Params, self.arena.segments()[place].start, tensor.values()).await?;
         }
         Ok(())
     }
@@ -255,37 +259,39 @@ impl Session {
     }
 
     /// Puts the samples of each input on the device, from `column` on.
-    pub fn put_inputs(&mut self, column: usize, inputs: &[(&Tensor, f32)]) -> Result<Resident> {
+    pub async fn put_inputs(&mut self, column: usize, inputs: &[(&Tensor, f32)]) -> Result<Resident> {
         for (column, (x, _)) in (column..).zip(inputs) {
-            self.put_column(column, x)?;
+            self.put_column(column, x).await?;
         }
         let typed = |(x, scale): &(&Tensor, f32)| (Type::of(x), f64::from(*scale).to_bits());
         Ok(Resident { column, inputs: inputs.iter().map(typed).collect(), targets: Vec::new(), weighted: false })
     }
 
-    fn put_column(&mut self, column: usize, tensor: &Tensor) -> Result<()> {
+    async fn put_column(&mut self, column: usize, tensor: &Tensor) -> Result<()> {
         let id = BufferId::Data(column);
         self.executor.allocate(&column_of(id, &Type::of(tensor)))?;
-        self.executor.write(id, tensor.values())
+        self.executor.write_async(id, tensor.values()).await
     }
 
     /// Puts a set on the device, with a weight for each row, if any.
-    pub fn put(&mut self, set: &Resident, columns: &Ordered<'_>, weights: Option<&Tensor>) -> Result<()> {
+    pub async fn put(&mut self, set: &Resident, columns: &Ordered<'_>, weights: Option<&Tensor>) -> Result<()> {
         for (column, tensor) in (set.column..).zip(columns.tensors(weights)) {
-            self.put_column(column, tensor)?;
+            self.put_column(column, tensor).await?;
         }
         Ok(())
     }
 
     /// Writes rows of a set to where [`Session::reserve`] made room for them.
-    pub fn write(&mut self, set: &Resident, columns: &Ordered<'_>, weights: Option<&Tensor>) -> Result<()> {
-        let mut columns = (set.column..).zip(columns.tensors(weights));
-        columns.try_for_each(|(column, tensor)| self.executor.write(BufferId::Data(column), tensor.values()))
+    pub async fn write(&mut self, set: &Resident, columns: &Ordered<'_>, weights: Option<&Tensor>) -> Result<()> {
+        for (column, tensor) in (set.column..).zip(columns.tensors(weights)) {
+            self.executor.write_async(BufferId::Data(column), tensor.values()).await?;
+        }
+        Ok(())
     }
 
     /// Frees the columns of a data set, and all plans: they may be for rows that rest there.
-    pub fn release_data(&mut self, column: usize) -> Result<()> {
-        self.forget_plans()?;
+    pub async fn release_data(&mut self, column: usize) -> Result<()> {
+        self.free_plans().await?;
         (column..column + MOST_COLUMNS).for_each(|column| self.executor.release(BufferId::Data(column)));
         Ok(())
     }
@@ -303,11 +309,11 @@ impl Session {
     }
 
     /// The plans of a run's keys, each made at its first use.
-    pub fn plans(&mut self, model: &Definition<'_>, keys: &[Key]) -> Result<Vec<usize>> {
+    pub async fn plans(&mut self, model: &Definition<'_>, keys: &[Key]) -> Result<Vec<usize>> {
         let missing = keys.iter().filter(|key| !self.plans.contains_key(key)).collect::<HashSet<_>>().len();
         // All at once: a plan that goes to make room for the run's second would be its first.
         if self.plans.len() + missing > MOST_PLANS {
-            self.forget_plans()?;
+            self.free_plans().await?;
         }
         for key in keys {
             if !self.plans.contains_key(key) {
@@ -319,14 +325,20 @@ impl Session {
     }
 
     /// Makes all plans anew and sets the gradients to zeros: other weights are trained from here on.
-    pub fn forget_trained(&mut self) -> Result<()> {
+    pub async fn forget_trained(&mut self) -> Result<()> {
         self.forget_plans()?;
-        self.fill_arena(BufferId::Grads, 0.0)
+        self.fill_arena(BufferId::Grads, 0.0).await
     }
 
     fn forget_plans(&mut self) -> Result<()> {
         self.plans.clear();
         self.executor.forget_plans()
+    }
+
+    /// Forgets all plans, and waits until the device has their memory back.
+    async fn free_plans(&mut self) -> Result<()> {
+        self.executor.finish_async().await?;
+        self.forget_plans()
     }
 
     /// The graph of a step as its layers wrote it.
@@ -337,10 +349,10 @@ impl Session {
     /// Runs a graph with outputs of these lengths once, and returns them.
     pub async fn run_once(&mut self, graph: &Graph, lens: &[usize]) -> Result<Vec<Vec<f64>>> {
         let plan = self.executor.load(&Plan::new("once", graph, &self.arena)?)?;
-        self.executor.run(plan, 1)?;
+        self.executor.run_async(plan, 1).await?;
         let mut outputs = Vec::with_capacity(lens.len());
         for (i, &len) in lens.iter().enumerate() {
-            outputs.push(self.executor.read(BufferId::Output(i), 0..len).await?.to_f64());
+            outputs.push(self.executor.read_async(BufferId::Output(i), 0..len).await?.to_f64());
         }
         self.forget_plans()?;
         Ok(outputs)
@@ -352,28 +364,28 @@ impl Session {
     }
 
     /// Sets out on a run: the order of rows, and the clock at its start.
-    pub fn start(&mut self, order: Vec<u32>, iteration: u64) -> Result<()> {
+    pub async fn start(&mut self, order: Vec<u32>, iteration: u64) -> Result<()> {
         self.executor.forget_peek();
-        self.executor.write(BufferId::Order, &Values::U32(order))?;
-        self.set_clock(0, 0, iteration)
+        self.executor.write_async(BufferId::Order, &Values::U32(order)).await?;
+        self.set_clock(0, 0, iteration).await
     }
 
     /// Puts the clock at a step of the run, before which these many rows were taken, and of the model's life.
-    pub fn set_clock(&mut self, step: usize, rows: usize, iteration: u64) -> Result<()> {
+    pub async fn set_clock(&mut self, step: usize, rows: usize, iteration: u64) -> Result<()> {
         // The count of all steps keys random numbers only: it may wrap.
         let clock: [u32; WORDS] = [step as u32, rows as u32, iteration as u32, self.random_seed];
-        self.executor.write(BufferId::Clock, &Values::U32(clock.to_vec()))
+        self.executor.write_async(BufferId::Clock, &Values::U32(clock.to_vec())).await
     }
 
     /// The optimizer's scalars of the next `steps` steps after `iteration`, and what [`trace::complete`] adds.
-    pub fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
+    pub async fn write_schedule(&mut self, optimizer: &dyn Optimizer, iteration: u64, steps: usize) -> Result<()> {
         let mut rows = memory::room(steps * SCALARS, "the optimizer's scalars of each step of an epoch")?;
         (1..=steps as u64).for_each(|t| rows.extend(optimizer::scalars(optimizer, iteration + t)));
         trace::complete(&mut rows, optimizer, iteration, steps);
         // A plan whose weights are not trained, or none of which is excluded, reads less of it, or nothing.
         let (len, id) = (rows.len(), BufferId::Schedule);
         self.executor.allocate(&Buffer { id, dtype: DType::F32, len, row_len: len })?;
-        self.executor.write(BufferId::Schedule, &Values::F64(rows))
+        self.executor.write_async(BufferId::Schedule, &Values::F64(rows)).await
     }
 }
 

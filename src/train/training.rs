@@ -1,7 +1,7 @@
 //! The loop of `fit` over epochs. What happens within one is the device's, unless somebody looks at every step.
 
 use std::ops::{ControlFlow, Range};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::callbacks::Callback;
 use super::class_weight::ClassWeight;
@@ -15,6 +15,7 @@ use super::run::Validation;
 use super::session::Session;
 use super::trace::{Definition, Key, Mode, Part};
 use super::{CheckFinite, Fit, History, Logs, Run, finite};
+use crate::clock::Instant;
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::memory;
@@ -54,10 +55,10 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
     let (count, held_back) = options.split(data.len())?;
     let expected = model.expected()?;
     let class_weight = ClassWeight::new(&options.class_weight, &expected.outputs)?;
-    let feed = feed(model, data, Expected { class_weight, ..expected.clone() }, (&options, count, held_back))?;
+    let feed = feed(model, data, Expected { class_weight, ..expected.clone() }, (&options, count, held_back)).await?;
     let (session, _) = model.parts();
     let mut validation = match (options.validation_data, held_back) {
-        (Some(set), _) => Some((Feed::new(session, MOST_COLUMNS, set, expected)?, Some(set), 0..set.len())),
+        (Some(set), _) => Some((Feed::new(session, MOST_COLUMNS, set, expected).await?, Some(set), 0..set.len())),
         (None, 0) => None,
         (None, held_back) => Some((feed.held_back(), None, count..count + held_back)),
     };
@@ -103,7 +104,9 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
     }
     callbacks.iter_mut().try_for_each(|c| c.on_train_end(&mut run))?;
     let (session, _) = model.parts();
-    [Some(&feed), validation.as_ref().map(|(feed, ..)| feed)].into_iter().flatten().try_for_each(|f| f.end(session))?;
+    for feed in [Some(&feed), validation.as_ref().map(|(feed, ..)| feed)].into_iter().flatten() {
+        feed.end(session).await?;
+    }
     Ok(history)
 }
 
@@ -124,7 +127,7 @@ async fn validate<'d>(
 }
 
 /// The set that is trained on, with all that an epoch needs beside it made ready: the set streams where it leaves no room.
-fn feed<'d>(
+async fn feed<'d>(
     model: &mut Model,
     data: &'d dyn Source,
     expected: Expected,
@@ -132,17 +135,18 @@ fn feed<'d>(
 ) -> Result<Feed<'d>> {
     let start = model.reached.iteration - model.reached.position.as_ref().map_or(0, |position| position.step as u64);
     let (session, model) = model.parts();
-    let mut feed = Feed::new(session, 0, data, expected)?;
-    let ready = |session: &mut Session, feed: &Feed<'_>| {
-        epoch_plans(session, &model, &Rows::new(feed, count, options.batch_size), start, options.check_finite)?;
+    let mut feed = Feed::new(session, 0, data, expected).await?;
+    let ready = async |session: &mut Session, feed: &Feed<'_>| {
+        let rows = Rows::new(feed, count, options.batch_size);
+        epoch_plans(session, &model, &rows, start, options.check_finite).await?;
         if held_back > 0 {
-            planned(session, &model, &feed.held_back(), held_back)?;
+            planned(session, &model, &feed.held_back(), held_back).await?;
         }
         Ok(())
     };
-    let tried = ready(session, &feed);
-    match feed.makes_room(session, data, &tried)? {
-        true => ready(session, &feed)?,
+    let tried = ready(session, &feed).await;
+    match feed.makes_room(session, data, &tried).await? {
+        true => ready(session, &feed).await?,
         false => tried?,
     }
     Ok(feed)
@@ -160,7 +164,7 @@ fn resumed(model: &mut Model, options: &Fit<'_>, now: &Position) -> Result<Optio
 }
 
 /// The plans of an epoch before which so many steps were made.
-fn epoch_plans(
+async fn epoch_plans(
     session: &mut Session,
     model: &Definition<'_>,
     rows: &Rows<'_>,
@@ -175,7 +179,7 @@ fn epoch_plans(
     // A cycle of accumulated gradients goes on where the last epoch left it.
     let cycle = options.gradient_accumulation_steps.unwrap_or(1).min(rows.steps() as u64);
     let updates: Vec<bool> = (1..=cycle).map(|t| options.updates(start + t)).collect();
-    rows.plans(session, model, (Mode::Train, parts), &updates)
+    rows.plans(session, model, (Mode::Train, parts), &updates).await
 }
 
 /// One epoch, from where it was left: leaves its means in the run's logs and returns the mean loss of each batch.
@@ -192,15 +196,15 @@ async fn train_epoch(
     run.model.reached.position = None;
     let (session, model) = run.model.parts();
     let optimizer = model.optimizer.expect("checked before fitting");
-    let rounds = epoch_plans(session, &model, rows, start, check)?;
+    let rounds = epoch_plans(session, &model, rows, start, check).await?;
     let count = position.samples as u32;
     let mut order = memory::list(0..count, ORDER)?;
     if position.shuffle {
         order = shuffled_with(order, position.seed, SHUFFLE, start);
     }
-    rows.start(session, order, start)?;
-    session.set_clock(first, first * rows.batch, start + first as u64)?;
-    session.write_schedule(optimizer, start, rows.steps())?;
+    rows.start(session, order, start).await?;
+    session.set_clock(first, first * rows.batch, start + first as u64).await?;
+    session.write_schedule(optimizer, start, rows.steps()).await?;
     let watch = Watch::new(&model, "", rows);
     position.totals.resize(watch.width(), 0.0);
     let log = if check == CheckFinite::Step || callbacks.iter().any(|c| c.wants_batches()) {
@@ -215,8 +219,8 @@ async fn train_epoch(
     let lost = losses.iter().position(|loss| !loss.is_finite());
     if let (Some(lost), CheckFinite::Epoch) = (lost, check) {
         let (session, step) = (run.model.parts().0, first + lost);
-        rows.ready(session, step)?;
-        session.set_clock(step, step * rows.batch, start + step as u64)?;
+        rows.ready(session, step).await?;
+        session.set_clock(step, step * rows.batch, start + step as u64).await?;
         return Err(lost_at(run, rows, (step, losses[lost]), false).await);
     }
     Ok(losses)
@@ -261,18 +265,18 @@ pub(super) async fn run_all(
     session.executor().forget_peek();
     // The rows of the log that were looked at so far, and their sums: each is fetched once.
     let (mut seen, mut totals) = (first, totals.to_vec());
-    rows.each_stretch(session, first, |session, steps| {
+    rows.each_stretch(session, first, async |session, steps| {
         let mut done = steps.start;
         if let Some(call) = first_step.take() {
             let turns = &round_of(rounds, done).0.plans[0];
-            session.executor().run(turns[done % turns.len()], 1)?;
-            session.executor().finish()?;
+            session.executor().run_async(turns[done % turns.len()], 1).await?;
+            session.executor().finish_async().await?;
             call();
             done += 1;
         }
         while done < steps.end {
             let (round, round_end) = round_of(rounds, done);
-            done += session.executor().run_some(&round.plans[0], done..round_end.min(steps.end))?;
+            done += session.executor().run_some_async(&round.plans[0], done..round_end.min(steps.end)).await?;
             end = done;
             if is_over() {
                 return Ok(ControlFlow::Break(()));
@@ -292,11 +296,12 @@ pub(super) async fn run_all(
         }
         end = done;
         Ok(ControlFlow::Continue(()))
-    })?;
+    })
+    .await?;
     if first == end {
         return Ok(Vec::new());
     }
-    Ok(session.executor().read(BufferId::Log, first * width..end * width).await?.to_f64())
+    Ok(session.executor().read_async(BufferId::Log, first * width..end * width).await?.to_f64())
 }
 
 /// As [`run_all`], one step at a time: for callbacks that want batches, and to look at the loss and the gradients of
@@ -318,21 +323,23 @@ async fn run_each(
         let rate_changed = run.rate_changed();
         let (session, model) = run.model.parts();
         if rate_changed {
-            session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps())?;
+            session.write_schedule(model.optimizer.expect("checked before fitting"), start, rows.steps()).await?;
         }
-        rows.ready(session, step)?;
-        plans.next().map_or(Ok(()), |plan| session.executor().run(plan, 1))?;
-        let row = session.executor().read(BufferId::Log, step * width..(step + 1) * width).await?.to_f64();
+        rows.ready(session, step).await?;
+        if let Some(plan) = plans.next() {
+            session.executor().run_async(plan, 1).await?;
+        }
+        let row = session.executor().read_async(BufferId::Log, step * width..(step + 1) * width).await?.to_f64();
         if let Some(update) = plans.next() {
             let loss = row[0];
             let gradients = session.gradients().await?;
             if !loss.is_finite() || gradients.iter().any(|g| g.values().to_f64().iter().any(|v| !v.is_finite())) {
                 return Err(lost_at(run, rows, (step, loss / rows.batch_of(step) as f64), true).await);
             }
-            session.executor().run(update, 1)?;
+            session.executor().run_async(update, 1).await?;
         }
         if let Some(call) = first_step.take() {
-            session.executor().finish()?;
+            session.executor().finish_async().await?;
             call();
         }
         watch.add(&mut position.totals, &row);
@@ -363,19 +370,19 @@ async fn lost_at(run: &mut Run<'_>, rows: &Rows<'_>, (step, loss): (usize, f64),
 }
 
 /// Makes everything ready for `steps` training steps in the order of the data; returns their plan and its key.
-pub(crate) fn start_training(
+pub(crate) async fn start_training(
     session: &mut Session,
     model: &Definition<'_>,
     (data, expected): (&Dataset, Expected),
     batch: usize,
     steps: usize,
 ) -> Result<(usize, Key)> {
-    let feed = Feed::resting(session, 0, data, expected)?;
+    let feed = Feed::resting(session, 0, data, expected).await?;
     let rows = Rows::new(&feed, steps * batch, batch);
     let key = rows.key(Mode::Train, Part::All, batch, true);
-    let plan = session.plans(model, std::slice::from_ref(&key))?[0];
-    session.start(memory::list(0..rows.count as u32, ORDER)?, 0)?;
-    session.write_schedule(model.optimizer.expect("checked before training"), 0, steps)?;
+    let plan = session.plans(model, std::slice::from_ref(&key)).await?[0];
+    session.start(memory::list(0..rows.count as u32, ORDER)?, 0).await?;
+    session.write_schedule(model.optimizer.expect("checked before training"), 0, steps).await?;
     Ok((plan, key))
 }
 

@@ -51,7 +51,7 @@ fn run(graph: &Graph, inputs: &[Type], device: &Device) -> (usize, Vec<Vec<f64>>
     }
     executor.run(loaded, 1).unwrap();
     let outputs = plan.buffers.iter().filter(|b| matches!(b.id, BufferId::Output(_)));
-    let mut read = |id, len| pollster::block_on(executor.read(id, 0..len)).unwrap().to_f64();
+    let mut read = |id, len| executor.read(id, 0..len).unwrap().to_f64();
     (plan.steps.len(), outputs.map(|b| read(b.id, b.len)).collect())
 }
 
@@ -91,7 +91,7 @@ fn outputs_everywhere(g: &Graph, inputs: &[&[f32]], len: usize) -> Vec<Vec<f64>>
             executor.write(BufferId::Input(i), &Values::F32(values.to_vec())).unwrap();
         }
         executor.run(plan, 1).unwrap();
-        pollster::block_on(executor.read(BufferId::Output(0), 0..len)).unwrap().to_f64()
+        executor.read(BufferId::Output(0), 0..len).unwrap().to_f64()
     };
     let fused = g.clone().fused();
     executors().into_iter().flat_map(|device| [run(device.clone(), g), run(device, &fused)]).collect()

@@ -37,7 +37,7 @@ fn run(device: &Device, loss: Loss, activation: Activation, [x, targets]: [&Tens
     executor.write(BufferId::Input(0), x.values()).unwrap();
     executor.write(BufferId::Input(1), targets.values()).unwrap();
     executor.run(plan, 1).unwrap();
-    [0, 1].map(|i| pollster::block_on(executor.read(BufferId::Output(i), 0..lengths[i])).unwrap().to_f64())
+    [0, 1].map(|i| executor.read(BufferId::Output(i), 0..lengths[i]).unwrap().to_f64())
 }
 
 fn floats(shape: impl Into<Shape>, values: &[f64]) -> Tensor {

@@ -42,7 +42,7 @@ fn ties_and_nan_count_as_keras_counts_them() {
             executor.write(BufferId::Input(0), scores.values()).unwrap();
             executor.write(BufferId::Input(1), labels.values()).unwrap();
             executor.run(plan, 1).unwrap();
-            let found = pollster::block_on(executor.read(BufferId::Output(0), 0..wanted.len())).unwrap().to_f64();
+            let found = executor.read(BufferId::Output(0), 0..wanted.len()).unwrap().to_f64();
             assert_eq!(&found, wanted, "{device}, k = {k}");
         }
     }

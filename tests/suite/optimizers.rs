@@ -91,7 +91,7 @@ fn run(device: &Device, optimizer: &dyn Optimizer, start: &[f64], gradients: &[V
         executor.write(BufferId::Input(0), &Values::F64(gradient.clone())).unwrap();
         executor.write(BufferId::Input(2), &Values::U32(vec![step as u32, 0, step as u32, 0])).unwrap();
         executor.run(plan, 1).unwrap();
-        pollster::block_on(executor.read(BufferId::Output(0), 0..start.len())).unwrap().to_f64()
+        executor.read(BufferId::Output(0), 0..start.len()).unwrap().to_f64()
     });
     steps.collect()
 }

@@ -35,7 +35,7 @@ fn run(executor: &mut Executor, inputs: &[&Tensor], build: impl Fn(&mut Graph, &
     }
     executor.run(plan, 1).unwrap();
     let shape = g.shape(y).to_vec();
-    let values = pollster::block_on(executor.read(BufferId::Output(0), 0..shape.iter().product())).unwrap();
+    let values = executor.read(BufferId::Output(0), 0..shape.iter().product()).unwrap();
     (shape, values.to_f64())
 }
 

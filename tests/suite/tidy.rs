@@ -236,11 +236,13 @@ fn kinds(text: &str) -> Vec<&str> {
 
 /// The folders and files of `src/`, each of which knows those before it alone: what everything may use, values and their
 /// kernels, graphs, what runs them, what is trained, and what looks at that.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 23] = [
     "error",
     "printable",
     "suggest",
     "memory",
+    "clock",
+    "threads",
     "random",
     "cache",
     "config",
@@ -305,6 +307,50 @@ fn test_modules(sources: &[Source]) -> Vec<String> {
         }
     }
     found
+}
+
+/// The library waits where the blocking face does, and where it asked whether that polls it.
+#[test]
+fn futures_do_not_wait() {
+    let waits = ["PollType::Wait", "poll(wgpu", "pollster", "thread::sleep", "thread::park", ".recv()", "Condvar"];
+    let known = ["src/device/blocking.rs", "src/device/gpu/waiting.rs", "src/data/fetch/package.rs"];
+    let tests = ["src/device/gpu/never_blocking.rs", "src/device/gpu/counters.rs", "src/device/gpu/lost.rs"];
+    let others = |s: &Source| {
+        let at = s.path.as_str();
+        at.starts_with("src/") && !at.starts_with("src/bin/") && ![&known[..], &tests].concat().contains(&at)
+    };
+    let wait = |line: &str| {
+        waits.iter().find(|wait| comment_free(line).contains(*wait)).map(|wait| format!("waits by {wait}"))
+    };
+    report_lines(others, wait);
+    let (mut complaints, mut asked) = (Vec::new(), 0);
+    for source in sources().iter().filter(|s| s.is("rs") && others(s)) {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (name, from, count) in functions(source) {
+            let body = lines[from - 1..from - 1 + count].join("\n");
+            if !lines[from - 1].contains("async fn") || !body.contains("block_on(") {
+                continue;
+            }
+            match body.contains("is_allowed()") {
+                true => asked += 1,
+                false => complaints.push(format!("{}:{from}: `{name}` blocks", source.path)),
+            }
+        }
+    }
+    report(&complaints);
+    assert_eq!(asked, 1, "of streams alone");
+}
+
+/// The standard library's clocks panic in a browser.
+#[test]
+fn time_comes_from_one_clock() {
+    let library =
+        |s: &Source| s.path.starts_with("src/") && !s.path.starts_with("src/bin/") && s.path != "src/clock.rs";
+    let clock = |line: &str| {
+        let code = comment_free(line);
+        code.contains("std::time::") && (code.contains("Instant") || code.contains("SystemTime"))
+    };
+    report_lines(library, |line| clock(line).then(|| "take it from crate::clock".into()));
 }
 
 #[test]

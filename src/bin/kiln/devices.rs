@@ -55,7 +55,8 @@ mod adapters {
     use serde_json::{Value, json};
 
     fn all() -> Vec<AdapterSummary> {
-        pollster::block_on(Adapter::list()).iter().map(|adapter| adapter.summary().clone()).collect()
+        let adapters = Adapter::list().expect("nothing but a browser refuses to wait");
+        adapters.iter().map(|adapter| adapter.summary().clone()).collect()
     }
 
     pub fn text() -> Result<String, std::fmt::Error> {

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{io, thread};
 
 use flate2::read::GzDecoder;
@@ -12,6 +12,7 @@ use flate2::read::GzDecoder;
 use super::super::{Manager, Package, Progress, RemoteFile, idx};
 use super::place::{self, Refused};
 use super::{Failure, Fetcher, tell};
+use crate::clock::Instant;
 use crate::error::Error;
 
 /// Package managers wait out dead networks for minutes: longer than this, and they are stopped.

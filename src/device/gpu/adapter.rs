@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::context::{Context, Failure};
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::ops::AdapterKind;
 
@@ -92,7 +93,15 @@ pub struct Adapter {
 
 impl Adapter {
     /// All adapters, the one that is taken first in front.
-    pub async fn list() -> Vec<Self> {
+    ///
+    /// # Errors
+    /// None natively; in a browser, where this cannot be waited for, [`Error::Device`].
+    pub fn list() -> Result<Vec<Self>> {
+        block_on(async { Ok(Self::list_async().await) })
+    }
+
+    /// [`Adapter::list`] for callers that cannot block.
+    pub async fn list_async() -> Vec<Self> {
         let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
         let descriptor =
             wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
@@ -138,6 +147,16 @@ impl Adapter {
         });
         let limits = device.limits();
         let (modules, pipelines) = (Mutex::new(HashMap::new()), Mutex::new(HashMap::new()));
-        Ok(Arc::new(Context { summary: self.summary.clone(), device, queue, limits, failure, modules, pipelines }))
+        Ok(Arc::new(Context {
+            summary: self.summary.clone(),
+            device,
+            queue,
+            limits,
+            failure,
+            #[cfg(not(target_family = "wasm"))]
+            waiter: super::waiting::Waiter::default(),
+            modules,
+            pipelines,
+        }))
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::adapter::AdapterSummary;
 use crate::error::{Error, Result};
 use crate::ops::{Dispatch, Module};
 use crate::plan::{Buffer, BufferId};
+use crate::threads::map_in_any_order;
 
 /// What the device reported, in words for the user.
 #[derive(Debug, Default)]
@@ -73,6 +73,8 @@ pub struct Context {
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
     pub(super) failure: Failure,
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) waiter: super::waiting::Waiter,
     pub(super) modules: Mutex<HashMap<Module, wgpu::ShaderModule>>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
 }
@@ -120,17 +122,7 @@ impl Context {
         let compile = |(key, module, launch): &(&PipelineKey, wgpu::ShaderModule, &Dispatch)| {
             ((*key).clone(), self.compile(module, launch))
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(missing.len()).max(1);
-        let next = AtomicUsize::new(0);
-        let worker = || std::iter::from_fn(|| missing.get(next.fetch_add(1, Ordering::Relaxed)).map(compile));
-        let compiled: Vec<_> = std::thread::scope(|scope| {
-            // Where the system gives no more threads, there are as many as it gave.
-            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, || worker().collect::<Vec<_>>()).ok();
-            let others: Vec<_> = (1..threads).map_while(spawn).collect();
-            let own: Vec<_> = worker().collect();
-            let join = |other: std::thread::ScopedJoinHandle<'_, Vec<_>>| other.join().expect("wgpu does not panic");
-            own.into_iter().chain(others.into_iter().flat_map(join)).collect()
-        });
+        let compiled = map_in_any_order(&missing, compile);
         pipelines.extend(compiled);
         keyed.iter().map(|(key, _)| pipelines[key].clone()).collect()
     }

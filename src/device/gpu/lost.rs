@@ -1,10 +1,12 @@
 //! Tests of devices that are lost, or hang.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Context, Executor};
+use crate::clock::Instant;
 use crate::device::Device;
+use crate::device::blocking::block_on;
 use crate::device::choose::Kind;
 use crate::graph::{Graph, Leaf, Type};
 use crate::ops::matmul::MatMul;
@@ -12,7 +14,7 @@ use crate::plan::{Arena, Plan};
 use crate::prelude::*;
 
 /// A device that nobody else has.
-fn opened() -> (Device, Arc<Context>) {
+pub(super) fn opened() -> (Device, Arc<Context>) {
     let request = std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into());
     let device = Device::choose_untuned(&request).expect("no adapter; run scripts/test, which installs one").device;
     let Kind::Gpu(context, _) = &device.kind else { panic!("{device} is no adapter") };
@@ -20,13 +22,13 @@ fn opened() -> (Device, Arc<Context>) {
     (device, context)
 }
 
-fn data() -> Dataset {
+pub(super) fn data() -> Dataset {
     let x: Vec<f32> = (0..400 * 4).map(|i| (i % 7) as f32 / 7.0).collect();
     let y: Vec<u32> = (0..400).map(|i| i % 3).collect();
     Dataset::new(Tensor::new([400, 4], x).unwrap(), Tensor::new([400], y).unwrap()).unwrap()
 }
 
-fn model(device: &Device) -> Sequential {
+pub(super) fn model(device: &Device) -> Sequential {
     let mut model = Sequential::new().add(Input::new([4])).add(Dense::new(3).activation(Activation::Softmax));
     model = model.device(device.clone());
     model.compile(Adam::default(), Loss::SparseCategoricalCrossentropy, [Metric::Accuracy]).unwrap();
@@ -136,12 +138,12 @@ fn a_backup_within_an_epoch_goes_on_there_and_changes_no_bit() {
     assert_eq!(rest.epochs(), history.epochs());
 }
 
-/// An executor with a plan that takes some milliseconds or more.
-fn busy() -> (Executor, usize) {
+/// An executor with a plan of so many products one after the other, each of which takes a millisecond or more.
+pub(super) fn busy(products: usize) -> (Executor, usize) {
     let (device, context) = opened();
     let mut graph = Graph::new();
     let [a, b] = [0, 1].map(|i| graph.leaf(Leaf::Input(i), Type::float([512, 512])));
-    let y = graph.apply(MatMul::new(false, false), &[a, b]).unwrap();
+    let y = (0..products).fold(a, |y, _| graph.apply(MatMul::new(false, false), &[y, b]).unwrap());
     graph.output(0, y).unwrap();
     let mut executor = Executor::new(context, device.target());
     let plan = Plan::new("busy", &graph, &Arena::default()).unwrap();
@@ -150,27 +152,34 @@ fn busy() -> (Executor, usize) {
     (executor, plan)
 }
 
+/// Whoever waits: the blocking face, or the thread that does in place of other futures.
 #[test]
 fn a_wait_ends_and_every_later_call_says_why() {
-    let (mut executor, plan) = busy();
-    executor.flight.patience = Duration::ZERO;
-    executor.flight.fixed = Some(100);
-    let text = executor.run_some(&[plan], 0..100).unwrap_err().to_string();
-    assert!(text.contains("gave no answer for 0 s") && text.contains("smaller batches"), "{text}");
-    for text in [executor.finish(), executor.forget_plans()].map(|result| result.unwrap_err().to_string()) {
-        assert!(text.contains("gave no answer"), "{text}");
+    for blocks in [true, false] {
+        let (mut executor, plan) = busy(1);
+        executor.flight.patience = Duration::ZERO;
+        executor.flight.fixed = Some(100);
+        let ran = match blocks {
+            true => block_on(executor.run_some(&[plan], 0..100)),
+            false => pollster::block_on(executor.run_some(&[plan], 0..100)),
+        };
+        let text = ran.unwrap_err().to_string();
+        assert!(text.contains("gave no answer for 0 s") && text.contains("smaller batches"), "{text}");
+        for text in [block_on(executor.finish()), executor.forget_plans()].map(|r| r.unwrap_err().to_string()) {
+            assert!(text.contains("gave no answer"), "{text}");
+        }
     }
 }
 
 /// Many runs take longer than one may.
 #[test]
 fn progress_begins_the_wait_anew() {
-    let (mut executor, plan) = busy();
+    let (mut executor, plan) = busy(1);
     executor.flight.fixed = Some(1);
     let run = |executor: &mut Executor, times: usize| {
         let start = Instant::now();
-        (0..times).for_each(|i| assert_eq!(executor.run_some(&[plan], i..times).unwrap(), 1));
-        executor.finish().unwrap();
+        (0..times).for_each(|i| assert_eq!(block_on(executor.run_some(&[plan], i..times)).unwrap(), 1));
+        block_on(executor.finish()).unwrap();
         start.elapsed()
     };
     // The first run compiles.

@@ -6,14 +6,24 @@ mod context;
 mod counters;
 #[cfg(test)]
 mod lost;
+#[cfg(test)]
+mod never_blocking;
+mod pace;
 mod profile;
 mod readback;
 mod replay;
+#[cfg(not(target_family = "wasm"))]
+mod waiting;
+#[cfg(target_family = "wasm")]
+#[path = "browser.rs"]
+mod waiting;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+use pace::Pace;
 
 pub use adapter::{Adapter, AdapterSummary};
 pub use context::Context;
@@ -68,7 +78,7 @@ struct LoadedPlan {
     /// One a launch, made when the session's buffers last changed.
     bind_groups: Vec<wgpu::BindGroup>,
     generation: u64,
-    pace: replay::Pace,
+    pace: Pace,
 }
 
 /// Runs plans on a GPU.
@@ -118,7 +128,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses.
-    pub fn write(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
+    pub async fn write(&mut self, id: BufferId, start: usize, values: &Values) -> Result<()> {
         let DeviceBuffer { layout, buffer } = &self.session[&id];
         let (count, row_len) = (values.len(), layout.row_len.max(1));
         let end = start + count;
@@ -132,8 +142,8 @@ impl Executor {
             self.context.check(&format!("writing {id}"))?;
             if end < count {
                 // What is written waits in memory of its own until it is submitted and done.
-                self.context.queue.submit([]);
-                self.wait(None)?;
+                let submitted = self.context.submit(None);
+                self.context.wait(&submitted, self.flight.patience).await?;
             }
         }
         self.context.check(&format!("writing {id}"))
@@ -166,7 +176,7 @@ impl Executor {
             }
             own.insert(layout.id, DeviceBuffer { layout: layout.clone(), buffer });
         }
-        let (mut uniforms, mut launches): (Vec<u8>, Vec<Launch>) = Default::default();
+        let (mut uniforms, mut launches, mut guesses) = (Vec::new(), Vec::new(), Vec::new());
         let dispatches: Vec<_> = plan.steps.iter().map(|step| step.op.gpu(&step.io, &self.target)).collect();
         if let Some(layout) = scratch(dispatches.iter().flatten()) {
             let buffer = self.context.buffer(&layout)?;
@@ -186,13 +196,14 @@ impl Executor {
                 };
                 let bindings = dispatch.bindings.iter().map(bind).collect();
                 let pipeline = pipelines.next().expect("one a dispatch");
+                guesses.push(pace::guess(step) / dispatches.len() as u32);
                 launches.push(Launch { step: index, pipeline, bindings, workgroups: dispatch.workgroups });
                 uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize), 0);
             }
         }
         let uniforms = self.uniform_buffer(&uniforms);
         self.context.check(&format!("preparing the plan {:?}", plan.name))?;
-        let (name, pace) = (plan.name.clone(), replay::Pace::default());
+        let (name, pace) = (plan.name.clone(), Pace::new(&guesses, self.flight.longest));
         self.plans.push(LoadedPlan { name, own, uniforms, launches, bind_groups: Vec::new(), generation: 0, pace });
         Ok(self.plans.len() - 1)
     }
@@ -229,14 +240,14 @@ impl Executor {
         self.generation += 1;
     }
 
-    /// Frees all plans; their numbers are void.
+    /// Frees all plans; their numbers are void. What they have submitted runs on, and keeps what it needs.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost.
     pub fn forget_plans(&mut self) -> Result<()> {
-        self.finish()?;
+        self.flight.forget_plans();
         self.plans.clear();
-        Ok(())
+        self.context.check("freeing plans")
     }
 
     fn uniform_buffer(&self, bytes: &[u8]) -> wgpu::Buffer {

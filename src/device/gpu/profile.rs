@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_intrusive::channel::shared::oneshot_channel;
+
 use super::Executor;
 use crate::device::Span;
 use crate::error::Result;
@@ -11,15 +13,15 @@ impl Executor {
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the adapter writes no timestamps, or refuses.
-    pub fn profile(&mut self, plan: usize, runs: usize) -> Result<Vec<Span>> {
+    pub async fn profile(&mut self, plan: usize, runs: usize) -> Result<Vec<Span>> {
         if !self.context.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Err(self.context.error("this adapter times no kernels; `kiln bench` times whole steps"));
         }
-        self.land(0)?;
+        self.land(0).await?;
         self.bind(plan)?;
         let mut spans = Vec::new();
         for _ in 0..runs {
-            let ticks = self.timed_run(plan)?;
+            let ticks = self.timed_run(plan).await?;
             let nanoseconds = f64::from(self.context.queue.get_timestamp_period());
             let since =
                 |from: u64, to: u64| Duration::from_secs_f64(to.saturating_sub(from) as f64 * nanoseconds * 1e-9);
@@ -35,7 +37,7 @@ impl Executor {
     }
 
     /// One run, each launch in a pass of its own; the device's clock before and after each.
-    fn timed_run(&mut self, plan: usize) -> Result<Vec<u64>> {
+    async fn timed_run(&mut self, plan: usize) -> Result<Vec<u64>> {
         let (loaded, device) = (&self.plans[plan], &self.context.device);
         let count = 2 * loaded.launches.len() as u32;
         let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -50,21 +52,31 @@ impl Executor {
         };
         let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
         let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for ((launch, bind_group), i) in loaded.launches.iter().zip(&loaded.bind_groups).zip(0..) {
-            let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
-                query_set: &queries,
-                beginning_of_pass_write_index: Some(2 * i),
-                end_of_pass_write_index: Some(2 * i + 1),
-            });
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
-            launch.encode(bind_group, &mut pass);
+        for part in loaded.pace.parts() {
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for i in part.clone() {
+                let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries,
+                    beginning_of_pass_write_index: Some(2 * i as u32),
+                    end_of_pass_write_index: Some(2 * i as u32 + 1),
+                });
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                loaded.launches[i].encode(&loaded.bind_groups[i], &mut encoder.begin_compute_pass(&descriptor));
+            }
+            let submitted = self.context.submit(Some(encoder));
+            self.context.wait(&submitted, self.flight.patience).await?;
         }
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, size);
-        self.context.queue.submit([encoder.finish()]);
-        staging.map_async(wgpu::MapMode::Read, .., |_| {});
-        self.wait(None)?;
+        let submitted = self.context.submit(Some(encoder));
+        let (sender, receiver) = oneshot_channel();
+        // The receiver is awaited below, so a failed send only means that this future was dropped.
+        staging.map_async(wgpu::MapMode::Read, .., move |mapped| drop(sender.send(mapped)));
+        self.context.wait(&submitted, self.flight.patience).await?;
+        if !matches!(receiver.receive().await, Some(Ok(()))) {
+            return Err(self.context.error("the timestamps could not be read back; the device may be lost"));
+        }
         let view = staging.get_mapped_range(..).map_err(|e| self.context.error(format!("timestamps: {e}")))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_intrusive::channel::shared::oneshot_channel;
 
 use super::Executor;
+use super::waiting::Submitted;
 use crate::error::Result;
 use crate::memory;
 use crate::plan::BufferId;
@@ -26,15 +27,15 @@ impl Executor {
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses or is lost.
     pub async fn read(&mut self, id: BufferId, range: Range<usize>) -> Result<Values> {
-        self.finish()?;
+        self.finish().await?;
         if range.is_empty() {
             return self.values(id, &[]);
         }
-        let staging = self.stage(id, &range);
+        let (staging, submitted) = self.stage(id, &range);
         let (sender, receiver) = oneshot_channel();
         // The receiver is awaited below, so a failed send only means that this future was dropped.
         staging.map_async(wgpu::MapMode::Read, .., move |mapped| drop(sender.send(mapped)));
-        self.wait(None)?;
+        self.context.wait(&submitted, self.flight.patience).await?;
         let mapped = receiver.receive().await;
         if !matches!(mapped, Some(Ok(()))) {
             return Err(self.context.error(format!("{id} could not be read back; the device may be lost")));
@@ -58,7 +59,7 @@ impl Executor {
                 Ok(None)
             }
             None => {
-                let (staging, ready) = (self.stage(id, &range), Arc::new(AtomicBool::new(false)));
+                let (staging, ready) = (self.stage(id, &range).0, Arc::new(AtomicBool::new(false)));
                 let done = ready.clone();
                 staging.map_async(wgpu::MapMode::Read, .., move |mapped| done.store(mapped.is_ok(), Ordering::Release));
                 self.peek = Some(Peek { id, staging, ready });
@@ -73,7 +74,7 @@ impl Executor {
     }
 
     /// Submits a copy of elements of a buffer to one that the host can map.
-    fn stage(&self, id: BufferId, range: &Range<usize>) -> wgpu::Buffer {
+    fn stage(&self, id: BufferId, range: &Range<usize>) -> (wgpu::Buffer, Submitted) {
         let (start, size) = (4 * range.start as u64, 4 * range.len().max(1) as u64);
         let staging = self.context.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
@@ -83,8 +84,8 @@ impl Executor {
         });
         let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&self.session[&id].buffer, start, &staging, 0, size);
-        self.context.queue.submit([encoder.finish()]);
-        staging
+        let submitted = self.context.submit(Some(encoder));
+        (staging, submitted)
     }
 
     fn unpack(&self, id: BufferId, staging: &wgpu::Buffer) -> Result<Values> {

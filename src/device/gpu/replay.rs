@@ -1,14 +1,13 @@
-//! Replaying a plan: many runs to a submit, two submits under way.
-//!
-//! A submit should last 10 to 30 ms: long enough that its cost does not show, short enough that no driver's watchdog
-//! ends it and the progress bar stays alive. How runs are grouped never changes a bit of the result.
+//! Replaying a plan: many runs to a submit, two submits under way. How runs are grouped and cut never changes a bit of the
+//! result.
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::panic::{self, AssertUnwindSafe};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::Executor;
+use super::waiting::Submitted;
+use super::{Executor, LoadedPlan, pace};
+use crate::clock::Instant;
 use crate::error::Result;
 use crate::ops::AdapterKind;
 
@@ -21,46 +20,58 @@ pub(super) fn patience(kind: AdapterKind) -> Duration {
     })
 }
 
-const GOAL: Duration = Duration::from_millis(20);
-const MOST: usize = 1024;
-
-/// How long one run of a plan takes, as last measured; of the first of plans that take turns, how long any of them does.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    run: Option<Duration>,
-}
-
-impl Pace {
-    /// Runs that fit a submit.
-    fn group(&self) -> usize {
-        match self.run {
-            Some(run) => (GOAL.as_nanos() / run.as_nanos().max(1)).clamp(1, MOST as u128) as usize,
-            None => 1,
-        }
-    }
-}
-
 /// The submits under way.
 #[derive(Debug)]
 pub(super) struct Flight {
     pub fixed: Option<usize>,
     /// How long one of them may take: each that lands begins it anew.
     pub patience: Duration,
+    /// How long one of them should take at most.
+    pub longest: Duration,
+    /// How many there were.
+    pub count: u64,
     submits: VecDeque<Submit>,
     last_end: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Submit {
-    index: wgpu::SubmissionIndex,
+    submitted: Submitted,
     start: Instant,
-    plan: usize,
-    runs: usize,
+    /// The plan, unless it was forgotten.
+    plan: Option<usize>,
+    work: Work,
+}
+
+/// What a submit does.
+#[derive(Clone, Debug)]
+enum Work {
+    /// So many runs.
+    Runs(usize),
+    /// Some launches of one run.
+    Part(Range<usize>),
 }
 
 impl Flight {
     pub fn new(patience: Duration) -> Self {
-        Self { fixed: None, patience, submits: VecDeque::new(), last_end: None }
+        let submits = VecDeque::new();
+        Self { fixed: None, patience, longest: pace::LONGEST, count: 0, submits, last_end: None }
+    }
+
+    /// Learns no more from what is under way.
+    pub fn forget_plans(&mut self) {
+        self.submits.iter_mut().for_each(|submit| submit.plan = None);
+    }
+}
+
+impl LoadedPlan {
+    fn is_cut(&self) -> bool {
+        self.pace.parts().len() > 1
+    }
+
+    fn encode(&self, launches: Range<usize>, pass: &mut wgpu::ComputePass<'_>) {
+        let bound = self.launches[launches.clone()].iter().zip(&self.bind_groups[launches]);
+        bound.for_each(|(launch, bind_group)| launch.encode(bind_group, pass));
     }
 }
 
@@ -70,75 +81,79 @@ impl Executor {
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses, runs out of memory or is lost.
-    pub fn run_some(&mut self, turns: &[usize], runs: Range<usize>) -> Result<usize> {
+    pub async fn run_some(&mut self, turns: &[usize], runs: Range<usize>) -> Result<usize> {
         turns.iter().try_for_each(|&plan| self.bind(plan))?;
-        let (plan, start) = (turns[0], runs.start);
-        let runs = self.flight.fixed.unwrap_or_else(|| self.plans[plan].pace.group()).clamp(1, runs.len());
-        let in_turn = (start..start + runs).map(|run| &self.plans[turns[run % turns.len()]]);
-        let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (launch, bind_group) in in_turn.flat_map(|loaded| loaded.launches.iter().zip(&loaded.bind_groups)) {
-            launch.encode(bind_group, &mut pass);
+        let of_run = |run: usize| turns[run % turns.len()];
+        let first = of_run(runs.start);
+        if self.plans[first].is_cut() {
+            self.run_in_parts(first).await?;
+            return Ok(1);
         }
-        drop(pass);
-        let index = self.context.queue.submit([encoder.finish()]);
-        self.context.check(&format!("running the plan {:?}", self.plans[plan].name))?;
-        self.flight.submits.push_back(Submit { index, start: Instant::now(), plan, runs });
+        let plan = turns[0];
+        let most = self.flight.fixed.unwrap_or_else(|| self.plans[plan].pace.group()).clamp(1, runs.len());
+        let whole = (runs.start..runs.start + most).take_while(|&run| !self.plans[of_run(run)].is_cut());
+        let runs = runs.start..whole.last().map_or(runs.start, |last| last + 1);
+        self.submit(plan, Work::Runs(runs.len()), |plans, pass| {
+            for plan in runs.clone().map(|run| &plans[of_run(run)]) {
+                plan.encode(0..plan.launches.len(), pass);
+            }
+        })?;
         // The first submit of a plan is waited for, because its length sets the size of the next.
-        let most = if self.plans[plan].pace.run.is_none() { 0 } else { 1 };
-        self.land(most)?;
-        Ok(runs)
+        let most = if self.plans[plan].pace.is_known() { 1 } else { 0 };
+        self.land(most).await?;
+        Ok(runs.len())
+    }
+
+    /// Submits one run of a plan that is too long for one submit.
+    async fn run_in_parts(&mut self, plan: usize) -> Result<()> {
+        // A part that lands may change how later runs are cut.
+        for part in self.plans[plan].pace.parts().to_vec() {
+            self.submit(plan, Work::Part(part.clone()), |plans, pass| plans[plan].encode(part, pass))?;
+            self.land(1).await?;
+        }
+        let most = if self.plans[plan].pace.is_known() { 1 } else { 0 };
+        self.land(most).await
+    }
+
+    fn submit(
+        &mut self,
+        plan: usize,
+        work: Work,
+        encode: impl FnOnce(&[LoadedPlan], &mut wgpu::ComputePass<'_>),
+    ) -> Result<()> {
+        let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encode(&self.plans, &mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+        let submitted = self.context.submit(Some(encoder));
+        self.context.check(&format!("running the plan {:?}", self.plans[plan].name))?;
+        self.flight.count += 1;
+        self.flight.submits.push_back(Submit { submitted, start: Instant::now(), plan: Some(plan), work });
+        Ok(())
     }
 
     /// Waits until everything submitted has run.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost.
-    pub fn finish(&mut self) -> Result<()> {
-        self.land(0)?;
+    pub async fn finish(&mut self) -> Result<()> {
+        self.land(0).await?;
         self.context.check("finishing")
     }
 
-    /// Waits until at most `most` submits are under way.
-    pub(super) fn land(&mut self, most: usize) -> Result<()> {
+    /// Waits until at most `most` submits are under way. A future that is dropped meanwhile leaves those that it waited for.
+    pub(super) async fn land(&mut self, most: usize) -> Result<()> {
         while self.flight.submits.len() > most {
-            let submit = self.flight.submits.pop_front().expect("there are more than `most`");
-            self.wait(Some(submit.index))?;
-            let end = Instant::now();
-            let start = self.flight.last_end.map_or(submit.start, |last| last.max(submit.start));
-            self.plans[submit.plan].pace.run = Some((end - start) / submit.runs as u32);
+            let submitted = &self.flight.submits[0].submitted;
+            let end = self.context.wait(submitted, self.flight.patience).await?;
+            let Some(Submit { start, plan, work, .. }) = self.flight.submits.pop_front() else { break };
+            let took = end - self.flight.last_end.map_or(start, |last| last.max(start));
             self.flight.last_end = Some(end);
+            let Some(plan) = plan.map(|plan| &mut self.plans[plan]) else { continue };
+            let (launches, longest) = (plan.launches.len(), self.flight.longest);
+            match work {
+                Work::Runs(runs) => plan.pace.learn(runs, launches, took, longest),
+                Work::Part(part) => plan.pace.learn_part(part, launches, took, longest),
+            }
         }
         Ok(())
-    }
-
-    /// Waits for a submit, the last one where none is given, as long as patience lasts.
-    pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let (context, patience) = (&self.context, self.flight.patience);
-        if context.is_lost() {
-            return context.check("running");
-        }
-        let poll = |submission_index| {
-            let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
-            // Where the device is lost meanwhile, wgpu panics after it has said so.
-            panic::catch_unwind(AssertUnwindSafe(|| context.device.poll(wait)))
-        };
-        let lost = match poll(submission_index) {
-            Ok(Ok(_)) => None,
-            Ok(Err(wgpu::PollError::Timeout)) => {
-                // Whoever drops the last queue waits for what hangs.
-                std::mem::forget(context.queue.clone());
-                let advice = "run again, in smaller batches if it happens again";
-                Some(format!("the device gave no answer for {} s and counts as lost; {advice}", patience.as_secs()))
-            }
-            // Of a submit that was refused. A device that was lost says so when it has nothing more to do.
-            Ok(Err(e)) => {
-                let _ = poll(None);
-                Some(format!("waiting: {e}")).filter(|_| !context.is_lost())
-            }
-            Err(_) => Some("the device was lost; run again, in smaller batches if it happens again".into()),
-        };
-        lost.into_iter().for_each(|why| context.failure.lose(why));
-        context.check("running")
     }
 }

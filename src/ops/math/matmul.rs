@@ -6,21 +6,19 @@
 mod cases;
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::activation::{Activate, ActivateGrad, Function};
 use super::binary::Binary;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{
-    Binding, Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_PRODUCT, MOST_WORKGROUPS, Module, Params, Target,
-};
+use super::dispatch::{Binding, Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_PRODUCT, Module, Params, Target};
 use super::product::Product;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
-use crate::kernel::matmul::DEEPEST;
 pub use crate::kernel::matmul::{Kernel, Problem};
 pub(crate) use cases::cases;
 pub use cases::{case_of, case_of_problem, epilogues};
@@ -266,40 +264,43 @@ impl Op for MatMul {
         if kernel.span.is_some() {
             return self.in_parts(io, &kernel);
         }
-        (0..stacks).step_by(MOST_WORKGROUPS).flat_map(|first| self.launches(io, &kernel, [first, stacks])).collect()
+        let at_once = problem.stacks_at_once();
+        let ranges = (0..stacks).step_by(at_once).map(|first| first..stacks.min(first + at_once));
+        ranges.flat_map(|stacks| self.launches(io, &kernel, stacks)).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        let [m, n, k] = self.extents(&io.inputs);
-        2 * (self.stacks(&io.inputs) * m * n * k) as u64
+        let [m, n, k] = self.extents(&io.inputs).map(|extent| extent as u64);
+        2 * self.stacks(&io.inputs) as u64 * m * n * k
     }
 }
 
 impl MatMul {
-    /// The launches that make the products, or parts of K, from `first` on, at most [`MOST_WORKGROUPS`] of them: one for each
-    /// [`DEEPEST`] of K, of which each adds to what is there and the last has the epilogue.
-    fn launches(&self, io: &Io, kernel: &Kernel, [first, stacks]: [usize; 2]) -> Vec<Dispatch> {
+    /// The launches that make these products, or parts of K: one for each [`Problem::depth`] of K, of which each adds to what is
+    /// there and the last has the epilogue.
+    fn launches(&self, io: &Io, kernel: &Kernel, stacks: Range<usize>) -> Vec<Dispatch> {
         let [.., k] = self.extents(&io.inputs);
         let span = kernel.span.unwrap_or(k);
+        let depth = self.problem(&io.inputs).depth();
         let bare = Self { epilogue: Epilogue::None, ..*self };
         let launch = |start: usize| {
-            let op = if start + DEEPEST < span { bare } else { *self };
-            let launch = op.launch(io, kernel, [first, stacks], start);
+            let op = if start + depth < span { bare } else { *self };
+            let launch = op.launch(io, kernel, stacks.clone(), start..start + depth);
             if start == 0 { launch } else { launch.constant("ADD", true) }
         };
-        (0..span).step_by(DEEPEST).map(launch).collect()
+        (0..span).step_by(depth).map(launch).collect()
     }
 
-    /// One of these launches, that for K from `start` on.
-    fn launch(&self, io: &Io, kernel: &Kernel, [first, stacks]: [usize; 2], start: usize) -> Dispatch {
+    /// One of these launches, that for a range of K.
+    fn launch(&self, io: &Io, kernel: &Kernel, stacks: Range<usize>, deep: Range<usize>) -> Dispatch {
         let [m, n, k] = self.extents(&io.inputs);
         let bindings = vec![Binding::Input(0), Binding::Output(0), Binding::Params, self.extra(), Binding::Input(1)];
-        let params = Params::new().u32("m", m).u32("n", n).u32("k", k).u32("first", first).u32("stacks", stacks);
-        let params = params.u32("span", kernel.span.unwrap_or(k)).u32("start", start).u32("depth", DEEPEST);
+        let params = Params::new().u32("m", m).u32("n", n).u32("k", k);
+        let params = params.u32("first", stacks.start).u32("stacks", stacks.end);
+        let params = params.u32("span", kernel.span.unwrap_or(k)).u32("start", deep.start).u32("depth", deep.len());
         let Kernel { module, entry, tile: [tile_m, tile_n], .. } = *kernel;
         let constants = kernel.constants.iter().map(|&(name, value)| (name, value as f64)).collect();
-        let workgroups =
-            [n.div_ceil(tile_n), m.div_ceil(tile_m), (stacks - first).min(MOST_WORKGROUPS)].map(|x| x as u32);
+        let workgroups = [n.div_ceil(tile_n), m.div_ceil(tile_m), stacks.len()].map(|x| x as u32);
         let launch = Dispatch { module, entry, constants, bindings, params, workgroups }
             .constant("TRANS_A", self.trans_a)
             .constant("TRANS_B", self.trans_b)
@@ -317,7 +318,7 @@ impl MatMul {
             launch.bindings[1] = scratch;
             launch.constant("SPLIT", true)
         };
-        let mut launches: Vec<Dispatch> = bare.launches(io, kernel, [0, parts]).into_iter().map(of_parts).collect();
+        let mut launches: Vec<Dispatch> = bare.launches(io, kernel, 0..parts).into_iter().map(of_parts).collect();
         let bindings = vec![scratch, Binding::Output(0), Binding::Params, self.extra()];
         let sum = Dispatch::over(SPLIT_MODULE, "add_parts", io, launches[0].params.clone(), m * n.div_ceil(4));
         launches.push(self.epilogue.specialise(Dispatch { bindings, ..sum }));

@@ -4,8 +4,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::binary::Binary;
 use super::case::{positive, random};
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, map, map_pairs};
@@ -19,6 +17,7 @@ use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape, Tensor};
+use crate::threads::{Chunks, for_each_block};
 
 const MODULE: Module = Module {
     stem: "normalize",
@@ -92,8 +91,8 @@ fn each_block<T: Real>(
     let (block, inner) = ((n * inner).max(1), inner.max(1));
     // As many numbers a thread takes at least.
     let few = (1usize << 14).div_ceil(block);
-    let blocks = y.par_chunks_mut(block).zip(a.par_chunks_mut(inner)).zip(b.par_chunks_mut(inner));
-    blocks.with_min_len(few).enumerate().for_each(|(outer, ((y, a), b))| f(outer, y, a, b));
+    let blocks = [Chunks(y, block), Chunks(a, inner), Chunks(b, inner)];
+    for_each_block(blocks, few, |outer, [y, a, b]| f(outer, y, a, b));
 }
 
 impl<T: Real> CpuOp<T> for Normalize {

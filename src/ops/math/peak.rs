@@ -1,8 +1,6 @@
 //! Chains of fused multiply-adds: what a device can compute where memory is no bound. `kiln bench` measures by it what
 //! share of the device's peak other kernels reach. No layer uses it.
 
-use rayon::prelude::*;
-
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
@@ -10,6 +8,7 @@ use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::tensor::DType;
+use crate::threads::{self, Chunks, for_each_chunk};
 
 const MODULE: Module = Module { stem: "peak", source: include_str!("../../../shaders/peak.wgsl"), libs: &[LIB_GRID] };
 
@@ -55,8 +54,8 @@ impl<T: Real> CpuOp<T> for Peak {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, [y]) = (args.real(0), args.out());
         y.copy_from_slice(x);
-        let piece = y.len().div_ceil(rayon::current_num_threads()).max(1).next_multiple_of(LANES);
-        y.par_chunks_mut(piece).for_each(|y| pulp::Arch::new().dispatch(Chains { y, rounds: self.rounds }));
+        let piece = y.len().div_ceil(threads::count()).max(1).next_multiple_of(LANES);
+        for_each_chunk(Chunks(y, piece), 1, |_, y| pulp::Arch::new().dispatch(Chains { y, rounds: self.rounds }));
     }
 }
 
@@ -80,7 +79,7 @@ impl Op for Peak {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        2 * (self.rounds * io.inputs[0].shape.len()) as u64
+        2 * self.rounds as u64 * io.inputs[0].shape.len() as u64
     }
 }
 

@@ -68,7 +68,7 @@ impl Op for Thresholds {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        (io.inputs[0].shape.len() * self.count) as u64
+        io.inputs[0].shape.len() as u64 * self.count as u64
     }
 }
 

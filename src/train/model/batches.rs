@@ -2,6 +2,7 @@
 
 use super::Model;
 use crate::data::Dataset;
+use crate::device::blocking::block_on;
 use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::train::{Logs, batch};
@@ -27,7 +28,7 @@ impl Model {
     /// # Errors
     /// As [`Model::fit`]; [`crate::Error::Memory`] where the device does not hold the batch.
     pub fn train_on_batch(&mut self, batch: &Dataset) -> Result<Logs> {
-        pollster::block_on(self.train_on_batch_async(batch))
+        block_on(self.train_on_batch_async(batch))
     }
 
     /// [`Model::train_on_batch`] for callers that cannot block.
@@ -37,7 +38,7 @@ impl Model {
     pub async fn train_on_batch_async(&mut self, batch: &Dataset) -> Result<Logs> {
         self.check_source(batch)?;
         self.use_averages(false)?;
-        self.open()?;
+        self.open().await?;
         batch::train(self, batch).await
     }
 
@@ -69,7 +70,7 @@ impl Model {
     /// # Errors
     /// As [`Model::train_on_batch`].
     pub fn gradients_on_batch(&mut self, batch: &Dataset) -> Result<Vec<(String, Tensor)>> {
-        pollster::block_on(self.gradients_on_batch_async(batch))
+        block_on(self.gradients_on_batch_async(batch))
     }
 
     /// [`Model::gradients_on_batch`] for callers that cannot block.
@@ -78,7 +79,7 @@ impl Model {
     /// As [`Model::train_on_batch`].
     pub async fn gradients_on_batch_async(&mut self, batch: &Dataset) -> Result<Vec<(String, Tensor)>> {
         self.check_source(batch)?;
-        self.open()?;
+        self.open().await?;
         let gradients = batch::gradients(self, batch).await?;
         Ok(self.parameter_paths()?.into_iter().zip(gradients).collect())
     }

@@ -12,7 +12,7 @@ impl Model {
     /// # Errors
     /// As [`Model::predict`] and [`ConfusionMatrix::new`].
     pub fn confusion_matrix(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
-        pollster::block_on(self.confusion_matrix_async(data))
+        crate::device::blocking::block_on(self.confusion_matrix_async(data))
     }
 
     /// [`Model::confusion_matrix`] for callers that cannot block.

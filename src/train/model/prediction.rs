@@ -2,6 +2,7 @@
 
 use super::{About, Built, Model, Network};
 use crate::data;
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use crate::train::evaluation;
@@ -14,7 +15,7 @@ impl Model {
     /// As [`Model::fit`] and [`Model::input_scale`]; [`Error::Model`] where the model has several inputs or outputs:
     /// [`Model::predict_all`].
     pub fn predict(&mut self, x: &Tensor) -> Result<Tensor> {
-        pollster::block_on(self.predict_async(x))
+        block_on(self.predict_async(x))
     }
 
     /// [`Model::predict`] for callers that cannot block.
@@ -31,7 +32,7 @@ impl Model {
     /// # Errors
     /// As [`Model::fit`] and [`Model::input_scale`].
     pub fn predict_all(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        pollster::block_on(self.predict_all_async(inputs))
+        block_on(self.predict_all_async(inputs))
     }
 
     /// [`Model::predict_all`] for callers that cannot block.
@@ -46,7 +47,7 @@ impl Model {
     pub(super) async fn predict_scaled(&mut self, inputs: &[(&Tensor, f32)]) -> Result<Vec<Tensor>> {
         check_inputs(&self.network, inputs)?;
         self.build_for(samples(inputs))?;
-        self.open()?;
+        self.open().await?;
         let (session, model) = self.parts();
         evaluation::predict(session, &model, inputs).await
     }

@@ -9,6 +9,7 @@ use std::thread;
 use super::gate::Gate;
 use super::prediction::{check_inputs, check_samples, one_output, scaled};
 use super::{About, Built, Model, Network, definition};
+use crate::device::blocking::block_on;
 use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::train::evaluation;
@@ -56,14 +57,22 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Model`] where the model was not built, and what the device reports.
     pub fn predictor(&mut self) -> Result<Predictor> {
-        let session = self.open()?;
+        block_on(self.predictor_async())
+    }
+
+    /// [`Model::predictor`] for callers that cannot block; what it makes blocks the threads that ask it.
+    ///
+    /// # Errors
+    /// As [`Model::predictor`].
+    pub async fn predictor_async(&mut self) -> Result<Predictor> {
+        let session = self.open().await?;
         let engine = match session.beside() {
             Some(base) => Engine::Threads(Threads::new(base)),
             None => {
-                let weights = pollster::block_on(session.weights())?;
+                let weights = session.weights().await?;
                 let device = self.device.as_ref().expect("opened before");
-                let mut session = Session::new(device, &self.built()?.parameters, self.about.seed)?;
-                session.set_weights(&weights)?;
+                let mut session = Session::new(device, &self.built()?.parameters, self.about.seed).await?;
+                session.set_weights(&weights).await?;
                 Engine::Batches(Batches::new(session))
             }
         };
@@ -112,7 +121,7 @@ impl Predictor {
 impl Shared {
     fn answer(&self, session: &mut Session, inputs: &[(&Tensor, f32)]) -> Result<Vec<Tensor>> {
         let model = definition(&self.about, &self.network, &self.built, None);
-        pollster::block_on(evaluation::predict(session, &model, inputs))
+        block_on(evaluation::predict(session, &model, inputs))
     }
 }
 

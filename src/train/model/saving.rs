@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Compiled, Inputs, Loss, Model, inputs, targets};
 use crate::data::Scaler;
 use crate::device::Device;
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::io::{TensorFile, json};
 use crate::nn::network::{CHAIN, FUNCTIONAL, Network};
@@ -92,9 +93,9 @@ impl Loaded {
         Ok(Self { weights, moments })
     }
 
-    pub fn write(&self, session: &mut Session) -> Result<()> {
-        session.set_weights(&self.weights)?;
-        session.set_moments(&self.moments)
+    pub async fn write(&self, session: &mut Session) -> Result<()> {
+        session.set_weights(&self.weights).await?;
+        session.set_moments(&self.moments).await
     }
 }
 
@@ -219,7 +220,7 @@ impl Model {
     /// [`Error::Model`] where the model was not built; [`Error::Io`] where the system refuses; [`Error::Format`] where
     /// the name ends in `.npz`, which holds weights alone; and what the device reports.
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        pollster::block_on(self.save_async(path))
+        block_on(self.save_async(path))
     }
 
     /// [`Model::save`] for callers that cannot block.
@@ -227,6 +228,11 @@ impl Model {
     /// # Errors
     /// As [`Model::save`].
     pub async fn save_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.whole_file().await?.write(path)
+    }
+
+    /// What the model's file holds.
+    pub(super) async fn whole_file(&mut self) -> Result<TensorFile> {
         if let Some((name, layer)) = self.network.leaves().iter().find(|(_, layer)| !layer.is_saved()) {
             let message = format!("layer {name:?} is a {}, which no file keeps; call save_weights", layer.kind());
             return Err(self.error(message));
@@ -234,7 +240,7 @@ impl Model {
         let tensors = self.tensors().await?;
         let built = self.built()?;
         let model = super::definition(&self.about, &self.network, built, self.compiled.as_ref());
-        file(&built.parameters, tensors, &model, &self.reached).write(path)
+        Ok(file(&built.parameters, tensors, &model, &self.reached))
     }
 
     /// The tensors of the model's file: from the device, unless they still wait for one.
@@ -243,7 +249,7 @@ impl Model {
         match &self.loaded {
             Some(loaded) if self.session.is_none() && loaded.moments.len() == states => Ok(loaded.clone()),
             _ => {
-                self.open()?;
+                self.open().await?;
                 let (session, model) = self.parts();
                 Loaded::of(session, model.optimizer).await
             }
@@ -287,7 +293,11 @@ impl Model {
     /// # Errors
     /// As [`Model::load`], and what the makers of one's own return.
     pub fn load_with(path: impl AsRef<Path>, custom: &CustomObjects<'_>) -> Result<Self> {
-        let file = TensorFile::read(path)?;
+        Self::of_file(&TensorFile::read(path)?, custom)
+    }
+
+    /// The model of what a file holds.
+    pub(super) fn of_file(file: &TensorFile, custom: &CustomObjects<'_>) -> Result<Self> {
         let Some(text) = file.metadata(KEY) else {
             return Err(file.error("holds tensors, and no model; build the model in code and call load_weights"));
         };
@@ -295,7 +305,7 @@ impl Model {
         let read = || -> Result<Self> {
             let config = setting.read().map_err(|e| Error::argument(KEY, e))?;
             let mut model = Self::of(config, custom)?;
-            model.take_tensors(&file)?;
+            model.take_tensors(file)?;
             Ok(model)
         };
         read().map_err(|e| if matches!(e, Error::Format { .. }) { e } else { file.error(e.to_string()) })
@@ -366,7 +376,7 @@ impl Model {
     /// [`Error::Model`] where the model was not built; [`Error::Io`] where the system refuses; and what the device
     /// reports.
     pub fn save_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        pollster::block_on(self.save_weights_async(path))
+        block_on(self.save_weights_async(path))
     }
 
     /// [`Model::save_weights`] for callers that cannot block.
@@ -374,7 +384,7 @@ impl Model {
     /// # Errors
     /// As [`Model::save_weights`].
     pub async fn save_weights_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let session = self.open()?;
+        let session = self.open().await?;
         let weights = session.weights().await?;
         weights_file(session.parameters(), weights).write(path)
     }

@@ -2,9 +2,9 @@
 
 use super::Model;
 use crate::data::Scaler;
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::nn::Config;
-use crate::train::session::Session;
 
 /// The key in a model's configuration.
 const SCALERS: &str = "target_scalers";
@@ -55,7 +55,7 @@ impl Model {
         let scalers = &mut self.about.targets;
         scalers.resize(scalers.len().max(output + 1), None);
         scalers[output] = scaler;
-        self.session.as_mut().map_or(Ok(()), Session::forget_trained)
+        self.session.as_mut().map_or(Ok(()), |session| block_on(session.forget_trained()))
     }
 
     /// What the targets of an output are scaled by, counted from 0, where they are.

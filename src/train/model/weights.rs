@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::{Loaded, Model};
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::nn::layers::Layer;
 use crate::nn::nested::inside;
 use crate::nn::{Network, Parameter};
 use crate::tensor::Tensor;
-use crate::train::session::Session;
 
 impl Model {
     /// All weights in the order of the layers, each layer's kernel before its bias.
@@ -16,7 +16,7 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] where the model was not built, and what the device reports.
     pub fn weights(&mut self) -> Result<Vec<Tensor>> {
-        pollster::block_on(self.weights_async())
+        block_on(self.weights_async())
     }
 
     /// [`Model::weights`] for callers that cannot block.
@@ -24,7 +24,7 @@ impl Model {
     /// # Errors
     /// As [`Model::weights`].
     pub async fn weights_async(&mut self) -> Result<Vec<Tensor>> {
-        self.open()?.weights().await
+        self.open().await?.weights().await
     }
 
     /// The weight of this name, one of [`Model::parameter_paths`].
@@ -40,7 +40,7 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] that lists the names, where there is none of this one; and as [`Model::weights`].
     pub fn weight(&mut self, path: &str) -> Result<Tensor> {
-        pollster::block_on(self.weight_async(path))
+        block_on(self.weight_async(path))
     }
 
     /// [`Model::weight`] for callers that cannot block.
@@ -49,7 +49,7 @@ impl Model {
     /// As [`Model::weight`].
     pub async fn weight_async(&mut self, path: &str) -> Result<Tensor> {
         let index = self.index_of(path)?;
-        self.open()?.weight(index).await
+        self.open().await?.weight(index).await
     }
 
     /// Replaces the weight of this name; it is `f32` or `f64`.
@@ -58,9 +58,17 @@ impl Model {
     /// [`Error::Argument`] that lists the names, where there is none of this one; [`Error::Shape`] with both shapes and types
     /// where it does not fit.
     pub fn set_weight(&mut self, path: &str, weight: &Tensor) -> Result<()> {
+        block_on(self.set_weight_async(path, weight))
+    }
+
+    /// [`Model::set_weight`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::set_weight`].
+    pub async fn set_weight_async(&mut self, path: &str, weight: &Tensor) -> Result<()> {
         let index = self.index_of(path)?;
         self.use_averages(false)?;
-        self.open()?.set_weight(index, weight)
+        self.open().await?.set_weight(index, weight).await
     }
 
     fn index_of(&self, path: &str) -> Result<usize> {
@@ -106,7 +114,7 @@ impl Model {
     /// # Errors
     /// As [`Model::weights`].
     pub fn gradients(&mut self) -> Result<Vec<Tensor>> {
-        pollster::block_on(self.gradients_async())
+        block_on(self.gradients_async())
     }
 
     /// [`Model::gradients`] for callers that cannot block.
@@ -114,7 +122,7 @@ impl Model {
     /// # Errors
     /// As [`Model::weights`].
     pub async fn gradients_async(&mut self) -> Result<Vec<Tensor>> {
-        self.open()?.gradients().await
+        self.open().await?.gradients().await
     }
 
     /// The weights' names in the order of [`Model::weights`]: `dense/kernel`, `dense/bias`; of a model inside the model
@@ -161,7 +169,7 @@ impl Model {
             }
         }
         self.begin_averages(&before)?;
-        self.session.as_mut().map_or(Ok(()), Session::forget_trained)
+        self.session.as_mut().map_or(Ok(()), |session| block_on(session.forget_trained()))
     }
 
     /// Replaces all weights; in the order of [`Model::weights`]. They are `f32` or `f64`.
@@ -169,8 +177,16 @@ impl Model {
     /// # Errors
     /// [`Error::Shape`] that lists both shapes and types where they do not fit.
     pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
+        block_on(self.set_weights_async(weights))
+    }
+
+    /// [`Model::set_weights`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::set_weights`].
+    pub async fn set_weights_async(&mut self, weights: &[Tensor]) -> Result<()> {
         self.use_averages(false)?;
-        self.open()?.set_weights(weights)
+        self.open().await?.set_weights(weights).await
     }
 
     /// A model that is a layer of this one, as a model of its own with the weights that it has now: the encoder of a trained
@@ -193,7 +209,7 @@ impl Model {
     /// [`Error::Argument`] that lists the layers' names, where there is none of this one or it is no model; and what the device
     /// reports.
     pub fn inner(&mut self, layer: &str) -> Result<Self> {
-        pollster::block_on(self.inner_async(layer))
+        block_on(self.inner_async(layer))
     }
 
     /// [`Model::inner`] for callers that cannot block.

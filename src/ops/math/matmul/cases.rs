@@ -183,9 +183,9 @@ mod tests {
     use std::any::Any;
     use std::mem::discriminant;
 
+    use crate::kernel::matmul::{DEEPEST, MOST_PRODUCTS, SHALLOWEST};
     use super::*;
     use crate::graph::Type;
-    use crate::kernel::matmul::DEEPEST;
     use crate::ops::{Binding, Dispatch, Io, Op, Target, Tuning};
 
     /// A field of a launch's uniform.
@@ -213,18 +213,55 @@ mod tests {
         pieces
     }
 
+    /// The op and operands of a problem.
+    fn product(problem: &Problem) -> (MatMul, Io) {
+        let ([m, n, k], [trans_a, trans_b]) = (problem.extents, problem.transposed);
+        let stack = if problem.stacks > 1 { vec![problem.stacks] } else { vec![] };
+        let side = |t: bool, x: usize, y: usize| Type::float([&stack[..], &if t { [y, x] } else { [x, y] }].concat());
+        let op = MatMul { stacked: problem.stacks > 1, ..MatMul::new(trans_a, trans_b) };
+        let inputs = vec![side(trans_a, m, k), side(trans_b, k, n)];
+        (op, Io { outputs: op.outputs(&inputs).unwrap(), inputs })
+    }
+
+    #[test]
+    fn no_launch_of_a_large_product_takes_as_long_as_a_driver_lets_it() {
+        for (text, count) in [
+            ("4096x4096x2048", 1),
+            ("8192x8192x8192", 16),
+            ("30000x4096x784:nt", 2),
+            ("65000x65000x600", 2),
+            ("64x2048x2048x512", 4),
+            ("65536x8x8x8", 2),
+        ] {
+            let problem: Problem = text.parse().unwrap();
+            let [m, n, k] = problem.extents;
+            let (op, io) = product(&problem);
+            let launches = op.gpu(&io, &Target::all()[0]);
+            assert_eq!(launches.len(), count, "{text}");
+            for launch in &launches {
+                let (depth, z) = (param(launch, "depth"), launch.workgroups[2] as usize);
+                assert!(
+                    (m * n * k.min(depth) * z) as u64 <= MOST_PRODUCTS || depth == SHALLOWEST,
+                    "{text}: {launch:?}"
+                );
+            }
+            let made: usize = launches
+                .iter()
+                .map(|launch| {
+                    (k.min(param(launch, "start") + param(launch, "depth")) - param(launch, "start"))
+                        * launch.workgroups[2] as usize
+                })
+                .sum();
+            assert_eq!(made, k * problem.stacks, "{text}");
+        }
+    }
+
     #[test]
     fn no_launch_takes_more_of_k_than_an_invocation_may_loop_over() {
         for text in ["4x4x200000:tn", "5x3x8193", "784x16x70000:tn", "3x5x7x70000:nt", "1x1x16777216:nt", "64x64x8192"]
         {
             let problem: Problem = text.parse().unwrap();
-            let ([m, n, k], [trans_a, trans_b]) = (problem.extents, problem.transposed);
-            let stack = if problem.stacks > 1 { vec![problem.stacks] } else { vec![] };
-            let side =
-                |t: bool, x: usize, y: usize| Type::float([&stack[..], &if t { [y, x] } else { [x, y] }].concat());
-            let op = MatMul { stacked: problem.stacks > 1, ..MatMul::new(trans_a, trans_b) };
-            let inputs = vec![side(trans_a, m, k), side(trans_b, k, n)];
-            let io = Io { outputs: op.outputs(&inputs).unwrap(), inputs };
+            let ((op, io), [.., k]) = (product(&problem), problem.extents);
             for target in Target::all() {
                 for kernel in problem.candidates(&target) {
                     let mut tuning = Tuning::default();

@@ -1,0 +1,214 @@
+//! Work that several threads share. Without the feature `threads`, and in a browser, the calling thread does all of it. How many
+//! there are changes no bit.
+
+#[cfg(any(not(feature = "threads"), target_family = "wasm"))]
+pub(crate) use alone::*;
+#[cfg(all(feature = "threads", not(target_family = "wasm")))]
+pub(crate) use shared::*;
+
+/// The processor's threads, as far as they are used.
+pub(crate) fn cores() -> usize {
+    if cfg!(all(feature = "threads", not(target_family = "wasm"))) {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        1
+    }
+}
+
+/// A slice that is cut into chunks of so many elements, the last of which may have fewer.
+pub(crate) struct Chunks<'a, T>(pub &'a mut [T], pub usize);
+
+#[cfg(all(feature = "threads", not(target_family = "wasm")))]
+mod shared {
+    use std::sync::Arc;
+    #[cfg(feature = "gpu")]
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use rayon::prelude::*;
+
+    use super::Chunks;
+    use crate::clock::Instant;
+    use crate::error::{Error, Result};
+
+    /// Threads that the caller's work is shared by.
+    pub(crate) fn count() -> usize {
+        rayon::current_num_threads()
+    }
+
+    /// Both, at once.
+    pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+        rayon::join(a, b)
+    }
+
+    /// Calls `f(index, chunk)` for each chunk, at least `few` of them on one thread.
+    pub(crate) fn for_each_chunk<T: Send>(
+        Chunks(y, len): Chunks<'_, T>,
+        few: usize,
+        f: impl Fn(usize, &mut [T]) + Sync + Send,
+    ) {
+        y.par_chunks_mut(len).with_min_len(few).enumerate().for_each(|(i, y)| f(i, y));
+    }
+
+    /// [`for_each_chunk`] of three slices that have equally many chunks.
+    pub(crate) fn for_each_block<T: Send>(
+        [y, a, b]: [Chunks<'_, T>; 3],
+        few: usize,
+        f: impl Fn(usize, [&mut [T]; 3]) + Sync + Send,
+    ) {
+        let [y, a, b] = [y, a, b].map(|Chunks(all, len)| all.par_chunks_mut(len));
+        y.zip(a).zip(b).with_min_len(few).enumerate().for_each(|(i, ((y, a), b))| f(i, [y, a, b]));
+    }
+
+    /// What `f` makes of each, in order.
+    #[cfg(feature = "images")]
+    pub(crate) fn map_each<T: Sync, R: Send>(all: &[T], f: impl Fn(&T) -> Result<R> + Sync + Send) -> Result<Vec<R>> {
+        all.par_iter().map(f).collect()
+    }
+
+    /// What `f` makes of each, in any order, by as many of the system's threads as the processor has: for drivers, which would
+    /// hold up those that compute.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn map_in_any_order<T: Sync, R: Send>(all: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        let (threads, next) = (super::cores().min(all.len()).max(1), AtomicUsize::new(0));
+        let worker = || std::iter::from_fn(|| all.get(next.fetch_add(1, Ordering::Relaxed)).map(&f));
+        thread::scope(|scope| {
+            // Where the system gives no more threads, there are as many as it gave.
+            let spawn = |_| thread::Builder::new().spawn_scoped(scope, || worker().collect::<Vec<_>>()).ok();
+            let others: Vec<_> = (1..threads).map_while(spawn).collect();
+            let own: Vec<_> = worker().collect();
+            let join = |other: thread::ScopedJoinHandle<'_, Vec<R>>| {
+                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            own.into_iter().chain(others.into_iter().flat_map(join)).collect()
+        })
+    }
+
+    /// Threads of its own that work is run by.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Pool(Arc<rayon::ThreadPool>);
+
+    /// How long a thread without work stays awake for more.
+    const PATIENCE: Duration = Duration::from_millis(1);
+
+    impl Pool {
+        /// So many; 0 takes all of the processor's.
+        ///
+        /// # Errors
+        /// [`Error::Device`] where the system gives none.
+        pub fn new(threads: usize) -> Result<Self> {
+            let name = |i| format!("kiln-{i}");
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
+            let pool = pool.map_err(|e| Error::Device { device: "cpu".into(), message: format!("no threads: {e}") })?;
+            Ok(Self(Arc::new(pool)))
+        }
+
+        /// Runs `f` in the pool. Where it is `parallel`, the other threads stay awake meanwhile: left alone they go to sleep
+        /// after some 20 us without work, between two products of a small net, and take as long to wake.
+        pub fn run<R: Send>(&self, parallel: bool, f: impl FnOnce() -> R + Send) -> R {
+            let done = &AtomicBool::new(false);
+            self.0.scope(|scope| {
+                let own = rayon::current_thread_index();
+                for _ in 1..if parallel { rayon::current_num_threads() } else { 1 } {
+                    // The thread that has the work may come upon this while it waits for the others.
+                    scope.spawn(move |_| {
+                        if rayon::current_thread_index() != own {
+                            stay_awake(done)
+                        }
+                    });
+                }
+                let result = f();
+                done.store(true, Ordering::Relaxed);
+                result
+            })
+        }
+    }
+
+    /// Works off what other threads of the pool give away, until all is done or there was nothing for long.
+    fn stay_awake(done: &AtomicBool) {
+        let mut last = Instant::now();
+        while !done.load(Ordering::Relaxed) && last.elapsed() < PATIENCE {
+            match rayon::yield_now() {
+                Some(rayon::Yield::Executed) => last = Instant::now(),
+                _ => thread::yield_now(),
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::ops::Range;
+
+        use super::*;
+
+        #[test]
+        fn threads_that_stay_awake_share_nested_work_and_hold_nobody_up() {
+            fn sum(range: Range<u64>) -> u64 {
+                if range.end - range.start < 3 {
+                    return range.sum();
+                }
+                let middle = range.start.midpoint(range.end);
+                let (a, b) = join(|| sum(range.start..middle), || sum(middle..range.end));
+                a + b
+            }
+            let pool = Pool::new(4).unwrap();
+            for n in 0..200 {
+                assert_eq!(pool.run(true, || sum(0..n)), n * n.saturating_sub(1) / 2);
+            }
+            // One that fails lets the others go, too.
+            let fails = std::panic::AssertUnwindSafe(|| pool.run(true, || panic!("on purpose")));
+            assert!(std::panic::catch_unwind(fails).is_err());
+            assert_eq!(pool.run(true, || sum(0..9)), 36);
+        }
+    }
+}
+
+/// The same for one thread.
+#[cfg(any(not(feature = "threads"), target_family = "wasm"))]
+mod alone {
+    use super::Chunks;
+    use crate::error::Result;
+
+    pub(crate) fn count() -> usize {
+        1
+    }
+
+    pub(crate) fn join<A, B>(a: impl FnOnce() -> A, b: impl FnOnce() -> B) -> (A, B) {
+        (a(), b())
+    }
+
+    pub(crate) fn for_each_chunk<T>(Chunks(y, len): Chunks<'_, T>, _few: usize, f: impl Fn(usize, &mut [T])) {
+        y.chunks_mut(len).enumerate().for_each(|(i, y)| f(i, y));
+    }
+
+    pub(crate) fn for_each_block<T>([y, a, b]: [Chunks<'_, T>; 3], _few: usize, f: impl Fn(usize, [&mut [T]; 3])) {
+        let [y, a, b] = [y, a, b].map(|Chunks(all, len)| all.chunks_mut(len));
+        y.zip(a).zip(b).enumerate().for_each(|(i, ((y, a), b))| f(i, [y, a, b]));
+    }
+
+    #[cfg(feature = "images")]
+    pub(crate) fn map_each<T, R>(all: &[T], f: impl Fn(&T) -> Result<R>) -> Result<Vec<R>> {
+        all.iter().map(f).collect()
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(crate) fn map_in_any_order<T, R>(all: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
+        all.iter().map(f).collect()
+    }
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Pool;
+
+    impl Pool {
+        #[expect(clippy::unnecessary_wraps, reason = "threads may not be had")]
+        pub fn new(_threads: usize) -> Result<Self> {
+            Ok(Self)
+        }
+
+        pub fn run<R>(&self, _parallel: bool, f: impl FnOnce() -> R) -> R {
+            f()
+        }
+    }
+}
