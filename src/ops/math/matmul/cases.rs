@@ -183,9 +183,9 @@ mod tests {
     use std::any::Any;
     use std::mem::discriminant;
 
-    use crate::kernel::matmul::{DEEPEST, MOST_PRODUCTS, SHALLOWEST};
     use super::*;
     use crate::graph::Type;
+    use crate::kernel::matmul::{DEEPEST, MOST_PRODUCTS, SHALLOWEST};
     use crate::ops::{Binding, Dispatch, Io, Op, Target, Tuning};
 
     /// A field of a launch's uniform.
