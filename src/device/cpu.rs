@@ -80,7 +80,7 @@ impl<T: Real> Memory<T> {
     /// Makes what others read its own, before it is written.
     fn own(&mut self) {
         if let Self::Shared(v) = self {
-            *self = Self::Real(std::mem::take(v).to_vec());
+            *self = Self::Real(Arc::unwrap_or_clone(std::mem::take(v)));
         }
     }
 
