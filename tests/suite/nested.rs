@@ -140,6 +140,9 @@ fn an_encoder_that_was_trained_goes_into_a_classifier_and_stays_as_it_is() {
         let mut again = compiled(again, &device);
         assert_eq!(again.weights().unwrap(), end, "{device}");
         assert_eq!(again.parameter_paths().unwrap()[0], "whole/sequential/encoder/dense/kernel");
+        let layer = pollster::block_on(again.inner("whole").unwrap().into_layer_async());
+        let mut by_layer = Sequential::new().add(layer).device(device.clone());
+        assert_eq!(by_layer.weights().unwrap(), end, "{device}");
         let mut inner = again.inner("whole/sequential/encoder").unwrap();
         assert_eq!(inner.weights().unwrap(), trained[..6], "{device}");
     }

@@ -2,6 +2,7 @@
 
 use super::Model;
 use crate::data::{self, Dataset};
+use crate::device::blocking::block_on;
 use crate::error::Result;
 use crate::nn::ConfusionMatrix;
 
@@ -12,7 +13,7 @@ impl Model {
     /// # Errors
     /// As [`Model::predict`] and [`ConfusionMatrix::new`].
     pub fn confusion_matrix(&mut self, data: &Dataset) -> Result<ConfusionMatrix> {
-        crate::device::blocking::block_on(self.confusion_matrix_async(data))
+        block_on(self.confusion_matrix_async(data))
     }
 
     /// [`Model::confusion_matrix`] for callers that cannot block.

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use super::Model;
+use crate::device::blocking::block_on;
 use crate::error::Result;
 use crate::nn::layers::{Layer, Trainable};
 use crate::nn::nested::Nested;
 use crate::nn::{IntoLayer, Shared, Value, Values};
+use crate::tensor::Tensor;
 use crate::train::Sequential;
 
+/// Weights that are on a device are read from there, for which this waits: see [`Model::into_layer_async`].
 impl IntoLayer for Model {
     fn into_layer(mut self) -> Arc<dyn Layer> {
-        let weights = self.taken_weights().map_err(|e| e.to_string());
-        let (name, network) = self.into_network();
-        // A name that nobody gave is made anew, with a number where there are several.
-        let name = Some(name).filter(|name| *name != network.class().to_lowercase());
-        Arc::new(Nested::new(name, network, weights))
+        let weights = block_on(self.taken_weights());
+        self.into_nested(weights)
     }
 }
 
@@ -26,6 +26,20 @@ impl IntoLayer for Sequential {
 }
 
 impl Model {
+    /// [`IntoLayer::into_layer`] for callers that cannot block. Where the weights cannot be read, the model that has the layer says
+    /// so when it is built.
+    pub async fn into_layer_async(mut self) -> Arc<dyn Layer> {
+        let weights = self.taken_weights().await;
+        self.into_nested(weights)
+    }
+
+    fn into_nested(self, weights: Result<Vec<(String, Tensor)>>) -> Arc<dyn Layer> {
+        let (name, network) = self.into_network();
+        // A name that nobody gave is made anew, with a number where there are several.
+        let name = Some(name).filter(|name| *name != network.class().to_lowercase());
+        Arc::new(Nested::new(name, network, weights.map_err(|e| e.to_string())))
+    }
+
     /// What the model makes of values, as a layer of another one: [`Layer::apply`]. Its weights go along.
     ///
     /// ```

@@ -241,11 +241,11 @@ impl Model {
     }
 
     /// The weights by their paths, where the model has any by now: trained, loaded or set.
-    pub(super) fn taken_weights(&mut self) -> Result<Vec<(String, Tensor)>> {
+    pub(super) async fn taken_weights(&mut self) -> Result<Vec<(String, Tensor)>> {
         let weights = match (&self.session, self.loaded.take()) {
             (None, None) => return Ok(Vec::new()),
             (None, Some(loaded)) => loaded.weights,
-            (Some(_), _) => self.weights()?,
+            (Some(_), _) => self.weights_async().await?,
         };
         Ok(self.parameter_paths()?.into_iter().zip(weights).collect())
     }
