@@ -1,57 +1,56 @@
 // normal[o, k, i] = (x[o, k, i] - mean[o, i]) / sqrt(variance[o, i] + EPSILON), mean and variance over k        entries `normalize`
-// x, normal: (outer, n, inner), mean, variance: (outer, inner). Of each part its count, mean and sum of squared distances from
-// that are left in y (entries `parts`). An invocation makes what belongs to one unit; entries `_shared`: a workgroup
+// x, normal: (outer, n, inner), mean, variance: (outer, inner). Of each part its count, sum and sum of squared distances from
+// its mean are left in y (entries `parts`). An invocation makes what belongs to one unit; entries `_shared`: a workgroup
 // (lib/reduction.wgsl).
 
 override EPSILON: f32 = 0.001;
-
-const LARGEST: f32 = 0x1.fffffep127;
 
 @group(0) @binding(3) var<storage, read_write> normal: array<f32>;
 @group(0) @binding(4) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> variance: array<f32>;
 
-// How many numbers, their mean, and the sum of their squared distances from it.
+// How many numbers, their sum, and the sum of their squared distances from their mean.
 struct Stat {
     count: f32,
-    mean: f32,
+    total: f32,
     squares: f32,
 }
 
-// What others are measured from: a mean that is infinite stays so.
-fn finite(x: f32) -> f32 {
-    return select(0.0, x, abs(x) <= LARGEST);
+fn mean_of(s: Stat) -> f32 {
+    return s.total / max(s.count, 1.0);
 }
 
 // Chan's formula: nothing is lost where the mean is far from zero.
 fn merge(a: Stat, b: Stat) -> Stat {
     let count = a.count + b.count;
     let share = b.count / max(count, 1.0);
-    let apart = b.mean - finite(a.mean);
-    return Stat(count, a.mean + apart * share, a.squares + b.squares + apart * apart * a.count * share);
+    let apart = mean_of(b) - mean_of(a);
+    return Stat(count, a.total + b.total, a.squares + b.squares + apart * apart * a.count * share);
 }
 
-// Each number is read once. A block is summed about the mean of what came before it, so that few digits cancel in the squares;
-// the first block about its first number.
+// Each number is read once. The squares of a block are about the mean of what came before it, those of the first block about its
+// first number, so that few digits cancel.
 fn moments_of_numbers(s: Share) -> Stat {
+    var moments = Stat(0.0, 0.0, 0.0);
     if s.start >= s.end {
-        return Stat(0.0, 0.0, 0.0);
+        return moments;
     }
-    var moments = Stat(0.0, finite(x[place(s, s.start)]), 0.0);
+    var about = x[place(s, s.start)];
     for (var head = s.start; head < s.end; head += BLOCK * s.step) {
-        var count = 0.0;
-        var total = 0.0;
-        var squares = 0.0;
-        let about = finite(moments.mean);
+        var block = Stat(0.0, 0.0, 0.0);
+        var shift = 0.0;
         let end = block_end(s, head);
         for (var k = head; k < end; k += s.step) {
-            let apart = x[place(s, k)] - about;
-            count += 1.0;
-            total += apart;
-            squares += apart * apart;
+            let number = x[place(s, k)];
+            let apart = number - about;
+            block.count += 1.0;
+            block.total += number;
+            block.squares += apart * apart;
+            shift += apart;
         }
-        let apart = total / count;
-        moments = merge(moments, Stat(count, about + apart, squares - total * apart));
+        block.squares -= shift * shift / block.count;
+        moments = merge(moments, block);
+        about = mean_of(moments);
     }
     return moments;
 }
@@ -71,7 +70,7 @@ fn moments_of(s: Share) -> Stat {
 
 fn keep_part(unit: u32, moments: Stat) {
     y[3u * unit] = moments.count;
-    y[3u * unit + 1u] = moments.mean;
+    y[3u * unit + 1u] = moments.total;
     y[3u * unit + 2u] = moments.squares;
 }
 
@@ -99,14 +98,15 @@ fn parts_shared(
 fn store(s: Share, moments: Stat) {
     let spread = moments.squares / f32(params.n);
     let divisor = sqrt(spread + EPSILON);
+    let center = mean_of(moments);
     // The first lane of the first part.
     if s.start == 0u && s.end > 0u {
-        mean[s.output] = moments.mean;
+        mean[s.output] = center;
         variance[s.output] = spread;
     }
     for (var k = s.start; k < s.end; k += s.step) {
         let at = place(s, k);
-        normal[at] = (x[at] - moments.mean) / divisor;
+        normal[at] = (x[at] - center) / divisor;
     }
 }
 

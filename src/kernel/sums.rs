@@ -65,11 +65,11 @@ pub(crate) fn sum<T: Real>(x: &[T]) -> T {
     a + b
 }
 
-/// How many numbers there are, their mean, and the sum of their squared distances from it.
+/// How many numbers there are, their sum, and the sum of their squared distances from their mean.
 #[derive(Clone, Copy)]
 pub(crate) struct Moments<T> {
     pub count: T,
-    pub mean: T,
+    pub total: T,
     pub squares: T,
 }
 
@@ -84,20 +84,19 @@ impl<T: Real> Moments<T> {
         a.merge(b)
     }
 
+    #[inline(always)]
+    pub fn mean(self) -> T {
+        self.total / self.count
+    }
+
     /// Chan's formula: nothing is lost where the mean is far from zero.
     #[inline(always)]
     fn merge(self, other: Self) -> Self {
         let count = self.count + other.count;
-        let (share, apart) = (other.count / count, other.mean - finite(self.mean));
-        let squares = self.squares + other.squares + apart * apart * self.count * share;
-        Self { count, mean: self.mean + apart * share, squares }
+        let apart = other.mean() - self.mean();
+        let squares = self.squares + other.squares + apart * apart * self.count * (other.count / count);
+        Self { count, total: self.total + other.total, squares }
     }
-}
-
-/// What others are measured from: a mean that is infinite stays so.
-#[inline(always)]
-fn finite<T: Real>(x: T) -> T {
-    if x.is_finite() { x } else { T::zero() }
 }
 
 /// From one number to [`LEAF`] of them.
@@ -108,31 +107,32 @@ impl<T: Real> pulp::WithSimd for LeafMoments<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> Moments<T> {
-        // Two sums a lane: as many lanes as stay in registers.
+        // Three sums a lane: as many lanes as stay in registers.
         const LANES: usize = 32;
-        let mut moments = Moments { count: T::zero(), mean: finite(self.0[0]), squares: T::zero() };
-        for block in self.0.chunks(SERIAL * LANES) {
-            // A block is summed about the mean of what came before it, so that few digits cancel in the squares; the first
-            // block about its first number.
-            let about = finite(moments.mean);
-            let (mut totals, mut squares) = ([T::zero(); LANES], [T::zero(); LANES]);
+        let block_of = |block: &[T], about: T| {
+            let [mut totals, mut shifts, mut squares] = [[T::zero(); LANES]; 3];
+            let mut add = |i: usize, x: T| {
+                let apart = x - about;
+                totals[i] += x;
+                shifts[i] += apart;
+                squares[i] += apart * apart;
+            };
             let rows = block.chunks_exact(LANES);
             let rest = rows.remainder();
             for row in rows {
-                for i in 0..LANES {
-                    let apart = row[i] - about;
-                    totals[i] += apart;
-                    squares[i] += apart * apart;
-                }
+                let row: &[T; LANES] = row.try_into().expect("as many as lanes");
+                row.iter().enumerate().for_each(|(i, &x)| add(i, x));
             }
-            for (i, &x) in rest.iter().enumerate() {
-                let apart = x - about;
-                totals[i] += apart;
-                squares[i] += apart * apart;
-            }
-            let (count, total) = (T::of(block.len() as f64), tree(totals));
-            let apart = total / count;
-            moments = moments.merge(Moments { count, mean: about + apart, squares: tree(squares) - total * apart });
+            rest.iter().enumerate().for_each(|(i, &x)| add(i, x));
+            let (count, shift) = (T::of(block.len() as f64), tree(shifts));
+            Moments { count, total: tree(totals), squares: tree(squares) - shift * shift / count }
+        };
+        // The squares of a block are about the mean of what came before it, those of the first block about its first number, so
+        // that few digits cancel.
+        let (first, others) = self.0.split_at(self.0.len().min(SERIAL * LANES));
+        let mut moments = block_of(first, first[0]);
+        for block in others.chunks(SERIAL * LANES) {
+            moments = moments.merge(block_of(block, moments.mean()));
         }
         moments
     }

@@ -105,8 +105,8 @@ impl<T: Real> CpuOp<T> for Normalize {
             let x = &x[outer * n * inner..][..n * inner];
             if let ([mean], [variance]) = (&mut *mean, &mut *variance) {
                 let moments = Moments::of(x);
-                (*mean, *variance) = (moments.mean, moments.squares * share);
-                let (mean, factor) = (moments.mean, (*variance + epsilon).sqrt().recip());
+                (*mean, *variance) = (moments.mean(), moments.squares * share);
+                let (mean, factor) = (*mean, (*variance + epsilon).sqrt().recip());
                 return map(x, y, |x| (x - mean) * factor);
             }
             let of_sum = |sums: &mut [T]| sums.iter_mut().for_each(|sum| *sum *= share);
