@@ -1,6 +1,8 @@
 //! No invocation goes round its loops too often, whatever the extents.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln::graph::Type;
 use kiln::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
@@ -120,21 +122,34 @@ fn no_invocation_loops_longer_than_every_adapter_lets_it() {
         (op, io)
     });
     let long = |io: &Io| io.inputs.iter().chain(&io.outputs).any(|t| t.shape.len() > 10_000);
-    let (mut complaints, mut seen) = (Vec::new(), std::collections::HashMap::new());
+    let mut launches = BTreeMap::new();
     for (op, io) in cases.chain(large).filter(|(_, io)| long(io)) {
         for target in Target::all() {
             for dispatch in op.gpu(&io, &target) {
-                let key = format!("{dispatch:?}");
-                let rounds = *seen.entry(key).or_insert_with(|| measured(&dispatch, &io, rounds::most));
-                if rounds > MOST {
-                    let kernel = dispatch.kernel();
-                    let inputs = io.inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-                    complaints.push(format!("{kernel} of {inputs} on {:?}: {rounds} rounds", target.kind));
-                }
+                launches.entry(format!("{dispatch:?}")).or_insert((dispatch, io.clone(), target.kind));
             }
         }
     }
-    assert!(seen.len() > 300, "{} launches are too few to be all", seen.len());
+    assert!(launches.len() > 300, "{} launches are too few to be all", launches.len());
+    // It takes long, so that each processor has a share.
+    let next = AtomicUsize::new(0);
+    let launches: Vec<_> = launches.into_values().collect();
+    let complain = || {
+        let mut complaints = Vec::new();
+        while let Some((dispatch, io, kind)) = launches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let rounds = measured(dispatch, io, rounds::most);
+            if rounds > MOST {
+                let inputs = io.inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+                complaints.push(format!("{} of {inputs} on {kind:?}: {rounds} rounds", dispatch.kernel()));
+            }
+        }
+        complaints
+    };
+    let complaints: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..std::thread::available_parallelism().map_or(1, usize::from)).map(|_| scope.spawn(complain)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
+    });
     report(complaints);
 }
 

@@ -2,6 +2,7 @@
 //! own parameters. Whole numbers are followed; floats, and what is read from buffers, are unknown. Where a branch hangs on something unknown both sides
 //! are taken, and the longer one counts.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use kiln::ops::{Binding, Dispatch, Io};
@@ -35,6 +36,8 @@ struct Invocation<'a> {
     rounds: u32,
     /// Bytes of storage that were read or written.
     moved: u64,
+    /// The launch's parameters, once they were read.
+    params: OnceCell<Value>,
 }
 
 /// A function as it is run.
@@ -65,6 +68,16 @@ pub fn moved(module: &Module, entry: usize, dispatch: &Dispatch, io: &Io) -> u64
     Invocation::run(module, &module.entry_points[entry], dispatch, io, [[0; 3]; 2]).moved
 }
 
+/// The variable that a pointer leads into.
+fn root<'a>(frame: &Frame<'a>, mut pointer: Handle<Expression>) -> &'a Expression {
+    loop {
+        match &frame.function.expressions[pointer] {
+            Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => pointer = *base,
+            root => return root,
+        }
+    }
+}
+
 impl<'a> Invocation<'a> {
     fn run(
         module: &'a Module,
@@ -74,7 +87,8 @@ impl<'a> Invocation<'a> {
         [workgroup, local]: [[u32; 3]; 2],
     ) -> Self {
         let size = entry.workgroup_size;
-        let mut invocation = Self { module, dispatch, io, workgroup, local, size, rounds: 0, moved: 0 };
+        let mut invocation =
+            Self { module, dispatch, io, workgroup, local, size, rounds: 0, moved: 0, params: OnceCell::new() };
         invocation.enter(&entry.function);
         invocation
     }
@@ -240,7 +254,7 @@ impl<'a> Invocation<'a> {
 
     /// Counts what a pointer into storage leads to: scalars and vectors alone are read and written there.
     fn count(&mut self, frame: &Frame<'a>, pointer: Handle<Expression>) {
-        let Expression::GlobalVariable(global) = self.path(frame, pointer).0 else { return };
+        let Expression::GlobalVariable(global) = root(frame, pointer) else { return };
         let variable = &self.module.global_variables[*global];
         if let AddressSpace::Storage { .. } = variable.space {
             let TypeInner::Array { base, .. } = self.module.types[variable.ty].inner else { return };
@@ -261,20 +275,25 @@ impl<'a> Invocation<'a> {
     }
 
     fn load(&self, frame: &Frame<'a>, pointer: Handle<Expression>) -> Value {
-        let (root, path) = self.path(frame, pointer);
-        let all = match root {
-            Expression::LocalVariable(local) => frame.locals[local.index()].clone(),
+        let all = match root(frame, pointer) {
+            Expression::LocalVariable(local) => &frame.locals[local.index()],
             Expression::GlobalVariable(global) => {
                 let variable = &self.module.global_variables[*global];
                 if variable.space != AddressSpace::Uniform {
                     return Unknown;
                 }
-                let words: Vec<u32> = self.dispatch.params.fields().iter().map(|&(_, word)| word).collect();
-                self.uniform(variable.ty, &words)
+                self.params.get_or_init(|| {
+                    let words: Vec<u32> = self.dispatch.params.fields().iter().map(|&(_, word)| word).collect();
+                    self.uniform(variable.ty, &words)
+                })
             }
-            _ => Unknown,
+            _ => return Unknown,
         };
-        path.iter().fold(all, |value, index| index.map_or(Unknown, |i| value.part(i)))
+        if let Expression::LocalVariable(_) | Expression::GlobalVariable(_) = frame.function.expressions[pointer] {
+            return all.clone();
+        }
+        let (_, path) = self.path(frame, pointer);
+        path.iter().fold(all.clone(), |value, index| index.map_or(Unknown, |i| value.part(i)))
     }
 
     /// A uniform's words as its type has them.
