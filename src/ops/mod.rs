@@ -1,6 +1,6 @@
 //! The ops: one a file, with its shape rule, gradient rule, CPU loop, GPU dispatch and test cases.
 //!
-//! An op of one's own implements [`Op`] and [`CpuOp`] and is applied with [`Graph::apply`]: `examples/custom_op.rs`.
+//! An op of one's own implements [`Op`] and [`CpuOp`] and is applied with [`Graph::apply`](crate::graph::Graph::apply): `examples/custom_op.rs`.
 
 mod broadcast;
 pub mod case;

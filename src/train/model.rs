@@ -125,7 +125,7 @@ impl Model {
     }
 
     /// Makes the weights for samples of a shape. [`Model::fit`] does it by itself, from the data; a model whose
-    /// inputs give their shapes, such as one that begins with [`super::layers::Input`], needs neither.
+    /// inputs give their shapes, such as one that begins with [`crate::nn::layers::Input`], needs neither.
     ///
     /// # Errors
     /// [`Error::Shape`] that names the layer that does not take its input, or both shapes where the model was built for
