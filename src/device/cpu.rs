@@ -17,9 +17,8 @@ use crate::threads::Pool;
 /// A buffer in host memory.
 #[derive(Clone, Debug)]
 enum Memory<T> {
-    Real(Vec<T>),
-    /// Read by other executors, too; a copy of one's own is made where it is written.
-    Shared(Arc<Vec<T>>),
+    /// Other executors may read it, too: whoever writes it has a copy of its own from then on.
+    Real(Arc<Vec<T>>),
     U32(Vec<u32>),
     U8(Vec<u8>),
 }
@@ -32,20 +31,19 @@ impl<T: Real> Memory<T> {
             return Err(Error::memory("cpu", format!("the buffer of {id}"), len as u64 * size_of::<T>() as u64));
         }
         Ok(match dtype {
-            DType::F32 | DType::F64 => Self::Real(vec![T::zero(); len]),
+            DType::F32 | DType::F64 => Self::Real(Arc::new(vec![T::zero(); len])),
             DType::U32 => Self::U32(vec![0; len]),
             DType::U8 => Self::U8(vec![0; len]),
         })
     }
 
     fn empty() -> Self {
-        Self::Real(Vec::new())
+        Self::Real(Arc::default())
     }
 
     fn bytes(&self) -> u64 {
         let bytes = match self {
             Self::Real(v) => size_of_val(&v[..]),
-            Self::Shared(v) => size_of_val(&v[..]),
             Self::U32(v) => size_of_val(&v[..]),
             Self::U8(v) => v.len(),
         };
@@ -55,7 +53,6 @@ impl<T: Real> Memory<T> {
     fn fits(&self, buffer: &Buffer) -> bool {
         match self {
             Self::Real(v) => matches!(buffer.dtype, DType::F32 | DType::F64) && v.len() >= buffer.len,
-            Self::Shared(v) => matches!(buffer.dtype, DType::F32 | DType::F64) && v.len() >= buffer.len,
             Self::U32(v) => buffer.dtype == DType::U32 && v.len() >= buffer.len,
             Self::U8(v) => buffer.dtype == DType::U8 && v.len() >= buffer.len,
         }
@@ -64,31 +61,14 @@ impl<T: Real> Memory<T> {
     fn slice(&self, range: &Range<usize>) -> Slice<'_, T> {
         match self {
             Self::Real(v) => Slice::Real(&v[range.clone()]),
-            Self::Shared(v) => Slice::Real(&v[range.clone()]),
             Self::U32(v) => Slice::U32(&v[range.clone()]),
             Self::U8(v) => Slice::U8(&v[range.clone()]),
         }
     }
 
-    /// Makes floats readable by other executors, without a copy.
-    fn share(&mut self) {
-        if let Self::Real(v) = self {
-            *self = Self::Shared(Arc::new(std::mem::take(v)));
-        }
-    }
-
-    /// Makes what others read its own, before it is written.
-    fn own(&mut self) {
-        if let Self::Shared(v) = self {
-            *self = Self::Real(Arc::unwrap_or_clone(std::mem::take(v)));
-        }
-    }
-
     fn all_mut(&mut self) -> SliceMut<'_, T> {
-        self.own();
         match self {
-            Self::Real(v) => SliceMut::Real(v),
-            Self::Shared(_) => unreachable!("its own by now"),
+            Self::Real(v) => SliceMut::Real(&mut Arc::make_mut(v)[..]),
             Self::U32(v) => SliceMut::U32(v),
             Self::U8(_) => unreachable!("bytes are data at rest, which no op writes"),
         }
@@ -179,13 +159,8 @@ impl<T: Float> Executor<T> {
         Ok(Self { memory, session, plans, pool, on_callers })
     }
 
-    /// Makes a buffer of floats readable by the executors that [`Executor::beside`] makes.
-    pub fn share(&mut self, id: BufferId) {
-        self.memory[self.session[&id]].share();
-    }
-
-    /// Another executor in the same pool, which has this buffer of the session alone: the same memory, where it is shared. Small
-    /// plans run on the threads that ask for them.
+    /// Another executor in the same pool, which has this buffer of the session alone, in the same memory. Small plans run on the
+    /// threads that ask for them.
     pub fn beside(&self, id: BufferId) -> Self {
         let memory = vec![self.memory[self.session[&id]].clone()];
         Self { memory, session: [(id, 0)].into(), plans: Vec::new(), pool: self.pool.clone(), on_callers: true }
@@ -213,13 +188,14 @@ impl<T: Float> Executor<T> {
     pub fn write(&mut self, id: BufferId, start: usize, values: &Values) {
         let memory = &mut self.memory[self.session[&id]];
         let range = start..start + values.len();
-        memory.own();
         match (memory, values) {
             (Memory::U32(to), Values::U32(from)) => to[range].copy_from_slice(from),
             (Memory::U8(to), Values::U8(from)) => to[range].copy_from_slice(from),
-            (Memory::Real(to), Values::F64(from)) => to[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(x)),
+            (Memory::Real(to), Values::F64(from)) => {
+                Arc::make_mut(to)[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(x));
+            }
             (Memory::Real(to), Values::F32(from)) => {
-                to[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(f64::from(x)));
+                Arc::make_mut(to)[range].iter_mut().zip(from).for_each(|(to, &x)| *to = T::of(f64::from(x)));
             }
             (_, values) => panic!("{id} does not hold {}", values.dtype()),
         }
@@ -229,7 +205,7 @@ impl<T: Float> Executor<T> {
     pub fn copy(&mut self, from: BufferId, to: BufferId, range: Range<usize>) {
         let buffers = self.memory.get_disjoint_mut([self.session[&from], self.session[&to]]);
         if let Ok([Memory::Real(from), Memory::Real(to)]) = buffers {
-            to[range.clone()].copy_from_slice(&from[range]);
+            Arc::make_mut(to)[range.clone()].copy_from_slice(&from[range]);
         }
     }
 
@@ -258,7 +234,6 @@ impl<T: Float> Executor<T> {
         let what = format!("a copy of {id}");
         Ok(match &self.memory[self.session[&id]] {
             Memory::Real(v) => T::values(memory::copy(&v[range], &what)?),
-            Memory::Shared(v) => T::values(memory::copy(&v[range], &what)?),
             Memory::U32(v) => Values::U32(memory::copy(&v[range], &what)?),
             Memory::U8(v) => Values::U8(memory::copy(&v[range], &what)?),
         })
@@ -268,7 +243,6 @@ impl<T: Float> Executor<T> {
     pub fn layout(&self, id: BufferId) -> Option<(DType, usize)> {
         self.session.get(&id).map(|&index| match &self.memory[index] {
             Memory::Real(v) => (DType::F32, v.len()),
-            Memory::Shared(v) => (DType::F32, v.len()),
             Memory::U32(v) => (DType::U32, v.len()),
             Memory::U8(v) => (DType::U8, v.len()),
         })
@@ -287,7 +261,7 @@ impl<T: Float> Executor<T> {
         let mut own = HashMap::new();
         for buffer in plan.buffers.iter().filter(|b| b.id.is_plans_own()) {
             let memory = match buffer.id {
-                BufferId::Constants => Memory::Real(plan.constants.iter().map(|&x| T::of(x)).collect()),
+                BufferId::Constants => Memory::Real(Arc::new(plan.constants.iter().map(|&x| T::of(x)).collect())),
                 _ => Memory::zeros(buffer)?,
             };
             own.insert(buffer.id, self.memory.len());

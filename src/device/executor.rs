@@ -72,28 +72,14 @@ impl Executor {
 
     /// Another executor that reads this one's buffer of floats, in the same memory; `None` where the device has no such thing.
     /// What is written here from then on it does not see.
-    pub(crate) fn beside(&mut self, id: BufferId) -> Option<Self> {
-        match &mut self.inner {
-            Inner::Cpu(cpu) => cpu.share(id),
-            Inner::Reference(cpu) => cpu.share(id),
-            #[cfg(feature = "gpu")]
-            Inner::Gpu(_) => return None,
-        }
-        Some(self.copy_beside(id))
-    }
-
-    /// [`Executor::beside`] one that is beside another.
-    ///
-    /// # Panics
-    /// On a GPU.
-    pub(crate) fn copy_beside(&self, id: BufferId) -> Self {
+    pub(crate) fn beside(&self, id: BufferId) -> Option<Self> {
         let inner = match &self.inner {
             Inner::Cpu(cpu) => Inner::Cpu(cpu.beside(id)),
             Inner::Reference(cpu) => Inner::Reference(cpu.beside(id)),
             #[cfg(feature = "gpu")]
-            Inner::Gpu(_) => unreachable!("no executor of a GPU is beside another"),
+            Inner::Gpu(_) => return None,
         };
-        Self { inner, starts: 0, memory_limit: self.memory_limit, device: self.device.clone() }
+        Some(Self { inner, starts: 0, memory_limit: self.memory_limit, device: self.device.clone() })
     }
 
     /// Fixes how many runs of a plan go to the device at once; `None`, the default, lets it choose. The result is the

@@ -69,20 +69,11 @@ impl Session {
 
     /// Another session that shares the parameters, to predict; `None` where the device has no such thing. Training here changes
     /// nothing there.
-    pub fn beside(&mut self) -> Option<Self> {
+    pub fn beside(&self) -> Option<Self> {
         let executor = self.executor.beside(BufferId::Params)?;
-        Some(self.with_executor(executor))
-    }
-
-    /// [`Session::beside`] one that is beside another.
-    pub fn copy_beside(&self) -> Self {
-        self.with_executor(self.executor.copy_beside(BufferId::Params))
-    }
-
-    fn with_executor(&self, executor: Executor) -> Self {
         let (parameters, arena, plans) = (self.parameters.clone(), self.arena.clone(), HashMap::new());
         let (random_seed, largest_buffer) = (self.random_seed, self.largest_buffer);
-        Self { executor, parameters, arena, plans, random_seed, snapshots: 0, largest_buffer }
+        Some(Self { executor, parameters, arena, plans, random_seed, snapshots: 0, largest_buffer })
     }
 
     pub fn executor(&mut self) -> &mut Executor {

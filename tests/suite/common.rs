@@ -74,6 +74,17 @@ pub fn distance(found: &[f64], wanted: &[f64], start: &[f64]) -> f64 {
     norm(found.iter().zip(wanted).map(|(f, w)| f - w)) / moved
 }
 
+/// That a weight is Keras'; one that Keras left where it was is there to the bit.
+#[track_caller]
+pub fn assert_weight(found: &[f64], wanted: &[f64], start: &[f64], limit: f64, who: &str) {
+    if wanted == start {
+        assert_eq!(found, start, "{who} has moved");
+        return;
+    }
+    let apart = distance(found, wanted, start);
+    assert!(apart < limit, "{who} is {apart:e} from Keras");
+}
+
 const PARITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/keras-parity.md");
 
 /// Under `KILN_WRITE_DOCS=1`, writes one section of the parity document anew and leaves the others as they are.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::gate::Gate;
-use super::prediction::{check_inputs, check_samples, one_output, scaled};
+use super::prediction::{check_inputs, check_shapes, one_output, samples, scaled};
 use super::{About, Built, Model, Network, definition};
 use crate::device::blocking::block_on;
 use crate::error::Result;
@@ -99,7 +99,7 @@ impl Predictor {
         let shared = &*self.0;
         let inputs = scaled(&shared.about, inputs)?;
         check_inputs(&shared.network, &inputs)?;
-        check_samples(&shared.about, &shared.built, &inputs)?;
+        check_shapes(&shared.about, &shared.built, &samples(&inputs))?;
         match &shared.engine {
             Engine::Threads(threads) => threads.with(|session| shared.answer(session, &inputs)),
             Engine::Batches(batches) => {
@@ -150,15 +150,12 @@ impl Threads {
     /// Calls with a session that is the caller's alone meanwhile: the one of its thread where that is free. Never waits.
     fn with<R>(&self, call: impl FnOnce(&mut Session) -> R) -> R {
         let (own, count) = (thread_number(), self.sessions.len());
+        let beside = || self.base.beside().expect("its base is beside another");
         let free = (0..count).find_map(|i| self.sessions[(own + i) % count].try_lock().ok());
         match free {
-            Some(mut session) => call(session.get_or_insert_with(|| self.beside())),
-            None => call(&mut self.beside()),
+            Some(mut session) => call(session.get_or_insert_with(beside)),
+            None => call(&mut beside()),
         }
-    }
-
-    fn beside(&self) -> Session {
-        self.base.copy_beside()
     }
 }
 
