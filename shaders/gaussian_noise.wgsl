@@ -13,7 +13,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-// src/ops/gaussian_noise.rs is the same in Rust.
+// src/ops/math/gaussian_noise.rs is the same in Rust.
 fn quantile(word: u32) -> f32 {
     let rank = word >> 9u;
     let tail = min(rank, 0x7fffffu - rank);

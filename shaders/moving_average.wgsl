@@ -19,9 +19,7 @@ fn moving_average(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
         return;
     }
     let row = schedule[clock.x];
-    let average = row.x * a[i] + row.y * w[i];
-    // Subnormals to zero, as optimizers' moments.
-    let kept = select(average, vec4(0.0), abs(average) < vec4(1.17549435e-38));
+    let kept = flushed(row.x * a[i] + row.y * w[i]);
     a[i] = kept;
     if row.z != 0.0 {
         w[i] = kept;

@@ -3,9 +3,10 @@
 use crate::printable::printable;
 
 /// Says that `name` is unknown, which names there are, and which is the nearest.
-pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(name: &str, known: &[impl AsRef<str>]) -> String {
+    let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
     let list = known.iter().map(|known| printable(known)).collect::<Vec<_>>().join(", ");
-    match nearest(name, known) {
+    match nearest(name, &known) {
         Some(best) => format!("{name:?} is unknown; did you mean {best:?}? There are: {list}"),
         None => format!("{name:?} is unknown; there are: {list}"),
     }

@@ -1,4 +1,4 @@
-// Philox-4x32-10: four random words of a counter under a key. src/ops/philox.rs is the same in Rust, with its source.
+// Philox-4x32-10: four random words of a counter under a key. src/kernel/philox.rs is the same in Rust, with its source.
 
 // The high words of a.x * b.x and a.y * b.y, from products of halves: WGSL has no 64-bit integers.
 fn high_words(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {

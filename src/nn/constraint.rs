@@ -98,31 +98,39 @@ impl Constraint {
         }
     }
 
+    /// Keras' name of the class.
+    fn class(&self) -> &'static str {
+        match self {
+            Self::MaxNorm { .. } => "MaxNorm",
+            Self::NonNeg => "NonNeg",
+            Self::UnitNorm { .. } => "UnitNorm",
+            Self::MinMaxNorm { .. } => "MinMaxNorm",
+        }
+    }
+
+    /// Its numbers under Keras' names.
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        match *self {
+            Self::NonNeg | Self::UnitNorm { .. } => Vec::new(),
+            Self::MaxNorm { max_value, .. } => vec![("max_value", max_value)],
+            Self::MinMaxNorm { min_value, max_value, rate, .. } => {
+                vec![("min_value", min_value), ("max_value", max_value), ("rate", rate)]
+            }
+        }
+    }
+
     /// The constraint as Keras serializes it.
     pub fn keras(&self) -> KerasObject {
-        let object = |class| KerasObject::new("keras.constraints", class);
-        match self {
-            Self::NonNeg => object("NonNeg"),
-            Self::MaxNorm { max_value, axes } => {
-                object("MaxNorm").with("max_value", *max_value).with("axis", axes_of(axes))
-            }
-            Self::UnitNorm { axes } => object("UnitNorm").with("axis", axes_of(axes)),
-            Self::MinMaxNorm { min_value, max_value, rate, axes } => object("MinMaxNorm")
-                .with("min_value", *min_value)
-                .with("max_value", *max_value)
-                .with("rate", *rate)
-                .with("axis", axes_of(axes)),
-        }
+        let object = KerasObject::new("keras.constraints", self.class());
+        let object = self.numbers().into_iter().fold(object, |object, (name, number)| object.with(name, number));
+        if *self == Self::NonNeg { object } else { object.with("axis", axes_of(self.axes())) }
     }
 
     /// Why a weight of this shape cannot be held by it, if so.
     pub(super) fn refusal(&self, shape: &Shape) -> Option<String> {
-        let bounds = match *self {
-            Self::NonNeg | Self::UnitNorm { .. } => vec![],
-            Self::MaxNorm { max_value, .. } => vec![("max_value", max_value)],
-            Self::MinMaxNorm { min_value, max_value, .. } => vec![("min_value", min_value), ("max_value", max_value)],
-        };
-        if let Some((name, bound)) = bounds.iter().find(|(_, bound)| !(0.0..f64::INFINITY).contains(bound)) {
+        let numbers = self.numbers();
+        let mut bounds = numbers.iter().filter(|(name, _)| *name != "rate");
+        if let Some((name, bound)) = bounds.find(|(_, bound)| !(0.0..f64::INFINITY).contains(bound)) {
             return Some(format!("has {name} {bound}; give a number of 0 or more"));
         }
         if let Self::MinMaxNorm { min_value, max_value, rate, .. } = *self {
@@ -195,18 +203,9 @@ fn clipped(g: &mut Graph, norms: Id, least: Option<f64>, most: f64) -> Result<Id
 
 impl Configured for Constraint {
     fn config(&self) -> Config {
-        match self {
-            Self::NonNeg => Config::new("NonNeg"),
-            Self::MaxNorm { max_value, axes } => {
-                Config::new("MaxNorm").with("max_value", *max_value).with("axes", axes.clone())
-            }
-            Self::UnitNorm { axes } => Config::new("UnitNorm").with("axes", axes.clone()),
-            Self::MinMaxNorm { min_value, max_value, rate, axes } => Config::new("MinMaxNorm")
-                .with("min_value", *min_value)
-                .with("max_value", *max_value)
-                .with("rate", *rate)
-                .with("axes", axes.clone()),
-        }
+        let config = Config::new(self.class());
+        let config = self.numbers().into_iter().fold(config, |config, (name, number)| config.with(name, number));
+        if *self == Self::NonNeg { config } else { config.with("axes", self.axes().to_vec()) }
     }
 
     fn from_config(config: &mut Config) -> Result<Self> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::layers::{Layer, Trainable};
-use super::network::{CHAIN, Network, Within, path_of};
+use super::network::{Built, CHAIN, Network, Within, path_of};
 use super::{Config, CustomObjects, Scope};
 use crate::error::Result;
 use crate::graph::Id;
@@ -192,18 +192,17 @@ impl Network {
         })
     }
 
-    /// The network of a path, for which this one's inputs have samples of these shapes.
-    pub fn inner(&self, samples: Vec<Shape>, path: &str) -> Result<Option<Self>> {
+    /// The network of a path, of this one as it was built.
+    pub fn inner(&self, built: &Built, path: &str) -> Result<Option<Self>> {
         let found = self.layers.iter().enumerate().find_map(|(i, (name, layer))| {
             let (rest, nested) = (inside(path, name)?, layer.nested()?);
             Some((i, rest, &nested.network))
         });
         let Some((index, rest, network)) = found else { return Ok(None) };
         let Some(call) = self.calls.iter().find(|call| call.layer == index) else { return Ok(None) };
-        let built = self.build(samples)?;
         let samples: Vec<Shape> = call.reads.iter().map(|wire| built.sample_of(*wire)).collect();
         if !rest.is_empty() {
-            return network.inner(samples, rest);
+            return network.inner(&network.build(samples)?, rest);
         }
         let mut network = network.clone();
         network.inputs.iter_mut().zip(samples).for_each(|(port, sample)| port.shape = Some(sample));

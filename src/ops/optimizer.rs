@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::case::{clock, random};
 use super::cpu::{Arity, ArityLoop, CpuArgs, CpuOp, Real, for_each_update};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, LIB_FLUSHED, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub use options::{Options, WithOptions};
 pub const SCALARS: usize = 4;
 
 /// The shared functions that optimizers' shaders call.
-pub(crate) const LIBS: &[&str] = &[LIB_GRID, include_str!("../../shaders/lib/update.wgsl")];
+pub(crate) const LIBS: &[&str] = &[LIB_GRID, LIB_FLUSHED, include_str!("../../shaders/lib/update.wgsl")];
 
 /// A rule that moves parameters along their gradients.
 ///

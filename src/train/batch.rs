@@ -32,9 +32,7 @@ async fn step(model: &mut Model, batch: &Dataset, part: Part) -> Result<Logs> {
     let loss = logs.get("loss").expect("always there");
     if !loss.is_finite() {
         session.set_clock(0, 0, start).await?;
-        // Without an update: what is clipped there are gradients of other steps, too.
-        let key = rows.key(Mode::Train, Part::All, count, false);
-        let origin = finite::origin(session, &definition, &key, part != Part::All).await;
+        let origin = finite::origin(session, &definition, (&rows, count), part != Part::All).await;
         return Err(Error::NotFinite { epoch: model.reached.epoch + 1, step: start as usize + 1, loss, origin });
     }
     let inputs = feed.inputs(batch)?;

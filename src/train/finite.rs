@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::rows::Rows;
 use super::session::Session;
-use super::trace::{Definition, Key};
+use super::trace::{Definition, Key, Mode, Part};
 use crate::error::{Error, Result};
 use crate::graph::{Id, Leaf, Node, Phase};
 use crate::tensor::DType;
@@ -43,7 +44,14 @@ const FIND_OUT: &str = "the same run with check_finite at every step (--check-fi
 
 /// What made the numbers of a step not finite, as a clause. The clock stands at the step; `intact` says whether the
 /// weights are those that it began with, or those of the epoch's end.
-pub(super) async fn origin(session: &mut Session, model: &Definition<'_>, key: &Key, intact: bool) -> String {
+pub(super) async fn origin(
+    session: &mut Session,
+    model: &Definition<'_>,
+    (rows, batch): (&Rows<'_>, usize),
+    intact: bool,
+) -> String {
+    // Without an update: what is clipped there are gradients of other steps, too.
+    let key = &rows.key(Mode::Train, Part::All, batch, false);
     let told = async {
         let weights: Vec<Vec<f64>> = session.weights().await?.iter().map(|w| w.values().to_f64()).collect();
         if let Some(lost) = lost_weights(session, &weights) {
@@ -120,7 +128,7 @@ async fn first_lost(
 fn place(node: &Node, model: &Definition<'_>) -> String {
     let layer = match &*node.layer {
         "" => "the batch".to_string(),
-        name if model.network.layers.iter().any(|(layer, _)| layer == name) => format!("layer {name:?}"),
+        name if model.network.layer(name).is_some() => format!("layer {name:?}"),
         other => format!("the {other}"),
     };
     if node.phase == Phase::Backward { format!("{layer}, backward") } else { layer }

@@ -1,4 +1,4 @@
-//! Training: the session on a device, the loop of `fit`, its callbacks, and what it reports.
+//! Training: [`Model`] and [`Sequential`], the session on a device, the loop of `fit`, its callbacks, and what it reports.
 
 pub(crate) mod batch;
 pub mod callbacks;

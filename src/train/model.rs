@@ -152,7 +152,7 @@ impl Model {
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) -> Error {
-        Error::Model { model: format!("model {:?}", self.about.name), message: message.into() }
+        self.about.error(message)
     }
 
     pub(super) fn built(&self) -> Result<&Built> {

@@ -102,7 +102,7 @@ impl Sequential {
         Self::load_with(path, &CustomObjects::new())
     }
 
-    /// [`Sequential::load`] of a model that has layers, an optimizer or metrics of one's own.
+    /// [`Sequential::load`] of a model that has layers, an optimizer, losses or metrics of one's own.
     ///
     /// # Errors
     /// As [`Sequential::load`], and what the makers of one's own return.
@@ -118,7 +118,7 @@ impl Sequential {
         Self::from_bytes_with(bytes, &CustomObjects::new())
     }
 
-    /// [`Sequential::from_bytes`] of a model that has layers, an optimizer or metrics of one's own.
+    /// [`Sequential::from_bytes`] of a model that has layers, an optimizer, losses or metrics of one's own.
     ///
     /// # Errors
     /// As [`Sequential::from_bytes`], and what the makers of one's own return.

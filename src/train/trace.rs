@@ -139,9 +139,10 @@ impl Definition<'_> {
     /// Of each output, what brings it to its targets' units, where they are scaled.
     fn units(&self, g: &mut Graph, predicted: &[Id]) -> Result<Vec<Option<Units>>> {
         let names = self.network.output_names();
-        let scaler = |i: usize| self.about.targets.get(i).and_then(Option::as_ref);
         let outputs = names.iter().zip(predicted).enumerate();
-        outputs.map(|(i, (name, &y))| scaler(i).map(|scaler| Units::new(g, name, scaler, y)).transpose()).collect()
+        outputs
+            .map(|(i, (name, &y))| self.about.target_scaler(i).map(|scaler| Units::new(g, name, scaler, y)).transpose())
+            .collect()
     }
 
     /// Columns of the log.
@@ -231,10 +232,10 @@ fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key,
     g.set_layer("loss");
     let clock = batch.clock;
     let units = model.units(g, batch.predicted)?;
-    let outputs = || model.objectives.iter().zip(batch.predicted).zip(batch.targets).zip(batch.masks).zip(&units);
     let (mut own, mut sum) = (Vec::new(), None);
-    for ((((objective, &predicted), &targets), &mask), units) in outputs() {
-        let targets = units.as_ref().map_or(Ok(targets), |units| units.scaled(g, predicted, targets))?;
+    for (i, objective) in model.objectives.iter().enumerate() {
+        let (predicted, targets, mask) = (batch.predicted[i], batch.targets[i], batch.masks[i]);
+        let targets = units[i].as_ref().map_or(Ok(targets), |units| units.scaled(g, predicted, targets))?;
         let shares = mask.map(|mask| mask::shares(g, mask)).transpose()?;
         let mut losses = objective.loss.weighed(g, predicted, targets, shares)?;
         if let Some(weights) = batch.weights {
@@ -262,12 +263,12 @@ fn learn(model: &Definition<'_>, g: &mut Graph, params: &[Parameter], key: &Key,
     if own.len() > 1 {
         columns.extend(own);
     }
-    for ((((objective, &predicted), &targets), &mask), units) in outputs() {
+    for (i, objective) in model.objectives.iter().enumerate() {
         let measured = !objective.metrics.is_empty();
-        let own = units.as_ref().filter(|_| measured).map(|units| units.own(g, predicted)).transpose()?;
-        let predicted = own.unwrap_or(predicted);
+        let own = units[i].as_ref().filter(|_| measured).map(|units| units.own(g, batch.predicted[i])).transpose()?;
+        let predicted = own.unwrap_or(batch.predicted[i]);
         for metric in &objective.metrics {
-            columns.extend(metric.append(g, predicted, targets, mask)?);
+            columns.extend(metric.append(g, predicted, batch.targets[i], batch.masks[i])?);
         }
     }
     g.set_layer("");
@@ -371,9 +372,7 @@ fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, key: &
     if updates {
         move_weights(g, params, &arena, optimizer, (key.steps, clock))?;
     }
-    if let Some(index) = optimizer::average(optimizer) {
-        average(g, params, &arena, index, (averages(optimizer, key.steps), key.steps, clock))?;
-    }
+    average(g, params, &arena, optimizer, (key.steps, clock))?;
     if updates || options.ema_overwrite_frequency.is_some() { constrain(g, params) } else { Ok(()) }
 }
 
@@ -400,14 +399,16 @@ fn move_weights(
     Ok(())
 }
 
-/// Takes the weights that are trained into their moving averages.
+/// Takes the weights that are trained into their moving averages, where the optimizer keeps any.
 fn average(
     g: &mut Graph,
     params: &[Parameter],
     arena: &Arena,
-    index: usize,
-    (first_row, steps, clock): (usize, usize, Id),
+    optimizer: &dyn Optimizer,
+    (steps, clock): (usize, Id),
 ) -> Result<()> {
+    let Some(index) = optimizer::average(optimizer) else { return Ok(()) };
+    let first_row = averages(optimizer, steps);
     for (stretch, trained) in arena.stretches(params.iter().map(|p| p.trainable)) {
         if !trained {
             continue;

@@ -363,9 +363,7 @@ async fn run_each(
 async fn lost_at(run: &mut Run<'_>, rows: &Rows<'_>, (step, loss): (usize, f64), intact: bool) -> Error {
     let epoch = run.epoch();
     let (session, model) = run.model.parts();
-    // Without an update: what is clipped there are gradients of other steps, too.
-    let key = rows.key(Mode::Train, Part::All, rows.batch_of(step), false);
-    let origin = finite::origin(session, &model, &key, intact).await;
+    let origin = finite::origin(session, &model, (rows, rows.batch_of(step)), intact).await;
     Error::NotFinite { epoch, step: step + 1, loss, origin }
 }
 

@@ -5,7 +5,7 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{devices, distance, executors, fixture, numbers, says};
+use crate::common::{assert_weight, devices, executors, fixture, numbers, says};
 use crate::options::{assert_near, data, fit};
 
 const NAMES: [&str; 7] = ["kernel", "bias", "gamma", "beta", "alpha", "last_kernel", "last_bias"];
@@ -99,12 +99,7 @@ fn losses_and_weights_are_keras() {
             let (found, wanted, start) = (model.weights().unwrap(), weights(case, "weights"), weights(case, "start"));
             for (((name, found), wanted), start) in NAMES.iter().zip(found).zip(wanted).zip(start) {
                 let [found, wanted, start] = [found, wanted, start].map(|tensor| tensor.values().to_f64());
-                if wanted == start {
-                    assert_eq!(found, start, "{who}: {name} has moved");
-                    continue;
-                }
-                let apart = distance(&found, &wanted, &start);
-                assert!(apart < limit, "{who}: {name} is {apart:e} from Keras");
+                assert_weight(&found, &wanted, &start, limit, &format!("{who}: {name}"));
             }
         }
     }

@@ -8,7 +8,7 @@ use kiln::prelude::*;
 use tempfile::TempDir;
 
 use crate::common::{devices, says};
-use crate::functional::Decoder;
+use crate::functional::{Decoder, changed};
 
 fn tanh(units: usize) -> Dense {
     Dense::new(units).activation(Activation::Tanh)
@@ -284,19 +284,6 @@ fn what_does_not_fit_a_model_inside_is_named() {
     let same = same.add(Sequential::new().add(Dense::new(1)).named("m"));
     says(same.summary(), &["two layers have the path \"m/dense\""]);
     says(chain(true).device(Device::cpu()).inner("dense"), &["layer", "dense", "inner"]);
-}
-
-/// What loading a model's file says where a part of its configuration is another.
-fn changed(file: &std::path::Path, from: &str, to: &str) -> String {
-    let known = TensorFile::read(file).unwrap();
-    let text = known.metadata("kiln").unwrap();
-    assert!(text.contains(from), "{text}");
-    let names: Vec<String> = known.names().map(String::from).collect();
-    let tensors =
-        names.iter().fold(TensorFile::new(), |file, name| file.with(name, known.tensor(name).unwrap().clone()));
-    let wrong = file.with_file_name("wrong.safetensors");
-    tensors.with_metadata("kiln", text.replacen(from, to, 1)).write(&wrong).unwrap();
-    Model::load(&wrong).unwrap_err().to_string()
 }
 
 #[test]

@@ -185,6 +185,7 @@ impl Executor {
         let pipelines = self.context.pipelines(dispatches.iter().flatten());
         let mut pipelines = pipelines.into_iter();
         for (index, (step, dispatches)) in plan.steps.iter().zip(&dispatches).enumerate() {
+            let guess = pace::guess(step) / dispatches.len().max(1) as u32;
             for dispatch in dispatches {
                 let start = uniforms.len() as u64;
                 uniforms.extend(dispatch.params.to_bytes());
@@ -196,7 +197,7 @@ impl Executor {
                 };
                 let bindings = dispatch.bindings.iter().map(bind).collect();
                 let pipeline = pipelines.next().expect("one a dispatch");
-                guesses.push(pace::guess(step) / dispatches.len() as u32);
+                guesses.push(guess);
                 launches.push(Launch { step: index, pipeline, bindings, workgroups: dispatch.workgroups });
                 uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize), 0);
             }

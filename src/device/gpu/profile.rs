@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_intrusive::channel::shared::oneshot_channel;
-
 use super::Executor;
 use crate::device::Span;
 use crate::error::Result;
@@ -70,13 +68,7 @@ impl Executor {
         encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, size);
         let submitted = self.context.submit(Some(encoder));
-        let (sender, receiver) = oneshot_channel();
-        // The receiver is awaited below, so a failed send only means that this future was dropped.
-        staging.map_async(wgpu::MapMode::Read, .., move |mapped| drop(sender.send(mapped)));
-        self.context.wait(&submitted, self.flight.patience).await?;
-        if !matches!(receiver.receive().await, Some(Ok(()))) {
-            return Err(self.context.error("the timestamps could not be read back; the device may be lost"));
-        }
+        self.map(&staging, &submitted, "the timestamps").await?;
         let view = staging.get_mapped_range(..).map_err(|e| self.context.error(format!("timestamps: {e}")))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }

@@ -32,15 +32,25 @@ impl Executor {
             return self.values(id, &[]);
         }
         let (staging, submitted) = self.stage(id, &range);
+        self.map(&staging, &submitted, id).await?;
+        self.unpack(id, &staging)
+    }
+
+    /// Waits until what was submitted has filled a buffer that the host may look at.
+    pub(super) async fn map(
+        &self,
+        staging: &wgpu::Buffer,
+        submitted: &Submitted,
+        what: impl std::fmt::Display,
+    ) -> Result<()> {
         let (sender, receiver) = oneshot_channel();
         // The receiver is awaited below, so a failed send only means that this future was dropped.
         staging.map_async(wgpu::MapMode::Read, .., move |mapped| drop(sender.send(mapped)));
-        self.context.wait(&submitted, self.flight.patience).await?;
-        let mapped = receiver.receive().await;
-        if !matches!(mapped, Some(Ok(()))) {
-            return Err(self.context.error(format!("{id} could not be read back; the device may be lost")));
+        self.context.wait(submitted, self.flight.patience).await?;
+        match receiver.receive().await {
+            Some(Ok(())) => Ok(()),
+            _ => Err(self.context.error(format!("{what} could not be read back; the device may be lost"))),
         }
-        self.unpack(id, &staging)
     }
 
     /// What elements of a buffer were lately, if a copy has come in; else starts one and returns `None`. Never waits.

@@ -87,6 +87,7 @@ impl Executor {
         let first = of_run(runs.start);
         if self.plans[first].is_cut() {
             self.run_in_parts(first).await?;
+            self.land_behind(first).await?;
             return Ok(1);
         }
         let plan = turns[0];
@@ -98,10 +99,14 @@ impl Executor {
                 plan.encode(0..plan.launches.len(), pass);
             }
         })?;
-        // The first submit of a plan is waited for, because its length sets the size of the next.
-        let most = if self.plans[plan].pace.is_known() { 1 } else { 0 };
-        self.land(most).await?;
+        self.land_behind(plan).await?;
         Ok(runs.len())
+    }
+
+    /// Waits until at most one submit is under way; the first of a plan is waited for, too, because its length sets the size of the
+    /// next.
+    async fn land_behind(&mut self, plan: usize) -> Result<()> {
+        self.land(usize::from(self.plans[plan].pace.is_known())).await
     }
 
     /// Submits one run of a plan that is too long for one submit.
@@ -111,8 +116,7 @@ impl Executor {
             self.submit(plan, Work::Part(part.clone()), |plans, pass| plans[plan].encode(part, pass))?;
             self.land(1).await?;
         }
-        let most = if self.plans[plan].pace.is_known() { 1 } else { 0 };
-        self.land(most).await
+        Ok(())
     }
 
     fn submit(

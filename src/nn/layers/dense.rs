@@ -1,7 +1,7 @@
 //! A densely connected layer, <https://keras.io/api/layers/core_layers/dense/>.
 
 use super::Layer;
-use super::weight::Weight;
+use super::weight::{Weight, weight_setters};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{
@@ -55,47 +55,9 @@ impl Dense {
         self
     }
 
-    /// Sets what the kernel starts from; default [`Initializer::GlorotUniform`].
-    #[must_use]
-    pub fn kernel_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
-        self.misnamed.set(&mut self.kernel.initializer, initializer);
-        self
-    }
-
-    /// Sets what the bias starts from; default [`Initializer::Zeros`].
-    #[must_use]
-    pub fn bias_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
-        self.misnamed.set(&mut self.bias.initializer, initializer);
-        self
-    }
-
-    /// Sets a penalty on the kernel, added to the loss; default none.
-    #[must_use]
-    pub fn kernel_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
-        self.kernel.regularizer = self.misnamed.read(regularizer.given());
-        self
-    }
-
-    /// Sets a penalty on the bias, added to the loss; default none.
-    #[must_use]
-    pub fn bias_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
-        self.bias.regularizer = self.misnamed.read(regularizer.given());
-        self
-    }
-
-    /// Sets a bound that updates leave the kernel within; default none.
-    #[must_use]
-    pub fn kernel_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
-        self.kernel.constraint = self.misnamed.read(constraint.given());
-        self
-    }
-
-    /// Sets a bound that updates leave the bias within; default none.
-    #[must_use]
-    pub fn bias_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
-        self.bias.constraint = self.misnamed.read(constraint.given());
-        self
-    }
+    weight_setters!(kernel, misnamed: "the kernel", "starts", GlorotUniform
+        => kernel_initializer, kernel_regularizer, kernel_constraint);
+    weight_setters!(bias, misnamed: "the bias", "starts", Zeros => bias_initializer, bias_regularizer, bias_constraint);
 
     /// Whether a bias is added; default true.
     #[must_use]

@@ -89,12 +89,13 @@ fn merged(scope: &mut Scope<'_>, inputs: &[Id], op: Binary) -> Result<Id> {
     let inputs = inputs.iter().map(|&x| of_rank(scope.graph, x, rank)).collect::<Result<Vec<_>>>()?;
     check_shapes(scope, &inputs)?;
     let all: Option<Vec<Id>> = masks.iter().copied().collect();
+    let all = mask::any(scope.graph, &all.unwrap_or_default())?;
     let y = match op {
-        Binary::Mul if masks.iter().any(Option::is_some) => product(scope.graph, &inputs, &masks)?,
+        Binary::Mul if masks.iter().any(Option::is_some) => product(scope.graph, &inputs, &masks, all)?,
         Binary::Max | Binary::Min if masks.iter().any(Option::is_some) => extreme(scope.graph, &inputs, &masks, op)?,
         _ => inputs[1..].iter().try_fold(inputs[0], |a, &b| scope.graph.apply(op, &[a, b]))?,
     };
-    if let Some(mask) = mask::any(scope.graph, &all.unwrap_or_default())? {
+    if let Some(mask) = all {
         scope.set_mask(y, mask)?;
     }
     Ok(y)
@@ -102,36 +103,30 @@ fn merged(scope: &mut Scope<'_>, inputs: &[Id], op: Binary) -> Result<Id> {
 
 /// That values of one rank broadcast to one shape.
 fn check_shapes(scope: &Scope<'_>, inputs: &[Id]) -> Result<()> {
-    let mut all = scope.graph.shape(inputs[0]).to_vec();
-    for &x in inputs {
+    let mut all = scope.graph.shape(inputs[0]).clone();
+    for &x in &inputs[1..] {
         let shape = scope.graph.shape(x);
-        if all.iter().zip(shape.iter()).any(|(&a, &b)| a != b && a != 1 && b != 1) {
-            let all = Shape::from(all);
-            return Err(
-                scope.error(format!("{all} and {shape} do not go together: extents are equal, or one of them is 1"))
-            );
-        }
-        all.iter_mut().zip(shape.iter()).filter(|(a, _)| **a == 1).for_each(|(a, &b)| *a = b);
+        all = Shape::broadcast("merge", &[&all, shape]).map_err(|_| {
+            scope.error(format!("{all} and {shape} do not go together: extents are equal, or one of them is 1"))
+        })?;
     }
     Ok(())
 }
 
-/// The product of values, where what a mask leaves out is 1, as Keras has it; what all leave out is 0.
-fn product(graph: &mut Graph, inputs: &[Id], masks: &[Option<Id>]) -> Result<Id> {
-    let rank = graph.shape(inputs[0]).rank();
+/// The product of values, where what a mask leaves out is 1, as Keras has it; what all leave out, by the mask of all, is 0.
+fn product(graph: &mut Graph, inputs: &[Id], masks: &[Option<Id>], all: Option<Id>) -> Result<Id> {
+    let one = graph.fill(1.0, []);
     let mut factors = Vec::with_capacity(inputs.len());
     for (&x, mask) in inputs.iter().zip(masks) {
-        let one = graph.fill(1.0, []);
         factors.push(match *mask {
             Some(mask) => mask::chosen(graph, mask, [x, one])?,
             None => x,
         });
     }
     let y = factors[1..].iter().try_fold(factors[0], |a, &b| graph.apply(Binary::Mul, &[a, b]))?;
-    let Some(all) = masks.iter().copied().collect::<Option<Vec<Id>>>() else { return Ok(y) };
-    let Some(mask) = mask::any(graph, &all)? else { return Ok(y) };
-    let (mask, zero) = (mask::laid_out(graph, mask, rank)?, graph.fill(0.0, []));
-    mask::chosen(graph, mask, [y, zero])
+    let Some(all) = all else { return Ok(y) };
+    let zero = graph.fill(0.0, []);
+    mask::chosen(graph, all, [y, zero])
 }
 
 /// The largest or smallest of values, each of which, as Keras has it, gives way to the others where its mask leaves it out.

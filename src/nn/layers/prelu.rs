@@ -1,7 +1,7 @@
 //! A leaky relu whose slope is learned, <https://keras.io/api/layers/activation_layers/prelu/>.
 
 use super::Layer;
-use super::weight::Weight;
+use super::weight::{Weight, weight_setters};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{Activation, Config, Constraint, Initializer, KerasObject, Misnamed, OrName, Regularizer, Scope};
@@ -38,26 +38,8 @@ impl PRelu {
         })
     }
 
-    /// Sets what the alphas start from; default [`Initializer::Zeros`].
-    #[must_use]
-    pub fn alpha_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
-        self.misnamed.set(&mut self.alpha.initializer, initializer);
-        self
-    }
-
-    /// Sets a penalty on the alphas, added to the loss; default none.
-    #[must_use]
-    pub fn alpha_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
-        self.alpha.regularizer = self.misnamed.read(regularizer.given());
-        self
-    }
-
-    /// Sets a bound that updates leave the alphas within; default none.
-    #[must_use]
-    pub fn alpha_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
-        self.alpha.constraint = self.misnamed.read(constraint.given());
-        self
-    }
+    weight_setters!(alpha, misnamed: "the alphas", "start", Zeros
+        => alpha_initializer, alpha_regularizer, alpha_constraint);
 
     /// Sets the axes along which one alpha serves, the batch's counted: `[1, 2]` of images for one a channel; default none.
     #[must_use]

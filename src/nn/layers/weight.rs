@@ -59,3 +59,34 @@ impl Weight {
         Ok(id)
     }
 }
+
+/// The three setters of a weight of a layer, given the fields that have the weight and what was misnamed, what the weight is called
+/// and that it starts, and what from unless told otherwise.
+macro_rules! weight_setters {
+    (
+        $($weight:ident).+, $($misnamed:ident).+: $what:literal, $starts:literal, $default:ident
+        => $initializer:ident, $regularizer:ident, $constraint:ident
+    ) => {
+        #[doc = concat!("Sets what ", $what, " ", $starts, " from; default [`Initializer::", stringify!($default), "`].")]
+        #[must_use]
+        pub fn $initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
+            self.$($misnamed).+.set(&mut self.$($weight).+.initializer, initializer);
+            self
+        }
+
+        #[doc = concat!("Sets a penalty on ", $what, ", added to the loss; default none.")]
+        #[must_use]
+        pub fn $regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
+            self.$($weight).+.regularizer = self.$($misnamed).+.read(regularizer.given());
+            self
+        }
+
+        #[doc = concat!("Sets a bound that updates leave ", $what, " within; default none.")]
+        #[must_use]
+        pub fn $constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
+            self.$($weight).+.constraint = self.$($misnamed).+.read(constraint.given());
+            self
+        }
+    };
+}
+pub(super) use weight_setters;

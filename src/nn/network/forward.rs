@@ -114,16 +114,15 @@ impl Network {
             let place = pass.place;
             pass.place += usize::from(layer.nested().is_none());
             let (parameters, trainable) = (parameters.lent(), within.trainable && layer.is_trainable());
-            let (layer_path, draws, next) = (&*path, Cell::new(0), &mut *pass);
             let mut scope = Scope {
                 graph,
                 parameters,
-                pass: next,
+                pass: &mut *pass,
                 network: within.path,
-                layer: layer_path,
+                layer: &path,
                 own,
                 place,
-                draws,
+                draws: Cell::new(0),
                 trainable,
             };
             let given = layer.call(&mut scope, &reads)?;

@@ -2,15 +2,18 @@
 
 use super::case::{clock, random};
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_update};
-use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Dispatch, LIB_FLUSHED, LIB_GRID, Module, Params, Target};
 use super::optimizer::SCALARS;
 use super::{Case, Io, Op, clock as clock_op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::tensor::{DType, Tensor};
 
-const MODULE: Module =
-    Module { stem: "moving_average", source: include_str!("../../../shaders/moving_average.wgsl"), libs: &[LIB_GRID] };
+const MODULE: Module = Module {
+    stem: "moving_average",
+    source: include_str!("../../../shaders/moving_average.wgsl"),
+    libs: &[LIB_GRID, LIB_FLUSHED],
+};
 
 /// a = kept a + taken w, in place; where the step overwrites, w = a then. The numbers are the step's row of a schedule.
 #[derive(Clone, Copy, Debug)]

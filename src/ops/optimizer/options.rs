@@ -1,13 +1,12 @@
 //! What every optimizer of Keras takes beside its own settings.
 
-use super::{Optimizer, SCALARS};
+use super::{Optimizer, SCALARS, forwarded};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::ops::Op;
 use crate::ops::binary::Binary;
 use crate::ops::moving_average::MovingAverage;
-use crate::ops::optimizer::forwarded;
 use crate::ops::unary::Unary;
 
 /// How an optimizer prepares gradients for its update. Only one of the three ways to clip can be given, as in Keras.

@@ -48,7 +48,7 @@ impl Model {
         Self::from_bytes_with(bytes, &CustomObjects::new())
     }
 
-    /// [`Model::from_bytes`] of a model that has layers, an optimizer or metrics of one's own.
+    /// [`Model::from_bytes`] of a model that has layers, an optimizer, losses or metrics of one's own.
     ///
     /// # Errors
     /// As [`Model::from_bytes`], and what the makers of one's own return.

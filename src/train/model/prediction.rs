@@ -58,17 +58,13 @@ impl Model {
     }
 }
 
-fn refused(about: &About, message: String) -> Error {
-    Error::Model { model: format!("model {:?}", about.name), message }
-}
-
 /// That the model has one output.
 pub(super) fn one_output(about: &About, network: &Network) -> Result<()> {
-    let names = network.output_names();
-    if names.len() == 1 {
+    if network.outputs.len() == 1 {
         return Ok(());
     }
-    Err(refused(about, format!("has {} outputs ({}); call predict_all", names.len(), names.join(", "))))
+    let names = network.output_names();
+    Err(about.error(format!("has {} outputs ({}); call predict_all", names.len(), names.join(", "))))
 }
 
 /// The samples of each input with what they are multiplied by.
@@ -93,15 +89,11 @@ pub(super) fn check_inputs(network: &Network, inputs: &[(&Tensor, f32)]) -> Resu
 }
 
 /// The shape of a sample of each input.
-fn samples(inputs: &[(&Tensor, f32)]) -> Vec<Shape> {
+pub(super) fn samples(inputs: &[(&Tensor, f32)]) -> Vec<Shape> {
     inputs.iter().map(|(x, _)| x.shape()[1..].to_vec().into()).collect()
 }
 
 /// That samples are of the shapes for which the model was built.
-pub(super) fn check_samples(about: &About, built: &Built, inputs: &[(&Tensor, f32)]) -> Result<()> {
-    check_shapes(about, built, &samples(inputs))
-}
-
 pub(super) fn check_shapes(about: &About, built: &Built, samples: &[Shape]) -> Result<()> {
     if built.samples == samples {
         return Ok(());

@@ -38,6 +38,12 @@ pub(crate) struct About {
     pub notes: Vec<(String, Setting)>,
 }
 
+impl About {
+    pub(super) fn error(&self, message: impl Into<String>) -> Error {
+        Error::Model { model: format!("model {:?}", self.name), message: message.into() }
+    }
+}
+
 /// How far a model was trained since it was compiled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reached {
@@ -288,7 +294,7 @@ impl Model {
         Self::load_with(path, &CustomObjects::new())
     }
 
-    /// [`Model::load`] of a model that has layers, an optimizer or metrics of one's own.
+    /// [`Model::load`] of a model that has layers, an optimizer, losses or metrics of one's own.
     ///
     /// # Errors
     /// As [`Model::load`], and what the makers of one's own return.

@@ -1,6 +1,6 @@
 //! Targets that are scaled in training, and predictions in their own units.
 
-use super::Model;
+use super::{About, Model};
 use crate::data::Scaler;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
@@ -44,7 +44,6 @@ impl Model {
     pub fn set_target_scaler_of(&mut self, output: &str, scaler: impl Into<Option<Scaler>>) -> Result<()> {
         let names = self.output_names();
         let Some(index) = names.iter().position(|name| name == output) else {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
             return Err(Error::argument("output", crate::suggest::unknown(output, &names)));
         };
         self.set_scaler(index, scaler.into())
@@ -60,7 +59,14 @@ impl Model {
 
     /// What the targets of an output are scaled by, counted from 0, where they are.
     pub fn target_scaler(&self, output: usize) -> Option<&Scaler> {
-        self.about.targets.get(output).and_then(Option::as_ref)
+        self.about.target_scaler(output)
+    }
+}
+
+impl About {
+    /// [`Model::target_scaler`] of an output.
+    pub(crate) fn target_scaler(&self, output: usize) -> Option<&Scaler> {
+        self.targets.get(output).and_then(Option::as_ref)
     }
 }
 

@@ -73,10 +73,10 @@ impl Model {
 
     fn index_of(&self, path: &str) -> Result<usize> {
         let paths = self.parameter_paths()?;
-        paths.iter().position(|known| known == path).ok_or_else(|| {
-            let known: Vec<&str> = paths.iter().map(String::as_str).collect();
-            Error::argument("weight", crate::suggest::unknown(path, &known))
-        })
+        paths
+            .iter()
+            .position(|known| known == path)
+            .ok_or_else(|| Error::argument("weight", crate::suggest::unknown(path, &paths)))
     }
 
     /// The layers by their names, in the order in which they were added or first applied.
@@ -102,9 +102,7 @@ impl Model {
     }
 
     fn no_layer(&self, name: &str) -> Error {
-        let paths = self.network.paths();
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        Error::argument("layer", crate::suggest::unknown(name, &paths))
+        Error::argument("layer", crate::suggest::unknown(name, &self.network.paths()))
     }
 
     /// The gradients of the mean loss of the last training step with respect to each weight, in the order of
@@ -218,7 +216,7 @@ impl Model {
     /// As [`Model::inner`].
     pub async fn inner_async(&mut self, layer: &str) -> Result<Self> {
         let built = self.built()?;
-        let Some(network) = self.network.inner(built.samples.clone(), layer)? else {
+        let Some(network) = self.network.inner(built, layer)? else {
             let paths = self.network.paths();
             let is_model = |path: &&String| self.network.layer(path).is_some_and(|layer| layer.nested().is_some());
             let models: Vec<&str> = paths.iter().filter(is_model).map(String::as_str).collect();

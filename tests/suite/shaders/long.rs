@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln::graph::Type;
 use kiln::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
@@ -19,6 +18,8 @@ use kiln::ops::take::{Take, TakeGrad};
 use kiln::ops::thresholds::Thresholds;
 use kiln::ops::translate::{Fill, Translate};
 use kiln::ops::{AdapterKind, Dispatch, Io, Op, Target, all_cases};
+
+use rayon::prelude::*;
 
 use super::{Checked, entry_index_of, parse, report, resolve, rounds};
 
@@ -132,25 +133,13 @@ fn no_invocation_loops_longer_than_every_adapter_lets_it() {
     }
     assert!(launches.len() > 300, "{} launches are too few to be all", launches.len());
     // It takes long, so that each processor has a share.
-    let next = AtomicUsize::new(0);
     let launches: Vec<_> = launches.into_values().collect();
-    let complain = || {
-        let mut complaints = Vec::new();
-        while let Some((dispatch, io, kind)) = launches.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let rounds = measured(dispatch, io, rounds::most);
-            if rounds > MOST {
-                let inputs = io.inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-                complaints.push(format!("{} of {inputs} on {kind:?}: {rounds} rounds", dispatch.kernel()));
-            }
-        }
-        complaints
+    let complain = |(dispatch, io, kind): &(Dispatch, Io, AdapterKind)| {
+        let rounds = measured(dispatch, io, rounds::most);
+        let inputs = || io.inputs.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+        (rounds > MOST).then(|| format!("{} of {} on {kind:?}: {rounds} rounds", dispatch.kernel(), inputs()))
     };
-    let complaints: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..std::thread::available_parallelism().map_or(1, usize::from)).map(|_| scope.spawn(complain)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
-    });
-    report(complaints);
+    report(launches.par_iter().filter_map(complain).collect::<Vec<_>>());
 }
 
 /// Of a row of 512 numbers: x once for its moments and once more, y; both operands twice and dx.

@@ -1,6 +1,6 @@
 //! How often an invocation goes round its loops, and how much it reads and writes: its WGSL is interpreted with the launch's
-//! own parameters. Whole numbers are followed; floats, and what is read from buffers, are unknown. Where a branch hangs on something unknown both sides
-//! are taken, and the longer one counts.
+//! own parameters. Whole numbers are followed; floats, and what is read from buffers, are unknown. Where a branch hangs on
+//! something unknown both sides are taken: of rounds the longer one counts, of bytes both do.
 
 use std::cell::OnceCell;
 use std::rc::Rc;

@@ -141,14 +141,15 @@ impl Layer for BatchNormalization {
 
     fn keras(&self, name: &str) -> Result<KerasObject> {
         let layer = KerasObject::layer(self.kind(), name).with("axis", self.axis).with("momentum", self.momentum);
-        let others = [
-            ("moving_mean_initializer", self.moving_mean_initializer.keras()),
-            ("moving_variance_initializer", self.moving_variance_initializer.keras()),
-        ];
-        let layer = self.affine.keras(layer.with("epsilon", self.epsilon));
-        let layer = others.into_iter().fold(layer, |layer, (key, value)| layer.with(key, value));
-        let layer = layer.with("synchronized", false).with("renorm", false);
-        Ok(layer.with("renorm_clipping", Setting::Null).with("renorm_momentum", 0.99))
+        Ok(self
+            .affine
+            .keras(layer.with("epsilon", self.epsilon))
+            .with("moving_mean_initializer", self.moving_mean_initializer.keras())
+            .with("moving_variance_initializer", self.moving_variance_initializer.keras())
+            .with("synchronized", false)
+            .with("renorm", false)
+            .with("renorm_clipping", Setting::Null)
+            .with("renorm_momentum", 0.99))
     }
 
     fn supports_masking(&self) -> bool {

@@ -22,7 +22,6 @@ use crate::nn::{Config, Initializer, KerasObject, Misnamed, Scope, mask};
 use crate::ops::binary::Binary;
 use crate::ops::normalize::Normalize;
 use crate::ops::reshape::Reshape;
-use crate::ops::select::Select;
 use crate::ops::transpose::Transpose;
 use crate::ops::unary::Unary;
 use crate::tensor::{Shape, axis_of};
@@ -130,47 +129,10 @@ macro_rules! affine_setters {
             self
         }
 
-        /// Sets what beta starts from; default [`Initializer::Zeros`].
-        #[must_use]
-        pub fn beta_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
-            self.affine.misnamed.set(&mut self.affine.beta.initializer, initializer);
-            self
-        }
-
-        /// Sets what gamma starts from; default [`Initializer::Ones`].
-        #[must_use]
-        pub fn gamma_initializer(mut self, initializer: impl OrName<Initializer>) -> Self {
-            self.affine.misnamed.set(&mut self.affine.gamma.initializer, initializer);
-            self
-        }
-
-        /// Sets a penalty on beta, added to the loss; default none.
-        #[must_use]
-        pub fn beta_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
-            self.affine.beta.regularizer = self.affine.misnamed.read(regularizer.given());
-            self
-        }
-
-        /// Sets a penalty on gamma, added to the loss; default none.
-        #[must_use]
-        pub fn gamma_regularizer(mut self, regularizer: impl OrName<Regularizer>) -> Self {
-            self.affine.gamma.regularizer = self.affine.misnamed.read(regularizer.given());
-            self
-        }
-
-        /// Sets a bound that updates leave beta within; default none.
-        #[must_use]
-        pub fn beta_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
-            self.affine.beta.constraint = self.affine.misnamed.read(constraint.given());
-            self
-        }
-
-        /// Sets a bound that updates leave gamma within; default none.
-        #[must_use]
-        pub fn gamma_constraint(mut self, constraint: impl OrName<Constraint>) -> Self {
-            self.affine.gamma.constraint = self.affine.misnamed.read(constraint.given());
-            self
-        }
+        $crate::nn::layers::weight::weight_setters!(affine.beta, affine.misnamed: "beta", "starts", Zeros
+            => beta_initializer, beta_regularizer, beta_constraint);
+        $crate::nn::layers::weight::weight_setters!(affine.gamma, affine.misnamed: "gamma", "starts", Ones
+            => gamma_initializer, gamma_regularizer, gamma_constraint);
     };
 }
 use affine_setters;
@@ -252,11 +214,11 @@ impl Normalized {
         let least = graph.fill(EPSILON, []);
         let count = graph.apply(Binary::Add, &[count, least])?;
         let zero = graph.fill(0.0, []);
-        let counted = graph.apply(Select, &[weights, x, zero])?;
+        let counted = mask::chosen(graph, mask, [x, zero])?;
         let total = sum(graph, counted)?;
         let mean = graph.apply(Binary::Div, &[total, count])?;
         let centered = graph.apply(Binary::Sub, &[x, mean])?;
-        let counted = graph.apply(Select, &[weights, centered, zero])?;
+        let counted = mask::chosen(graph, mask, [centered, zero])?;
         let squares = graph.apply(Unary::Square, &[counted])?;
         let total = sum(graph, squares)?;
         let variance = graph.apply(Binary::Div, &[total, count])?;
