@@ -10,6 +10,7 @@ pub mod reduction;
 pub mod strided;
 pub mod sums;
 pub mod tuning;
+pub mod window;
 
 use crate::tensor::Type;
 

@@ -17,7 +17,7 @@ pub use crate::kernel::dispatch::{AdapterKind, Binding, Dispatch, Module, Params
 use crate::kernel::reduction;
 pub(crate) use crate::kernel::sums;
 pub use crate::kernel::tuning::Tuning;
-pub use crate::kernel::{cpu, dispatch, philox, product, strided, tuning};
+pub use crate::kernel::{cpu, dispatch, philox, product, strided, tuning, window};
 use crate::tensor::DType;
 
 /// The modules of each folder, and the test cases of all of them.
