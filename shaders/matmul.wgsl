@@ -40,17 +40,22 @@ fn direct_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let tile = my_tile(group, index);
     let m = tile.x * 8u;
     let n = tile.y * 8u;
+    let m0 = rows_at(m);
+    let m1 = rows_at(m + 4u);
+    let n0 = columns_at(n);
+    let n1 = columns_at(n + 4u);
     var c00 = mat4x4<f32>();
     var c01 = mat4x4<f32>();
     var c10 = mat4x4<f32>();
     var c11 = mat4x4<f32>();
     for (var k = depth.k; k < depth.end; k += 4u) {
-        let b0 = load_b4(k, n);
-        let b1 = load_b4(k, n + 4u);
-        let a0 = load_a4(m, k);
+        let q = quad_at(k);
+        let b0 = load_b4(q, n0);
+        let b1 = load_b4(q, n1);
+        let a0 = load_a4(m0, q);
         c00 += b0 * a0;
         c01 += b1 * a0;
-        let a1 = load_a4(m + 4u, k);
+        let a1 = load_a4(m1, q);
         c10 += b0 * a1;
         c11 += b1 * a1;
     }
@@ -67,6 +72,14 @@ fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     let tile = my_tile(group, index);
     let m = tile.x * 16u;
     let n = tile.y * 16u;
+    let m0 = rows_at(m);
+    let m1 = rows_at(m + 4u);
+    let m2 = rows_at(m + 8u);
+    let m3 = rows_at(m + 12u);
+    let n0 = columns_at(n);
+    let n1 = columns_at(n + 4u);
+    let n2 = columns_at(n + 8u);
+    let n3 = columns_at(n + 12u);
     var c00 = mat4x4<f32>();
     var c01 = mat4x4<f32>();
     var c02 = mat4x4<f32>();
@@ -84,26 +97,27 @@ fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     var c32 = mat4x4<f32>();
     var c33 = mat4x4<f32>();
     for (var k = depth.k; k < depth.end; k += 4u) {
-        let b0 = load_b4(k, n);
-        let b1 = load_b4(k, n + 4u);
-        let b2 = load_b4(k, n + 8u);
-        let b3 = load_b4(k, n + 12u);
-        let a0 = load_a4(m, k);
+        let q = quad_at(k);
+        let b0 = load_b4(q, n0);
+        let b1 = load_b4(q, n1);
+        let b2 = load_b4(q, n2);
+        let b3 = load_b4(q, n3);
+        let a0 = load_a4(m0, q);
         c00 += b0 * a0;
         c01 += b1 * a0;
         c02 += b2 * a0;
         c03 += b3 * a0;
-        let a1 = load_a4(m + 4u, k);
+        let a1 = load_a4(m1, q);
         c10 += b0 * a1;
         c11 += b1 * a1;
         c12 += b2 * a1;
         c13 += b3 * a1;
-        let a2 = load_a4(m + 8u, k);
+        let a2 = load_a4(m2, q);
         c20 += b0 * a2;
         c21 += b1 * a2;
         c22 += b2 * a2;
         c23 += b3 * a2;
-        let a3 = load_a4(m + 12u, k);
+        let a3 = load_a4(m3, q);
         c30 += b0 * a3;
         c31 += b1 * a3;
         c32 += b2 * a3;
@@ -134,10 +148,13 @@ fn direct_vec4_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let tile = my_tile(group, index);
     let m = tile.x * 4u;
     let n = tile.y * 4u;
+    let m0 = rows_at(m);
+    let n0 = columns_at(n);
     var c00 = mat4x4<f32>();
     for (var k = depth.k; k < depth.end; k += 4u) {
-        let b0 = load_b4(k, n);
-        let a0 = load_a4(m, k);
+        let q = quad_at(k);
+        let b0 = load_b4(q, n0);
+        let a0 = load_a4(m0, q);
         c00 += b0 * a0;
     }
     store_rows(m, n, c00);
@@ -152,19 +169,20 @@ fn direct_guarded(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     let tile = my_tile(group, index);
     let m = tile.x * 8u;
     let n = tile.y * 8u;
-    let m0 = four_rows(m);
-    let m1 = four_rows(m + 4u);
-    let n0 = four_columns(n);
-    let n1 = four_columns(n + 4u);
+    let m0 = rows_at(m);
+    let m1 = rows_at(m + 4u);
+    let n0 = columns_at(n);
+    let n1 = columns_at(n + 4u);
     var c00 = mat4x4<f32>();
     var c01 = mat4x4<f32>();
     var c10 = mat4x4<f32>();
     var c11 = mat4x4<f32>();
     for (var k = depth.k; k < depth.end; k++) {
-        let a0 = load_a(m0 + k * a_step_k());
-        let a1 = load_a(m1 + k * a_step_k());
-        let b0 = load_b(n0 + k * b_step_k());
-        let b1 = load_b(n1 + k * b_step_k());
+        let q = quad_at(k);
+        let a0 = load_a(m0, q.p0);
+        let a1 = load_a(m1, q.p0);
+        let b0 = load_b(q.p0, n0);
+        let b1 = load_b(q.p0, n1);
         c00 += outer(a0, b0);
         c01 += outer(a0, b1);
         c10 += outer(a1, b0);
@@ -183,12 +201,13 @@ fn direct_guarded_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     let tile = my_tile(group, index);
     let m = tile.x * 4u;
     let n = tile.y * 4u;
-    let m0 = four_rows(m);
-    let n0 = four_columns(n);
+    let m0 = rows_at(m);
+    let n0 = columns_at(n);
     var c00 = mat4x4<f32>();
     for (var k = depth.k; k < depth.end; k++) {
-        let b0 = load_b(n0 + k * b_step_k());
-        let a0 = load_a(m0 + k * a_step_k());
+        let q = quad_at(k);
+        let b0 = load_b(q.p0, n0);
+        let a0 = load_a(m0, q.p0);
         c00 += outer(a0, b0);
     }
     store_rows_guarded(m, n, c00);

@@ -7,7 +7,7 @@
 // WGSL asks for `enable subgroups;`, which naga 30 does not take: without it, it lets these functions in.
 
 // Four rows, each four apart, of 8 columns.
-struct Rows {
+struct Eight {
     left: mat4x4<f32>,
     right: mat4x4<f32>,
 }
@@ -21,12 +21,12 @@ fn upper(x: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(subgroupBroadcast(x, 4u), subgroupBroadcast(x, 5u), subgroupBroadcast(x, 6u), subgroupBroadcast(x, 7u));
 }
 
-fn multiply(c: ptr<function, Rows>, a: mat4x4<f32>, b: Rows) {
+fn multiply(c: ptr<function, Eight>, a: mat4x4<f32>, b: Eight) {
     (*c).left += b.left * a;
     (*c).right += b.right * a;
 }
 
-fn store(m: u32, n: u32, c: Rows) {
+fn store(m: u32, n: u32, c: Eight) {
     store_rows_apart(m, 4u, n, c.left);
     store_rows_apart(m, 4u, n + 4u, c.right);
 }
@@ -41,17 +41,21 @@ fn subgroup_32x8(
     let m = group.y * 32u;
     let n = group.x * 64u + index * 8u;
     // c<i>: rows m + i + 0, 4, 8 and 12; d<i>: the same 16 further down.
-    var c0 = Rows();
-    var c1 = Rows();
-    var c2 = Rows();
-    var c3 = Rows();
-    var d0 = Rows();
-    var d1 = Rows();
-    var d2 = Rows();
-    var d3 = Rows();
+    var c0 = Eight();
+    var c1 = Eight();
+    var c2 = Eight();
+    var c3 = Eight();
+    var d0 = Eight();
+    var d1 = Eight();
+    var d2 = Eight();
+    var d3 = Eight();
+    let rows = rows_at(m + 4u * lane);
+    let left = columns_at(n);
+    let right = columns_at(n + 4u);
     for (var k = depth.k; k < depth.end; k += 4u) {
-        let b = Rows(load_b4(k, n), load_b4(k, n + 4u));
-        let a = load_a4(m + 4u * lane, k);
+        let q = quad_at(k);
+        let b = Eight(load_b4(q, left), load_b4(q, right));
+        let a = load_a4(rows, q);
         multiply(&c0, lower(a[0]), b);
         multiply(&c1, lower(a[1]), b);
         multiply(&c2, lower(a[2]), b);

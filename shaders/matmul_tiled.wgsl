@@ -39,36 +39,52 @@ fn my_block(index: u32) -> vec2<u32> {
     return vec2(BM / 4u, 0u) + block(index - of_a, BN / 4u, TRANS_B == 1u);
 }
 
-// A block's four rows of `tiles`, for the tile that starts at k0: zeros past `end`, and where there is no block.
-fn fetch_vec4(mine: vec2<u32>, corner: vec2<u32>, k0: u32, end: u32) -> mat4x4<f32> {
-    let k = k0 + mine.y;
-    if (mine.y >= BK || k >= end) {
-        return mat4x4<f32>();
-    }
-    if (mine.x < BM / 4u) {
-        return transpose(load_a4(corner.x + 4u * mine.x, k));
-    }
-    return load_b4(k, corner.y + 4u * mine.x - BM);
+// Where the block of an invocation comes from: rows of op(a) or columns of op(b), found once.
+struct Origin {
+    mine: vec2<u32>,
+    rows: Rows,
+    columns: Columns,
 }
 
-fn fetch_guarded(mine: vec2<u32>, corner: vec2<u32>, k0: u32, end: u32) -> mat4x4<f32> {
-    let k = k0 + mine.y;
-    if (mine.y >= BK || k >= end) {
+fn origin(mine: vec2<u32>, corner: vec2<u32>) -> Origin {
+    var o: Origin;
+    o.mine = mine;
+    if (mine.x < BM / 4u) {
+        o.rows = rows_at(corner.x + 4u * mine.x);
+    } else {
+        o.columns = columns_at(corner.y + 4u * mine.x - BM);
+    }
+    return o;
+}
+
+// A block's four rows of `tiles`, for the tile that starts at k0: zeros past `end`, and where there is no block.
+fn fetch_vec4(source: Origin, k0: u32, end: u32) -> mat4x4<f32> {
+    let k = k0 + source.mine.y;
+    if (source.mine.y >= BK || k >= end) {
         return mat4x4<f32>();
     }
-    let last = params.k - 1u;
-    let ks = min(vec4(k, k + 1u, k + 2u, k + 3u), vec4(last));
+    if (source.mine.x < BM / 4u) {
+        return transpose(load_a4(source.rows, quad_at(k)));
+    }
+    return load_b4(quad_at(k), source.columns);
+}
+
+fn fetch_guarded(source: Origin, k0: u32, end: u32) -> mat4x4<f32> {
+    let k = k0 + source.mine.y;
+    if (source.mine.y >= BK || k >= end) {
+        return mat4x4<f32>();
+    }
+    let q = quad_at(k);
     var rows: mat4x4<f32>;
-    if (mine.x < BM / 4u) {
-        let at = four_rows(corner.x + 4u * mine.x);
-        let step = a_step_k();
-        rows = mat4x4(load_a(at + ks.x * step), load_a(at + ks.y * step), load_a(at + ks.z * step), load_a(at + ks.w * step));
+    if (source.mine.x < BM / 4u) {
+        let at = source.rows;
+        rows = mat4x4(load_a(at, q.p0), load_a(at, q.p1), load_a(at, q.p2), load_a(at, q.p3));
     } else {
-        let at = four_columns(corner.y + 4u * mine.x - BM);
-        let step = b_step_k();
-        rows = mat4x4(load_b(at + ks.x * step), load_b(at + ks.y * step), load_b(at + ks.z * step), load_b(at + ks.w * step));
+        let at = source.columns;
+        rows = mat4x4(load_b(q.p0, at), load_b(q.p1, at), load_b(q.p2, at), load_b(q.p3, at));
     }
     // What lies past K, which ends in this block.
+    let last = params.k - 1u;
     let zero = vec4<f32>();
     return mat4x4(
         rows[0], select(zero, rows[1], k < last), select(zero, rows[2], k + 1u < last), select(zero, rows[3], k + 2u < last),
@@ -104,13 +120,14 @@ fn tiled_4x4_vec4(
     let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
-    var rows = fetch_vec4(mine, corner, depth.k, depth.end);
+    let source = origin(mine, corner);
+    var rows = fetch_vec4(source, depth.k, depth.end);
     var c = mat4x4<f32>();
     var tile = 0u;
     for (var k = depth.k; k < depth.end; k += BK) {
         stash(rows, mine, tile);
         workgroupBarrier();
-        rows = fetch_vec4(mine, corner, k + BK, depth.end);
+        rows = fetch_vec4(source, k + BK, depth.end);
         multiply_4x4(&c, local.xy, tile);
         tile = BK - tile;
     }
@@ -126,13 +143,14 @@ fn tiled_4x4_guarded(
     let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
-    var rows = fetch_guarded(mine, corner, depth.k, depth.end);
+    let source = origin(mine, corner);
+    var rows = fetch_guarded(source, depth.k, depth.end);
     var c = mat4x4<f32>();
     var tile = 0u;
     for (var k = depth.k; k < depth.end; k += BK) {
         stash(rows, mine, tile);
         workgroupBarrier();
-        rows = fetch_guarded(mine, corner, k + BK, depth.end);
+        rows = fetch_guarded(source, k + BK, depth.end);
         multiply_4x4(&c, local.xy, tile);
         tile = BK - tile;
     }
@@ -173,13 +191,14 @@ fn tiled_8x8_vec4(
     let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
-    var rows = fetch_vec4(mine, corner, depth.k, depth.end);
+    let source = origin(mine, corner);
+    var rows = fetch_vec4(source, depth.k, depth.end);
     var c = Eight();
     var tile = 0u;
     for (var k = depth.k; k < depth.end; k += BK) {
         stash(rows, mine, tile);
         workgroupBarrier();
-        rows = fetch_vec4(mine, corner, k + BK, depth.end);
+        rows = fetch_vec4(source, k + BK, depth.end);
         multiply_8x8(&c, local.xy, tile);
         tile = BK - tile;
     }
@@ -200,13 +219,14 @@ fn tiled_8x8_guarded(
     let depth = enter(group);
     let corner = vec2(group.y * BM, group.x * BN);
     let mine = my_block(index);
-    var rows = fetch_guarded(mine, corner, depth.k, depth.end);
+    let source = origin(mine, corner);
+    var rows = fetch_guarded(source, depth.k, depth.end);
     var c = Eight();
     var tile = 0u;
     for (var k = depth.k; k < depth.end; k += BK) {
         stash(rows, mine, tile);
         workgroupBarrier();
-        rows = fetch_guarded(mine, corner, k + BK, depth.end);
+        rows = fetch_guarded(source, k + BK, depth.end);
         multiply_8x8(&c, local.xy, tile);
         tile = BK - tile;
     }

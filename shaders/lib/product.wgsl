@@ -1,5 +1,5 @@
-// What the kernels of the matrix product share: operands, epilogue, stores, and loads of blocks. The product is described in
-// matmul.wgsl.
+// The operands of a product of matrices (tile.wgsl): a is MxK, or stored KxM where TRANS_A = 1; b is KxN, or NxK where TRANS_B = 1; y
+// is MxN. Stacked, each is as many of them one after the other.
 
 struct Params {
     m: u32,
@@ -12,246 +12,81 @@ struct Params {
     depth: u32,
 }
 
-override TRANS_A: u32 = 0;
-override TRANS_B: u32 = 0;
-override STACKED: u32 = 0;
-override SPLIT: u32 = 0;
-override ADD: u32 = 0;
-override BIAS: u32 = 0;
-override ACTIVATION: u32 = 0;
-override ACTIVATION_GRAD: u32 = 0;
+fn enter_stack(stack: u32) {
+    a_first = stack * params.m * params.k;
+    b_first = stack * params.k * params.n;
+    y_first = stack * params.m * params.n;
+}
 
-// b comes last: the second pass of a product in parts (matmul_split.wgsl) has none.
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<uniform> params: Params;
-@group(0) @binding(3) var<storage, read> extra: array<f32>;
-@group(0) @binding(4) var<storage, read> b: array<f32>;
+fn y_row(m: u32) -> u32 {
+    return y_first + m * params.n;
+}
 
-// The same buffers as vec4s: an entry point uses one set or the other, never both.
-@group(0) @binding(0) var<storage, read> a4: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> extra4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> b4: array<vec4<f32>>;
+// Where four rows of op(a) start, or four columns of op(b); past the edge the last one repeats: nothing of it is stored.
+alias Rows = vec4<u32>;
+alias Columns = vec4<u32>;
 
-// Where the matrices of this workgroup's product start. Known to be 0 when a kernel for one product is compiled.
-var<private> a_first: u32 = 0u;
-var<private> b_first: u32 = 0u;
-var<private> y_first: u32 = 0u;
-
-// Where K starts and ends for this workgroup.
-struct Depth {
+// k .. k+3, of which those past the edge are the last one, and k as it is.
+struct Quad {
     k: u32,
-    end: u32,
+    p0: u32,
+    p1: u32,
+    p2: u32,
+    p3: u32,
 }
 
-// Goes to this workgroup's product, or with SPLIT = 1 to its part of K, which is `span` deep and has an M x N of y to itself.
-// Of that K the launch takes `depth` from `start` on: where that is not the first, ADD = 1, and y holds what those before came to.
-//
-// The end is a number that the driver cannot trace back to uniforms alone: lavapipe (Mesa 22.3) specialises a shader to the
-// uniforms that bound its small loops, and compiles it anew for each submission.
-fn enter(group: vec3<u32>) -> Depth {
-    let stack = params.first + group.z;
-    if (STACKED == 1u) {
-        a_first = stack * params.m * params.k;
-        b_first = stack * params.k * params.n;
-        y_first = stack * params.m * params.n;
-    }
-    var part = Depth(0u, params.k);
-    if (SPLIT == 1u) {
-        y_first = stack * params.m * params.n;
-        part = Depth(stack * params.span, min(params.k, (stack + 1u) * params.span));
-    }
-    if (ADD == 1u) {
-        part.k += params.start;
-    }
-    return Depth(part.k, select(0u, min(part.end, part.k + params.depth), stack < params.stacks));
+fn rows_at(m: u32) -> Rows {
+    return min(vec4(m, m + 1u, m + 2u, m + 3u), vec4(params.m - 1u)) * select(params.k, 1u, TRANS_A == 1u) + a_first;
 }
 
-// Four columns of y from four sums v; bias and h are zeros where they are not used. Drivers put a function into every
-// place that calls it before they know what ACTIVATION is: one call an element, not four, took lavapipe six times as long.
-fn epilogue(v: vec4<f32>, bias: vec4<f32>, h: vec4<f32>) -> vec4<f32> {
-    var r = v;
-    if (BIAS == 1u) {
-        r += bias;
-    }
-    r = activate(ACTIVATION, r);
-    if (ACTIVATION_GRAD != 0u) {
-        r *= activate_grad(ACTIVATION_GRAD, h);
-    }
-    return r;
+fn columns_at(n: u32) -> Columns {
+    return columns(n) * select(1u, params.k, TRANS_B == 1u) + b_first;
 }
 
-fn store4(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
-    if (m >= params.m || n >= params.n) {
-        return;
-    }
-    let at = (y_first + m * params.n + n) / 4u;
-    var sum = v;
-    if (ADD == 1u) {
-        sum += y4[at];
-    }
-    var h = vec4<f32>();
-    if (ACTIVATION_GRAD != 0u) {
-        h = extra4[at];
-    }
-    y4[at] = epilogue(sum, bias, h);
+fn quad_at(k: u32) -> Quad {
+    let last = params.k - 1u;
+    return Quad(k, min(k, last), min(k + 1u, last), min(k + 2u, last), min(k + 3u, last));
 }
-
-// The bias of columns n .. n+3, zeros where there is none.
-fn bias4(n: u32) -> vec4<f32> {
-    if (BIAS == 1u) {
-        return extra4[min(n, params.n - 1u) / 4u];
-    }
-    return vec4<f32>();
-}
-
-// Four rows that lie so many apart.
-fn store_rows_apart(m: u32, apart: u32, n: u32, c: mat4x4<f32>) {
-    let bias = bias4(n);
-    store4(m, n, c[0], bias);
-    store4(m + apart, n, c[1], bias);
-    store4(m + 2u * apart, n, c[2], bias);
-    store4(m + 3u * apart, n, c[3], bias);
-}
-
-fn store_rows(m: u32, n: u32, c: mat4x4<f32>) {
-    store_rows_apart(m, 1u, n, c);
-}
-
-// Columns n .. n+3; past the edge the last one repeats.
-fn columns(n: u32) -> vec4<u32> {
-    return min(vec4(n, n + 1u, n + 2u, n + 3u), vec4(params.n - 1u));
-}
-
-fn load_extra(at: vec4<u32>) -> vec4<f32> {
-    return vec4(extra[at.x], extra[at.y], extra[at.z], extra[at.w]);
-}
-
-// Element by element, in straight lines: indexing c[i][j] in loops would send the matrix through memory.
-fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
-    if (m >= params.m) {
-        return;
-    }
-    var h = vec4<f32>();
-    if (ACTIVATION_GRAD != 0u) {
-        h = load_extra(y_first + m * params.n + columns(n));
-    }
-    var sum = v;
-    if (ADD == 1u) {
-        let others = y_first + m * params.n + columns(n);
-        sum += vec4(y[others.x], y[others.y], y[others.z], y[others.w]);
-    }
-    let r = epilogue(sum, bias, h);
-    let at = y_first + m * params.n + n;
-    if (n < params.n) {
-        y[at] = r.x;
-    }
-    if (n + 1u < params.n) {
-        y[at + 1u] = r.y;
-    }
-    if (n + 2u < params.n) {
-        y[at + 2u] = r.z;
-    }
-    if (n + 3u < params.n) {
-        y[at + 3u] = r.w;
-    }
-}
-
-fn bias_guarded(n: u32) -> vec4<f32> {
-    if (BIAS == 1u) {
-        return load_extra(columns(n));
-    }
-    return vec4<f32>();
-}
-
-fn store_rows_guarded(m: u32, n: u32, c: mat4x4<f32>) {
-    let bias = bias_guarded(n);
-    store_row_guarded(m, n, c[0], bias);
-    store_row_guarded(m + 1u, n, c[1], bias);
-    store_row_guarded(m + 2u, n, c[2], bias);
-    store_row_guarded(m + 3u, n, c[3], bias);
-}
-
-// ---- blocks --------------------------------------------------------------------------------------------------------
-// A block of 4x4 is a mat4x4 whose column i is row i of the block (WGSL's matrices are stored by column), so a
-// product of blocks y = a b reads `b * a`.
 
 // Row k of operands stored with K as their rows: zero past K, which only they can have ragged (no multiple of 4).
-fn a4_row(k: u32, at: u32) -> vec4<f32> {
-    return select(vec4<f32>(), a4[a_first / 4u + min(k, params.k - 1u) * (params.m / 4u) + at], k < params.k);
+fn a4_row(k: u32, place: u32, at: u32) -> vec4<f32> {
+    return select(vec4<f32>(), a4[place * (params.m / 4u) + at], k < params.k);
 }
 
-fn b4_row(k: u32, at: u32) -> vec4<f32> {
-    return select(vec4<f32>(), b4[b_first / 4u + min(k, params.k - 1u) * (params.n / 4u) + at], k < params.k);
+fn b4_row(k: u32, place: u32, at: u32) -> vec4<f32> {
+    return select(vec4<f32>(), b4[place * (params.n / 4u) + at], k < params.k);
 }
 
-// Rows m .. m+3 of op(a) at k .. k+3; column i holds row m+i. Rows past M repeat the last: nothing of them is stored.
-fn load_a4(m: u32, k: u32) -> mat4x4<f32> {
+// Four rows of op(a) at k .. k+3; column i holds row i.
+fn load_a4(rows: Rows, q: Quad) -> mat4x4<f32> {
     if (TRANS_A == 1u) {
-        let at = min(m, params.m - 1u) / 4u;
-        return transpose(mat4x4(a4_row(k, at), a4_row(k + 1u, at), a4_row(k + 2u, at), a4_row(k + 3u, at)));
+        let at = rows.x / 4u;
+        return transpose(mat4x4(
+            a4_row(q.k, q.p0, at), a4_row(q.k + 1u, q.p1, at), a4_row(q.k + 2u, q.p2, at), a4_row(q.k + 3u, q.p3, at),
+        ));
     }
-    let s = params.k / 4u;
-    let last = params.m - 1u;
-    let at = (a_first + k) / 4u;
+    let at = (rows + q.k) / 4u;
+    return mat4x4(a4[at.x], a4[at.y], a4[at.z], a4[at.w]);
+}
+
+// Rows k .. k+3 of op(b) at four columns; column i holds row k+i.
+fn load_b4(q: Quad, columns: Columns) -> mat4x4<f32> {
+    if (TRANS_B == 1u) {
+        let at = (columns + q.k) / 4u;
+        return transpose(mat4x4(b4[at.x], b4[at.y], b4[at.z], b4[at.w]));
+    }
+    let at = columns.x / 4u;
     return mat4x4(
-        a4[min(m, last) * s + at], a4[min(m + 1u, last) * s + at],
-        a4[min(m + 2u, last) * s + at], a4[min(m + 3u, last) * s + at],
+        b4_row(q.k, q.p0, at), b4_row(q.k + 1u, q.p1, at), b4_row(q.k + 2u, q.p2, at), b4_row(q.k + 3u, q.p3, at),
     );
 }
 
-// Rows k .. k+3 of op(b) at n .. n+3; column i holds row k+i.
-fn load_b4(k: u32, n: u32) -> mat4x4<f32> {
-    if (TRANS_B == 1u) {
-        let s = params.k / 4u;
-        let last = params.n - 1u;
-        let at = (b_first + k) / 4u;
-        return transpose(mat4x4(
-            b4[min(n, last) * s + at], b4[min(n + 1u, last) * s + at],
-            b4[min(n + 2u, last) * s + at], b4[min(n + 3u, last) * s + at],
-        ));
-    }
-    let at = min(n, params.n - 1u) / 4u;
-    return mat4x4(b4_row(k, at), b4_row(k + 1u, at), b4_row(k + 2u, at), b4_row(k + 3u, at));
-}
-
-fn outer(l: vec4<f32>, r: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(r * l.x, r * l.y, r * l.z, r * l.w);
-}
-
-// ---- four elements of operands of any extents ------------------------------------------------------------------------
-
-// How far apart two neighbours along m, k (of a) and k, n (of b) lie.
-fn a_step_m() -> u32 {
-    return select(params.k, 1u, TRANS_A == 1u);
-}
-
-fn a_step_k() -> u32 {
-    return select(1u, params.m, TRANS_A == 1u);
-}
-
-fn b_step_k() -> u32 {
-    return select(params.n, 1u, TRANS_B == 1u);
-}
-
-fn b_step_n() -> u32 {
-    return select(1u, params.k, TRANS_B == 1u);
-}
-
-// Where rows m .. m+3 of op(a) start, and columns n .. n+3 of op(b); past the edge the last one repeats.
-fn four_rows(m: u32) -> vec4<u32> {
-    return min(vec4(m, m + 1u, m + 2u, m + 3u), vec4(params.m - 1u)) * a_step_m() + a_first;
-}
-
-fn four_columns(n: u32) -> vec4<u32> {
-    return columns(n) * b_step_n() + b_first;
-}
-
-fn load_a(at: vec4<u32>) -> vec4<f32> {
+fn load_a(rows: Rows, place: u32) -> vec4<f32> {
+    let at = rows + place * select(1u, params.m, TRANS_A == 1u);
     return vec4(a[at.x], a[at.y], a[at.z], a[at.w]);
 }
 
-fn load_b(at: vec4<u32>) -> vec4<f32> {
+fn load_b(place: u32, columns: Columns) -> vec4<f32> {
+    let at = columns + place * select(params.n, 1u, TRANS_B == 1u);
     return vec4(b[at.x], b[at.y], b[at.z], b[at.w]);
 }

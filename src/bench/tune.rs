@@ -8,8 +8,9 @@ use crate::check::check_case;
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::Type;
+use crate::ops::Epilogue;
 use crate::ops::activation::Function;
-use crate::ops::matmul::{Epilogue, Kernel, MatMul, Problem, case_of_problem};
+use crate::ops::matmul::{Form, Kernel, MatMul, Problem, case_of_problem};
 use crate::ops::{AdapterKind, Tuning};
 use crate::plan::Plan;
 
@@ -62,8 +63,12 @@ impl Tuned {
 /// The products that are tuned where nothing else is asked for: those of `kiln bench`, but the largest on a processor, where
 /// each takes seconds.
 pub fn default_problems(kind: AdapterKind) -> Vec<Problem> {
-    let all =
-        super::products().into_iter().map(|p| Problem { stacks: 1, extents: p.extents, transposed: p.transposed });
+    let all = super::products().into_iter().map(|p| Problem {
+        form: Form::Matrices,
+        stacks: 1,
+        extents: p.extents,
+        transposed: p.transposed,
+    });
     let most = if kind == AdapterKind::Software { 1 << 30 } else { usize::MAX };
     all.filter(|problem| problem.extents.iter().product::<usize>() <= most).collect()
 }
@@ -71,7 +76,7 @@ pub fn default_problems(kind: AdapterKind) -> Vec<Problem> {
 impl Trial {
     /// The bare product.
     pub fn of(problem: Problem) -> Self {
-        let Problem { stacks, extents: [m, n, k], transposed: [trans_a, trans_b] } = problem;
+        let Problem { stacks, extents: [m, n, k], transposed: [trans_a, trans_b], .. } = problem;
         let stack = if stacks > 1 { vec![stacks] } else { vec![] };
         let side = |transposed: bool, rows: usize, columns: usize| {
             let matrix = if transposed { [columns, rows] } else { [rows, columns] };

@@ -1,9 +1,13 @@
 //! The CPU side of an op: plain loops over slices, generic over f32 (to train) and f64 (to check).
 
 use super::Io;
+use super::convolution::Convolution;
 use super::product::Product;
 use crate::tensor::{Values, first_of, is_above};
 use crate::threads::{self, Chunks, for_each_chunk};
+
+/// What is done to rows of a result while they are in the cache, given the index of their first element.
+pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
 
 /// The float that a CPU executor computes in: f32 to train, f64 as the reference.
 pub trait Real:
@@ -34,6 +38,14 @@ pub trait Real:
     fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
         product.by_library(y);
     }
+
+    /// A pass of a convolution, and what follows it.
+    ///
+    /// # Panics
+    /// Where a slice is not as long as the extents say.
+    fn convolve(convolution: &Convolution<'_, Self>, y: &mut [Self], finish: Finish<'_, Self>) {
+        convolution.by_loops(y, finish);
+    }
 }
 
 impl Real for f32 {
@@ -58,6 +70,10 @@ impl Real for f32 {
 
     fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
         product.by_kernel(y);
+    }
+
+    fn convolve(convolution: &Convolution<'_, Self>, y: &mut [Self], finish: Finish<'_, Self>) {
+        convolution.by_vectors(y, finish);
     }
 }
 
@@ -197,13 +213,16 @@ pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
 /// Calls `f(row, y_row)` for each row of `width` elements of `y`, in parallel where it pays.
 pub fn for_each_row<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     let width = width.max(1);
+    for_each_rows(y, width, |first, y| y.chunks_mut(width).enumerate().for_each(|(r, row)| f(first + r, row)));
+}
+
+/// Calls `f(first row, rows)` for pieces of `y` of whole rows of `width` elements, in parallel where it pays.
+pub(crate) fn for_each_rows<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     if y.len() < PARALLEL_FROM {
-        return vectorised(|| y.chunks_mut(width).enumerate().for_each(|(r, row)| f(r, row)));
+        return vectorised(|| f(0, y));
     }
     let rows = (y.len() / width).div_ceil(threads::count()).max(1);
-    for_each_chunk(Chunks(y, rows * width), 1, |piece, y| {
-        vectorised(|| y.chunks_mut(width).enumerate().for_each(|(r, row)| f(piece * rows + r, row)));
-    });
+    for_each_chunk(Chunks(y, rows * width), 1, |piece, y| vectorised(|| f(piece * rows, y)));
 }
 
 /// [`for_each_row`] where a row is made of many numbers: it pays by `work`, how many they are for all rows, and rows are

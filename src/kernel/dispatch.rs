@@ -35,7 +35,11 @@ fn mutated(text: &str) -> String {
     text.replace(&part("original"), &part("mutant"))
 }
 
-/// `shaders/lib/product.wgsl`: what the kernels of the matrix product share.
+/// `shaders/lib/tile.wgsl`: what the kernels of products share.
+pub const LIB_TILE: &str = include_str!("../../shaders/lib/tile.wgsl");
+/// `shaders/lib/convolution.wgsl`: where the operands of a convolution lie.
+pub const LIB_CONVOLUTION: &str = include_str!("../../shaders/lib/convolution.wgsl");
+/// `shaders/lib/product.wgsl`: where the operands of a product of matrices lie.
 pub const LIB_PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 /// `shaders/lib/activation.wgsl`: the activations and their gradients.
 pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
@@ -92,6 +96,17 @@ impl Params {
         self
     }
 
+    /// Appends a signed field.
+    ///
+    /// # Panics
+    /// Where the number does not fit 32 bits: shape rules keep extents below that.
+    #[must_use]
+    pub fn i32(mut self, name: &'static str, value: isize) -> Self {
+        let word = i32::try_from(value).unwrap_or_else(|_| panic!("{name} = {value} passes 32 bits"));
+        self.0.push((name, word.cast_unsigned()));
+        self
+    }
+
     /// Appends an unsigned array: a word each, all of this name.
     #[must_use]
     pub fn u32s(self, name: &'static str, values: &[usize]) -> Self {
@@ -110,6 +125,12 @@ impl Params {
     pub fn and(mut self, more: &Self) -> Self {
         self.0.extend(&more.0);
         self
+    }
+
+    /// The first so many fields.
+    #[must_use]
+    pub(crate) fn first(&self, count: usize) -> Self {
+        Self(self.0[..count].to_vec())
     }
 
     /// Names and words, in order.

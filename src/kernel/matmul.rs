@@ -3,20 +3,57 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::dispatch::{AdapterKind, LIB_ACTIVATION, LIB_PRODUCT, MOST_WORKGROUPS, Module, Target};
+use super::dispatch::{
+    AdapterKind, LIB_ACTIVATION, LIB_CONVOLUTION, LIB_PRODUCT, LIB_TILE, MOST_WORKGROUPS, Module, Target,
+};
 use crate::error::{Error, Result};
 
-const LIBS: &[&str] = &[LIB_ACTIVATION, LIB_PRODUCT];
-const MODULE: Module = Module { stem: "matmul", source: include_str!("../../shaders/matmul.wgsl"), libs: LIBS };
-const SUBGROUP_MODULE: Module =
-    Module { stem: "matmul_subgroup", source: include_str!("../../shaders/matmul_subgroup.wgsl"), libs: LIBS };
-const TILED_MODULE: Module =
-    Module { stem: "matmul_tiled", source: include_str!("../../shaders/matmul_tiled.wgsl"), libs: LIBS };
+const DIRECT: &str = include_str!("../../shaders/matmul.wgsl");
+const SUBGROUP: &str = include_str!("../../shaders/matmul_subgroup.wgsl");
+const TILES: &str = include_str!("../../shaders/matmul_tiled.wgsl");
+const MATRICES: &[&str] = &[LIB_ACTIVATION, LIB_TILE, LIB_PRODUCT];
+const IMAGES: &[&str] = &[LIB_ACTIVATION, LIB_TILE, LIB_CONVOLUTION];
+
+/// What the operands of a product are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// Matrices.
+    #[default]
+    Matrices,
+    /// Images and the kernel of a convolution: the kernels of a product with other loads and stores.
+    Images {
+        /// Whether the channels and the filters of a group are multiples of four.
+        fours: bool,
+    },
+}
+
+impl Form {
+    /// As text, and as `kiln tune` and its files have them.
+    const ALL: [(&str, Self); 3] =
+        [("matmul", Self::Matrices), ("conv", Self::Images { fours: false }), ("conv4", Self::Images { fours: true })];
+
+    /// The module of each family, direct, by subgroups and tiled.
+    const fn modules(self) -> [Module; 3] {
+        let (stems, libs) = match self {
+            Self::Matrices => (["matmul", "matmul_subgroup", "matmul_tiled"], MATRICES),
+            Self::Images { .. } => (["conv", "conv_subgroup", "conv_tiled"], IMAGES),
+        };
+        let [direct, subgroup, tiled] = stems;
+        [
+            Module { stem: direct, source: DIRECT, libs },
+            Module { stem: subgroup, source: SUBGROUP, libs },
+            Module { stem: tiled, source: TILES, libs },
+        ]
+    }
+}
 
 /// A product as far as the choice of its kernel goes. As text `784x512x128:tn`: M, N, K, before them the number of products
-/// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`).
+/// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`). A convolution's has `conv` before it,
+/// or `conv4` where channels and filters are multiples of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
+    /// What the operands are.
+    pub form: Form,
     /// How many products there are, one but for stacks.
     pub stacks: usize,
     /// M, N and K.
@@ -97,16 +134,17 @@ impl Problem {
                 all.push(kernel);
             }
         };
+        let form = self.form;
         if self.fits_vec4() && target.subgroup_size == Some(8) {
-            add(Kernel::subgroup());
+            add(Kernel::subgroup(form));
         }
         for &(entry, tile) in if self.fits_vec4() { DIRECT_VEC4 } else { DIRECT_GUARDED } {
             // A GPU's subgroups have up to 64 lanes.
             let lanes = if target.kind == AdapterKind::Hardware { 64 } else { 8 };
-            [1, 2, 4, 8].into_iter().for_each(|y| add(Kernel::direct(entry, tile, [lanes / y, y])));
+            [1, 2, 4, 8].into_iter().for_each(|y| add(Kernel::direct(form, entry, tile, [lanes / y, y])));
         }
         for &(registers, tile) in TILED.iter().filter(|(_, tile)| tiled_bytes(*tile) <= target.workgroup_bytes) {
-            let kernel = Kernel::tiled(registers, tile, self.fits_vec4());
+            let kernel = Kernel::tiled(self.form, registers, tile, self.fits_vec4());
             [2, 4, 8].into_iter().filter_map(|parts| self.split(&kernel, parts)).for_each(&mut add);
             add(kernel);
         }
@@ -123,6 +161,9 @@ impl Problem {
 
     /// Whether the contiguous extents of all matrices are multiples of four.
     fn fits_vec4(&self) -> bool {
+        if let Form::Images { fours } = self.form {
+            return fours;
+        }
         let ([m, n, k], [trans_a, trans_b]) = (self.extents, self.transposed);
         let (a_row, b_row) = (if trans_a { m } else { k }, if trans_b { k } else { n });
         [a_row, b_row, n].iter().all(|extent| extent.is_multiple_of(4))
@@ -142,10 +183,11 @@ impl Problem {
         };
         let groups = |kernel: &Kernel| m.div_ceil(kernel.tile[0]) * n.div_ceil(kernel.tile[1]);
         // Of the ways to lay out 8 invocations that which leaves the fewest idle at the edges.
-        let direct = [8, 4, 2, 1].map(|x| Kernel::direct(entry, tile, [x, 8 / x])).into_iter().min_by_key(groups);
+        let direct =
+            [8, 4, 2, 1].map(|x| Kernel::direct(self.form, entry, tile, [x, 8 / x])).into_iter().min_by_key(groups);
         let kernel = match direct {
             Some(direct) if tile < 16 || subgroup_size != Some(8) => direct,
-            _ => Kernel::subgroup(),
+            _ => Kernel::subgroup(self.form),
         };
         // Where the launches that a long K takes would each leave most cores idle, they are parts of one.
         let parts = k.div_ceil(DEEPEST).min(ENOUGH / (groups(&kernel) * self.stacks).max(1));
@@ -167,7 +209,7 @@ impl Problem {
         let groups = |[bm, bn, _]: [usize; 3]| m.div_ceil(bm) * n.div_ceil(bn) * self.stacks;
         let smallest = tiles[tiles.len() - 1];
         let (registers, tile) = *tiles.iter().find(|(_, tile)| groups(*tile) >= ENOUGH).unwrap_or(&smallest);
-        let kernel = Kernel::tiled(registers, tile, self.fits_vec4());
+        let kernel = Kernel::tiled(self.form, registers, tile, self.fits_vec4());
         let parts = (ENOUGH / groups(tile).max(1)).min(k / LEAST_PART);
         self.split(&kernel, parts).unwrap_or(kernel)
     }
@@ -191,21 +233,18 @@ impl Kernel {
         self.constants.iter().find(|(name, _)| *name == "BK").map_or(4, |&(_, bk)| bk)
     }
 
-    fn subgroup() -> Self {
-        Self { module: SUBGROUP_MODULE, entry: "subgroup_32x8", constants: vec![], tile: [32, 64], span: None }
+    fn subgroup(form: Form) -> Self {
+        let [_, module, _] = form.modules();
+        Self { module, entry: "subgroup_32x8", constants: vec![], tile: [32, 64], span: None }
     }
 
-    fn direct(entry: &'static str, tile: usize, [x, y]: [usize; 2]) -> Self {
-        Self {
-            module: MODULE,
-            entry,
-            constants: vec![("WG_X", x), ("WG_Y", y)],
-            tile: [y * tile, x * tile],
-            span: None,
-        }
+    fn direct(form: Form, entry: &'static str, tile: usize, [x, y]: [usize; 2]) -> Self {
+        let [module, ..] = form.modules();
+        Self { module, entry, constants: vec![("WG_X", x), ("WG_Y", y)], tile: [y * tile, x * tile], span: None }
     }
 
-    fn tiled(registers: usize, [bm, bn, bk]: [usize; 3], vec4: bool) -> Self {
+    fn tiled(form: Form, registers: usize, [bm, bn, bk]: [usize; 3], vec4: bool) -> Self {
+        let [.., module] = form.modules();
         let entry = match (registers, vec4) {
             (8, true) => "tiled_8x8_vec4",
             (8, false) => "tiled_8x8_guarded",
@@ -213,7 +252,7 @@ impl Kernel {
             (_, false) => "tiled_4x4_guarded",
         };
         let constants = vec![("BM", bm), ("BN", bn), ("BK", bk)];
-        Self { module: TILED_MODULE, entry, constants, tile: [bm, bn], span: None }
+        Self { module, entry, constants, tile: [bm, bn], span: None }
     }
 }
 
@@ -229,7 +268,12 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([m, n, k], [a, b]) = (self.extents, self.transposed.map(|t| if t { 't' } else { 'n' }));
         let stacks = if self.stacks == 1 { String::new() } else { format!("{}x", self.stacks) };
-        f.pad(&format!("{stacks}{m}x{n}x{k}:{a}{b}"))
+        let form = match self.form {
+            Form::Matrices => "",
+            Form::Images { fours: false } => "conv ",
+            Form::Images { fours: true } => "conv4 ",
+        };
+        f.pad(&format!("{form}{stacks}{m}x{n}x{k}:{a}{b}"))
     }
 }
 
@@ -238,7 +282,11 @@ impl FromStr for Problem {
 
     fn from_str(text: &str) -> Result<Self> {
         let refused = |what: &str| Error::argument("shape", format!("{text:?} {what}"));
-        let (extents, sides) = text.split_once(':').unwrap_or((text, "nn"));
+        let (form, shape) = text.split_once(' ').unwrap_or(("matmul", text));
+        let Some(&(_, form)) = Form::ALL.iter().find(|(name, _)| *name == form) else {
+            return Err(refused("is no product: give MxNxK, or conv MxNxK for a convolution's"));
+        };
+        let (extents, sides) = shape.split_once(':').unwrap_or((shape, "nn"));
         let sides = ["nn", "nt", "tn", "tt"].into_iter().zip(0..).find(|&(name, _)| name == sides);
         let numbers: Option<Vec<usize>> = extents.split('x').map(|n| n.parse().ok().filter(|&n| n > 0)).collect();
         let (stacks, extents) = match numbers.as_deref() {
@@ -260,7 +308,7 @@ impl FromStr for Problem {
         if !(small(m, k) && small(k, n) && small(m, n)) {
             return Err(refused("has a side of more than 4,294,967,295 elements, which kernels count by 32 bits"));
         }
-        Ok(Self { stacks, extents, transposed: [sides & 2 != 0, sides & 1 != 0] })
+        Ok(Self { form, stacks, extents, transposed: [sides & 2 != 0, sides & 1 != 0] })
     }
 }
 
@@ -293,7 +341,7 @@ mod tests {
             ("7x5x3:tn", 1, [7, 5, 3], [true, false]),
             ("8x7x5x3:nt", 8, [7, 5, 3], [false, true]),
         ] {
-            let problem = Problem { stacks, extents, transposed };
+            let problem = Problem { form: Form::Matrices, stacks, extents, transposed };
             assert_eq!((problem.to_string().as_str(), text.parse::<Problem>().unwrap()), (text, problem));
         }
         assert_eq!("4x5x6".parse::<Problem>().unwrap().to_string(), "4x5x6:nn");

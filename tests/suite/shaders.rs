@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use kiln::ops::matmul::{Epilogue, Problem, case_of_problem};
+use kiln::ops::Epilogue;
+use kiln::ops::matmul::{Problem, case_of_problem};
 use kiln::ops::{Binding, Dispatch, Io, Module, Target, Tuning, all_cases};
 use kiln::tensor::DType;
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides};

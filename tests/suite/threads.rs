@@ -2,10 +2,11 @@
 
 use kiln::graph::Type;
 use kiln::nn::optimizer;
+use kiln::ops::Epilogue;
 use kiln::ops::binary::Binary;
 use kiln::ops::case::{clock, integers, random};
 use kiln::ops::cpu::{Slice, SliceMut};
-use kiln::ops::matmul::{Epilogue, MatMul, case_of};
+use kiln::ops::matmul::{MatMul, case_of};
 use kiln::ops::softmax::Softmax;
 use kiln::ops::take::TakeGrad;
 use kiln::ops::{Case, CpuArgs, CpuOp, Real, all_cases};

@@ -6,8 +6,8 @@ use kiln::{
     check::{check_case, outputs},
     device::Executor,
     ops::{
-        AdapterKind, Case, Target, Tuning,
-        matmul::{Epilogue, Problem, case_of_problem},
+        AdapterKind, Case, Epilogue, Target, Tuning,
+        matmul::{Problem, case_of_problem},
     },
 };
 

@@ -147,7 +147,7 @@ fn stacked_cases() -> Vec<Case> {
 
 /// A case of random operands for a product as its kernel is chosen, with an epilogue.
 pub fn case_of_problem(problem: Problem, epilogue: Epilogue, seed: u64) -> Case {
-    let Problem { stacks, extents, transposed: [trans_a, trans_b] } = problem;
+    let Problem { stacks, extents, transposed: [trans_a, trans_b], .. } = problem;
     let stacked = stacks > 1;
     let axes = if stacked { &[stacks][..] } else { &[] };
     stacked_case(MatMul { trans_a, trans_b, stacked, epilogue }, axes, extents, seed)

@@ -1,0 +1,275 @@
+//! Convolution of images by a kernel, with its two gradients: what the CPU, GPUs and the reference go by.
+//!
+//! Images are NHWC, the kernel is (rows, columns, channels / groups, filters). All three passes are products of matrices whose
+//! one side is never written down: its elements are read where they lie, as a [`Sweep`] says.
+
+mod vectors;
+
+use super::cpu::{Finish, Real, for_each_row_of};
+use super::window::Window;
+use crate::error::{Error, Result};
+use crate::tensor::Shape;
+
+/// Which of the three maps that belong to a convolution y = x * w.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// y of x and w.
+    Forward,
+    /// The gradient with respect to x, of dy and w; of any image and w, the transposed convolution.
+    Input {
+        /// Rows and columns of x.
+        image: [usize; 2],
+    },
+    /// The gradient with respect to w, of x and dy.
+    Kernel,
+}
+
+/// The extents of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// How many images there are.
+    pub batch: usize,
+    /// Rows and columns of x.
+    pub image: [usize; 2],
+    /// Rows and columns of y.
+    pub output: [usize; 2],
+    /// Channels of x.
+    pub channels: usize,
+    /// Channels of y.
+    pub filters: usize,
+    /// How many groups channels and filters are cut into: filters of a group see its channels alone.
+    pub groups: usize,
+    /// How the kernel goes over x.
+    pub window: Window,
+}
+
+/// How each pixel of an image, or each of some of them, is made of pixels of another: in the forward pass all pixels of y of those
+/// of x; for the gradient of x, for each place within the strides, the pixels of x there of those of dy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// How many rows and columns are made.
+    pub made: [usize; 2],
+    /// The first of them, and how far they lie apart in the image that they are written to.
+    pub to: [usize; 2],
+    /// See `to`.
+    pub to_step: [usize; 2],
+    /// Which pixel the first one reads for its first tap, counted from the first pixel of the image that is read.
+    pub from: [isize; 2],
+    /// How far apart neighbours read.
+    pub from_step: [usize; 2],
+    /// How many rows and columns of the kernel take part.
+    pub taps: [usize; 2],
+    /// How far apart neighbouring taps read.
+    pub tap_step: [isize; 2],
+    /// The first row and column of the kernel, and how far they lie apart in it.
+    pub kernel: [usize; 2],
+    /// See `kernel`.
+    pub kernel_step: [usize; 2],
+}
+
+impl Geometry {
+    /// Of images x (batch, rows, columns, channels) and so many filters.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] of `op` where the window does not fit, or channels or filters are no multiple of the groups.
+    pub fn new(op: &str, x: &Shape, filters: usize, groups: usize, window: Window) -> Result<Self> {
+        let &[batch, rows, columns, channels] = &x[..] else {
+            return Err(Error::shape(op, format!("{x} are no images (batch, rows, columns, channels)")));
+        };
+        let image = [rows, columns];
+        let output = window.output(op, image)?;
+        if groups == 0 || channels % groups != 0 || filters % groups != 0 {
+            let message =
+                format!("{channels} channels and {filters} filters are not both multiples of {groups} groups");
+            return Err(Error::shape(op, message));
+        }
+        Ok(Self { batch, image, output, channels, filters, groups, window })
+    }
+
+    /// Channels and filters of a group.
+    pub fn grouped(&self) -> [usize; 2] {
+        [self.channels / self.groups, self.filters / self.groups]
+    }
+
+    /// The kernel's shape.
+    pub fn kernel(&self) -> [usize; 4] {
+        let [rows, columns] = self.window.size;
+        [rows, columns, self.channels / self.groups, self.filters]
+    }
+
+    /// Rows, columns and depth of one group's matrix product.
+    pub fn extents(&self, pass: Pass) -> [usize; 3] {
+        let [channels, filters] = self.grouped();
+        let taps: usize = self.window.size.iter().product();
+        let [inputs, outputs] = [self.image, self.output].map(|[rows, columns]| self.batch * rows * columns);
+        match pass {
+            Pass::Forward => [outputs, filters, taps * channels],
+            Pass::Input { .. } => [inputs, channels, taps * filters],
+            Pass::Kernel => [taps * channels, filters, outputs],
+        }
+    }
+
+    /// How the pixels of y are made of those of x.
+    pub fn forward(&self) -> Sweep {
+        let Window { size, strides, dilation, pads } = self.window;
+        Sweep {
+            made: self.output,
+            to: [0; 2],
+            to_step: [1; 2],
+            from: pads.map(|[before, _]| -(before as isize)),
+            from_step: strides,
+            taps: size,
+            tap_step: dilation.map(|step| step as isize),
+            kernel: [0; 2],
+            kernel_step: [1; 2],
+        }
+    }
+
+    /// How the pixels of dx are made of those of dy: a sweep for each place within the strides that dx has.
+    pub fn backward(&self) -> Vec<Sweep> {
+        let [rows, columns] =
+            [0, 1].map(|axis| (0..self.window.strides[axis].min(self.image[axis])).map(move |at| (axis, at)));
+        let mut sweeps = Vec::new();
+        for (_, row) in rows {
+            for (_, column) in columns.clone() {
+                sweeps.push(self.backward_from([row, column]));
+            }
+        }
+        sweeps
+    }
+
+    /// The sweep over the pixels of dx from `to` on, as far apart as the strides.
+    fn backward_from(&self, to: [usize; 2]) -> Sweep {
+        let Window { size, strides, dilation, pads } = self.window;
+        let mut sweep = Sweep {
+            made: [0, 1].map(|axis| (self.image[axis] - to[axis]).div_ceil(strides[axis])),
+            to,
+            to_step: strides,
+            from: [0; 2],
+            from_step: [1; 2],
+            taps: [0; 2],
+            tap_step: [0; 2],
+            kernel: [0; 2],
+            kernel_step: [1; 2],
+        };
+        for axis in 0..2 {
+            // Pixel i of dx is seen by row o of y through tap k where i + pad = o stride + k dilation.
+            let (stride, dilation, at) = (strides[axis], dilation[axis], to[axis] + pads[axis][0]);
+            let step = stride / gcd(stride, dilation);
+            let Some(first) = (0..step.min(size[axis])).find(|k| (at + k * (stride - 1) * dilation) % stride == 0)
+            else {
+                continue;
+            };
+            sweep.from[axis] = (at as isize - (first * dilation) as isize).div_euclid(stride as isize);
+            sweep.taps[axis] = (size[axis] - first).div_ceil(step);
+            sweep.tap_step[axis] = -((step * dilation / stride) as isize);
+            (sweep.kernel[axis], sweep.kernel_step[axis]) = (first, step);
+        }
+        sweep
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// One pass over slices: `a` is x, or dy where the gradient of x is made; `b` is w, or dy where that of w is.
+#[derive(Clone, Copy, Debug)]
+pub struct Convolution<'a, T> {
+    /// The images.
+    pub a: &'a [T],
+    /// The kernel, or the images that its gradient is made with.
+    pub b: &'a [T],
+    /// The extents.
+    pub geometry: Geometry,
+    /// What is made.
+    pub pass: Pass,
+}
+
+// The reference: plain loops, by the definition alone.
+impl<T: Real> Convolution<'_, T> {
+    /// By plain loops.
+    pub(crate) fn by_loops(&self, y: &mut [T], finish: Finish<'_, T>) {
+        let g = &self.geometry;
+        let [m, n, k] = g.extents(self.pass);
+        let (columns, row): (usize, fn(&Self, usize, &mut [T])) = match self.pass {
+            Pass::Forward => (g.filters, Self::output_pixel),
+            Pass::Input { .. } => (g.channels, Self::input_pixel),
+            Pass::Kernel => (g.filters, Self::kernel_row),
+        };
+        for_each_row_of(m * n * k * g.groups, y, columns, |i, y| {
+            row(self, i, y);
+            finish(i * columns, y);
+        });
+    }
+
+    /// The image, row and column of a pixel.
+    fn place(pixel: usize, [rows, columns]: [usize; 2]) -> [usize; 3] {
+        [pixel / (rows * columns), pixel / columns % rows, pixel % columns]
+    }
+
+    /// Which row or column of x an output sees through a tap, where there is one.
+    fn seen(&self, axis: usize, output: usize, tap: usize) -> Option<usize> {
+        let Window { strides, dilation, pads, .. } = self.geometry.window;
+        let at = (output * strides[axis] + tap * dilation[axis]).checked_sub(pads[axis][0])?;
+        (at < self.geometry.image[axis]).then_some(at)
+    }
+
+    /// Through which output a row or column of x is seen by a tap, where there is one.
+    fn seeing(&self, axis: usize, input: usize, tap: usize) -> Option<usize> {
+        let Window { strides, dilation, pads, .. } = self.geometry.window;
+        let at = (input + pads[axis][0]).checked_sub(tap * dilation[axis])?;
+        let output = at / strides[axis];
+        (at % strides[axis] == 0 && output < self.geometry.output[axis]).then_some(output)
+    }
+
+    fn output_pixel(&self, pixel: usize, y: &mut [T]) {
+        let Geometry { output, image, channels: all, filters, window, .. } = self.geometry;
+        let [channels, group] = self.geometry.grouped();
+        let [n, row, column] = Self::place(pixel, output);
+        y.fill(T::zero());
+        for tap in 0..window.size[0] * window.size[1] {
+            let [i, j] = [tap / window.size[1], tap % window.size[1]];
+            let (Some(i), Some(j)) = (self.seen(0, row, i), self.seen(1, column, j)) else { continue };
+            let x = &self.a[((n * image[0] + i) * image[1] + j) * all..][..all];
+            for (f, y) in y.iter_mut().enumerate() {
+                let first = f / group * channels;
+                *y += (0..channels).map(|c| x[first + c] * self.b[(tap * channels + c) * filters + f]).sum();
+            }
+        }
+    }
+
+    fn input_pixel(&self, pixel: usize, dx: &mut [T]) {
+        let Geometry { output, image, filters: all, window, .. } = self.geometry;
+        let [channels, group] = self.geometry.grouped();
+        let [n, row, column] = Self::place(pixel, image);
+        dx.fill(T::zero());
+        for tap in 0..window.size[0] * window.size[1] {
+            let [i, j] = [tap / window.size[1], tap % window.size[1]];
+            let (Some(i), Some(j)) = (self.seeing(0, row, i), self.seeing(1, column, j)) else { continue };
+            let dy = &self.a[((n * output[0] + i) * output[1] + j) * all..][..all];
+            for (c, dx) in dx.iter_mut().enumerate() {
+                let first = c / channels * group;
+                let w = &self.b[(tap * channels + c % channels) * all + first..][..group];
+                *dx += w.iter().zip(&dy[first..]).map(|(&w, &dy)| w * dy).sum();
+            }
+        }
+    }
+
+    fn kernel_row(&self, row: usize, dw: &mut [T]) {
+        let Geometry { batch, output, image, channels: all, filters, window, .. } = self.geometry;
+        let [channels, group] = self.geometry.grouped();
+        let (tap, c) = (row / channels, row % channels);
+        let [i, j] = [tap / window.size[1], tap % window.size[1]];
+        dw.fill(T::zero());
+        for pixel in 0..batch * output[0] * output[1] {
+            let [n, row, column] = Self::place(pixel, output);
+            let (Some(i), Some(j)) = (self.seen(0, row, i), self.seen(1, column, j)) else { continue };
+            let x = &self.a[((n * image[0] + i) * image[1] + j) * all..][..all];
+            let dy = &self.b[pixel * filters..][..filters];
+            for (f, dw) in dw.iter_mut().enumerate() {
+                *dw += x[f / group * channels + c] * dy[f];
+            }
+        }
+    }
+}

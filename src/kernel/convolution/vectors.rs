@@ -1,0 +1,605 @@
+//! The passes of a convolution on the CPU, in f32, by vectors.
+//!
+//! No image is unrolled: a row of the product's one side is a few stretches of an image, a row of the kernel's taps each, which
+//! are read where they lie. Where the kernel goes over an edge, an image is copied into one with zeros around it. The other side
+//! is packed once, in strips of as many columns as the registers hold sums for.
+//!
+//! A thread has whole images. Each sum runs over taps and channels in one order, and the images of a kernel's gradient are cut
+//! into parts by the extents alone, so that the number of threads changes no bit.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use pulp::Simd;
+
+use super::{Convolution, Geometry, Pass, Sweep};
+use crate::kernel::cpu::{Finish, for_each_piece};
+use crate::threads::{self, Chunks, for_each_chunk};
+
+/// Sums of so many products are not worth a second thread.
+const PARALLEL_FROM: usize = 500_000;
+
+/// Vectors in a row of sums, at most, and rows of them.
+const VECTORS: usize = 4;
+const ROWS: usize = 8;
+
+thread_local! {
+    /// Packed operands and padded images, kept from step to step.
+    static SHARED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static PADDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static STRIPS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+impl Convolution<'_, f32> {
+    /// By vectors.
+    pub(crate) fn by_vectors(&self, y: &mut [f32], finish: Finish<'_, f32>) {
+        match self.pass {
+            Pass::Forward => self.sweeps(&[self.geometry.forward()], y, finish),
+            Pass::Input { .. } => self.sweeps(&self.geometry.backward(), y, finish),
+            Pass::Kernel => {
+                self.kernel_gradient(y);
+                finish(0, y);
+            }
+        }
+    }
+
+    /// Extents of the images that are read, of those that are written, and their channels.
+    fn sides(&self) -> [([usize; 2], usize); 2] {
+        let Geometry { image, output, channels, filters, .. } = self.geometry;
+        match self.pass {
+            Pass::Input { .. } => [(output, filters), (image, channels)],
+            _ => [(image, channels), (output, filters)],
+        }
+    }
+
+    /// How many images a thread has at once.
+    fn images_at_once(&self) -> usize {
+        let [m, n, k] = self.geometry.extents(Pass::Forward);
+        let [batch, groups] = [self.geometry.batch, self.geometry.groups];
+        let one = (m / batch.max(1) * n * k * groups).max(1);
+        PARALLEL_FROM.div_ceil(one)
+    }
+
+    /// Each image by all sweeps, and what follows.
+    fn sweeps(&self, sweeps: &[Sweep], y: &mut [f32], finish: Finish<'_, f32>) {
+        let [_, ([rows, columns], channels)] = self.sides();
+        let mut packed = SHARED.take();
+        packed.clear();
+        let plans: Vec<Plan> = sweeps.iter().map(|sweep| self.plan(*sweep, &mut packed)).collect();
+        let image = rows * columns * channels;
+        for_each_chunk(Chunks(y, image.max(1)), self.images_at_once(), |n, y| {
+            pulp::Arch::new().dispatch(Image { all: self, plans: &plans, packed: &packed, n, y });
+            finish(n * image, y);
+        });
+        SHARED.set(packed);
+    }
+
+    /// How a sweep reads, and what it is multiplied by, packed for all groups.
+    fn plan(&self, sweep: Sweep, packed: &mut Vec<f32>) -> Plan {
+        let first = packed.len();
+        let [group_channels, group_filters] = self.geometry.grouped();
+        let (read, written) = match self.pass {
+            Pass::Input { .. } => (group_filters, group_channels),
+            _ => (group_channels, group_filters),
+        };
+        let plan = Plan::new(self, sweep, read, written);
+        packed.resize(first + self.geometry.groups * plan.group_len(), 0.0);
+        let (filters, width) = (self.geometry.filters, plan.width);
+        for group in 0..self.geometry.groups {
+            for strip in 0..plan.strips() {
+                let start = first + group * plan.group_len() + strip * plan.depth() * width;
+                let into = &mut packed[start..][..plan.depth() * width];
+                let columns = strip * width..((strip + 1) * width).min(written);
+                for (i, into) in into.chunks_exact_mut(width).enumerate() {
+                    let (tap, r) = (plan.taps[i / read], i % read);
+                    match self.pass {
+                        Pass::Input { .. } => {
+                            let from = &self.b[tap * group_channels * filters + group * group_filters + r..];
+                            for (into, c) in into.iter_mut().zip(columns.clone()) {
+                                *into = from[c * filters];
+                            }
+                        }
+                        _ => {
+                            let from = &self.b[(tap * read + r) * filters + group * group_filters..];
+                            into[..columns.len()].copy_from_slice(&from[columns.clone()]);
+                        }
+                    }
+                }
+            }
+        }
+        Plan { first, ..plan }
+    }
+}
+
+/// How a sweep reads an image: stretches of neighbouring numbers, the same for each pixel that is made.
+struct Plan {
+    sweep: Sweep,
+    /// Where its packed operand starts.
+    first: usize,
+    /// Channels of a group that are read and written, and of an image that is read.
+    read: usize,
+    written: usize,
+    channels: usize,
+    /// Columns of the kernel.
+    kernel_columns: usize,
+    /// Columns of a strip.
+    width: usize,
+    /// The taps of the kernel, in the order in which they are read.
+    taps: Vec<usize>,
+    /// Where each stretch starts, from the place of a pixel's first read, and how long it is.
+    stretches: Vec<(usize, usize)>,
+    /// The rows and columns that are read, the first of them counted from the image's own, which may be outside.
+    from: [isize; 2],
+    extent: [usize; 2],
+    is_inside: bool,
+}
+
+/// Numbers in a strip's row.
+fn lanes() -> usize {
+    struct Lanes;
+    impl pulp::WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES * if S::REGISTER_COUNT >= 32 { VECTORS } else { 2 }
+        }
+    }
+    pulp::Arch::new().dispatch(Lanes)
+}
+
+fn lane() -> usize {
+    struct Lane;
+    impl pulp::WithSimd for Lane {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    pulp::Arch::new().dispatch(Lane)
+}
+
+/// Columns of a strip, of so many in all: strips of about one width, whole vectors.
+fn strip_width(columns: usize) -> usize {
+    let (lane, most) = (lane(), lanes());
+    let vectors = columns.div_ceil(lane).max(1);
+    vectors.div_ceil(vectors.div_ceil(most / lane)) * lane
+}
+
+impl Plan {
+    fn new(all: &Convolution<'_, f32>, sweep: Sweep, read: usize, written: usize) -> Self {
+        let ([rows, columns], channels) = all.sides()[0];
+        // The range of what is read along either axis.
+        let mut from = [0; 2];
+        let mut extent = [0; 2];
+        for axis in 0..2 {
+            let reach = (sweep.taps[axis].max(1) as isize - 1) * sweep.tap_step[axis];
+            let last = (sweep.made[axis].max(1) - 1) * sweep.from_step[axis];
+            from[axis] = sweep.from[axis] + reach.min(0);
+            extent[axis] = (last as isize + reach.abs() + 1) as usize;
+        }
+        let inside = |axis: usize, all: usize| from[axis] >= 0 && from[axis] as usize + extent[axis] <= all;
+        let is_inside = inside(0, rows) && inside(1, columns);
+        let mut plan = Self {
+            sweep,
+            first: 0,
+            read,
+            written,
+            channels,
+            kernel_columns: all.geometry.window.size[1],
+            width: strip_width(written),
+            taps: Vec::new(),
+            stretches: Vec::new(),
+            from,
+            extent,
+            is_inside,
+        };
+        if is_inside {
+            (plan.from, plan.extent) = ([0; 2], [rows, columns]);
+        }
+        plan.stretch();
+        plan
+    }
+
+    /// Orders taps by where they read, and joins neighbours.
+    fn stretch(&mut self) {
+        let sweep = self.sweep;
+        let in_order = |axis: usize| -> Vec<usize> {
+            let taps = 0..sweep.taps[axis];
+            if sweep.tap_step[axis] < 0 { taps.rev().collect() } else { taps.collect() }
+        };
+        let offset = |axis: usize, tap: usize| {
+            // From the smallest that any tap reads.
+            let reach = (sweep.taps[axis] as isize - 1) * sweep.tap_step[axis];
+            (tap as isize * sweep.tap_step[axis] - reach.min(0)) as usize
+        };
+        for &i in &in_order(0) {
+            for &j in &in_order(1) {
+                let at = (offset(0, i) * self.extent[1] + offset(1, j)) * self.channels;
+                match self.stretches.last_mut() {
+                    Some((start, len)) if *start + *len == at && self.read == self.channels => *len += self.read,
+                    _ => self.stretches.push((at, self.read)),
+                }
+                self.taps.push(self.kernel_tap(i, j));
+            }
+        }
+    }
+
+    fn kernel_tap(&self, i: usize, j: usize) -> usize {
+        let Sweep { kernel, kernel_step, .. } = self.sweep;
+        (kernel[0] + i * kernel_step[0]) * self.kernel_columns + kernel[1] + j * kernel_step[1]
+    }
+
+    fn depth(&self) -> usize {
+        self.taps.len() * self.read
+    }
+
+    fn strips(&self) -> usize {
+        self.written.div_ceil(self.width)
+    }
+
+    fn group_len(&self) -> usize {
+        self.strips() * self.depth() * self.width
+    }
+
+    /// Where the pixel (i, j) of those that are made reads its first number.
+    fn base(&self, i: usize, j: usize) -> usize {
+        let at = |axis: usize, i: usize| {
+            let reach = (self.sweep.taps[axis].max(1) as isize - 1) * self.sweep.tap_step[axis];
+            let first = self.sweep.from[axis] + reach.min(0) - self.from[axis];
+            first as usize + i * self.sweep.from_step[axis]
+        };
+        (at(0, i) * self.extent[1] + at(1, j)) * self.channels
+    }
+
+    /// The image n as this sweep reads it: where it lies, or with zeros around it.
+    fn image<'a>(&self, all: &Convolution<'a, f32>, n: usize, padded: &'a mut Vec<f32>) -> &'a [f32] {
+        let ([rows, columns], channels) = all.sides()[0];
+        let x = &all.a[n * rows * columns * channels..][..rows * columns * channels];
+        if self.is_inside {
+            return x;
+        }
+        let [height, width] = self.extent;
+        padded.clear();
+        padded.resize(height * width * channels, 0.0);
+        let overlap = |axis: usize, all: usize| {
+            let from = self.from[axis];
+            let first = from.max(0) as usize;
+            let end = (from + self.extent[axis] as isize).clamp(0, all as isize) as usize;
+            (first..end.max(first), (first as isize - from) as usize)
+        };
+        let ((from_rows, to_row), (from_columns, to_column)) = (overlap(0, rows), overlap(1, columns));
+        for (i, row) in from_rows.enumerate() {
+            let from = &x[(row * columns + from_columns.start) * channels..][..from_columns.len() * channels];
+            let to = ((to_row + i) * width + to_column) * channels;
+            padded[to..][..from.len()].copy_from_slice(from);
+        }
+        padded
+    }
+}
+
+/// One image that is made.
+struct Image<'a> {
+    all: &'a Convolution<'a, f32>,
+    plans: &'a [Plan],
+    packed: &'a [f32],
+    n: usize,
+    y: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Image<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut padded = PADDED.take();
+        for plan in self.plans {
+            let a = plan.image(self.all, self.n, &mut padded);
+            for group in 0..self.all.geometry.groups {
+                for strip in 0..plan.strips() {
+                    match plan.width / S::F32_LANES {
+                        1 => self.strip::<S, 1>(simd, plan, a, group, strip),
+                        2 => self.strip::<S, 2>(simd, plan, a, group, strip),
+                        _ if S::REGISTER_COUNT < 32 => unreachable!("strips are as wide as the registers allow"),
+                        3 => self.strip::<S, 3>(simd, plan, a, group, strip),
+                        _ => self.strip::<S, 4>(simd, plan, a, group, strip),
+                    }
+                }
+            }
+        }
+        PADDED.set(padded);
+    }
+}
+
+impl Image<'_> {
+    /// Some columns of a group of all pixels.
+    #[inline(always)]
+    fn strip<S: Simd, const V: usize>(&mut self, simd: S, plan: &Plan, a: &[f32], group: usize, strip: usize) {
+        let [_, ([_, to_columns], written)] = self.all.sides();
+        let Sweep { made: [rows, columns], to, to_step, .. } = plan.sweep;
+        let (depth, width) = (plan.depth(), plan.width);
+        let part = &self.packed[plan.first + group * plan.group_len() + strip * depth * width..][..depth * width];
+        let part = S::as_simd_f32s(part).0;
+        let first = group * plan.written + strip * width;
+        let taken = width.min(plan.written - strip * width);
+        let a = &a[group * plan.read..];
+        let mut tile = [simd.splat_f32s(0.0); ROWS * VECTORS];
+        let pixels = rows * columns;
+        let (mut pixel, mut at) = (0, [0; 2]);
+        while pixel < pixels {
+            let count = match pixels - pixel {
+                8.. if V <= 2 && S::REGISTER_COUNT >= 32 => 8,
+                6.. => 6,
+                4.. => 4,
+                2.. => 2,
+                _ => 1,
+            };
+            let mut bases = [0; ROWS];
+            let mut places = [0; ROWS];
+            for r in 0..count {
+                bases[r] = plan.base(at[0], at[1]);
+                let [row, column] = [to[0] + at[0] * to_step[0], to[1] + at[1] * to_step[1]];
+                places[r] = (row * to_columns + column) * written + first;
+                at[1] += 1;
+                if at[1] == columns {
+                    at = [at[0] + 1, 0];
+                }
+            }
+            match count {
+                8 => multiply::<S, 8, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
+                6 => multiply::<S, 6, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
+                4 => multiply::<S, 4, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
+                2 => multiply::<S, 2, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
+                _ => multiply::<S, 1, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
+            }
+            for r in 0..count {
+                let y = &mut self.y[places[r]..][..taken];
+                let sums: &[f32] = bytemuck::cast_slice(&tile[r * V..][..V]);
+                if taken == V * S::F32_LANES {
+                    y.copy_from_slice(&sums[..V * S::F32_LANES]);
+                } else {
+                    y.copy_from_slice(&sums[..taken]);
+                }
+            }
+            pixel += count;
+        }
+    }
+}
+
+/// A block of so many pixels and vectors of columns: the sums stay in registers, for which the loops over them must be unrolled.
+#[inline(always)]
+fn multiply<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    a: &[f32],
+    bases: &[usize; ROWS],
+    stretches: &[(usize, usize)],
+    part: &[S::f32s],
+    tile: &mut [S::f32s; ROWS * VECTORS],
+) {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let mut part = part;
+    for &(offset, len) in stretches {
+        let mut rows: [&[f32]; R] = [&[]; R];
+        for r in 0..R {
+            rows[r] = &a[bases[r] + offset..][..len];
+        }
+        let (now, rest) = part.split_at(len * V);
+        part = rest;
+        for i in 0..len {
+            let b = &now[i * V..][..V];
+            for r in 0..R {
+                let a = simd.splat_f32s(rows[r][i]);
+                for v in 0..V {
+                    sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
+                }
+            }
+        }
+    }
+    for r in 0..R {
+        for v in 0..V {
+            tile[r * V + v] = sums[r][v];
+        }
+    }
+}
+
+// ---- the gradient with respect to the kernel --------------------------------------------------------------------------------
+
+/// Parts that images are cut into, at most, and pixels of a part, at least.
+const MOST_PARTS: usize = 8;
+const LEAST_PIXELS: usize = 1024;
+
+/// Pixels whose gradients are gone through at once, so that they stay in the innermost cache.
+const PIXELS: usize = 128;
+
+impl Convolution<'_, f32> {
+    /// Each part of the images makes a gradient of its own; these are added up in their order.
+    fn kernel_gradient(&self, dw: &mut [f32]) {
+        let Geometry { batch, output: [rows, columns], .. } = self.geometry;
+        let pixels = batch * rows * columns;
+        let parts = (pixels / LEAST_PIXELS).clamp(1, MOST_PARTS).min(batch.max(1));
+        let at_once = batch.div_ceil(parts);
+        let [read, written] = self.geometry.grouped();
+        let plan = Plan::new(self, self.geometry.forward(), read, written);
+        let images = |part: usize| part * at_once..((part + 1) * at_once).min(batch);
+        let work = |part: usize, dw: &mut [f32]| {
+            dw.fill(0.0);
+            pulp::Arch::new().dispatch(Part { all: self, plan: &plan, images: images(part), dw });
+        };
+        if parts == 1 {
+            return work(0, dw);
+        }
+        let mut others = SHARED.take();
+        let len = dw.len();
+        others.resize(others.len().max(parts * len), 0.0);
+        let few = if threads::count() == 1 { parts } else { 1 };
+        for_each_chunk(Chunks(&mut others[..parts * len], len), few, |part, dw| work(part, dw));
+        for_each_piece(dw, |start, dw| {
+            let end = start + dw.len();
+            dw.copy_from_slice(&others[start..end]);
+            for part in 1..parts {
+                dw.iter_mut().zip(&others[part * len + start..]).for_each(|(dw, other)| *dw += other);
+            }
+        });
+        SHARED.set(others);
+    }
+}
+
+/// The gradient of some images.
+struct Part<'a> {
+    all: &'a Convolution<'a, f32>,
+    plan: &'a Plan,
+    images: Range<usize>,
+    dw: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut padded = PADDED.take();
+        let mut strips = STRIPS.take();
+        strips.resize(PIXELS * self.plan.width, 0.0);
+        let [rows, columns] = self.plan.sweep.made;
+        // Blocks of whole rows, or of parts of one.
+        let (block_rows, block_columns) = ((PIXELS / columns.max(1)).max(1), columns.min(PIXELS));
+        for n in self.images.clone() {
+            let a = self.plan.image(self.all, n, &mut padded);
+            for row in (0..rows).step_by(block_rows) {
+                for column in (0..columns).step_by(block_columns) {
+                    let block = Block {
+                        n,
+                        rows: row..(row + block_rows).min(rows),
+                        columns: column..(column + block_columns).min(columns),
+                    };
+                    for group in 0..self.all.geometry.groups {
+                        for strip in 0..self.plan.strips() {
+                            match self.plan.width / S::F32_LANES {
+                                1 => self.strip::<S, 1>(simd, a, &block, [group, strip], &mut strips),
+                                2 => self.strip::<S, 2>(simd, a, &block, [group, strip], &mut strips),
+                                _ if S::REGISTER_COUNT < 32 => unreachable!("strips are as wide as registers allow"),
+                                3 => self.strip::<S, 3>(simd, a, &block, [group, strip], &mut strips),
+                                _ => self.strip::<S, 4>(simd, a, &block, [group, strip], &mut strips),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        STRIPS.set(strips);
+        PADDED.set(padded);
+    }
+}
+
+/// Some pixels of an image of dy.
+struct Block {
+    n: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Part<'_> {
+    /// Some columns of a group, of all taps and channels.
+    #[inline(always)]
+    fn strip<S: Simd, const V: usize>(
+        &mut self,
+        simd: S,
+        a: &[f32],
+        block: &Block,
+        [group, strip]: [usize; 2],
+        strips: &mut [f32],
+    ) {
+        let Geometry { output, filters, .. } = self.all.geometry;
+        let plan = self.plan;
+        let first = group * plan.written + strip * plan.width;
+        let taken = plan.width.min(plan.written - strip * plan.width);
+        let mut packed = strips.chunks_exact_mut(plan.width);
+        for i in block.rows.clone() {
+            let from = ((block.n * output[0] + i) * output[1] + block.columns.start) * filters;
+            for dy in self.all.b[from..].chunks(filters).take(block.columns.len()) {
+                let packed = packed.next().expect("as many as a block has pixels");
+                if taken == V * S::F32_LANES {
+                    packed[..V * S::F32_LANES].copy_from_slice(&dy[first..][..V * S::F32_LANES]);
+                } else {
+                    packed[..taken].copy_from_slice(&dy[first..][..taken]);
+                }
+            }
+        }
+        let dy = S::as_simd_f32s(strips).0;
+        let a = &a[group * plan.read..];
+        let mut row = 0;
+        for &(offset, len) in &plan.stretches {
+            let mut done = 0;
+            while done < len {
+                let count = match len - done {
+                    8.. if V <= 2 && S::REGISTER_COUNT >= 32 => 8,
+                    6.. => 6,
+                    4.. => 4,
+                    3 => 3,
+                    2 => 2,
+                    _ => 1,
+                };
+                let a = &a[offset + done..];
+                let dw = &mut self.dw[row * filters + first..];
+                let step = filters;
+                match count {
+                    8 => add::<S, 8, V>(simd, plan, a, block, dy, dw, step, taken),
+                    6 => add::<S, 6, V>(simd, plan, a, block, dy, dw, step, taken),
+                    4 => add::<S, 4, V>(simd, plan, a, block, dy, dw, step, taken),
+                    3 => add::<S, 3, V>(simd, plan, a, block, dy, dw, step, taken),
+                    2 => add::<S, 2, V>(simd, plan, a, block, dy, dw, step, taken),
+                    _ => add::<S, 1, V>(simd, plan, a, block, dy, dw, step, taken),
+                }
+                (done, row) = (done + count, row + count);
+            }
+        }
+    }
+}
+
+/// Adds to so many rows of dw what a block's pixels give.
+#[inline(always)]
+fn add<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    plan: &Plan,
+    a: &[f32],
+    block: &Block,
+    dy: &[S::f32s],
+    dw: &mut [f32],
+    step: usize,
+    taken: usize,
+) {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let apart = plan.sweep.from_step[1] * plan.channels;
+    let count = block.columns.len();
+    for (i, dy) in block.rows.clone().zip(dy.chunks_exact(count * V)) {
+        let base = plan.base(i, block.columns.start);
+        let a = &a[base..][..(count - 1) * apart + R];
+        for j in 0..count {
+            let a = &a[j * apart..][..R];
+            let b = &dy[j * V..][..V];
+            for r in 0..R {
+                let a = simd.splat_f32s(a[r]);
+                for v in 0..V {
+                    sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
+                }
+            }
+        }
+    }
+    for r in 0..R {
+        let dw = &mut dw[r * step..][..taken];
+        let sums: &[f32] = bytemuck::cast_slice(&sums[r]);
+        if taken == V * S::F32_LANES {
+            let dw = &mut dw[..V * S::F32_LANES];
+            vectorised_add(dw, &sums[..V * S::F32_LANES]);
+        } else {
+            vectorised_add(dw, &sums[..taken]);
+        }
+    }
+}
+
+#[inline(always)]
+fn vectorised_add(y: &mut [f32], x: &[f32]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
+}

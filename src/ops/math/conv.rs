@@ -1,0 +1,227 @@
+//! Convolution of images (batch, rows, columns, channels) by a kernel (rows, columns, channels / groups, filters), and its gradients,
+//! each with an epilogue. All three are products of matrices that are never written down: see [`crate::kernel::convolution`].
+
+mod cases;
+
+use std::sync::Arc;
+
+use super::convolution::{Convolution, Geometry, Pass, Sweep};
+use super::cpu::{CpuArgs, CpuOp, Real, vectorised};
+use super::dispatch::{Dispatch, Params, Target};
+use super::epilogue::Epilogue;
+use super::launches::Launches;
+use super::matmul::{Form, Problem};
+use super::window::Window;
+use super::{Case, Io, Op, expect_inputs, only};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::{DType, Shape};
+
+pub(crate) use cases::cases;
+
+/// One of a convolution's passes: y of images x and kernel w, dx of dy and w, or dw of x and dy.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    /// How the kernel goes over the images x.
+    pub window: Window,
+    /// How many groups channels and filters are cut into: filters of a group see its channels alone.
+    pub groups: usize,
+    /// What is made.
+    pub pass: Pass,
+    /// What is done to each element.
+    pub epilogue: Epilogue,
+}
+
+impl Conv {
+    /// The convolution itself.
+    pub fn new(window: Window, groups: usize) -> Self {
+        Self { window, groups, pass: Pass::Forward, epilogue: Epilogue::None }
+    }
+
+    /// The transposed convolution: from images of the shape of y to those of the shape of x, whose extent is given.
+    pub fn transposed(window: Window, groups: usize, image: [usize; 2]) -> Self {
+        Self { pass: Pass::Input { image }, ..Self::new(window, groups) }
+    }
+
+    fn of(self, pass: Pass) -> Self {
+        Self { pass, ..self }
+    }
+
+    /// The extents, given the operands' types.
+    fn geometry(&self, inputs: &[Type]) -> Result<Geometry> {
+        let name = self.name();
+        let (a, b) = (&inputs[0].shape, &inputs[1].shape);
+        for (shape, what) in [(a, "images (batch, rows, columns, channels)"), (b, "four axes")] {
+            if shape.rank() != 4 {
+                return Err(Error::shape(name, format!("{shape} are not {what}")));
+            }
+        }
+        let geometry = match self.pass {
+            Pass::Forward => Geometry::new(name, a, b[3], self.groups, self.window)?,
+            Pass::Input { image: [rows, columns] } => {
+                let x = Shape::from([a[0], rows, columns, b[2] * self.groups]);
+                Geometry::new(name, &x, a[3], self.groups, self.window)?
+            }
+            Pass::Kernel => Geometry::new(name, a, b[3], self.groups, self.window)?,
+        };
+        let Geometry { batch, output: [rows, columns], filters, .. } = geometry;
+        let (kernel, y) = (Shape::from(geometry.kernel()), Shape::from([batch, rows, columns, filters]));
+        let (found, wanted) = match self.pass {
+            Pass::Forward => (vec![b], vec![kernel]),
+            Pass::Input { .. } => (vec![a, b], vec![y, kernel]),
+            Pass::Kernel => (vec![b], vec![y]),
+        };
+        match found.into_iter().zip(wanted).find(|(found, wanted)| *found != wanted) {
+            Some((found, wanted)) => Err(Error::shape(name, format!("was given {found}, expected {wanted}"))),
+            None => Ok(geometry),
+        }
+    }
+
+    fn known(&self, io: &Io) -> Geometry {
+        self.geometry(&io.inputs).expect("the shape rule has seen it")
+    }
+}
+
+impl<T: Real> CpuOp<T> for Conv {
+    fn cpu(&self, mut args: CpuArgs<'_, T>) {
+        let geometry = self.known(args.io);
+        let (a, b, [y]) = (args.real(0), args.real(1), args.out());
+        let columns = args.io.outputs[0].shape[3];
+        T::convolve(&Convolution { a, b, geometry, pass: self.pass }, y, &|start, y| {
+            vectorised(|| self.epilogue.of_rows(&args, start, y, columns));
+        });
+    }
+}
+
+impl Op for Conv {
+    fn name(&self) -> &'static str {
+        self.epilogue.choose(match self.pass {
+            Pass::Forward => ["conv", "conv+bias", "conv+activation", "conv+activation_grad"],
+            Pass::Input { .. } => {
+                ["conv_transpose", "conv_transpose+bias", "conv_transpose+activation", "conv_transpose+activation_grad"]
+            }
+            Pass::Kernel => ["conv_kernel"; 4],
+        })
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        let count = if self.epilogue.has_extra() { 3 } else { 2 };
+        expect_inputs(self.name(), inputs, &[DType::F32; 3][..count])?;
+        let geometry = self.geometry(inputs)?;
+        let Geometry { batch, image, output, channels, filters, .. } = geometry;
+        let shape = match self.pass {
+            Pass::Forward => [batch, output[0], output[1], filters],
+            Pass::Input { .. } => [batch, image[0], image[1], channels],
+            Pass::Kernel => geometry.kernel(),
+        };
+        let y = Type::float(shape);
+        self.epilogue.check(self.name(), inputs.get(2), &y, shape[3])?;
+        Ok(vec![y])
+    }
+
+    fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        if self.epilogue != Epilogue::None {
+            return Err(Error::shape(self.name(), "has no gradient; call gradients before the graph is fused"));
+        }
+        let (a, b, dy) = (x[0], x[1], only(dy));
+        let rows_and_columns = |g: &Graph, id: Id| [g.shape(id)[1], g.shape(id)[2]];
+        let (da, db) = match self.pass {
+            Pass::Forward => {
+                let image = rows_and_columns(g, a);
+                let da = g.apply(self.of(Pass::Input { image }), &[dy, b])?;
+                (da, g.apply(self.of(Pass::Kernel), &[a, dy])?)
+            }
+            // Here a is of the shape of y, and what dy is the gradient of is of that of x.
+            Pass::Input { .. } => {
+                let da = g.apply(self.of(Pass::Forward), &[dy, b])?;
+                (da, g.apply(self.of(Pass::Kernel), &[dy, a])?)
+            }
+            Pass::Kernel => {
+                let image = rows_and_columns(g, a);
+                let da = g.apply(self.of(Pass::Input { image }), &[b, dy])?;
+                (da, g.apply(self.of(Pass::Forward), &[a, dy])?)
+            }
+        };
+        Ok(vec![Some(da), Some(db)])
+    }
+
+    /// A row that is added, then an activation; or the gradient of one.
+    fn absorb(&self, next: &dyn Op, operand: usize, y: &Type, others: &[Type]) -> Option<Arc<dyn Op>> {
+        let epilogue = self.epilogue.and(next, operand, y.shape.as_rows().1, others)?;
+        (self.pass != Pass::Kernel).then(|| Arc::new(Self { epilogue, ..*self }) as Arc<dyn Op>)
+    }
+
+    fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
+        let geometry = self.known(io);
+        match self.pass {
+            Pass::Forward | Pass::Kernel => self.sweep(io, &geometry, geometry.forward(), false, target),
+            Pass::Input { .. } => {
+                let sweeps = geometry.backward();
+                let scattered = sweeps.len() > 1;
+                sweeps.into_iter().flat_map(|sweep| self.sweep(io, &geometry, sweep, scattered, target)).collect()
+            }
+        }
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        let geometry = self.known(io);
+        let [m, n, k] = geometry.extents(Pass::Forward).map(|extent| extent as u64);
+        2 * geometry.groups as u64 * m * n * k
+    }
+}
+
+impl Conv {
+    /// The launches of one sweep.
+    fn sweep(&self, io: &Io, geometry: &Geometry, sweep: Sweep, scattered: bool, target: &Target) -> Vec<Dispatch> {
+        let Geometry { batch, groups, channels, filters, window, .. } = *geometry;
+        let [group_channels, group_filters] = geometry.grouped();
+        let made = batch * sweep.made[0] * sweep.made[1];
+        let taps = sweep.taps[0] * sweep.taps[1];
+        let (extents, read, written) = match self.pass {
+            Pass::Forward => ([made, group_filters, taps * group_channels], channels, filters),
+            Pass::Input { .. } => ([made, group_channels, taps * group_filters], filters, channels),
+            Pass::Kernel => ([taps * group_channels, group_filters, made], channels, filters),
+        };
+        let (a, y) = (&io.inputs[0].shape, &io.outputs[0].shape);
+        let is_input = matches!(self.pass, Pass::Input { .. });
+        let (group, b_row) = if is_input { (group_filters, filters) } else { (group_channels, filters) };
+        let [kernel_row, kernel_column] = sweep.kernel;
+        let params = Params::new()
+            .u32("rows", a[1])
+            .u32("columns", a[2])
+            .u32("made_rows", sweep.made[0])
+            .u32("made_columns", sweep.made[1])
+            .i32("from_row", sweep.from[0])
+            .i32("from_column", sweep.from[1])
+            .u32("from_step_rows", sweep.from_step[0])
+            .u32("from_step_columns", sweep.from_step[1])
+            .u32("taps", sweep.taps[1].max(1))
+            .i32("tap_step_rows", sweep.tap_step[0])
+            .i32("tap_step_columns", sweep.tap_step[1])
+            .u32("channels", read)
+            .u32("group", group)
+            .u32("b_row", b_row)
+            .u32("y_row", written)
+            .u32("b_tap", group_channels * filters)
+            .u32("kernel", kernel_row * window.size[1] + kernel_column)
+            .u32("kernel_step_rows", sweep.kernel_step[0] * window.size[1])
+            .u32("kernel_step_columns", sweep.kernel_step[1])
+            .u32("b_group", group_filters)
+            .u32("y_group", if is_input { group_channels } else { group_filters })
+            .u32("to_rows", y[1])
+            .u32("to_columns", y[2])
+            .u32("to_row", sweep.to[0])
+            .u32("to_column", sweep.to[1])
+            .u32("to_step_rows", sweep.to_step[0])
+            .u32("to_step_columns", sweep.to_step[1]);
+        let fours = group_channels % 4 == 0 && group_filters % 4 == 0;
+        let problem = Problem {
+            form: Form::Images { fours },
+            stacks: groups,
+            extents,
+            transposed: [self.pass == Pass::Kernel, is_input],
+        };
+        let constants = vec![("SCATTERED", f64::from(scattered))];
+        Launches { io, problem, operands: [0, 1], params, constants, epilogue: self.epilogue }.of(target)
+    }
+}
