@@ -45,6 +45,8 @@ pub const LIB_PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
 /// `shaders/lib/reduction.wgsl`: how reductions are shared out.
 pub const LIB_REDUCTION: &str = include_str!("../../shaders/lib/reduction.wgsl");
+/// `shaders/lib/pool.wgsl`: windows over images.
+pub const LIB_POOL: &str = include_str!("../../shaders/lib/pool.wgsl");
 /// `shaders/lib/best.wgsl`: where an extreme stands.
 pub const LIB_BEST: &str = include_str!("../../shaders/lib/best.wgsl");
 /// `shaders/lib/rows.wgsl`: what functions of whole rows know of one.

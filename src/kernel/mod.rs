@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod dispatch;
 pub mod matmul;
 pub mod philox;
+pub mod pool;
 pub mod product;
 pub mod reduction;
 pub mod strided;

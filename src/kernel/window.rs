@@ -41,13 +41,13 @@ impl Window {
     /// The same window with what a padding adds to images of this extent.
     #[must_use]
     pub fn padded(mut self, padding: Padding, image: [usize; 2]) -> Self {
-        for axis in 0..2 {
+        for (axis, extent) in image.into_iter().enumerate() {
             let (reach, stride) = (self.reach(axis), self.strides[axis]);
             self.pads[axis] = match padding {
                 Padding::Valid => [0; 2],
                 Padding::Same => {
-                    let needed = (image[axis].div_ceil(stride).saturating_sub(1)) * stride + reach;
-                    let added = needed.saturating_sub(image[axis]);
+                    let needed = (extent.div_ceil(stride).saturating_sub(1)) * stride + reach;
+                    let added = needed.saturating_sub(extent);
                     [added / 2, added - added / 2]
                 }
                 Padding::Causal => [reach - 1, 0],

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::layers::{DataFormat, Padding};
 use super::metric::Metric;
 use super::optimizer::{self, Optimizer};
 use super::{Activation, Constraint, Initializer, Loss, Regularizer, Scope};
@@ -72,7 +73,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(Activation, Constraint, Initializer, Loss, Metric, Regularizer);
+plain!(Activation, Constraint, DataFormat, Initializer, Loss, Metric, Padding, Regularizer);
 
 impl<O: Optimizer + 'static> OrName<Box<dyn Optimizer>> for O {
     fn given(self) -> Result<Box<dyn Optimizer>> {

@@ -20,7 +20,7 @@ pub use crate::kernel::dispatch::{AdapterKind, Binding, Dispatch, Module, Params
 use crate::kernel::reduction;
 pub(crate) use crate::kernel::sums;
 pub use crate::kernel::tuning::Tuning;
-pub use crate::kernel::{convolution, cpu, dispatch, philox, product, strided, tuning, window};
+pub use crate::kernel::{convolution, cpu, dispatch, philox, pool, product, strided, tuning, window};
 use crate::tensor::DType;
 
 /// The modules of each folder, and the test cases of all of them.
@@ -46,7 +46,11 @@ macro_rules! ops {
 
 ops! {
     // What networks compute.
-    math: accuracy, activation, argreduce, binary, cast, concat, conv, curve, dropout, expand, flip, gaussian_noise, log_softmax, matmul, normalize, one_hot, pad, peak, reduce, reshape, select, slice, softmax, softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;
+    math:
+        accuracy, activation, argreduce, average_pool, binary, cast, concat, conv, curve, dropout,
+        expand, flip, gaussian_noise, log_softmax, matmul, max_pool, normalize, one_hot, pad, peak,
+        reduce, reshape, select, slice, softmax, softmax_cross_entropy, sum, take, thresholds,
+        translate, transpose, unary;
     // How optimizers update weights.
     optim: adadelta, adagrad, adam, adamax, lion, moving_average, nadam, rmsprop, sgd;
     // What a training step does beside: its batch, its clock, its log.

@@ -1,6 +1,8 @@
 //! Layers, one a file. A layer of one's own implements [`Layer`]: `examples/custom_op.rs`.
 
 mod activation;
+#[allow(unused, reason = "what layers of images share; they come next")]
+mod data_format;
 mod dense;
 mod dropout;
 mod flatten;
@@ -11,6 +13,7 @@ mod lambda;
 mod masking;
 mod merge;
 mod normalization;
+mod pair;
 mod permute;
 mod prelu;
 mod random_flip;
@@ -22,6 +25,7 @@ mod weight;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub use data_format::{DataFormat, Padding};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -34,6 +38,7 @@ pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subt
 pub use normalization::{
     BatchNormalization, GroupNormalization, LayerNormalization, RmsNormalization, UnitNormalization,
 };
+pub use pair::Pair;
 pub use permute::Permute;
 pub use prelu::PRelu;
 pub use random_flip::RandomFlip;

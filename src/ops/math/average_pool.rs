@@ -1,0 +1,297 @@
+//! The mean of the numbers under each window over images (batch, height, width, channels).
+
+use super::case::random;
+use super::cpu::{CpuArgs, CpuOp, for_each_row_of};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_POOL, Module, Target};
+use super::pool::{Area, Pool, cases_of};
+use super::window::Window;
+use super::{Case, Io, Op, expect_inputs, only};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Type};
+use crate::tensor::DType;
+
+const MODULE: Module = Module {
+    stem: "average_pool",
+    source: include_str!("../../../shaders/average_pool.wgsl"),
+    libs: &[LIB_GRID, LIB_POOL],
+};
+
+/// y of images x: of each window the sum of its pixels over how many it counts, 0 where it counts none
+#[derive(Clone, Copy, Debug)]
+pub struct AveragePool {
+    /// The windows.
+    pub area: Area,
+    /// Of what is added above and below images, then left and right of them, how many pixels count, as zeros. Keras counts none.
+    pub counted: [[usize; 2]; 2],
+}
+
+/// dx of dy, for images of this height and width: of each pixel the sum of what its windows give it
+#[derive(Clone, Copy, Debug)]
+pub struct AveragePoolGrad {
+    /// What it is the gradient of.
+    pub forward: AveragePool,
+    /// The images' height and width.
+    pub image: [usize; 2],
+}
+
+impl AveragePool {
+    /// Of the images' pixels alone, as Keras has it.
+    pub fn new(area: impl Into<Area>) -> Self {
+        Self { area: area.into(), counted: [[0; 2]; 2] }
+    }
+
+    /// Counts what is added at the edges as zeros: ONNX's `count_include_pad`.
+    #[must_use]
+    pub fn counting_pads(mut self) -> Self {
+        if let Area::Window(window) = self.area {
+            self.counted = window.pads;
+        }
+        self
+    }
+
+    /// That no more is counted than is added.
+    fn check(&self) -> Result<()> {
+        let added = match self.area {
+            Area::Window(window) => window.pads,
+            Area::Adaptive(_) => [[0; 2]; 2],
+        };
+        let counted = self.counted;
+        if counted.as_flattened().iter().zip(added.as_flattened()).all(|(counted, added)| counted <= added) {
+            return Ok(());
+        }
+        Err(Error::shape("average_pool", format!("counts {counted:?} pixels at the edges, where {added:?} are added")))
+    }
+}
+
+impl CpuOp<f64> for AveragePool {
+    fn cpu(&self, mut args: CpuArgs<'_, f64>) {
+        let pool = Pool::new(&self.area, &args.io.inputs[0], &args.io.outputs[0]);
+        let (x, [y]) = (args.real(0), args.out());
+        for (i, y) in y.iter_mut().enumerate() {
+            let (window, first) = pool.window_of(i);
+            let sum: f64 = pool.elements(window).map(|at| x[first + at]).sum();
+            *y = sum / pool.count(window, self.counted).max(1) as f64;
+        }
+    }
+}
+
+impl CpuOp<f32> for AveragePool {
+    fn cpu(&self, mut args: CpuArgs<'_, f32>) {
+        let pool = Pool::new(&self.area, &args.io.inputs[0], &args.io.outputs[0]);
+        let (x, [y]) = (args.real(0), args.out());
+        for_each_row_of(x.len(), y, pool.pooled_row(), |row, y| {
+            let (image, row) = (row / pool.axes[0].windows, row % pool.axes[0].windows);
+            let x = &x[image * pool.image()..][..pool.image()];
+            pulp::Arch::new().dispatch(Row { pool, counted: self.counted, x, row, y });
+        });
+    }
+}
+
+/// A row of windows over an image.
+struct Row<'a> {
+    pool: Pool,
+    counted: [[usize; 2]; 2],
+    x: &'a [f32],
+    row: usize,
+    y: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { pool, counted, x, row, y } = self;
+        let ([down, across], c) = (pool.axes, pool.channels);
+        let rows = down.span(row);
+        for (column, y) in y.chunks_exact_mut(c).enumerate() {
+            let columns = across.span(column);
+            let count = count_of(&pool, [row, column], counted);
+            if let (Some(h), Some(w), 4) = (rows.pair(), columns.pair(), count) {
+                let [above, below] = [h, h + 1].map(|h| &x[(h * across.extent + w) * c..][..2 * c]);
+                mean_of_four(y, above, below);
+                continue;
+            }
+            y.fill(0.0);
+            for h in rows.pixels() {
+                for w in columns.pixels() {
+                    let x = &x[(h * across.extent + w) * c..][..c];
+                    y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
+                }
+            }
+            y.iter_mut().for_each(|y| *y /= count as f32);
+        }
+    }
+}
+
+/// What the sum of a window is divided by.
+#[inline(always)]
+fn count_of(pool: &Pool, window: [usize; 2], counted: [[usize; 2]; 2]) -> usize {
+    let [down, across] = pool.axes;
+    let none = counted == [[0; 2]; 2];
+    let count =
+        if none { down.span(window[0]).len() * across.span(window[1]).len() } else { pool.count(window, counted) };
+    count.max(1)
+}
+
+/// Of two pixels side by side and the two below them.
+#[inline(always)]
+fn mean_of_four(y: &mut [f32], above: &[f32], below: &[f32]) {
+    let c = y.len();
+    let ((a, b), (d, e)) = (above.split_at(c), below.split_at(c));
+    for ((((y, &a), &b), &d), &e) in y.iter_mut().zip(a).zip(b).zip(d).zip(e) {
+        *y = (a + b + d + e) * 0.25;
+    }
+}
+
+impl Op for AveragePool {
+    fn name(&self) -> &'static str {
+        "average_pool"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs("average_pool", inputs, &[DType::F32])?;
+        self.check()?;
+        Ok(vec![self.area.pooled("average_pool", &inputs[0])?])
+    }
+
+    fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+        let image = [g.shape(x[0])[1], g.shape(x[0])[2]];
+        Ok(vec![Some(g.apply(AveragePoolGrad { forward: *self, image }, &[only(dy)])?)])
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        let pool = Pool::new(&self.area, &io.inputs[0], &io.outputs[0]);
+        vec![self.launch(&pool, "forward", io.outputs[0].shape.len())]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        self.additions(&io.inputs[0], &io.outputs[0])
+    }
+}
+
+impl AveragePool {
+    fn launch(&self, pool: &Pool, entry: &'static str, n: usize) -> Dispatch {
+        let bindings = vec![Binding::Params, Binding::Input(0), Binding::Output(0)];
+        let params = pool.params(n, self.counted);
+        let launch = Dispatch::of(MODULE, entry, bindings, params, n.div_ceil(Dispatch::WIDTH));
+        launch.constant("ADAPTIVE", pool.is_adaptive())
+    }
+
+    fn additions(&self, x: &Type, y: &Type) -> u64 {
+        let per_window: usize = Pool::new(&self.area, x, y).axes.iter().map(|axis| axis.most()).product();
+        (y.shape.len() * per_window) as u64
+    }
+}
+
+impl AveragePoolGrad {
+    /// The images' type, for dy of this type.
+    fn images(&self, dy: &Type) -> Result<Type> {
+        let (&[images, _, _, channels], [height, width]) = (&dy.shape[..], self.image) else {
+            return Err(Error::shape("average_pool_grad", format!("dy {dy} is not of images")));
+        };
+        Ok(Type::float([images, height, width, channels]))
+    }
+}
+
+impl CpuOp<f64> for AveragePoolGrad {
+    fn cpu(&self, mut args: CpuArgs<'_, f64>) {
+        let AveragePool { area, counted } = self.forward;
+        let pool = Pool::new(&area, &args.io.outputs[0], &args.io.inputs[0]);
+        let (dy, [dx]) = (args.real(0), args.out());
+        dx.fill(0.0);
+        for (i, dy) in dy.iter().enumerate() {
+            let (window, first) = pool.window_of(i);
+            let share = dy / pool.count(window, counted).max(1) as f64;
+            pool.elements(window).for_each(|at| dx[first + at] += share);
+        }
+    }
+}
+
+impl CpuOp<f32> for AveragePoolGrad {
+    fn cpu(&self, mut args: CpuArgs<'_, f32>) {
+        let AveragePool { area, counted } = self.forward;
+        let pool = Pool::new(&area, &args.io.outputs[0], &args.io.inputs[0]);
+        // What a window counts hangs on where it is.
+        let pool = if counted == [[0; 2]; 2] { pool.bands() } else { pool };
+        let (dy, [dx]) = (args.real(0), args.out());
+        let (pixels, windows) = (pool.image(), pool.axes[0].windows * pool.pooled_row());
+        for_each_row_of(dx.len(), dx, pixels, |image, dx| {
+            let dy = &dy[image * windows..][..windows];
+            pulp::Arch::new().dispatch(Image { pool, counted, dy, dx });
+        });
+    }
+}
+
+/// An image's gradient. One thread has all windows over it, which give their dy in order.
+struct Image<'a> {
+    pool: Pool,
+    counted: [[usize; 2]; 2],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Image<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { pool, counted, dy, dx } = self;
+        let ([down, across], c) = (pool.axes, pool.channels);
+        dx.fill(0.0);
+        for (window, dy) in dy.chunks_exact(c).enumerate() {
+            let (row, column) = (window / across.windows, window % across.windows);
+            let count = count_of(&pool, [row, column], counted) as f32;
+            for h in down.span(row).pixels() {
+                for w in across.span(column).pixels() {
+                    let dx = &mut dx[(h * across.extent + w) * c..][..c];
+                    dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy / count);
+                }
+            }
+        }
+    }
+}
+
+impl Op for AveragePoolGrad {
+    fn name(&self) -> &'static str {
+        "average_pool_grad"
+    }
+
+    fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
+        expect_inputs("average_pool_grad", inputs, &[DType::F32])?;
+        self.forward.check()?;
+        let x = self.images(&inputs[0])?;
+        self.forward.area.check_gradient("average_pool_grad", &x, &inputs[0])?;
+        Ok(vec![x])
+    }
+
+    fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
+        let pool = Pool::new(&self.forward.area, &io.outputs[0], &io.inputs[0]);
+        vec![self.forward.launch(&pool, "gradient", io.outputs[0].shape.len())]
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        self.forward.additions(&io.outputs[0], &io.inputs[0])
+    }
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |label: &str, shape: &[usize], op: AveragePool| {
+        let x = random(shape, 810);
+        let y = op.area.pooled("average_pool", &Type::of(&x)).expect("cases are legal");
+        let grad = AveragePoolGrad { forward: op, image: [shape[1], shape[2]] };
+        cases.push(Case::new(label, op, vec![x]).wrt(&[0]).sums(9));
+        cases.push(Case::new(label, grad, vec![random(y.shape, 811)]).sums(9));
+    };
+    for (label, shape, area) in cases_of() {
+        add(label, &shape, AveragePool::new(area));
+    }
+    let window = Window { strides: [2, 1], pads: [[1, 2], [2, 0]], ..Window::new([3, 4]) };
+    add("counting pads", &[2, 5, 7, 3], AveragePool::new(window).counting_pads());
+    let counted = [[1, 0], [0, 0]];
+    add("counting some pads", &[2, 5, 7, 3], AveragePool { area: window.into(), counted });
+    let dilated = Window { dilation: [2, 3], ..window };
+    add("counting pads, dilated", &[1, 6, 11, 2], AveragePool::new(dilated).counting_pads());
+    cases
+}
