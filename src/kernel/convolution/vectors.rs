@@ -330,7 +330,7 @@ impl Image<'_> {
         let (mut pixel, mut at) = (0, [0; 2]);
         while pixel < pixels {
             let count = match pixels - pixel {
-                8.. if V <= 2 && S::REGISTER_COUNT >= 32 => 8,
+                8.. if V == 1 || V == 2 && S::REGISTER_COUNT >= 32 => 8,
                 6.. => 6,
                 4.. => 4,
                 2.. => 2,
@@ -534,7 +534,7 @@ impl Part<'_> {
             let mut done = 0;
             while done < len {
                 let count = match len - done {
-                    8.. if V <= 2 && S::REGISTER_COUNT >= 32 => 8,
+                    8.. if V == 1 || V == 2 && S::REGISTER_COUNT >= 32 => 8,
                     6.. => 6,
                     4.. => 4,
                     3 => 3,
@@ -587,12 +587,18 @@ fn add<S: Simd, const R: usize, const V: usize>(
             }
         }
     }
+    // By way of memory: what a loop that is not unrolled looks into would be kept there from the start.
+    let mut tile = [[simd.splat_f32s(0.0); V]; R];
+    for r in 0..R {
+        for v in 0..V {
+            tile[r][v] = sums[r][v];
+        }
+    }
     for r in 0..R {
         let dw = &mut dw[r * step..][..taken];
-        let sums: &[f32] = bytemuck::cast_slice(&sums[r]);
+        let sums: &[f32] = bytemuck::cast_slice(&tile[r]);
         if taken == V * S::F32_LANES {
-            let dw = &mut dw[..V * S::F32_LANES];
-            vectorised_add(dw, &sums[..V * S::F32_LANES]);
+            vectorised_add(&mut dw[..V * S::F32_LANES], &sums[..V * S::F32_LANES]);
         } else {
             vectorised_add(dw, &sums[..taken]);
         }
