@@ -5,8 +5,8 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{assert_weight, devices, executors, fixture, numbers, says};
-use crate::options::{assert_near, data, fit};
+use crate::common::{assert_near, assert_weight, devices, executors, fixture, numbers, optimizer_of, says};
+use crate::options::{data, fit};
 
 const NAMES: [&str; 7] = ["kernel", "bias", "gamma", "beta", "alpha", "last_kernel", "last_bias"];
 
@@ -58,21 +58,9 @@ fn model(device: &Device, case: &Value) -> Sequential {
         .add(prelu)
         .add(last)
         .device(device.clone());
-    model.compile(optimizer(&case["optimizer"]), Loss::MeanSquaredError, []).unwrap();
+    model.compile(optimizer_of(&case["optimizer"], &Value::Null), Loss::MeanSquaredError, []).unwrap();
     model.set_weights(&weights(case, "start")).unwrap();
     model
-}
-
-fn optimizer(of: &Value) -> Box<dyn Optimizer> {
-    let (learning_rate, momentum) = (of["learning_rate"].as_f64().unwrap(), of["momentum"].as_f64().unwrap_or(0.0));
-    let made: Box<dyn Optimizer> = match of["class"].as_str().unwrap() {
-        "SGD" => Box::new(Sgd { learning_rate, momentum, ..Sgd::default() }),
-        _ => Box::new(Adam { learning_rate, ..Adam::default() }),
-    };
-    match of["gradient_accumulation_steps"].as_u64() {
-        Some(steps) => Box::new(made.gradient_accumulation_steps(steps)),
-        None => made,
-    }
 }
 
 fn weights(case: &Value, when: &str) -> Vec<Tensor> {
