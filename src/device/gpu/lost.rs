@@ -138,11 +138,14 @@ fn a_backup_within_an_epoch_goes_on_there_and_changes_no_bit() {
     assert_eq!(rest.epochs(), history.epochs());
 }
 
+/// What a model is asked, and its answer.
+type Ask<'a> = &'a dyn Fn(&mut Sequential) -> Vec<f64>;
+
 /// wgpu's answer is heard once, where the set goes to the device.
 #[test]
 fn a_set_that_wgpu_has_no_memory_for_streams() {
     let set = data();
-    let run = |refuses: bool, ask: &dyn Fn(&mut Sequential) -> Vec<f64>| {
+    let run = |refuses: bool, ask: Ask<'_>| {
         let (device, context) = opened();
         let mut model = model(&device);
         // The weights have their place.
@@ -154,7 +157,7 @@ fn a_set_that_wgpu_has_no_memory_for_streams() {
         context.check("afterwards").unwrap();
         answer
     };
-    let asks: [&dyn Fn(&mut Sequential) -> Vec<f64>; 3] = [
+    let asks: [Ask<'_>; 3] = [
         &|model| model.fit(&set, Fit::new().batch_size(8).verbose(0)).unwrap().batch_losses().to_vec(),
         &|model| vec![model.evaluate(&set).unwrap().get("loss").unwrap()],
         &|model| model.predict(set.x()).unwrap().values().to_f64(),
