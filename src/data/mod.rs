@@ -19,6 +19,7 @@ mod scaler;
 mod sets;
 mod source;
 mod split;
+mod sums;
 
 pub use columns::{Column, Columns};
 pub(crate) use columns::{ordered, places};

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Dataset, Package, Progress, RemoteFile, SETS, read_pair};
+use super::{Dataset, Package, Progress, RemoteFile, SETS, read_pair, sums};
 use crate::error::{Error, Result};
 
 /// The environment variable that names the folder of the data sets.
@@ -129,17 +129,16 @@ impl NamedSet {
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be opened.
-    #[cfg(feature = "fetch")]
     pub fn verify(&self, folder: &Path) -> Result<Vec<(PathBuf, Option<String>)>> {
         let verified = self.paths(folder).into_iter().zip(&self.files).map(|(path, file)| {
-            let fault = super::fetch::fault(&path, file)?;
+            let fault = sums::fault(&path, file)?;
             Ok((path, fault))
         });
         verified.collect()
     }
 
     /// Loads the set's files from `folder`, each raw or gzipped; any number of samples of any shape will do. A file that is as
-    /// long as the set's own is compared with it by SHA-256, where the `fetch` feature is on.
+    /// long as the set's own is compared with it by SHA-256.
     ///
     /// # Errors
     /// Those of [`mnist_from`](super::mnist_from); [`Error::Format`] where a file's SHA-256 is wrong.
@@ -173,18 +172,12 @@ impl NamedSet {
     }
 
     /// That files as long as the set's own are the set's own: others are somebody's who knows.
-    #[cfg(feature = "fetch")]
     fn check(&self, folder: &Path) -> Result<()> {
         for (path, file) in self.paths(folder).iter().zip(&self.files) {
-            if let Some(why) = super::fetch::damage(path, file)? {
+            if let Some(why) = sums::damage(path, file)? {
                 return Err(Error::format(path, why));
             }
         }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "fetch"))]
-    fn check(&self, _folder: &Path) -> Result<()> {
         Ok(())
     }
 

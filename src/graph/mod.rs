@@ -16,7 +16,7 @@ pub use op::Op;
 pub(crate) use order::{Guard, Order};
 
 use crate::error::{Error, Result};
-pub use crate::kernel::Io;
+use crate::kernel::Io;
 pub use crate::tensor::Type;
 use crate::tensor::{DType, Shape, Tensor};
 

@@ -24,6 +24,10 @@ const INTEGERS: [(&str, usize, bool); 9] = [
     ("<i8", 8, true),
 ];
 
+/// The bytes of a `.npy` before its header: what it begins with, its version, the header's length.
+const MOST_BEFORE: usize = 12;
+/// Bytes of a header; NumPy's own have some hundred.
+const MOST_HEADER: usize = 1 << 16;
 /// Becomes f32 as it is read.
 const HALF: &str = "<f2";
 
@@ -91,8 +95,14 @@ impl Archive {
     }
 }
 
+/// An array whose header says what the archive's list says of its size: else its elements are not unpacked.
 fn array(bytes: &[u8], name: &str, entry: &zip::Entry) -> Result<Array, String> {
-    parse_npy(&zip::read(bytes, entry)?).map_err(|e| format!("tensor {name:?}: {e}"))
+    let refused = |e: String| format!("tensor {name:?}: {e}");
+    let (header, at) = Header::begin(|most| zip::start(bytes, entry, most.min(entry.len))).map_err(refused)?;
+    let Some(size) = header.size(entry.len - at).map_err(refused)? else {
+        return Ok(Array { dtype: header.dtype, shape: header.shape, data: Vec::new() });
+    };
+    Ok(header.array(size, &zip::read(bytes, entry)?[at..]))
 }
 
 /// What an archive has under a name; of a type that is none of those known, the shape alone.
@@ -120,7 +130,7 @@ impl Array {
         self.dtype == "|u1"
     }
 
-    /// Whether the elements were read.
+    /// Whether its type is known, and the elements were read.
     pub fn is_known(&self) -> bool {
         size_of(&self.dtype).is_some()
     }
@@ -148,35 +158,6 @@ fn npy(tensor: &Tensor) -> Vec<u8> {
     [MAGIC, &[1, 0][..], &len, header.as_bytes(), &bytes_of(tensor.values())].concat()
 }
 
-fn parse_npy(bytes: &[u8]) -> Result<Array, String> {
-    let cut = "its .npy is cut off";
-    let rest = bytes.strip_prefix(MAGIC).ok_or("it is no .npy file")?;
-    let (&version, rest) = rest.split_first_chunk::<2>().ok_or(cut)?;
-    let (len, rest) = match version {
-        [1, _] => rest.split_first_chunk().map(|(len, rest)| (usize::from(u16::from_le_bytes(*len)), rest)),
-        [2 | 3, _] => rest.split_first_chunk().map(|(len, rest)| (u32::from_le_bytes(*len) as usize, rest)),
-        [other, _] => return Err(format!("its .npy is of version {other}; 1 to 3 can be read")),
-    }
-    .ok_or(cut)?;
-    let (header, data) = rest.split_at_checked(len).ok_or(cut)?;
-    let Header { dtype, fortran, shape } = Header::parse(&String::from_utf8_lossy(header))?;
-    let elements = count(&shape)?;
-    let (native, is_swapped) = native(&dtype);
-    let Some(size) = size_of(&native) else { return Ok(Array { dtype, shape, data: Vec::new() }) };
-    if elements.checked_mul(size) != Some(data.len()) {
-        return Err(format!("{elements} elements of {dtype} for shape {shape} do not fit its {} bytes", data.len()));
-    }
-    let mut data = if fortran { row_by_row(data, size, &shape) } else { data.to_vec() };
-    if is_swapped {
-        data.chunks_exact_mut(size).for_each(<[u8]>::reverse);
-    }
-    if native != HALF {
-        return Ok(Array { dtype: native, shape, data });
-    }
-    let wide = data.as_chunks().0.iter().flat_map(|&half| of_half(u16::from_le_bytes(half)).to_le_bytes());
-    Ok(Array { dtype: "<f4".into(), shape, data: wide.collect() })
-}
-
 /// What a `.npy` says of its elements.
 struct Header {
     dtype: String,
@@ -186,6 +167,53 @@ struct Header {
 }
 
 impl Header {
+    /// The header that a `.npy` begins with, and where its elements begin. `start` gives so many of the first bytes, or all there are.
+    fn begin(start: impl Fn(usize) -> Result<Vec<u8>, String>) -> Result<(Self, usize), String> {
+        let cut = "its .npy is cut off";
+        let begun = start(MOST_BEFORE)?;
+        let rest = begun.strip_prefix(MAGIC).ok_or("it is no .npy file")?;
+        let (&version, rest) = rest.split_first_chunk::<2>().ok_or(cut)?;
+        let (len, rest) = match version {
+            [1, _] => rest.split_first_chunk().map(|(len, rest)| (usize::from(u16::from_le_bytes(*len)), rest)),
+            [2 | 3, _] => rest.split_first_chunk().map(|(len, rest)| (u32::from_le_bytes(*len) as usize, rest)),
+            [other, _] => return Err(format!("its .npy is of version {other}; 1 to 3 can be read")),
+        }
+        .ok_or(cut)?;
+        if len > MOST_HEADER {
+            return Err(format!("its header has {len} bytes; {MOST_HEADER} at most are read"));
+        }
+        let (from, to) = (begun.len() - rest.len(), begun.len() - rest.len() + len);
+        let header = start(to)?;
+        Ok((Self::parse(&String::from_utf8_lossy(header.get(from..to).ok_or(cut)?))?, to))
+    }
+
+    /// The bytes of an element, of so many bytes of elements; none where the type is not known.
+    fn size(&self, bytes: usize) -> Result<Option<usize>, String> {
+        let Self { dtype, shape, .. } = self;
+        let elements = count(shape)?;
+        let size = size_of(&native(dtype).0);
+        match size.map(|size| elements.checked_mul(size)) {
+            Some(needed) if needed != Some(bytes) => {
+                Err(format!("{elements} elements of {dtype} for shape {shape} do not fit its {bytes} bytes"))
+            }
+            _ => Ok(size),
+        }
+    }
+
+    /// The array of these elements, each of so many bytes.
+    fn array(self, size: usize, data: &[u8]) -> Array {
+        let (native, is_swapped) = native(&self.dtype);
+        let mut data = if self.fortran { row_by_row(data, size, &self.shape) } else { data.to_vec() };
+        if is_swapped {
+            data.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+        }
+        if native != HALF {
+            return Array { dtype: native, shape: self.shape, data };
+        }
+        let wide = data.as_chunks().0.iter().flat_map(|&half| of_half(u16::from_le_bytes(half)).to_le_bytes());
+        Array { dtype: "<f4".into(), shape: self.shape, data: wide.collect() }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let header = Literal::parse(text)?;
         let value = |key: &str| header.get(key).ok_or_else(|| format!("its header has no {key}"));

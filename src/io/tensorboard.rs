@@ -127,8 +127,10 @@ impl EventWriter {
 }
 
 /// Takes the events out of a folder's other files than `own` of which each value's tag and step are not to be kept, and what
-/// was cut at a file's end. What is no event of values stays.
-pub(crate) fn keep(folder: &Path, own: &Path, keep: impl Fn(&str, u64) -> bool) -> Result<()> {
+/// was cut at a file's end. What is no event of values stays. What was damaged before a file's end is taken out, too, and
+/// named by file and place.
+pub(crate) fn keep(folder: &Path, own: &Path, keep: impl Fn(&str, u64) -> bool) -> Result<Vec<String>> {
+    let mut damaged = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
         let path = entry.map_err(Error::io(folder, "read"))?.path();
         let is_log = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
@@ -137,12 +139,20 @@ pub(crate) fn keep(folder: &Path, own: &Path, keep: impl Fn(&str, u64) -> bool) 
         }
         let there = whole::read(&path)?;
         let stays = |event: &[u8]| tag_and_step(event).is_none_or(|(tag, step)| keep(&tag, step));
-        let kept = record::frames(&there).filter(|(_, event)| stays(event)).map(|(frame, _)| frame).collect::<Vec<_>>();
+        let (mut kept, mut end) = (Vec::new(), 0);
+        for frame in record::frames(&there) {
+            if frame.at > end {
+                let (path, bytes) = (path.display(), frame.at - end);
+                damaged.push(format!("{path}: {bytes} bytes from byte {end} on are damaged and were left out"));
+            }
+            end = frame.at + frame.bytes.len();
+            kept.extend(stays(frame.data).then_some(frame.bytes));
+        }
         if kept.iter().map(|frame| frame.len()).sum::<usize>() < there.len() {
             whole::write(&path, &kept)?;
         }
     }
-    Ok(())
+    Ok(damaged)
 }
 
 /// The tag of an event's first value, and its step.
@@ -199,4 +209,33 @@ fn png_header(png: &[u8]) -> Option<[u64; 3]> {
         _ => return None,
     };
     Some([u32::from_be_bytes(*height).into(), u32::from_be_bytes(*width).into(), colours])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_a_damaged_event_is_kept() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut writer = EventWriter::create(folder.path()).unwrap();
+        (0..5).for_each(|step| writer.scalar("loss", step, 0.5).unwrap());
+        writer.flush().unwrap();
+        let path = writer.path().to_path_buf();
+        let own = EventWriter::create(folder.path()).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let frames: Vec<_> = record::frames(&bytes).map(|frame| (frame.at, frame.bytes.len())).collect();
+        let ((at, len), last) = (frames[2], bytes.len() - 3);
+        bytes[at + len / 2] ^= 1;
+        // Cut at the end, as by a run that was killed, of which nobody need hear.
+        fs::write(&path, &bytes[..last]).unwrap();
+        let steps = |path: &Path| {
+            let bytes = fs::read(path).unwrap();
+            record::frames(&bytes).filter_map(|frame| Some(tag_and_step(frame.data)?.1)).collect::<Vec<_>>()
+        };
+        let said = keep(folder.path(), own.path(), |_, step| step < 3).unwrap();
+        let wanted = format!("{}: {len} bytes from byte {at} on are damaged and were left out", path.display());
+        assert_eq!((said, steps(&path)), (vec![wanted], vec![0, 2]));
+        assert!(keep(folder.path(), own.path(), |_, _| true).unwrap().is_empty());
+    }
 }

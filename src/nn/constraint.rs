@@ -8,7 +8,8 @@ use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 use crate::tensor::{Shape, axis_of};
 
-/// A bound that a weight is brought back within after each update of the optimizer, on the device.
+/// A bound that a weight is brought back within after each step of training, on the device: as in Keras, after one that only
+/// [accumulates gradients](crate::nn::Optimizer::gradient_accumulation_steps), too.
 ///
 /// A norm is the root of the sum of squares along some axes of the weight, by Keras' default the first: for each unit of a
 /// [`super::layers::Dense`] the length of the weights that lead to it. 1e-7 is added to norms before weights are divided by them, as
@@ -50,7 +51,7 @@ pub enum Constraint {
         min_value: f64,
         /// The largest norm, `min_value` or more.
         max_value: f64,
-        /// What share of the way back is made at each update, 0 to 1.
+        /// What share of the way back is made at each step, 0 to 1.
         rate: f64,
         /// The axes that a norm is taken along; below 0 they count from the last.
         axes: Vec<isize>,

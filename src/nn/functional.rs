@@ -264,6 +264,7 @@ impl Network {
             return refused(format!("no output needs the input {name:?}; leave it out"));
         }
         network.outputs = outputs.iter().map(|value| wires[&value.made.number][value.index]).collect();
+        network.sort_by_depth();
         Ok(network)
     }
 }

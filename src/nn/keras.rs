@@ -20,18 +20,38 @@ pub struct KerasObject {
     module: String,
     class_name: String,
     config: Vec<(String, Setting)>,
+    registered_name: Option<String>,
+    /// What stands beside the config: how a layer was built, what a network calls it on.
+    beside: Vec<(String, Setting)>,
 }
 
 impl KerasObject {
     /// One of a module, `keras.initializers`, with nothing in its config.
     pub fn new(module: impl Into<String>, class_name: impl Into<String>) -> Self {
-        Self { module: module.into(), class_name: class_name.into(), config: Vec::new() }
+        let (module, class_name) = (module.into(), class_name.into());
+        Self { module, class_name, config: Vec::new(), registered_name: None, beside: Vec::new() }
     }
 
     /// One of `keras.layers`, with what every layer's config has: its name, that it is trained, and Keras' default type of numbers.
     pub fn layer(class_name: impl Into<String>, name: &str) -> Self {
+        Self::of_layer("keras.layers", class_name, name)
+    }
+
+    /// [`KerasObject::layer`] of another module.
+    pub(super) fn of_layer(module: &str, class_name: impl Into<String>, name: &str) -> Self {
         let policy = Self::new("keras", "DTypePolicy").with("name", "float32");
-        Self::new("keras.layers", class_name).with("name", name).with("trainable", true).with("dtype", policy)
+        Self::new(module, class_name).with("name", name).with("trainable", true).with("dtype", policy)
+    }
+
+    /// Under the name that Keras' registry has the class by.
+    pub(super) fn registered(self, name: &str) -> Self {
+        Self { registered_name: Some(name.into()), ..self }
+    }
+
+    /// Adds an entry beside the config.
+    pub(super) fn beside(mut self, key: &str, value: impl Into<Setting>) -> Self {
+        self.beside.push((key.into(), value.into()));
+        self
     }
 
     /// Adds an entry to the config, or replaces the one of this key.
@@ -73,12 +93,14 @@ impl KerasObject {
 
 impl From<KerasObject> for Setting {
     fn from(object: KerasObject) -> Self {
-        Self::Map(vec![
+        let mut entries = vec![
             ("module".into(), object.module.into()),
             ("class_name".into(), object.class_name.into()),
             ("config".into(), Self::Map(object.config)),
-            ("registered_name".into(), Self::Null),
-        ])
+            ("registered_name".into(), object.registered_name.into()),
+        ];
+        entries.extend(object.beside);
+        Self::Map(entries)
     }
 }
 

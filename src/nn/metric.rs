@@ -242,23 +242,20 @@ impl Metric {
     /// What the device sums up, given predictions and targets: values (rows, columns) of as many columns together as
     /// [`Metric::width`] says, or (batch,), which are one. Of a mean under a mask the second counts what it lets through.
     pub(crate) fn append(self, g: &mut Graph, predicted: Id, targets: Id, mask: Option<Id>) -> Result<Vec<Id>> {
-        let Some(mask) = mask.filter(|_| self.is_mean()) else {
+        if !self.is_mean() {
             return self.columns(g, predicted, targets);
-        };
-        let weighed = match self {
+        }
+        let each = match self {
             Self::Loss(loss) => {
                 Self::check_targets_of(g, loss, targets)?;
-                loss.weighed(g, predicted, targets, Some(mask))?
+                loss.weighed(g, predicted, targets, mask)?
             }
-            Self::Custom(own) => {
-                let each = own.append(g, predicted, targets, Some(mask))?;
-                mask::weighed(g, each, mask)?
-            }
-            _ => {
-                let each = self.each(g, predicted, targets)?;
-                mask::weighed(g, each, mask)?
-            }
+            Self::Custom(own) => own.append(g, predicted, targets, mask)?,
+            _ => self.each(g, predicted, targets)?,
         };
+        let Some(mask) = mask else { return Ok(vec![mask::per_sample(g, each)?]) };
+        // A loss weighs its terms itself, before it takes their mean.
+        let weighed = if let Self::Loss(_) = self { each } else { mask::weighed(g, each, mask)? };
         Ok(vec![mask::per_sample(g, weighed)?, mask::per_sample(g, mask)?])
     }
 
@@ -288,48 +285,39 @@ impl Metric {
         }
     }
 
-    /// That a loss which is measured takes such targets.
+    /// That a loss which is measured takes such targets. One's own says so itself.
     fn check_targets_of(g: &Graph, loss: Loss, targets: Id) -> Result<()> {
         let name = loss.name();
         match loss.twin() {
+            _ if matches!(loss, Loss::Custom(_)) => Ok(()),
             Some(sparse) if sparse.takes_labels() => columns::expect_values(g, name, targets, sparse.name()),
             Some(values) => columns::expect_labels(g, name, targets, values.name()),
             None => columns::expect_values(g, name, targets, "accuracy"),
         }
     }
 
-    /// The columns of a metric of outputs without a mask.
+    /// The columns of a metric that is no mean.
     fn columns(self, g: &mut Graph, predicted: Id, targets: Id) -> Result<Vec<Id>> {
         let name = self.name();
-        Ok(vec![match self {
+        match self {
             Self::Precision { threshold } => {
                 let [hits, said, _] = columns::hits(g, name, threshold, [predicted, targets])?;
-                return Ok(vec![hits, said]);
+                Ok(vec![hits, said])
             }
             Self::Recall { threshold } => {
                 let [hits, _, positives] = columns::hits(g, name, threshold, [predicted, targets])?;
-                return Ok(vec![hits, positives]);
+                Ok(vec![hits, positives])
             }
-            Self::F1Score { threshold, .. } => return f1::columns(g, threshold, predicted, targets),
+            Self::F1Score { threshold, .. } => f1::columns(g, threshold, predicted, targets),
             Self::Auc { num_thresholds, from_logits, .. } => {
-                auc::columns(g, num_thresholds, from_logits, [predicted, targets])?
+                Ok(vec![auc::columns(g, num_thresholds, from_logits, [predicted, targets])?])
             }
-            Self::R2Score { .. } => return r2::columns(g, predicted, targets),
-            Self::RootMeanSquaredError => {
-                columns::expect_values(g, name, targets, "accuracy")?;
-                Loss::MeanSquaredError.append(g, predicted, targets)?
-            }
-            Self::Custom(own) => own.append(g, predicted, targets, None)?,
-            Self::Loss(own @ Loss::Custom(_)) => own.append(g, predicted, targets)?,
-            Self::Loss(loss) => {
-                Self::check_targets_of(g, loss, targets)?;
-                loss.append(g, predicted, targets)?
-            }
+            Self::R2Score { .. } => r2::columns(g, predicted, targets),
             _ => {
-                let each = self.each(g, predicted, targets)?;
-                mask::per_sample(g, each)?
+                columns::expect_values(g, name, targets, "accuracy")?;
+                Ok(vec![Loss::MeanSquaredError.append(g, predicted, targets)?])
             }
-        }])
+        }
     }
 
     /// Adds the columns of a step to those of the steps before.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::layers::{Layer, Trainable};
 use super::network::{Built, CHAIN, Network, Within, path_of};
-use super::{Config, CustomObjects, Scope};
+use super::{Config, CustomObjects, KerasObject, Scope};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::tensor::{Shape, Tensor};
@@ -120,6 +120,10 @@ impl Layer for Nested {
 
     fn config(&self) -> Config {
         self.network.keep(Config::new(self.network.class()), self.network.samples().as_deref())
+    }
+
+    fn keras(&self, name: &str) -> Result<KerasObject> {
+        self.network.keras(name)
     }
 
     fn nested(&self) -> Option<&Nested> {

@@ -3,6 +3,8 @@
 
 mod config;
 mod forward;
+mod keras;
+mod order;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ pub(crate) use config::{CHAIN, FUNCTIONAL};
 use forward::batch_of_one;
 pub(super) use forward::traced_alone;
 pub(crate) use forward::{Forward, Pass, Within, is_mask_of, path_of};
+pub(super) use keras::batches_of;
 
 /// So many columns a set may have on the device: samples of each input, targets of each output, weights.
 pub(crate) const MOST_COLUMNS: usize = 1 << 8;

@@ -29,20 +29,8 @@ pub struct Row {
     pub connected_to: Vec<String>,
     /// The rows of the layers that these values come from, counted from 0, each once.
     pub sources: Vec<usize>,
-    /// Of a model inside the model, its layers.
-    pub inner: Option<Box<Inner>>,
-}
-
-/// The layers of a model inside a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Inner {
-    /// The layers, those that take its inputs too, where they are no chain.
-    pub rows: Vec<Row>,
-    /// Whether each layer reads the one before it alone.
-    pub is_chain: bool,
-    /// The rows whose values the inner model gives.
-    pub outputs: Vec<usize>,
+    /// Of a model inside the model, its layers; those that take its inputs, too, where they are no chain.
+    pub inner: Option<Vec<Row>>,
 }
 
 /// A model's layers, shapes and counts; `Display` is Keras' table. Where the layers are no chain, it says what each reads.
@@ -86,12 +74,12 @@ impl Summary {
 
 /// The table of a network.
 pub(crate) fn of(model: &str, network: &Network, built: &Built) -> Summary {
-    let Inner { rows, is_chain, .. } = inner_of(network, built, true);
+    let (rows, is_chain) = (rows_of(network, built, true), network.is_chain());
     Summary { model: model.into(), rows, is_chain, expand_nested: false }
 }
 
 /// The layers of a network, which may be inside one that is not trained.
-fn inner_of(network: &Network, built: &Built, trainable: bool) -> Inner {
+fn rows_of(network: &Network, built: &Built, trainable: bool) -> Vec<Row> {
     let (counts, is_chain) = (counts(&built.parameters), network.is_chain());
     let mut rows: Vec<Row> = Vec::new();
     if !is_chain {
@@ -151,20 +139,15 @@ fn inner_of(network: &Network, built: &Built, trainable: bool) -> Inner {
             rows[row].sources.extend(new);
         }
     }
-    let output = |wire: &Wire| match *wire {
-        Wire::Input(input) => Some(input).filter(|_| !is_chain),
-        Wire::Output { call, .. } => row_of_call[call],
-    };
-    let outputs = network.outputs.iter().filter_map(output).collect();
-    Inner { rows, is_chain, outputs }
+    rows
 }
 
 /// The layers of a model that is a layer.
-fn inner_row(layer: &dyn Layer, call: &Call, built: &Built, trainable: bool) -> Option<Box<Inner>> {
+fn inner_row(layer: &dyn Layer, call: &Call, built: &Built, trainable: bool) -> Option<Vec<Row>> {
     let network = &layer.nested()?.network;
     let samples = call.reads.iter().map(|&wire| built.sample_of(wire)).collect();
     let built = network.build(samples).ok()?;
-    Some(Box::new(inner_of(network, &built, trainable)))
+    Some(rows_of(network, &built, trainable))
 }
 
 fn batch_of(sample: &Shape) -> Shape {
@@ -219,7 +202,8 @@ impl Summary {
         let head = if depth == 0 { String::new() } else { format!("{}└ ", "   ".repeat(depth)) };
         for row in rows {
             let dash = ["-".to_string()];
-            let reads = if row.connected_to.is_empty() { &dash[..] } else { &row.connected_to };
+            // A chain's table has no column for them.
+            let reads = if self.is_chain || row.connected_to.is_empty() { &dash[..] } else { &row.connected_to };
             let name = format!("{head}{} ({})", printable(&row.name), row.kind);
             let mut first = [name, shapes_text(&row.outputs), thousands(row.parameters)].into_iter();
             let line = |read: &String| {
@@ -228,7 +212,7 @@ impl Summary {
             };
             cells.push(reads.iter().map(line).collect());
             if let Some(inner) = row.inner.as_ref().filter(|_| self.expand_nested) {
-                self.add_cells(cells, &inner.rows, depth + 1);
+                self.add_cells(cells, inner, depth + 1);
             }
         }
     }

@@ -64,14 +64,14 @@ impl Epilogue {
     /// What it becomes where the product goes into `next` as its input `operand`: [`Op::absorb`] for a product of `columns`.
     pub(super) fn and(self, next: &dyn Op, operand: usize, columns: usize, others: &[Type]) -> Option<Self> {
         let next = next as &dyn Any;
-        match (self, operand) {
-            (Self::None | Self::Bias, 0) if next.is::<Activate>() => {
-                let Activate(activation) = *next.downcast_ref()?;
+        let activate = next.downcast_ref().map(|&Activate(activation)| activation);
+        match (self, operand, activate) {
+            (Self::None | Self::Bias, 0, Some(activation)) => {
                 Some(Self::Activate { bias: self == Self::Bias, activation })
             }
-            (Self::None, 1) => Some(Self::ActivateGrad(next.downcast_ref::<ActivateGrad>()?.0)),
+            (Self::None, 1, _) => Some(Self::ActivateGrad(next.downcast_ref::<ActivateGrad>()?.0)),
             // It adds a row of N numbers, nothing wider.
-            (Self::None, 0) if next.downcast_ref() == Some(&Binary::Add) && *others[0].shape == [columns] => {
+            (Self::None, 0, _) if next.downcast_ref() == Some(&Binary::Add) && *others[0].shape == [columns] => {
                 Some(Self::Bias)
             }
             _ => None,

@@ -13,8 +13,9 @@ pub use case::Case;
 pub use epilogue::Epilogue;
 
 use crate::error::{Error, Result};
+pub use crate::graph::Op;
 use crate::graph::{Id, Type};
-pub use crate::graph::{Io, Op};
+pub use crate::kernel::Io;
 pub use crate::kernel::cpu::{CpuArgs, CpuOp, Real};
 pub use crate::kernel::dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
 use crate::kernel::reduction;

@@ -17,14 +17,14 @@ pub(crate) const UNITS: u32 = 4;
 const PNG_UNITS: u32 = 2;
 
 const HEAD: u32 = 48 * UNITS;
-pub(crate) const MARGIN: u32 = 20 * UNITS;
+pub(super) const MARGIN: u32 = 20 * UNITS;
 const TITLE: u32 = 18 * UNITS;
 pub(crate) const TEXT: u32 = 14 * UNITS;
 
 const INK: RGBColor = RGBColor(0x26, 0x26, 0x26);
 /// Those of Okabe and Ito that differ most in lightness first, <https://jfly.uni-koeln.de/color/>: they stay apart for
 /// the colour-blind, and in grey.
-pub(crate) const COLOURS: [RGBColor; 6] = [
+pub(super) const COLOURS: [RGBColor; 6] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xe6, 0x9f, 0x00),
     RGBColor(0x00, 0x9e, 0x73),
@@ -72,7 +72,7 @@ fn svg(picture: &impl Picture) -> Result<Vec<u8>, String> {
 }
 
 /// The bytes of a PNG file, or what went wrong.
-pub(crate) fn png(picture: &impl Picture) -> Result<Vec<u8>, String> {
+pub(super) fn png(picture: &impl Picture) -> Result<Vec<u8>, String> {
     let (width, height) = whole(picture);
     let mut pixels = vec![0; 3 * width as usize * height as usize];
     draw(picture, BitMapBackend::with_buffer(&mut pixels, (width, height)), DROP).map_err(|e| e.to_string())?;
@@ -95,7 +95,7 @@ fn draw<DB: DrawingBackend>(picture: &impl Picture, backend: DB, drop: i32) -> D
 }
 
 /// Text that starts at its left end, in the middle of its height.
-pub(crate) fn text(size: u32) -> TextStyle<'static> {
+pub(super) fn text(size: u32) -> TextStyle<'static> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         let font = epaint_default_fonts::UBUNTU_LIGHT;

@@ -367,13 +367,12 @@ fn update(g: &mut Graph, params: &[Parameter], optimizer: &dyn Optimizer, key: &
     if let Some(cycle) = options.gradient_accumulation_steps {
         accumulate(g, params, optimizer, (arena.len(), key.updates.then_some(cycle)))?;
     }
-    // No update within a cycle of accumulated gradients.
-    let updates = key.updates || options.gradient_accumulation_steps.is_none();
-    if updates {
+    // No update within a cycle of accumulated gradients. Averages and constraints do not wait for one, as in Keras.
+    if key.updates || options.gradient_accumulation_steps.is_none() {
         move_weights(g, params, &arena, optimizer, (key.steps, clock))?;
     }
     average(g, params, &arena, optimizer, (key.steps, clock))?;
-    if updates || options.ema_overwrite_frequency.is_some() { constrain(g, params) } else { Ok(()) }
+    constrain(g, params)
 }
 
 /// Moves what is trained along its gradients: by one effect where nothing is left out, else by one for each stretch of the arenas.
@@ -421,7 +420,7 @@ fn average(
     Ok(())
 }
 
-/// Brings the weights that were updated back within their constraints.
+/// Brings the weights that are trained back within their constraints.
 fn constrain(g: &mut Graph, params: &[Parameter]) -> Result<()> {
     for (i, param) in params.iter().enumerate().filter(|(_, param)| param.trainable) {
         let Some(constraint) = &param.constraint else { continue };

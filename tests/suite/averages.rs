@@ -8,36 +8,13 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{assert_weight, devices, executors, fixture, numbers, says, tensor};
-use crate::options::{assert_near, names, start};
+use crate::common::{assert_near, assert_weight, devices, executors, fixture, numbers, optimizer_of, says, tensor};
+use crate::options::{names, start};
 
 const LAYERS: [&str; 4] = ["dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"];
 
 fn data(golden: &Value) -> Dataset {
     Dataset::new(tensor([8, 3], &golden["x"]), tensor([8, 2], &golden["y"])).unwrap()
-}
-
-fn optimizer_of(case: &Value) -> Box<dyn Optimizer> {
-    let of = &case["optimizer"];
-    let (learning_rate, weight_decay) = (of["learning_rate"].as_f64().unwrap(), of["weight_decay"].as_f64());
-    let mut made: Box<dyn Optimizer> = match of["class"].as_str().unwrap() {
-        "SGD" => Box::new(Sgd { learning_rate, ..Sgd::default() }),
-        _ => Box::new(Adam { learning_rate, weight_decay: weight_decay.unwrap_or(0.0), ..Adam::default() }),
-    };
-    made = Box::new(made.use_ema(of["use_ema"].as_bool().unwrap()));
-    if let Some(momentum) = of["ema_momentum"].as_f64() {
-        made = Box::new(made.ema_momentum(momentum));
-    }
-    if let Some(updates) = of["ema_overwrite_frequency"].as_u64() {
-        made = Box::new(made.ema_overwrite_frequency(updates));
-    }
-    if let Some(steps) = of["gradient_accumulation_steps"].as_u64() {
-        made = Box::new(made.gradient_accumulation_steps(steps));
-    }
-    match case["others"]["excluded"][0].as_str() {
-        Some(word) => Box::new(made.exclude_from_weight_decay([word])),
-        None => made,
-    }
 }
 
 /// The script's net, built and compiled, with its first weights.
@@ -76,7 +53,12 @@ fn losses_and_weights_are_keras() {
         let limit = if i == 0 { 1e-9 } else { 4e-6 };
         for (name, case) in golden["cases"].as_object().unwrap() {
             let who = format!("{name} on {device}");
-            let mut model = model_of(&device, optimizer_of(case), &case["others"], &golden);
+            let mut model = model_of(
+                &device,
+                optimizer_of(&case["optimizer"], &case["others"]["excluded"]),
+                &case["others"],
+                &golden,
+            );
             let mut fit = fit(4).validation_data(&validation);
             if let Some(on_epoch) = case["swap_on_epoch"].as_bool() {
                 fit = fit.callback(SwapEmaWeights::new().swap_on_epoch(on_epoch));

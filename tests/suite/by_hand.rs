@@ -7,12 +7,10 @@ use kiln::nn::{CustomObjects, Scope};
 use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 
-use crate::common::devices;
+use crate::common::{devices, sines};
 
 fn data(rows: usize) -> Dataset {
-    let numbers = |columns: usize, by: f32| (0..rows * columns).map(|i| (i as f32 * by).sin()).collect::<Vec<_>>();
-    let x = Tensor::new([rows, 3], numbers(3, 0.7)).unwrap();
-    Dataset::new(x, Tensor::new([rows, 1], numbers(1, 1.3)).unwrap()).unwrap()
+    Dataset::new(sines(rows, 3, 0.7), sines(rows, 1, 1.3)).unwrap()
 }
 
 /// With what makes one step depend on the steps before.

@@ -1,6 +1,7 @@
 //! What several tests need.
 
 use kiln::device::Device;
+use kiln::prelude::*;
 use kiln::tensor::{Shape, Tensor};
 use serde_json::Value;
 
@@ -61,6 +62,60 @@ pub fn numbers(value: &Value) -> Vec<f64> {
 /// A fixture's list of numbers in f32, as a tensor.
 pub fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
     Tensor::new(shape, numbers(values).iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
+}
+
+/// The sines of so many numbers, each `by` behind the last, as a tensor.
+pub fn sines(rows: usize, columns: usize, by: f32) -> Tensor {
+    Tensor::new([rows, columns], (0..rows * columns).map(|i| (i as f32 * by).sin()).collect::<Vec<_>>()).unwrap()
+}
+
+/// The optimizer that a fixture's case has, with the words of the weights that it lets decay.
+pub fn optimizer_of(config: &Value, excluded: &Value) -> Box<dyn Optimizer> {
+    let get = |name: &str| config[name].as_f64();
+    let learning_rate = get("learning_rate").unwrap();
+    let weight_decay = get("weight_decay").unwrap_or(0.0);
+    let mut made: Box<dyn Optimizer> = match config["class"].as_str().unwrap() {
+        "SGD" => {
+            let momentum = get("momentum").unwrap_or(0.0);
+            Box::new(Sgd { learning_rate, momentum, weight_decay, ..Sgd::default() })
+        }
+        _ => Box::new(Adam { learning_rate, weight_decay, ..Adam::default() }),
+    };
+    if let Some(limit) = get("clipvalue") {
+        made = Box::new(made.clip_value(limit));
+    }
+    if let Some(limit) = get("clipnorm") {
+        made = Box::new(made.clip_norm(limit));
+    }
+    if let Some(limit) = get("global_clipnorm") {
+        made = Box::new(made.global_clip_norm(limit));
+    }
+    if let Some(use_ema) = config["use_ema"].as_bool() {
+        made = Box::new(made.use_ema(use_ema));
+    }
+    if let Some(momentum) = get("ema_momentum") {
+        made = Box::new(made.ema_momentum(momentum));
+    }
+    if let Some(updates) = config["ema_overwrite_frequency"].as_u64() {
+        made = Box::new(made.ema_overwrite_frequency(updates));
+    }
+    if let Some(steps) = config["gradient_accumulation_steps"].as_u64() {
+        made = Box::new(made.gradient_accumulation_steps(steps));
+    }
+    let decay = &config["decay"];
+    if let Some(steps) = decay["decay_steps"].as_u64() {
+        let decay = ExponentialDecay::new(learning_rate, steps, decay["decay_rate"].as_f64().unwrap());
+        made = Box::new(Scheduled::new(made, decay));
+    }
+    let excluded: Vec<&str> = excluded.as_array().into_iter().flatten().map(|word| word.as_str().unwrap()).collect();
+    if excluded.is_empty() { made } else { Box::new(made.exclude_from_weight_decay(excluded)) }
+}
+
+/// That a number is Keras', but for a share of it.
+#[track_caller]
+pub fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
+    let off = (found / wanted - 1.0).abs();
+    assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {

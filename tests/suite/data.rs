@@ -20,9 +20,10 @@ use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
 use kiln::data::{
-    Dataset, LoadOptions, NamedSet, SETS, mnist_from, mnist_with, parse_idx, read_idx, read_pair, write_idx,
+    Dataset, LoadOptions, NamedSet, RemoteFile, SETS, mnist_from, mnist_with, parse_idx, read_idx, read_pair, write_idx,
 };
 use kiln::{DType, Error, Shape, Tensor, Values};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// The bytes of an IDX file of `u8`.
@@ -43,6 +44,10 @@ fn small_mnist(train: u32, test: u32) -> [Vec<u8>; 4] {
     let images = |n: u32| idx(&[n, 28, 28], &(0..n).flat_map(|i| [(i % 256) as u8; 784]).collect::<Vec<_>>());
     let labels = |n: u32| idx(&[n], &(0..n).map(|i| (i % 10) as u8).collect::<Vec<_>>());
     [images(train), labels(train), images(test), labels(test)]
+}
+
+fn sum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn write_all(folder: &Path, files: &[Vec<u8>; 4]) {
@@ -321,4 +326,31 @@ fn a_set_is_found_by_name() {
         assert_eq!((NamedSet::find(set.name).unwrap(), set.classes), (set, 10));
     }
     says(&text(NamedSet::find("minst")), &["\"minst\"", "did you mean \"mnist\"?"]);
+}
+
+#[test]
+fn a_named_sets_files_are_checked_as_they_are_loaded() {
+    let folder = TempDir::new().unwrap();
+    let contents = small_mnist(3, 2);
+    let mut set = SETS[0];
+    for (file, bytes) in set.files.iter_mut().zip(&contents) {
+        *file = RemoteFile { sha256: sum(bytes).leak(), len: bytes.len() as u64, ..*file };
+    }
+    write_all(folder.path(), &contents);
+    set.load_from(folder.path()).unwrap();
+    let images = folder.path().join(set.files[0].name);
+    let mut changed = contents[0].clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let refused = || text(set.load_from(folder.path()));
+    fs::write(&images, &changed).unwrap();
+    says(&refused(), &["train-images-idx3-ubyte: its SHA-256 is "]);
+    fs::remove_file(&images).unwrap();
+    fs::write(images.with_extension("gz"), gzip(&changed)).unwrap();
+    says(&refused(), &["train-images-idx3-ubyte.gz: its SHA-256 is "]);
+    fs::write(images.with_extension("gz"), gzip(&contents[0])).unwrap();
+    set.load_from(folder.path()).unwrap();
+    // Of another length it is a set of one's own.
+    fs::remove_file(images.with_extension("gz")).unwrap();
+    write_all(folder.path(), &small_mnist(4, 2));
+    set.load_from(folder.path()).unwrap();
 }

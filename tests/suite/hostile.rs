@@ -212,6 +212,25 @@ fn what_is_not_wanted_is_not_unpacked_and_what_unpacks_to_too_much_is_refused() 
     assert_eq!(TensorFile::read_within(&file, 1 << 30).unwrap().tensor("x").unwrap().rows(), 80_000_000);
 }
 
+/// A header that lies of its elements is found out before they are unpacked: behind it these are no packed bytes at all.
+#[test]
+fn an_arrays_header_is_read_before_its_elements() {
+    let content = npy("<f8", "(3,)", 60_000_000);
+    let good = archive(&["x.npy".to_string()], &content);
+    let mut bytes = good.clone();
+    // The elements' zeros take the most of the file.
+    let (middle, quarter) = (bytes.len() / 2, bytes.len() / 4);
+    bytes[middle - quarter..middle].fill(0xff);
+    for bytes in [good, bytes] {
+        for result in [
+            Npz::parse(&bytes, Path::new("lies.npz")).and_then(|npz| npz.samples("x").map(drop)),
+            TensorFile::parse(&bytes, Path::new("lies.npz")).map(drop),
+        ] {
+            says(result, &["lies.npz: ", "tensor \"x\"", "3 elements of <f8", "do not fit its 60000000 bytes"]);
+        }
+    }
+}
+
 fn gzipped(pieces: &[&[u8]], times: usize) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(pieces[0]).unwrap();

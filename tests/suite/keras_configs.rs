@@ -1,7 +1,7 @@
 //! Layers and what they are made with, as Keras serializes them, and weights under Keras' paths (`scripts/golden-configs`).
 
 use kiln::nn::layers::{Average, Fill, Lambda};
-use kiln::nn::{KerasObject, init};
+use kiln::nn::{IntoLayer, KerasObject, init};
 use kiln::prelude::*;
 use serde_json::Value;
 
@@ -222,13 +222,83 @@ fn weights_of_functional_models_have_keras_paths() -> Result<()> {
     let age = Dense::new(1).named("age").apply(&h)?;
     let other = Dense::new(2).apply(PRelu::new().apply(&h)?)?;
     let model = Model::new((&a, &b), [age, other])?;
-    // Keras has deeper layers first, Kiln layers as they are called.
-    let (mut found, mut wanted) = (model.keras_paths()?, paths_of(&fixture("keras-configs.json"), "functional"));
-    found.sort();
-    wanted.sort();
-    assert_eq!(found, wanted);
+    // Deeper layers first, not those that are called first.
+    assert_eq!(model.keras_paths()?, paths_of(&fixture("keras-configs.json"), "functional"));
     assert_eq!(model.keras_layer("input_layer_1")?.get("batch_shape"), Some(&vec![None, Some(3usize)].into()));
     assert_eq!(model.keras_layer("dense_1")?.get("units"), Some(&4usize.into()));
+    Ok(())
+}
+
+/// The script's `inner`.
+fn inner() -> Result<Model> {
+    let (far, near) = (Input::new([4]).named("far"), Input::new([5]).named("near"));
+    let shared = Dense::new(5).named("shared").shared();
+    let first = shared.apply(&far)?;
+    let second = shared.apply(Dense::new(4).named("between").apply(&near)?)?;
+    let h = BatchNormalization::new().apply(Concatenate::new().apply([&first, &second])?)?;
+    let age = Dense::new(1).named("age").apply(&h)?;
+    Ok(Model::new([&far, &near], [age, Dense::new(2).activation("relu").apply(&first)?])?.named("net"))
+}
+
+/// The script's models with models inside them.
+fn models() -> Result<Vec<(&'static str, Model)>> {
+    let tail = |chain: Sequential| {
+        let chain = chain.add(Dense::new(8).named("wide")).add(Dropout::new(0.5));
+        chain.add(Dense::new(4).named("code")).named("encoder")
+    };
+    let around = |encoder: Sequential, name: &str| {
+        let chain = Sequential::new().add(Input::new([16]));
+        chain.add(encoder).add(Dense::new(16).named("out")).named(name).into_model()
+    };
+    let chain = around(tail(Sequential::new()), "chain");
+    let built = around(tail(Sequential::new().add(Input::new([16]))), "built");
+    let (x, y) = (Input::new([4]).named("x"), Input::new([5]).named("y"));
+    let given = inner()?.trainable(false).shared().apply_all([&x, &y])?;
+    let out = Dense::new(2).named("out").apply(&given[0])?;
+    let outer = Model::new([&x, &y], [&out, &given[1]])?.named("outer");
+    let skip = |name: &str| {
+        let y = Input::new([4]);
+        let sum = Add.named("sum").apply([Dense::new(4).named("inside").apply(&y)?, y.value()])?;
+        Ok::<_, Error>(Model::new(&y, sum)?.named(name))
+    };
+    let block = skip("block")?.shared();
+    let deepest = Sequential::new().add(Dense::new(4).named("last")).named("deepest");
+    let deep = Sequential::new().add(Dense::new(4).named("first")).add(skip("other")?).add(deepest).named("deep");
+    let x = Input::new([4]).named("x");
+    let twice = Model::new(&x, block.apply(block.apply(deep.apply(&x)?)?)?)?.named("twice");
+    Ok(vec![("chain", chain), ("built", built), ("outer", outer), ("twice", twice)])
+}
+
+#[test]
+fn models_that_are_layers_say_what_keras_says() -> Result<()> {
+    let golden = fixture("keras-configs.json");
+    for (name, model) in models()? {
+        assert_eq!(model.keras_paths()?, paths_of(&golden, &format!("models_{name}")), "{name}");
+        let wanted = &golden["models"][name];
+        for layer in wanted["config"]["layers"].as_array().unwrap() {
+            let own = layer["config"]["name"].as_str().unwrap();
+            let mut found: Value = serde_json::from_str(&model.keras_layer(own)?.to_json()).unwrap();
+            // The model has these of its layers, not they themselves.
+            for key in ["name", "inbound_nodes"] {
+                found.as_object_mut().unwrap().extend(layer.get(key).map(|value| (key.to_string(), value.clone())));
+            }
+            assert_same(&found, layer, &format!("{name}: {own}"));
+        }
+        assert_keras(&model.into_layer().keras(name)?, wanted, name);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_chain_that_does_not_know_its_samples_is_not_built() -> Result<()> {
+    let encoder = Sequential::new().add(Dense::new(3)).into_layer().keras("encoder")?;
+    assert_eq!((encoder.module(), encoder.class_name()), ("keras", "Sequential"));
+    assert_eq!(encoder.get("build_input_shape"), None);
+    let text = encoder.to_json();
+    assert!(!text.contains("InputLayer") && !text.contains("build_config"), "{text}");
+    says(Sequential::new().into_layer().keras("empty"), &["layer \"empty\"", "no layers"]);
+    let lambda = of(Lambda::new(|_, inputs| Ok(inputs.to_vec()))).into_layer();
+    says(lambda.keras("around"), &["layer \"lambda\"", "none of Keras' layers"]);
     Ok(())
 }
 

@@ -159,6 +159,18 @@ fn a_metric_of_ones_own_gives_a_number_for_each_part_that_a_mask_knows() {
     says(model.evaluate(&data), &["equal", "f32 (2,)", "a mask of f32 (2, 3)"]);
 }
 
+/// As without a mask it takes whatever targets it likes.
+#[test]
+fn a_loss_of_ones_own_is_measured_of_labels_under_a_mask() {
+    let own =
+        Loss::custom("own", |g, predicted, _| g.reduce(kiln::graph::Aggregation::Mean, predicted, Some(&[-1]), false));
+    let mut model = Sequential::new().add(Input::new([3, 1])).add(Masking::new(9.0)).device(Device::cpu());
+    model.compile(Sgd::default(), own, [Metric::Loss(own)]).unwrap();
+    let x = Tensor::new([2, 3, 1], vec![2.0f32, 9.0, 9.0, 1.0, 3.0, 9.0]).unwrap();
+    let logs = model.evaluate(&Dataset::new(x, Tensor::from([1u32, 0])).unwrap()).unwrap();
+    assert_eq!([logs.get("loss"), logs.get("own")], [Some(2.0); 2]);
+}
+
 /// Gives its input a mask by a closure.
 fn set(mask: impl Fn(&mut Scope<'_>, Id) -> Option<Id> + Send + Sync + 'static) -> Lambda {
     Lambda::new(move |scope, inputs| {

@@ -208,6 +208,16 @@ fn the_summary_has_a_row_for_a_model_and_shows_its_layers_where_asked() {
     );
 }
 
+/// A layer of several inputs takes a line for each only where there is a column for them.
+#[test]
+fn a_chains_table_has_a_line_a_layer() {
+    let model = Sequential::new().add(Input::new([5])).add(blocks(true));
+    let text = model.summary().unwrap().expand_nested(true).to_string();
+    assert!(text.contains("└ add (Add)") || text.contains("└ block (Functional)"), "{text}");
+    let blank: Vec<&str> = text.lines().filter(|line| line.starts_with("│  ") && !line.contains('└')).collect();
+    assert!(blank.is_empty(), "{text}");
+}
+
 #[test]
 fn models_go_sixty_levels_deep_into_a_file_and_out_of_it() {
     let nest = |levels| {

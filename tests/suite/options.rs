@@ -7,7 +7,7 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{devices, distance, executors, fixture, numbers, tensor};
+use crate::common::{assert_near, devices, distance, executors, fixture, numbers, optimizer_of, tensor};
 
 pub fn data(golden: &Value) -> Dataset {
     Dataset::new(tensor([6, 3], &golden["x"]), tensor([6, 2], &golden["y"])).unwrap()
@@ -15,40 +15,6 @@ pub fn data(golden: &Value) -> Dataset {
 
 pub fn long_data(golden: &Value) -> Dataset {
     Dataset::new(tensor([8, 3], &golden["long_x"]), tensor([8, 2], &golden["long_y"])).unwrap()
-}
-
-/// The optimizer of a case of the fixture.
-fn optimizer_of(case: &Value) -> Box<dyn Optimizer> {
-    let config = &case["optimizer"];
-    let get = |name: &str| config[name].as_f64();
-    let learning_rate = get("learning_rate").unwrap();
-    let weight_decay = get("weight_decay").unwrap_or(0.0);
-    let mut optimizer: Box<dyn Optimizer> = match config["class"].as_str().unwrap() {
-        "SGD" => {
-            let momentum = get("momentum").unwrap_or(0.0);
-            Box::new(Sgd { learning_rate, momentum, weight_decay, ..Sgd::default() })
-        }
-        _ => Box::new(Adam { learning_rate, weight_decay, ..Adam::default() }),
-    };
-    if let Some(limit) = get("clipvalue") {
-        optimizer = Box::new(optimizer.clip_value(limit));
-    }
-    if let Some(limit) = get("clipnorm") {
-        optimizer = Box::new(optimizer.clip_norm(limit));
-    }
-    if let Some(limit) = get("global_clipnorm") {
-        optimizer = Box::new(optimizer.global_clip_norm(limit));
-    }
-    if let Some(steps) = config["gradient_accumulation_steps"].as_u64() {
-        optimizer = Box::new(optimizer.gradient_accumulation_steps(steps));
-    }
-    let decay = &config["decay"];
-    if let Some(steps) = decay["decay_steps"].as_u64() {
-        let decay = ExponentialDecay::new(learning_rate, steps, decay["decay_rate"].as_f64().unwrap());
-        optimizer = Box::new(Scheduled::new(optimizer, decay));
-    }
-    let excluded: Vec<&str> = case["excluded"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-    if excluded.is_empty() { optimizer } else { Box::new(optimizer.exclude_from_weight_decay(excluded)) }
 }
 
 pub fn start(golden: &Value) -> Vec<Tensor> {
@@ -77,11 +43,6 @@ pub fn fit(epochs: usize) -> Fit<'static> {
     Fit::new().epochs(epochs).batch_size(6).shuffle(false).verbose(0)
 }
 
-pub fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
-    let off = (found / wanted - 1.0).abs();
-    assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
-}
-
 #[test]
 fn losses_and_weights_are_keras() {
     let golden = fixture("keras-options.json");
@@ -93,7 +54,12 @@ fn losses_and_weights_are_keras() {
             let who = format!("{name} on {device}");
             let frozen = numbers(&case["frozen"]);
             let trained = [0.0, 1.0].map(|layer| !frozen.contains(&layer));
-            let mut model = model_of(&device, optimizer_of(case), trained, case["l2"].as_f64().unwrap());
+            let mut model = model_of(
+                &device,
+                optimizer_of(&case["optimizer"], &case["excluded"]),
+                trained,
+                case["l2"].as_f64().unwrap(),
+            );
             model.set_weights(&start(&golden)).unwrap();
             let (data, fit) = match case["batch"].as_u64() {
                 Some(batch) => (&long, fit(5).batch_size(batch as usize)),

@@ -12,17 +12,13 @@ use kiln::prelude::*;
 
 #[cfg(feature = "gpu")]
 use crate::common::adapter;
-use crate::common::{devices, says};
-
-fn samples(rows: usize, columns: usize, by: f32) -> Tensor {
-    Tensor::new([rows, columns], (0..rows * columns).map(|i| (i as f32 * by).sin()).collect::<Vec<_>>()).unwrap()
-}
+use crate::common::{devices, says, sines};
 
 fn model(device: &Device, hidden: usize) -> Sequential {
     let layers = Sequential::new().add(Dense::new(hidden).activation("tanh")).add(BatchNormalization::new());
     let mut model = layers.add(Dropout::new(0.5)).add(Dense::new(3).activation("softmax")).device(device.clone());
     model.compile("adam", "mse", []).unwrap();
-    let data = Dataset::new(samples(20, 7, 0.3), samples(20, 3, 0.9)).unwrap();
+    let data = Dataset::new(sines(20, 7, 0.3), sines(20, 3, 0.9)).unwrap();
     model.fit(&data, Fit::new().verbose(0)).unwrap();
     model
 }
@@ -49,14 +45,14 @@ fn many_threads_are_told_what_the_model_says_to_the_bit_on_the_cpu() {
         // Plans that run on the threads that ask, and, of many units and samples, such as share the pool.
         for (hidden, rows) in [(5, [1, 2, 3]), (300, [1, 600, 400])] {
             let mut model = model(&device, hidden);
-            let all: Vec<Tensor> = rows.iter().map(|&rows| samples(rows, 7, rows as f32)).collect();
+            let all: Vec<Tensor> = rows.iter().map(|&rows| sines(rows, 7, rows as f32)).collect();
             let predictor = model.predictor().unwrap();
             let [found, wanted] = asked(&predictor, &mut model, &all, 6);
             assert_eq!(found, wanted, "{device}");
             assert_eq!(predictor.batches(), None);
             // What is learned later it does not know, and what was learned it keeps without the model.
             let before = model.predict(&all[0]).unwrap();
-            let data = Dataset::new(samples(20, 7, 0.3), samples(20, 3, 0.9)).unwrap();
+            let data = Dataset::new(sines(20, 7, 0.3), sines(20, 3, 0.9)).unwrap();
             model.fit(&data, Fit::new().verbose(0)).unwrap();
             assert_ne!(model.predict(&all[0]).unwrap(), before);
             let later = model.predictor().unwrap();
@@ -99,7 +95,7 @@ impl Op for Meet {
 fn no_thread_waits_for_another_on_the_cpu() {
     let meet = Lambda::new(|scope: &mut Scope<'_>, x: &[Id]| Ok(vec![scope.graph.apply(Meet, x)?]));
     let mut model = Sequential::new().add(Input::new([2])).add(meet).device(Device::cpu());
-    let (predictor, x) = (&model.predictor().unwrap(), &samples(1, 2, 0.3));
+    let (predictor, x) = (&model.predictor().unwrap(), &sines(1, 2, 0.3));
     thread::scope(|scope| {
         let answers: Vec<_> = (0..2).map(|_| scope.spawn(move || predictor.predict(x).unwrap())).collect();
         answers.into_iter().for_each(|answer| assert_eq!(answer.join().unwrap(), *x));
@@ -113,7 +109,7 @@ fn what_waits_goes_to_a_gpu_in_one_batch() {
     let mut model = model(&device, 5);
     let predictor = model.predictor().unwrap();
     // Filled up to four rows, and as they are.
-    let all: Vec<Tensor> = [3, 4, 1].map(|rows| samples(rows, 7, rows as f32)).to_vec();
+    let all: Vec<Tensor> = [3, 4, 1].map(|rows| sines(rows, 7, rows as f32)).to_vec();
     for (asked, x) in all.iter().enumerate() {
         let (found, wanted) = (predictor.predict(x).unwrap(), model.predict(x).unwrap());
         assert_eq!(found.shape(), wanted.shape());
@@ -137,26 +133,26 @@ fn samples_are_scaled_and_refused_as_the_model_does() {
         let mut pixels = Sequential::new().add(Dense::new(2)).device(device.clone());
         pixels.compile("sgd", "mse", []).unwrap();
         let bytes = Tensor::from([[0u8, 255], [128, 1]]);
-        pixels.fit(&Dataset::new(bytes.clone(), samples(2, 2, 0.4)).unwrap(), Fit::new().verbose(0)).unwrap();
+        pixels.fit(&Dataset::new(bytes.clone(), sines(2, 2, 0.4)).unwrap(), Fit::new().verbose(0)).unwrap();
         let predictor = pixels.predictor().unwrap();
         for x in [&bytes, &bytes.astype(kiln::DType::F32), &Tensor::from([[0.5f32, 1.0]])] {
             let (found, wanted) = (predictor.predict(x).unwrap(), pixels.predict(x).unwrap());
             let near = found.to_vec::<f64>().iter().zip(wanted.to_vec::<f64>()).all(|(a, b)| (a - b).abs() < 1e-6);
             assert!(near, "{device}: {found}, wanted {wanted}");
         }
-        for x in [samples(1, 3, 0.1), Tensor::from(1.0f32), Tensor::new([0, 2], Vec::<f32>::new()).unwrap()] {
+        for x in [sines(1, 3, 0.1), Tensor::from(1.0f32), Tensor::new([0, 2], Vec::<f32>::new()).unwrap()] {
             let said = pixels.predict(&x).unwrap_err().to_string();
             says(predictor.predict(&x), &[&said]);
         }
         let (a, b) = (Input::new([2]), Input::new([3]));
         let outputs = [Dense::new(1).apply(&a).unwrap(), Concatenate::new().apply((&a, &b)).unwrap()];
         let mut several = Model::new([&a, &b], outputs).unwrap().device(device.clone());
-        let (x, y) = (samples(3, 2, 0.1), samples(3, 3, 0.2));
+        let (x, y) = (sines(3, 2, 0.1), sines(3, 3, 0.2));
         let predictor = several.predictor().unwrap();
         let (found, wanted) = (predictor.predict_all(&[&x, &y]).unwrap(), several.predict_all(&[&x, &y]).unwrap());
         assert_eq!(found[1], wanted[1], "{device}");
         says(predictor.predict(&x), &["has 2 outputs", "call predict_all"]);
-        says(predictor.predict_all(&[&x, &samples(2, 3, 0.2)]), &["3 samples of one input, 2 of another"]);
+        says(predictor.predict_all(&[&x, &sines(2, 3, 0.2)]), &["3 samples of one input, 2 of another"]);
     }
     says(Sequential::new().add(Dense::new(1)).device(Device::cpu()).predictor(), &["not built yet"]);
 }

@@ -4,8 +4,8 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{distance, executors, fixture, numbers};
-use crate::options::{assert_near, data, fit, start};
+use crate::common::{assert_near, distance, executors, fixture, numbers};
+use crate::options::{data, fit, start};
 
 /// The script's net, built and compiled.
 fn model(device: &Device, kernel: Option<Regularizer>, bias: Option<Regularizer>, golden: &Value) -> Sequential {

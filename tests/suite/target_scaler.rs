@@ -3,15 +3,11 @@
 use kiln::data::Scaler;
 use kiln::prelude::*;
 
-use crate::common::{devices, executors};
-
-fn numbers(rows: usize, columns: usize, by: f32) -> Tensor {
-    Tensor::new([rows, columns], (0..rows * columns).map(|i| (i as f32 * by).sin()).collect::<Vec<_>>()).unwrap()
-}
+use crate::common::{devices, executors, sines};
 
 /// Samples, and targets some hundred thousand large.
 fn prices(columns: usize) -> Dataset {
-    Dataset::new(numbers(12, 3, 0.7), numbers(12, columns, 1.3) * 5e4 + 3e5).unwrap()
+    Dataset::new(sines(12, 3, 0.7), sines(12, columns, 1.3) * 5e4 + 3e5).unwrap()
 }
 
 fn model(device: &Device, units: usize) -> Sequential {
@@ -93,7 +89,7 @@ fn of_several_outputs_each_has_its_own() {
     let price = Objective::new("mse").metrics(["mae"]);
     model.compile_with("sgd", [("kind", Objective::new("sparse_categorical_crossentropy")), ("price", price)]).unwrap();
     let kinds = Tensor::new([12], (0..12).map(|i| i % 2).collect::<Vec<u32>>()).unwrap();
-    let data = Dataset::new(numbers(12, 3, 0.7), [("kind", kinds), ("price", prices(1).y().clone())]).unwrap();
+    let data = Dataset::new(sines(12, 3, 0.7), [("kind", kinds), ("price", prices(1).y().clone())]).unwrap();
     let scaler = Scaler::standardize_column(&data.targets()[1]).unwrap();
     model.set_target_scaler_of("price", scaler.clone()).unwrap();
     let history = model.fit(&data, Fit::new().epochs(2).verbose(0)).unwrap();

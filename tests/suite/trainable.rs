@@ -131,3 +131,16 @@ fn a_built_model_is_frozen_and_thawed_by_name() {
         assert!(error.contains("midle") && error.contains("middle"), "{error}");
     }
 }
+
+/// What is said of a layer takes the place of what was said before.
+#[test]
+fn freezing_and_thawing_by_turns_leaves_one_layer() {
+    let mut model = model(&Device::cpu(), [true; 3]);
+    for i in 0..100 {
+        model.set_trainable("dense", i % 2 == 0).unwrap();
+    }
+    let layer = format!("{:?}", model.layer("dense").unwrap());
+    assert_eq!(layer.matches("Trainable").count(), 1, "{layer}");
+    let twice = Dense::new(2).trainable(false).trainable(true);
+    assert!(twice.is_trainable() && format!("{twice:?}").matches("Trainable").count() == 1);
+}

@@ -9,7 +9,8 @@ use ureq::{Agent, Body, Timeout};
 
 use super::super::{Progress, RemoteFile, idx};
 use super::partial::Partial;
-use super::place::{self, Refused};
+use super::place;
+use crate::data::sums::Refused;
 use crate::error::Result;
 
 /// Nor may a mirror trickle for ever.

@@ -14,7 +14,6 @@ use super::named::put_here;
 use super::{Package, Progress, RemoteFile};
 use crate::error::{Error, Result};
 use mirror::Mirrors;
-pub(super) use place::{damage, fault};
 
 /// Fetches files into a folder. Every file is checked against its SHA-256 and appears in the folder whole or not at
 /// all, also where two processes fetch at once. What came of a file whose download was cut is kept in the folder under a

@@ -10,9 +10,10 @@ use std::{io, thread};
 use flate2::read::GzDecoder;
 
 use super::super::{Manager, Package, Progress, RemoteFile, idx};
-use super::place::{self, Refused};
+use super::place;
 use super::{Failure, Fetcher, tell};
 use crate::clock::Instant;
+use crate::data::sums::Refused;
 use crate::error::Error;
 
 /// Package managers wait out dead networks for minutes: longer than this, and they are stopped.

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::RemoteFile;
-use super::place::hex;
+use crate::data::sums::hex;
 
 /// With a dot before it and more after it than a file's name, so that nothing takes it for the file.
 pub(super) const PARTIAL: &str = ".kiln-part-";

@@ -138,6 +138,44 @@ fn a_backup_within_an_epoch_goes_on_there_and_changes_no_bit() {
     assert_eq!(rest.epochs(), history.epochs());
 }
 
+/// What a model is asked, and its answer.
+type Ask<'a> = &'a dyn Fn(&mut Sequential) -> Vec<f64>;
+
+/// wgpu's answer is heard once, where the set goes to the device.
+#[test]
+fn a_set_that_wgpu_has_no_memory_for_streams() {
+    let set = data();
+    let run = |refuses: bool, ask: Ask<'_>| {
+        let (device, context) = opened();
+        let mut model = model(&device);
+        // The weights have their place.
+        model.weights().unwrap();
+        if refuses {
+            context.failure.note(&wgpu::Error::OutOfMemory { source: "no room".into() });
+        }
+        let answer = ask(&mut model);
+        context.check("afterwards").unwrap();
+        answer
+    };
+    let asks: [Ask<'_>; 3] = [
+        &|model| model.fit(&set, Fit::new().batch_size(8).verbose(0)).unwrap().batch_losses().to_vec(),
+        &|model| vec![model.evaluate(&set).unwrap().get("loss").unwrap()],
+        &|model| model.predict(set.x()).unwrap().values().to_f64(),
+    ];
+    for ask in asks {
+        assert_eq!(run(true, ask), run(false, ask));
+    }
+}
+
+#[test]
+fn memory_that_wgpu_has_none_of_is_an_error_that_says_for_what() {
+    let (device, context) = opened();
+    context.failure.note(&wgpu::Error::OutOfMemory { source: "no room".into() });
+    let error = model(&device).weights().unwrap_err();
+    assert!(matches!(error, Error::Memory { .. }), "{error:?}");
+    assert!(error.to_string().contains("no memory for the buffer of params"), "{error}");
+}
+
 /// An executor with a plan of so many products one after the other, each of which takes a millisecond or more.
 pub(super) fn busy(products: usize) -> (Executor, usize) {
     let (device, context) = opened();

@@ -59,21 +59,26 @@ impl Pace {
         &self.parts
     }
 
-    /// Learns from `runs` whole runs, of as many launches, that took so long.
-    pub fn learn(&mut self, runs: usize, launches: usize, took: Duration, longest: Duration) {
+    /// The launches of a run.
+    fn launches(&self) -> usize {
+        self.parts.last().map_or(0, |last| last.end)
+    }
+
+    /// Learns from `runs` whole runs that took so long.
+    pub fn learn(&mut self, runs: usize, took: Duration, longest: Duration) {
         let run = took / runs as u32;
         self.run = Some(run);
         if run > longest {
-            self.parts = regroup(&[(0..launches, run)], longest);
+            self.parts = regroup(&[(0..self.launches(), run)], longest);
         }
     }
 
-    /// Learns from a part of a run of so many launches.
-    pub fn learn_part(&mut self, part: Range<usize>, launches: usize, took: Duration, longest: Duration) {
+    /// Learns from a part of a run.
+    pub fn learn_part(&mut self, part: Range<usize>, took: Duration, longest: Duration) {
         if part.start == 0 {
             self.measured.clear();
         }
-        let is_last = part.end == launches;
+        let is_last = part.end == self.launches();
         self.measured.push((part, took));
         if is_last {
             self.run = Some(self.measured.iter().map(|(_, took)| *took).sum());
@@ -124,16 +129,16 @@ mod tests {
     fn a_pace_finds_the_parts_of_a_long_run_and_forgets_those_of_a_short_one() {
         let mut pace = Pace::new(&[ms(1); 4], LONGEST);
         assert_eq!((pace.parts(), pace.is_known(), pace.group()), (std::slice::from_ref(&(0..4)), false, 1));
-        pace.learn(1, 4, ms(1800), LONGEST);
+        pace.learn(1, ms(1800), LONGEST);
         assert_eq!(pace.parts(), [0..1, 1..2, 2..3, 3..4]);
         for launch in 0..4 {
-            pace.learn_part(launch..launch + 1, 4, ms(250), LONGEST);
+            pace.learn_part(launch..launch + 1, ms(250), LONGEST);
         }
         assert_eq!((pace.parts(), pace.group()), (&[0..2, 2..4][..], 1));
         // A run whose first part alone was seen counts for nothing.
-        pace.learn_part(0..2, 4, ms(9), LONGEST);
+        pace.learn_part(0..2, ms(9), LONGEST);
         for part in [0..2, 2..4] {
-            pace.learn_part(part, 4, ms(2), LONGEST);
+            pace.learn_part(part, ms(2), LONGEST);
         }
         assert_eq!((pace.parts(), pace.group()), (std::slice::from_ref(&(0..4)), 5));
     }

@@ -152,10 +152,10 @@ impl Executor {
             let took = end - self.flight.last_end.map_or(start, |last| last.max(start));
             self.flight.last_end = Some(end);
             let Some(plan) = plan.map(|plan| &mut self.plans[plan]) else { continue };
-            let (launches, longest) = (plan.launches.len(), self.flight.longest);
+            let longest = self.flight.longest;
             match work {
-                Work::Runs(runs) => plan.pace.learn(runs, launches, took, longest),
-                Work::Part(part) => plan.pace.learn_part(part, launches, took, longest),
+                Work::Runs(runs) => plan.pace.learn(runs, took, longest),
+                Work::Part(part) => plan.pace.learn_part(part, took, longest),
             }
         }
         Ok(())

@@ -56,18 +56,28 @@ impl Context {
             self.check("running")?;
         }
         let end = if blocking::is_allowed().await {
-            wait(&self.device, &self.queue, &self.failure, index.clone(), patience)
+            self.watched().wait(index.clone(), patience)
         } else {
             let (sender, receiver) = oneshot_channel();
-            let (device, queue, failure) = (self.device.clone(), self.queue.clone(), self.failure.clone());
-            let index = index.clone();
+            let (watched, index) = (self.watched(), index.clone());
             // Where nobody receives, the future was dropped.
-            let job = move || drop(sender.send(wait(&device, &queue, &failure, index, patience)));
+            let job = move || drop(sender.send(watched.wait(index, patience)));
             self.waiter.run(job).map_err(|e| self.error(format!("there is no thread to wait for it: {e}")))?;
             receiver.receive().await.ok_or_else(|| self.error("the thread that waits for it has ended"))?
         };
         self.check("running").map(|()| end)
     }
+
+    fn watched(&self) -> Watched {
+        Watched { device: self.device.clone(), queue: self.queue.clone(), failure: self.failure.clone() }
+    }
+}
+
+/// What a thread needs of a device to wait for it.
+struct Watched {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    failure: Failure,
 }
 
 #[cfg(test)]
@@ -76,36 +86,33 @@ thread_local! {
     pub(super) static WAITS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// Waits on this thread. What fails is noted.
-fn wait(
-    device: &wgpu::Device,
-    queue: &wgpu::Queue,
-    failure: &Failure,
-    index: wgpu::SubmissionIndex,
-    patience: Duration,
-) -> Instant {
-    #[cfg(test)]
-    WAITS.set(WAITS.get() + 1);
-    let poll = |submission_index| {
-        let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
-        // Where the device is lost meanwhile, wgpu panics after it has said so.
-        panic::catch_unwind(AssertUnwindSafe(|| device.poll(wait)))
-    };
-    let lost = match poll(Some(index)) {
-        Ok(Ok(_)) => None,
-        Ok(Err(wgpu::PollError::Timeout)) => {
-            // Whoever drops the last queue waits for what hangs.
-            std::mem::forget(queue.clone());
-            let advice = "run again, in smaller batches if it happens again";
-            Some(format!("the device gave no answer for {} s and counts as lost; {advice}", patience.as_secs()))
-        }
-        // Of a submit that was refused. A device that was lost says so when it has nothing more to do.
-        Ok(Err(e)) => {
-            let _ = poll(None);
-            Some(format!("waiting: {e}")).filter(|_| !failure.is_lost())
-        }
-        Err(_) => Some("the device was lost; run again, in smaller batches if it happens again".into()),
-    };
-    lost.into_iter().for_each(|why| failure.lose(why));
-    Instant::now()
+impl Watched {
+    /// Waits on this thread. What fails is noted.
+    fn wait(&self, index: wgpu::SubmissionIndex, patience: Duration) -> Instant {
+        let Self { device, queue, failure } = self;
+        #[cfg(test)]
+        WAITS.set(WAITS.get() + 1);
+        let poll = |submission_index| {
+            let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
+            // Where the device is lost meanwhile, wgpu panics after it has said so.
+            panic::catch_unwind(AssertUnwindSafe(|| device.poll(wait)))
+        };
+        let lost = match poll(Some(index)) {
+            Ok(Ok(_)) => None,
+            Ok(Err(wgpu::PollError::Timeout)) => {
+                // Whoever drops the last queue waits for what hangs.
+                std::mem::forget(queue.clone());
+                let advice = "run again, in smaller batches if it happens again";
+                Some(format!("the device gave no answer for {} s and counts as lost; {advice}", patience.as_secs()))
+            }
+            // Of a submit that was refused. A device that was lost says so when it has nothing more to do.
+            Ok(Err(e)) => {
+                let _ = poll(None);
+                Some(format!("waiting: {e}")).filter(|_| !failure.is_lost())
+            }
+            Err(_) => Some("the device was lost; run again, in smaller batches if it happens again".into()),
+        };
+        lost.into_iter().for_each(|why| failure.lose(why));
+        Instant::now()
+    }
 }

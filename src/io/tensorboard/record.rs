@@ -34,15 +34,35 @@ pub fn framed(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked(&length), data, &masked(data)].concat()
 }
 
-/// The frames that a file begins with, each with its data: up to one that was cut or damaged.
-pub fn frames(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// A frame of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Where it begins.
+    pub at: usize,
+    /// All of it.
+    pub bytes: &'a [u8],
+    pub data: &'a [u8],
+}
+
+/// The whole frames of a file. Bytes that are part of none, because they were cut or damaged, are passed over.
+pub fn frames(file: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    let mut next = 0;
     std::iter::from_fn(move || {
-        let (length, _) = rest.split_first_chunk()?;
-        let data = rest.get(12..)?.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-        let (frame, after) = rest.split_at_checked(data.len() + 16)?;
-        rest = after;
-        (framed(data) == frame).then_some((frame, data))
+        let (at, frame) = (next..file.len()).find_map(|at| Some((at, first_frame(&file[at..])?)))?;
+        next = at + frame.len();
+        Some(Frame { at, bytes: frame, data: &frame[12..frame.len() - 4] })
     })
+}
+
+/// The frame that some bytes begin with, if they do.
+fn first_frame(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    if !rest.starts_with(&masked(length)) {
+        return None;
+    }
+    let len = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let frame = bytes.get(..len.checked_add(16)?)?;
+    frame.ends_with(&masked(&frame[12..12 + len])).then_some(frame)
 }
 
 #[cfg(test)]
@@ -71,10 +91,21 @@ mod tests {
         assert_eq!(frame[8..12], masked(&frame[..8]));
         assert_eq!(framed(b"").len(), 16);
         let file = [framed(b"one"), framed(b""), framed(b"three")].concat();
-        let data = |file: &[u8]| frames(file).map(|(frame, data)| (frame.len(), data.to_vec())).collect::<Vec<_>>();
-        let all = [(19, b"one".to_vec()), (16, Vec::new()), (21, b"three".to_vec())];
+        let data = |file: &[u8]| {
+            frames(file).map(|frame| (frame.at, frame.bytes.len(), frame.data.to_vec())).collect::<Vec<_>>()
+        };
+        let all = [(0, 19, b"one".to_vec()), (19, 16, Vec::new()), (35, 21, b"three".to_vec())];
         assert_eq!(data(&file), all);
         assert_eq!(data(&file[..file.len() - 1]), all[..2]);
-        assert_eq!((data(&file[..7]), data(&[0xff; 40])), (vec![], vec![]));
+        assert_eq!((data(&file[..7]), data(&[0xff; 40]), data(&[0; 40])), (vec![], vec![], vec![]));
+        // Whatever was damaged, others are found again; and where bytes are missing.
+        for (at, frame) in all.iter().flat_map(|(at, len, _)| (*at..at + len).map(move |byte| (byte, *at))) {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0x10;
+            let others: Vec<_> = all.iter().filter(|(at, ..)| *at != frame).cloned().collect();
+            assert_eq!(data(&damaged), others, "byte {at}");
+        }
+        let moved = [(11, 16, Vec::new()), (27, 21, b"three".to_vec())];
+        assert_eq!(data(&file[8..]), moved);
     }
 }

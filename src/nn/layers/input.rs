@@ -3,7 +3,8 @@
 use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, KerasObject, Scope, Setting, Value};
+use crate::nn::network::batches_of;
+use crate::nn::{Config, KerasObject, Scope, Value};
 use crate::tensor::Shape;
 
 /// An input of a model: the shape of its samples, without the batch's axis.
@@ -64,10 +65,8 @@ impl Layer for Input {
     }
 
     fn keras(&self, name: &str) -> Result<KerasObject> {
-        let batch = std::iter::once(Setting::Null);
-        let shape = batch.chain(self.value.shape().iter().map(|&extent| extent.into())).collect::<Vec<Setting>>();
         Ok(KerasObject::new("keras.layers", self.kind())
-            .with("batch_shape", shape)
+            .with("batch_shape", batches_of(self.value.shape()))
             .with("dtype", "float32")
             .with("sparse", false)
             .with("ragged", false)

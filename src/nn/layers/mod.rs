@@ -110,6 +110,12 @@ pub trait Layer: Debug + Send + Sync {
         true
     }
 
+    /// The layer of which [`Layer::trainable`] says so, where that made this one.
+    #[doc(hidden)]
+    fn untold(&self) -> Option<&Arc<dyn Layer>> {
+        None
+    }
+
     /// The same layer, whose weights are trained, as is the default, or keep their values to the bit: Keras' `trainable`.
     /// For weights that are not trained no gradient is computed, and neither penalty nor weight decay counts, as in Keras.
     /// See also [`super::Model::set_trainable`].
@@ -274,6 +280,10 @@ macro_rules! pointers {
             fn is_trainable(&self) -> bool {
                 (**self).is_trainable()
             }
+
+            fn untold(&self) -> Option<&Arc<dyn Layer>> {
+                (**self).untold()
+            }
         }
     )*};
 }
@@ -320,9 +330,10 @@ impl Trainable {
         }
     }
 
-    /// A layer of which it is said alone.
+    /// A layer of which it is said alone, in place of what was said before.
     pub(crate) fn around(layer: Arc<dyn Layer>, trainable: bool) -> Self {
-        Self { layer, trainable }
+        let untold = layer.untold().cloned();
+        Self { layer: untold.unwrap_or(layer), trainable }
     }
 }
 
@@ -345,6 +356,10 @@ impl Layer for Trainable {
 
     fn is_trainable(&self) -> bool {
         self.trainable
+    }
+
+    fn untold(&self) -> Option<&Arc<dyn Layer>> {
+        Some(&self.layer)
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) const CHAIN: &str = "Sequential";
 /// The class of any other network.
 pub(crate) const FUNCTIONAL: &str = "Functional";
 
-fn map<const N: usize>(entries: [(&str, Setting); N]) -> Setting {
+pub(super) fn map<const N: usize>(entries: [(&str, Setting); N]) -> Setting {
     Setting::Map(entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
 }
 

@@ -2,7 +2,7 @@
 //! where there is a NaN, the first of those.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row_of};
 use super::dispatch::{Binding, Dispatch, LIB_BEST, LIB_GRID, LIB_NAN, LIB_REDUCTION, Module, Target};
 use super::reduction::{Kernel, Shares};
 use super::sum::around;
@@ -16,6 +16,9 @@ const MODULE: Module = Module {
     source: include_str!("../../../shaders/argreduce.wgsl"),
     libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION, LIB_BEST],
 };
+
+/// Columns that are looked through at once on the CPU.
+const COLUMNS: usize = 64;
 
 /// The launches of a kernel that goes by where the extremes of all outputs stand.
 pub(crate) fn launches(min: bool, extents: [usize; 3], second: Kernel, target: &Target) -> Vec<Dispatch> {
@@ -37,12 +40,22 @@ impl<T: Real> CpuOp<T> for ArgReduce {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let [_, n, inner] = around(&args.io.inputs[0].shape, &(self.axis..self.axis + 1));
         let (x, y) = (args.real(0), args.out_u32());
-        for (i, y) in y.iter_mut().enumerate() {
-            let at = |k: usize| x[i / inner * n * inner + i % inner + k * inner];
-            let beyond = |a: T, b: T| if self.min { a < b } else { a > b };
-            let better = |k, best| beyond(at(k), at(best)) || (at(k).is_nan() && !at(best).is_nan());
-            *y = (1..n).fold(0, |best, k| if better(k, best) { k } else { best }) as u32;
-        }
+        let beyond = |a: T, b: T| if self.min { a < b } else { a > b };
+        let better = |a: T, b: T| beyond(a, b) || (a.is_nan() && !b.is_nan());
+        for_each_row_of(x.len(), y, inner, |outer, y| {
+            let x = &x[outer * n * inner..][..n * inner];
+            for_each_row_of(x.len(), y, COLUMNS, |strip, y| {
+                y.fill(0);
+                for k in 1..n {
+                    let row = &x[k * inner + strip * COLUMNS..][..y.len()];
+                    for (i, (best, &a)) in y.iter_mut().zip(row).enumerate() {
+                        if better(a, x[*best as usize * inner + strip * COLUMNS + i]) {
+                            *best = k as u32;
+                        }
+                    }
+                }
+            });
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row_of, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_REDUCTION, Module, Target};
 use super::reduction::{Kernel, MOST_ROUNDS, Shares};
 use super::sum::around;
@@ -11,12 +11,20 @@ use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
+use crate::threads::join;
 
 const MODULE: Module = Module {
     stem: "reduce",
     source: include_str!("../../../shaders/reduce.wgsl"),
     libs: &[LIB_GRID, LIB_NAN, LIB_REDUCTION],
 };
+
+/// Numbers that are kept side by side: several vectors of every processor.
+const LANES: usize = 64;
+/// Rows that one call without recursion takes.
+const LEAF_ROWS: usize = 256;
+/// Fewer numbers than this are not worth a second thread.
+const PARALLEL_FROM: usize = 1 << 17;
 
 /// Factors of a product that has a gradient, at most: an invocation multiplies those of a part, and the parts.
 const MOST_FACTORS: usize = MOST_ROUNDS * MOST_ROUNDS;
@@ -45,6 +53,57 @@ impl Reduction {
             Self::Prod => a * b,
         }
     }
+
+    /// What leaves every number as it is.
+    fn identity<T: Real>(self) -> T {
+        match self {
+            Self::Max => T::neg_infinity(),
+            Self::Min => T::infinity(),
+            Self::Prod => T::one(),
+        }
+    }
+
+    /// Each column of x, whose rows are as long as y. The order follows from the extents alone.
+    fn columns<T: Real>(self, x: &[T], y: &mut [T]) {
+        let inner = y.len();
+        if inner > LANES / 2 {
+            return for_each_row_of(x.len(), y, LANES, |i, y| {
+                let lanes = self.strip(x, inner, i * LANES..i * LANES + y.len());
+                y.copy_from_slice(&lanes[..y.len()]);
+            });
+        }
+        // Several short rows stand side by side in the lanes.
+        let wide = LANES / inner * inner;
+        let (head, tail) = x.split_at(x.len() / wide * wide);
+        let lanes = self.strip(head, wide, 0..wide);
+        y.fill(self.identity());
+        for row in lanes[..wide].chunks(inner).chain(tail.chunks(inner)) {
+            self.merge(y, row);
+        }
+    }
+
+    /// Some columns, at most as many as there are lanes, of rows of `row` numbers.
+    fn strip<T: Real>(self, x: &[T], row: usize, columns: Range<usize>) -> [T; LANES] {
+        let rows = x.len() / row;
+        if rows <= LEAF_ROWS {
+            return vectorised(|| {
+                let mut lanes = [self.identity(); LANES];
+                x.chunks_exact(row).for_each(|x| self.merge(&mut lanes, &x[columns.clone()]));
+                lanes
+            });
+        }
+        let (a, b) = x.split_at(rows.div_ceil(2).next_multiple_of(LEAF_ROWS) * row);
+        let half = |x| self.strip(x, row, columns.clone());
+        let (mut a, b) =
+            if rows * columns.len() < PARALLEL_FROM { (half(a), half(b)) } else { join(|| half(a), || half(b)) };
+        self.merge(&mut a, &b);
+        a
+    }
+
+    #[inline(always)]
+    fn merge<T: Real>(self, y: &mut [T], x: &[T]) {
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = self.of(*y, x));
+    }
 }
 
 /// y, x reduced over `axes`, which y no longer has
@@ -65,10 +124,7 @@ impl<T: Real> CpuOp<T> for Reduce {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let [_, n, inner] = around(&args.io.inputs[0].shape, &self.axes);
         let (x, [y]) = (args.real(0), args.out());
-        for (i, y) in y.iter_mut().enumerate() {
-            let first = i / inner * n * inner + i % inner;
-            *y = (1..n).fold(x[first], |so_far, k| self.reduction.of(so_far, x[first + k * inner]));
-        }
+        for_each_row_of(x.len(), y, inner, |outer, y| self.reduction.columns(&x[outer * n * inner..][..n * inner], y));
     }
 }
 
@@ -128,27 +184,36 @@ impl<T: Real> CpuOp<T> for ReduceGrad {
         let Reduce { reduction, axes } = &self.0;
         let [_, n, inner] = around(&args.io.inputs[0].shape, axes);
         let (x, dy, [dx]) = (args.real(0), args.real(1), args.out());
-        for (i, &dy) in dy.iter().enumerate() {
-            let at = |k: usize| i / inner * n * inner + i % inner + k * inner;
-            if *reduction == Reduction::Prod {
-                // Products of those before, then times those behind: no division, so zeros do no harm.
-                let mut product = dy;
-                for k in 0..n {
-                    dx[at(k)] = product;
-                    product *= x[at(k)];
-                }
-                product = T::one();
-                for k in (0..n).rev() {
-                    dx[at(k)] *= product;
-                    product *= x[at(k)];
-                }
-            } else {
-                let y = (1..n).fold(x[at(0)], |so_far, k| reduction.of(so_far, x[at(k)]));
-                let equal = (0..n).filter(|&k| x[at(k)] == y).count();
-                let share = dy / T::of(equal as f64);
-                (0..n).for_each(|k| dx[at(k)] = if x[at(k)] == y { share } else { T::zero() });
+        for_each_row_of(x.len(), dx, n * inner, |outer, dx| {
+            let x = &x[outer * n * inner..][..n * inner];
+            for (i, &dy) in dy[outer * inner..][..inner].iter().enumerate() {
+                reduction.gradient(dy, |k| i + k * inner, x, dx, n);
             }
+        });
+    }
+}
+
+impl Reduction {
+    /// dx of the n numbers of x that stand `at` places.
+    fn gradient<T: Real>(self, dy: T, at: impl Fn(usize) -> usize, x: &[T], dx: &mut [T], n: usize) {
+        if self == Self::Prod {
+            // Products of those before, then times those behind: no division, so zeros do no harm.
+            let mut product = dy;
+            for k in 0..n {
+                dx[at(k)] = product;
+                product *= x[at(k)];
+            }
+            product = T::one();
+            for k in (0..n).rev() {
+                dx[at(k)] *= product;
+                product *= x[at(k)];
+            }
+            return;
         }
+        let y = (1..n).fold(x[at(0)], |so_far, k| self.of(so_far, x[at(k)]));
+        let equal = (0..n).filter(|&k| x[at(k)] == y).count();
+        let share = dy / T::of(equal as f64);
+        (0..n).for_each(|k| dx[at(k)] = if x[at(k)] == y { share } else { T::zero() });
     }
 }
 
@@ -237,6 +302,33 @@ pub(crate) fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_number_counts_once_and_threads_change_no_bit() {
+        // Powers of two that come and go, so that products are exact.
+        let x: Vec<f32> = (0..600_000u64).map(|i| 2f32.powi((i * 7919 % 7) as i32 - 3)).collect();
+        for (n, inner) in [(1, 1), (65, 1), (600_000, 1), (300_000, 2), (70, 33), (9_000, 65), (2, 1000)] {
+            let by = |threads: usize, reduction: Reduction| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut y = vec![9.0; inner];
+                pool.install(|| reduction.columns(&x[..n * inner], &mut y));
+                y
+            };
+            for reduction in Reduction::ALL {
+                let one = by(1, reduction);
+                assert_eq!(by(3, reduction), one, "{reduction:?} of ({n}, {inner})");
+                for (i, &y) in one.iter().enumerate() {
+                    let column = (0..n).map(|k| f64::from(x[k * inner + i]));
+                    let wanted = match reduction {
+                        Reduction::Max => column.fold(f64::MIN, f64::max),
+                        Reduction::Min => column.fold(f64::MAX, f64::min),
+                        Reduction::Prod => column.product(),
+                    };
+                    assert_eq!(f64::from(y), wanted, "{reduction:?} of ({n}, {inner})");
+                }
+            }
+        }
+    }
 
     #[test]
     fn products_of_more_factors_than_a_kernel_loops_over_have_no_gradient() {

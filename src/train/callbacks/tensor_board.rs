@@ -171,7 +171,7 @@ impl TensorBoard {
         };
         for writer in self.train.iter().chain(&self.validation) {
             let folder = writer.path().parent().expect("a file in a folder");
-            tensorboard::keep(folder, writer.path(), keep)?;
+            tensorboard::keep(folder, writer.path(), keep)?.iter().for_each(|line| run.say(line));
         }
         Ok(())
     }

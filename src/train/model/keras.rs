@@ -6,9 +6,10 @@ use crate::nn::layers::{Input, Layer};
 use crate::nn::{KerasObject, Parameter};
 
 impl Model {
-    /// The weights' paths as Keras has them (`v.path`), in the order of [`Model::weights`]: those of a [`crate::nn::Sequential`] begin with
-    /// the model's name, `sequential/dense/kernel`; those of other models with the layer's, `dense/kernel`. Layers without a
-    /// name of their own are numbered by type within the model, as Keras does in a program of one model.
+    /// The weights' paths as Keras has them (`v.path`), in the order of [`Model::weights`], which is Keras', too. Those of a
+    /// [`crate::nn::Sequential`] begin with the model's name, `sequential/dense/kernel`; those of other models with the layer's,
+    /// `dense/kernel`, inside other models too. Layers without a name of their own are numbered by type within the model that has them, as
+    /// Keras does in a program of one model.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -20,14 +21,13 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] where the model was not built.
     pub fn keras_paths(&self) -> Result<Vec<String>> {
-        let paths = self.built()?.parameters.iter().map(Parameter::path);
-        if !self.network.is_sequential() {
-            return Ok(paths.collect());
-        }
-        Ok(paths.map(|path| format!("{}/{path}", self.about.name)).collect())
+        let chain = if self.network.is_sequential() { &self.about.name } else { "" };
+        let layers = self.network.keras_layers(chain);
+        let path = |parameter: &Parameter| format!("{}/{}", layers[&parameter.layer], parameter.name);
+        Ok(self.built()?.parameters.iter().map(path).collect())
     }
 
-    /// The layer or input of this name as Keras serializes it.
+    /// The layer or input of this name as Keras serializes it; a model that is a layer whole, with its layers and their calls.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -40,8 +40,8 @@ impl Model {
     /// [`Error::Argument`] that lists the names, where there is none of this one; or that names what Keras has nothing like, as
     /// [`Layer::keras`] does.
     pub fn keras_layer(&self, name: &str) -> Result<KerasObject> {
-        if let Some((name, layer)) = self.network.layers.iter().find(|(known, _)| known == name) {
-            return layer.keras(name);
+        if let Some(layer) = self.network.layers.iter().position(|(known, _)| known == name) {
+            return self.network.keras_layer(layer, self.built().ok());
         }
         let input = self.network.inputs.iter().find(|input| input.name == name && !self.network.is_sequential());
         if let Some(shape) = input.and_then(|input| input.shape.clone()) {

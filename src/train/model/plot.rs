@@ -126,7 +126,7 @@ impl ModelPlot {
 
 /// How many boxes there are.
 fn count(rows: &[Row], shown: Shown) -> usize {
-    let inner = |row: &Row| row.inner.as_ref().filter(|_| shown.nested).map_or(0, |inner| count(&inner.rows, shown));
+    let inner = |row: &Row| row.inner.as_ref().filter(|_| shown.nested).map_or(0, |inner| count(inner, shown));
     rows.iter().map(|row| 1 + inner(row)).sum()
 }
 
@@ -212,7 +212,7 @@ impl Boxed {
             cells.push(cell(text.into(), colour));
         }
         let inner = row.inner.as_ref().filter(|_| shown.nested);
-        let inner = inner.map(|inner| Diagram::of(&inner.rows, shown)).transpose()?;
+        let inner = inner.map(|inner| Diagram::of(inner, shown)).transpose()?;
         let inside = inner.as_ref().map_or((0.0, 0.0), |inner| inner.layout.size);
         let frame = if inner.is_some() { 2.0 * AROUND } else { 0.0 };
         let fields: f64 = cells.iter().map(|cell| cell.width).sum();

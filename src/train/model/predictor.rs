@@ -12,7 +12,7 @@ use super::{About, Built, Model, Network, definition};
 use crate::device::blocking::block_on;
 use crate::error::Result;
 use crate::tensor::Tensor;
-use crate::train::evaluation;
+use crate::train::evaluation::{self, EVALUATION_BATCH};
 use crate::train::session::Session;
 
 /// A model as it is now, to be asked by several threads at once: what [`Model::predict`] gives, by a shared reference. Clones are the
@@ -183,8 +183,11 @@ struct Batches {
     count: AtomicU64,
 }
 
-/// A batch of fewer rows than this is filled up to a power of two, so that few plans serve all.
-const FILLED_BELOW: usize = 512;
+/// The rows that a batch of so many is filled up to, so that few plans serve all: a power of two, but no more than prediction takes at
+/// once. A larger one stays as it is.
+fn filled(rows: usize) -> usize {
+    rows.next_power_of_two().min(EVALUATION_BATCH).max(rows)
+}
 
 impl Batches {
     fn new(session: Session) -> Self {
@@ -194,7 +197,7 @@ impl Batches {
     fn run(&self, shared: &Shared, inputs: &[(&Tensor, f32)]) -> Result<Vec<Tensor>> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let rows = inputs[0].0.rows();
-        let filled = if rows < FILLED_BELOW { rows.next_power_of_two() } else { rows };
+        let filled = filled(rows);
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if filled == rows {
             return shared.answer(&mut session, inputs);
@@ -251,4 +254,14 @@ fn are_alike(a: &Question, b: &Question) -> bool {
     let form =
         |question: &Question| -> Vec<_> { question.iter().map(|(x, scale)| (x.dtype(), scale.to_bits())).collect() };
     form(a) == form(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_filled_up_to_what_one_plan_takes() {
+        assert_eq!([1, 2, 3, 257, 499, 500, 501, 700].map(filled), [1, 2, 4, 500, 500, 500, 501, 700]);
+    }
 }

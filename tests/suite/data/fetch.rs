@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use kiln::data::{Fetcher, Manager, Package, RemoteFile};
-use sha2::{Digest, Sha256};
 
 use super::*;
 
@@ -59,10 +58,6 @@ fn ok(body: &[u8]) -> Vec<u8> {
 
 fn not_found(_path: &str) -> Vec<u8> {
     head("404 Not Found", 0)
-}
-
-pub(super) fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn fetcher<'a>(folder: &Path, mirrors: &[&str]) -> Fetcher<'a> {
@@ -240,33 +235,6 @@ fn a_partial_download_that_is_a_link_is_not_followed() {
     assert_eq!(fs::read(&target).unwrap(), precious);
     assert_eq!(names(folder.path()), ["file"]);
     assert_eq!(*server.asked.lock().unwrap(), ["/file.gz", "/file.gz"], "nothing was gone on from");
-}
-
-#[test]
-fn a_named_sets_files_are_checked_as_they_are_loaded() {
-    let folder = TempDir::new().unwrap();
-    let contents = small_mnist(3, 2);
-    let mut set = SETS[0];
-    for (file, bytes) in set.files.iter_mut().zip(&contents) {
-        *file = RemoteFile { sha256: sum(bytes).leak(), len: bytes.len() as u64, ..*file };
-    }
-    write_all(folder.path(), &contents);
-    set.load_from(folder.path()).unwrap();
-    let images = folder.path().join(set.files[0].name);
-    let mut changed = contents[0].clone();
-    *changed.last_mut().unwrap() ^= 1;
-    let refused = || text(set.load_from(folder.path()));
-    fs::write(&images, &changed).unwrap();
-    says(&refused(), &["train-images-idx3-ubyte: its SHA-256 is "]);
-    fs::remove_file(&images).unwrap();
-    fs::write(images.with_extension("gz"), gzip(&changed)).unwrap();
-    says(&refused(), &["train-images-idx3-ubyte.gz: its SHA-256 is "]);
-    fs::write(images.with_extension("gz"), gzip(&contents[0])).unwrap();
-    set.load_from(folder.path()).unwrap();
-    // Of another length it is a set of one's own.
-    fs::remove_file(images.with_extension("gz")).unwrap();
-    write_all(folder.path(), &small_mnist(4, 2));
-    set.load_from(folder.path()).unwrap();
 }
 
 #[test]
