@@ -44,10 +44,12 @@ pub mod prelude {
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{
-        Add, BatchNormalization, Concatenate, Dense, Dot, Dropout, Flatten, GaussianDropout, GaussianNoise,
-        GroupNormalization, Input, Layer, LayerNormalization, Masking, Maximum, Minimum, Multiply, PRelu, Permute,
-        RandomFlip, RandomTranslation, Reshape, RmsNormalization, SpatialDropout1D, SpatialDropout2D, Subtract,
-        UnitNormalization,
+        AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, Add,
+        AveragePooling1D, AveragePooling2D, BatchNormalization, Concatenate, Dense, Dot, Dropout, Flatten,
+        GaussianDropout, GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D,
+        GlobalMaxPooling2D, GroupNormalization, Input, Layer, LayerNormalization, Masking, MaxPooling1D, MaxPooling2D,
+        Maximum, Minimum, Multiply, PRelu, Permute, RandomFlip, RandomTranslation, Reshape, RmsNormalization,
+        SpatialDropout1D, SpatialDropout2D, Subtract, UnitNormalization,
     };
     pub use crate::nn::metric::{AucCurve, Average, ClassAggregation, ConfusionMatrix};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};

@@ -22,9 +22,12 @@ use crate::graph::{Graph, Id, Leaf, Type};
 use crate::ops::copy::Copy;
 use crate::ops::cpu::vectorised;
 use crate::ops::matmul::MatMul;
+use crate::ops::max_pool::{MaxPool, MaxPoolGrad};
 use crate::ops::normalize::{Normalize, NormalizeGrad};
 use crate::ops::peak::Peak;
+use crate::ops::pool::Area;
 use crate::ops::sum::Sum;
+use crate::ops::window::Window;
 use crate::ops::{Case, Op, case};
 use crate::plan::{Arena, BufferId, Plan};
 use crate::tensor::Tensor;
@@ -35,6 +38,9 @@ pub const SUMMED: usize = 1 << 24;
 
 /// The rows and columns of the matrix that [`Meter::layer_norm`] takes.
 pub const NORMALIZED: [usize; 2] = [4096, 512];
+
+/// The images (batch, height, width, channels) that [`Meter::max_pool`] takes, by windows of 2 by 2.
+pub const POOLED: [usize; 4] = [200, 24, 24, 64];
 
 /// Rounds that a median is taken of.
 const ROUNDS: usize = 5;
@@ -159,6 +165,18 @@ impl Meter {
         let (x, row) = (Type::float(NORMALIZED), Type::float([NORMALIZED[0]]));
         let op = Normalize { axes: 1..2, epsilon: 1e-3 };
         Ok([self.op(op.clone(), slice::from_ref(&x))?, self.op(NormalizeGrad(op), &[x.clone(), row, x])?])
+    }
+
+    /// The largest of each 2 by 2 pixels of images of [`POOLED`], and its gradient. The bytes are the least that either moves: each
+    /// operand once.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn max_pool(&mut self) -> Result<[Timing; 2]> {
+        let area = Area::Window(Window { strides: [2; 2], ..Window::new([2; 2]) });
+        let x = Type::float(POOLED);
+        let y = area.pooled("max_pool", &x)?;
+        Ok([self.op(MaxPool(area), slice::from_ref(&x))?, self.op(MaxPoolGrad(area), &[x, y])?])
     }
 
     fn copy(&mut self, len: usize) -> Result<Timing> {

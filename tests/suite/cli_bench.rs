@@ -24,11 +24,13 @@ fn bench_measures_peaks_kernels_and_models() {
         assert!(positive(&of("rmsprop")["share_of_bound"]), "{all}");
         assert!(all["models"].is_null() && all["products"].is_null(), "{all}");
     }
-    let norms = ["bench", "--device", "cpu", "--only", "layer_norm", "--round-ms", "1", "--json"];
-    let norms = json(&output(data.path(), &norms));
-    for (i, what) in ["forward", "backward"].into_iter().enumerate() {
-        let norm = &norms["layer_norm"][i];
-        assert!(norm["what"] == what && positive(&norm["share_of_bound"]), "{norms}");
+    for part in ["layer_norm", "max_pool"] {
+        let moved =
+            json(&output(data.path(), &["bench", "--device", "cpu", "--only", part, "--round-ms", "1", "--json"]));
+        for (i, what) in ["forward", "backward"].into_iter().enumerate() {
+            let timing = &moved[part][i];
+            assert!(timing["what"] == what && positive(&timing["share_of_bound"]), "{moved}");
+        }
     }
     let sums = json(&output(data.path(), &["bench", "--device", "cpu", "--only", "sums", "--round-ms", "1", "--json"]));
     for (i, what) in ["sum", "read"].into_iter().enumerate() {

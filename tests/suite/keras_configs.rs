@@ -43,7 +43,29 @@ fn layer(name: &str) -> Sequential {
         "random_translation_nearest" => of(RandomTranslation::new(0.0, 1.0).fill_mode(Fill::Nearest)),
         "input" => of(Input::new([28, 28])),
         "input_named" => of(Input::new([3]).named("pixels")),
+        _ if name.contains("pooling") => pooling(name),
         _ => layer_with_weights(name),
+    }
+}
+
+fn pooling(name: &str) -> Sequential {
+    match name {
+        "max_pooling2d" => of(MaxPooling2D::default()),
+        "max_pooling2d_all" => {
+            of(MaxPooling2D::new([3, 2]).strides([2, 1]).padding("same").data_format("channels_first"))
+        }
+        "max_pooling1d" => of(MaxPooling1D::new(3).strides(2)),
+        "average_pooling2d" => of(AveragePooling2D::new([2, 3])),
+        "average_pooling1d" => of(AveragePooling1D::new(2).padding("same").data_format("channels_first")),
+        "global_average_pooling2d" => of(GlobalAveragePooling2D::new()),
+        "global_average_pooling1d" => of(GlobalAveragePooling1D::new().keepdims(true).data_format("channels_first")),
+        "global_max_pooling2d" => of(GlobalMaxPooling2D::new().keepdims(true)),
+        "global_max_pooling1d" => of(GlobalMaxPooling1D::new()),
+        "adaptive_average_pooling2d" => of(AdaptiveAveragePooling2D::new(3)),
+        "adaptive_average_pooling1d" => of(AdaptiveAveragePooling1D::new(4)),
+        "adaptive_max_pooling2d" => of(AdaptiveMaxPooling2D::new([2, 3]).data_format("channels_first")),
+        "adaptive_max_pooling1d" => of(AdaptiveMaxPooling1D::new(4)),
+        other => panic!("{other} is none of the script's layers"),
     }
 }
 
@@ -146,9 +168,10 @@ fn layers_say_of_themselves_what_keras_says() {
 fn the_script_has_every_layer() {
     let golden = fixture("keras-configs.json");
     let known: Vec<&Value> = golden["layers"].as_object().unwrap().values().map(|layer| &layer["class_name"]).collect();
-    // An arm each, of the function that makes layers of files.
-    let table =
-        include_str!("../../src/nn/layers/mod.rs").lines().filter_map(|line| line.trim().split_once(" => Box::new("));
+    // An arm each, of the functions that make layers of files.
+    let sources = [include_str!("../../src/nn/layers/mod.rs"), include_str!("../../src/nn/layers/pooling/mod.rs")];
+    let lines = sources.iter().flat_map(|source| source.lines());
+    let table = lines.filter_map(|line| line.trim().split_once(" => Box::new("));
     let classes: Vec<&str> = table.map(|(class, _)| class.trim_matches('"')).collect();
     assert!(classes.len() > 20, "{classes:?}");
     let missing: Vec<_> = classes.iter().filter(|class| !known.iter().any(|known| known == *class)).collect();

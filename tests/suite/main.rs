@@ -57,6 +57,7 @@ mod options;
 mod own_layers;
 mod plot;
 mod plot_model;
+mod pooling;
 mod predictor;
 mod progress;
 mod reductions;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use kiln::bench::{Meter, Model, ModelTime, NORMALIZED, Peaks, Product, STANDARD, SUMMED, Timing, products};
+use kiln::bench::{Meter, Model, ModelTime, NORMALIZED, POOLED, Peaks, Product, STANDARD, SUMMED, Timing, products};
 use kiln::device::{Choice, Device};
 use kiln::train::KernelTime;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ Examples:
   kiln bench --device gpu --json > bench.json
   kiln bench --only products --round-ms 20";
 
-/// Measure this device: its peaks, matrix products, a long sum, layer normalization, the kernels of a training step, whole models
+/// Measure this device: its peaks, matrix products, a long sum, layer normalization, pooling, the kernels of a training step, whole models
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -47,6 +47,8 @@ enum Part {
     Sums,
     #[value(name = "layer_norm")]
     LayerNorm,
+    #[value(name = "max_pool")]
+    MaxPool,
     Kernels,
     Models,
 }
@@ -80,6 +82,12 @@ pub fn run(args: &Args) -> Result<()> {
         out.title("layer_norm", &["ms", "GB/s", "of bound"])?;
         for (what, timing) in ["forward", "backward"].into_iter().zip(meter.layer_norm()?) {
             out.norm(what, &timing)?;
+        }
+    }
+    if wanted(Part::MaxPool) {
+        out.title("max_pool", &["ms", "GB/s", "of bound"])?;
+        for (what, timing) in ["forward", "backward"].into_iter().zip(meter.max_pool()?) {
+            out.pool(what, &timing)?;
         }
     }
     if wanted(Part::Kernels) {
@@ -185,14 +193,27 @@ impl<W: Write> Printer<W> {
     }
 
     fn norm(&mut self, what: &str, timing: &Timing) -> Result<()> {
-        let (duration, rate, share) = (timing.duration, timing.bytes_per_second(), timing.share_of_bound(&self.peaks));
         let [rows, columns] = NORMALIZED;
+        let value = json!({"what": what, "rows": rows, "columns": columns});
+        self.moved("layer_norm", &format!("{what} of {rows} rows of {columns}"), timing, value)
+    }
+
+    fn pool(&mut self, what: &str, timing: &Timing) -> Result<()> {
+        let [batch, height, width, channels] = POOLED;
+        let value = json!({"what": what, "batch": batch, "height": height, "width": width, "channels": channels});
+        self.moved("max_pool", &format!("{what} of {batch}x{height}x{width}x{channels}"), timing, value)
+    }
+
+    /// What the memory bounds.
+    fn moved(&mut self, part: &str, name: &str, timing: &Timing, mut value: Value) -> Result<()> {
+        let (duration, rate, share) = (timing.duration, timing.bytes_per_second(), timing.share_of_bound(&self.peaks));
         let cells = [format!("{:.3}", ms(duration)), format!("{:.1}", rate / 1e9), format!("{:.0}%", 100.0 * share)];
-        let value = json!({
-            "what": what, "rows": rows, "columns": columns, "seconds": duration.as_secs_f64(),
-            "bytes_per_second": rate, "share_of_bound": share,
-        });
-        self.row("layer_norm", &format!("{what} of {rows} rows of {columns}"), &cells, value)
+        for (key, number) in
+            [("seconds", duration.as_secs_f64()), ("bytes_per_second", rate), ("share_of_bound", share)]
+        {
+            value[key] = number.into();
+        }
+        self.row(part, name, &cells, value)
     }
 
     fn kernel(&mut self, kernel: &KernelTime) -> Result<()> {

@@ -1,7 +1,6 @@
 //! Layers, one a file. A layer of one's own implements [`Layer`]: `examples/custom_op.rs`.
 
 mod activation;
-#[allow(unused, reason = "what layers of images share; they come next")]
 mod data_format;
 mod dense;
 mod dropout;
@@ -15,6 +14,7 @@ mod merge;
 mod normalization;
 mod pair;
 mod permute;
+mod pooling;
 mod prelu;
 mod random_flip;
 mod random_translation;
@@ -40,6 +40,11 @@ pub use normalization::{
 };
 pub use pair::Pair;
 pub use permute::Permute;
+pub use pooling::{
+    AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AveragePooling1D,
+    AveragePooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D,
+    MaxPooling1D, MaxPooling2D,
+};
 pub use prelu::PRelu;
 pub use random_flip::RandomFlip;
 pub use random_translation::{Fill, RandomTranslation};
@@ -213,7 +218,7 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "RandomFlip" => Box::new(RandomFlip::from_config(config)?),
         "RandomTranslation" => Box::new(RandomTranslation::from_config(config)?),
         "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
-        _ => return Ok(None),
+        _ => return pooling::from_config(config),
     }))
 }
 
