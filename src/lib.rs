@@ -44,10 +44,11 @@ pub mod prelude {
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{
-        Add, BatchNormalization, Concatenate, Dense, Dot, Dropout, Flatten, GaussianDropout, GaussianNoise,
-        GroupNormalization, Input, Layer, LayerNormalization, Masking, Maximum, Minimum, Multiply, PRelu, Permute,
-        RandomFlip, RandomTranslation, Reshape, RmsNormalization, SpatialDropout1D, SpatialDropout2D, Subtract,
-        UnitNormalization,
+        Add, BatchNormalization, Concatenate, Cropping1D, Cropping2D, Dense, Dot, Dropout, Flatten, GaussianDropout,
+        GaussianNoise, GroupNormalization, Input, Layer, LayerNormalization, Masking, Maximum, Minimum, Multiply,
+        Normalization, PRelu, Permute, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, Rescaling, Reshape,
+        Resizing, RmsNormalization, SpatialDropout1D, SpatialDropout2D, Subtract, UnitNormalization, UpSampling1D,
+        UpSampling2D, ZeroPadding1D, ZeroPadding2D,
     };
     pub use crate::nn::metric::{AucCurve, Average, ClassAggregation, ConfusionMatrix};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};
