@@ -64,6 +64,12 @@ fn apart(found: &Tensor, wanted: &Tensor) -> f64 {
     found.iter().zip(wanted).fold(0.0, |worst: f64, (f, w)| worst.max((f - w).abs())) / largest
 }
 
+/// How far a layer that draws nothing is from Keras.
+fn error_of_fixed(name: &str, case: &Value, device: &Device) -> f64 {
+    let found = fixed(name).device(device.clone()).predict(&tensor(&case["x"])).unwrap();
+    apart(&found, &tensor(&case["y"]))
+}
+
 #[test]
 fn layers_give_what_keras_gives() {
     let golden = fixture("keras-images.json");
@@ -71,9 +77,8 @@ fn layers_give_what_keras_gives() {
     assert!(cases.len() > 20);
     for (name, case) in cases {
         for device in executors() {
-            let found = fixed(name).device(device.clone()).predict(&tensor(&case["x"])).unwrap();
-            let apart = apart(&found, &tensor(&case["y"]));
-            assert!(apart < 5e-7, "{name} on {device}: {apart:e} from Keras");
+            let error = error_of_fixed(name, case, &device);
+            assert!(error < 1e-6, "{name} on {device}: {error:e} from Keras");
         }
     }
 }
@@ -177,14 +182,15 @@ fn drawn(name: &str) -> Box<dyn Layer> {
     }
 }
 
-/// Places are 256ths of a pixel; where Keras' are not, values differ by what lies between.
+/// Places are 256ths of a pixel. Where Keras' are not, they are half of that off along both axes, and neighbours differ by twice the
+/// largest number at most.
 #[test]
 fn images_are_turned_and_zoomed_as_keras_does() {
     let golden = fixture("keras-images.json");
     let whole = ["quarter", "zoom", "zoom_both", "zoom_constant", "zoom_nearest", "rotation_pixels", "zoom_pixels"];
     for (name, case) in golden["random"].as_object().unwrap() {
         let x = tensor(&case["x"]);
-        let limit = if whole.contains(&name.as_str()) { 1e-6 } else { 0.004 };
+        let limit = if whole.contains(&name.as_str()) { 1e-6 } else { 0.008 };
         let mut all = Vec::new();
         for device in devices() {
             let found = trained_on(drawn(name), &x, &device);
@@ -201,7 +207,45 @@ fn images_are_turned_and_zoomed_as_keras_does() {
     }
 }
 
-/// A white pixel a pixel to the right of the middle tells by how much its image was turned; a row of brightness, by how much zoomed.
+#[cfg(feature = "gpu")]
+const TABLE: &str = "\
+What layers that learn nothing make of images and sequences: the worst error, as a share of the largest number or of 1. The judge is
+Keras 3.15.1 on JAX in float32 (`scripts/golden-images`). Those that draw nothing must be within 1e-6. Those that draw at random draw
+between two equal ends here; their places are 256ths of a pixel, and where Keras' are not, the error, within 0.008, is what lies
+between. All devices draw the same places.
+
+| layer | f32 CPU | adapter | f64 reference |
+|---|---|---|---|
+";
+
+#[cfg(feature = "gpu")]
+#[test]
+fn the_table_of_layers_over_images_is_of_today() {
+    let golden = fixture("keras-images.json");
+    let all = |kind: &str| golden[kind].as_object().unwrap().clone();
+    crate::common::write_parity("Layers over images", || {
+        let devices = [Device::cpu(), crate::common::adapter(), Device::reference()];
+        let row = |name: &str, errors: [f64; 3]| {
+            let [cpu, adapter, reference] = errors.map(crate::common::shown);
+            format!("| `{name}` | {cpu} | {adapter} | {reference} |\n")
+        };
+        let error_of_drawn = |name: &str, case: &Value, device: &Device| {
+            apart(&trained_on(drawn(name), &tensor(&case["x"]), device), &tensor(&case["y"]))
+        };
+        let fixed = all("fixed");
+        let fixed =
+            fixed.iter().map(|(name, case)| row(name, devices.each_ref().map(|d| error_of_fixed(name, case, d))));
+        let random = all("random");
+        let random =
+            random.iter().map(|(name, case)| row(name, devices.each_ref().map(|d| error_of_drawn(name, case, d))));
+        TABLE.to_string() + &fixed.chain(random).collect::<String>()
+    });
+    let names = |kind: &str| all(kind).keys().cloned().collect::<Vec<_>>();
+    let known = [names("fixed"), names("random")].concat();
+    crate::common::assert_parity_lists(&known.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// A ramp of brightness tells by how much its image was turned, and by how much zoomed.
 #[test]
 fn each_image_is_moved_by_a_draw_of_its_own() {
     let (samples, extent) = (400, 9);
