@@ -1,9 +1,8 @@
 // y of images x (batch, height, width, pixel), each moved by an offset of its own, drawn from -reach..=reach along each
 // axis (0 down, 1 right), in 256ths of a pixel: y[o, p] = sum over the taps r of o and c of p of w(o, r) w(p, c) x[r, c], where o is taken
-// from the two places around o - offset. FILL says what stands beyond the edges: 0 the image mirrored, 1 the edge's
-// pixel, 2 the image again, 3 zeros. `translate_grad` is the transposed map, an axis a launch, so that no
-// invocation loops over more than one: y[r, c] = sum over all p of w(p, c) x[r, p] where AXIS = 1, of w(p, r) x[p, c] where
-// AXIS = 0. One invocation makes one of n elements.
+// from the two places around o - offset; beyond the edges stands what lib/fill.wgsl says, or zeros. `translate_grad` is the transposed
+// map, an axis a launch, so that no invocation loops over more than one: y[r, c] = sum over all p of w(p, c) x[r, p] where AXIS = 1, of
+// w(p, r) x[p, c] where AXIS = 0. One invocation makes one of n elements.
 
 struct Params {
     n: u32,
@@ -15,7 +14,6 @@ struct Params {
     salt: u32,
 }
 
-override FILL: u32 = 0;
 override AXIS: u32 = 0;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -29,25 +27,6 @@ fn offsets(sample: u32) -> vec2<i32> {
     let words = vec2(random_word(2u * sample, params.salt, clock), random_word(2u * sample + 1u, params.salt, clock));
     let reach = vec2(params.reach_0, params.reach_1);
     return vec2<i32>(high_words(words, 2u * reach + 1u)) - vec2<i32>(reach);
-}
-
-// The place, within the image, of one that may lie outside; -1 where there is none.
-fn place(k: i32, extent: i32) -> i32 {
-    switch FILL {
-        case 0u: {
-            let m = (k + 2 * extent) % (2 * extent);
-            return min(m, 2 * extent - 1 - m);
-        }
-        case 1u: {
-            return clamp(k, 0, extent - 1);
-        }
-        case 2u: {
-            return (k + 2 * extent) % extent;
-        }
-        default: {
-            return select(-1, k, k >= 0 && k < extent);
-        }
-    }
 }
 
 // The two places that a place is taken from, and the weight of the second.

@@ -59,6 +59,8 @@ pub const LIB_BROADCAST: &str = include_str!("../../shaders/lib/broadcast.wgsl")
 pub const LIB_NAN: &str = include_str!("../../shaders/lib/nan.wgsl");
 /// `shaders/lib/flushed.wgsl`: subnormals to zero.
 pub const LIB_FLUSHED: &str = include_str!("../../shaders/lib/flushed.wgsl");
+/// `shaders/lib/fill.wgsl`: what stands beyond the edges of images.
+pub const LIB_FILL: &str = include_str!("../../shaders/lib/fill.wgsl");
 /// `shaders/lib/normal.wgsl`: the normal distribution.
 pub const LIB_NORMAL: &str = include_str!("../../shaders/lib/normal.wgsl");
 /// `shaders/lib/grid.wgsl`: the index of an invocation in a grid that was folded to two dimensions.

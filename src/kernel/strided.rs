@@ -40,21 +40,31 @@ impl Walk {
         walk
     }
 
-    /// Calls `f(i, at)` for every element in order: its number and where it lies.
-    pub fn for_each(&self, mut f: impl FnMut(usize, usize)) {
-        let (mut index, mut at) = ([0; MOST_AXES], self.first);
-        for i in 0..self.len() {
-            f(i, at);
-            for (index, &(extent, stride)) in index.iter_mut().zip(&self.axes).rev() {
-                *index += 1;
-                at += stride;
-                if *index < extent {
-                    break;
-                }
-                at -= stride * extent;
-                *index = 0;
-            }
+    /// y, the elements of x that the walk goes by.
+    pub fn take<T: Copy>(&self, x: &[T], y: &mut [T]) {
+        match self.runs() {
+            (axes, 1) => steps(self.first, axes, |i, at| y[i] = x[at]),
+            (axes, run) => steps(self.first, axes, |i, at| y[i * run..][..run].copy_from_slice(&x[at..][..run])),
         }
+    }
+
+    /// Puts the elements of x where the walk goes by in y.
+    pub fn place<T: Copy>(&self, x: &[T], y: &mut [T]) {
+        match self.runs() {
+            (axes, 1) => steps(self.first, axes, |i, at| y[at] = x[i]),
+            (axes, run) => steps(self.first, axes, |i, at| y[at..][..run].copy_from_slice(&x[i * run..][..run])),
+        }
+    }
+
+    /// The axes before those whose elements all lie one behind the other, and how many elements the latter have.
+    fn runs(&self) -> (&[(usize, usize)], usize) {
+        let (mut axes, mut run) = (&self.axes[..], 1);
+        while let Some((&(extent, stride), before)) = axes.split_last()
+            && (stride == run || extent == 1)
+        {
+            (axes, run) = (before, run * extent);
+        }
+        (axes, run)
     }
 
     fn len(&self) -> usize {
@@ -69,5 +79,48 @@ impl Walk {
         let params = (0..MOST_AXES).fold(params, |p, i| p.u32(EXTENTS[i], self.axes[i].0));
         let params = (0..MOST_AXES).fold(params, |p, i| p.u32(STRIDES[i], self.axes[i].1));
         Dispatch::over(MODULE, entry, io, params, self.len())
+    }
+}
+
+/// Calls `f(i, at)` for every step along axes of these extents and strides, in order: its number and where it leads.
+fn steps(first: usize, axes: &[(usize, usize)], mut f: impl FnMut(usize, usize)) {
+    let (mut index, mut at) = ([0; MOST_AXES], first);
+    for i in 0..axes.iter().map(|(extent, _)| extent).product() {
+        f(i, at);
+        for (index, &(extent, stride)) in index.iter_mut().zip(axes).rev() {
+            *index += 1;
+            at += stride;
+            if *index < extent {
+                break;
+            }
+            at -= stride * extent;
+            *index = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_a_row_goes_as_one() {
+        let walk = |first, axes: &[(usize, usize)]| Walk::new(first, axes.iter().copied());
+        let runs = |axes: &[(usize, usize)]| {
+            let walk = walk(0, axes);
+            let (before, run) = walk.runs();
+            (before.iter().filter(|(extent, _)| *extent > 1).count(), run)
+        };
+        assert_eq!(runs(&[(2, 12), (3, 4), (4, 1)]), (0, 24));
+        assert_eq!(runs(&[(2, 20), (3, 4), (4, 1)]), (1, 12));
+        assert_eq!(runs(&[(2, 20), (1, 7), (4, 1)]), (1, 4));
+        assert_eq!(runs(&[(3, 4), (2, 2)]), (2, 1));
+        let x: Vec<usize> = (0..20).collect();
+        let mut y = [0; 6];
+        walk(6, &[(3, 5), (2, 1)]).take(&x, &mut y);
+        assert_eq!(y, [6, 7, 11, 12, 16, 17]);
+        let mut back = [0; 20];
+        walk(6, &[(3, 5), (2, 1)]).place(&y, &mut back);
+        assert!((0..20).all(|i| back[i] == if y.contains(&i) { i } else { 0 }));
     }
 }

@@ -69,7 +69,7 @@ impl Nested {
     }
 
     /// The weights that it and those inside it bring along, by their paths in it.
-    pub(super) fn carried(&self) -> Vec<(String, Tensor)> {
+    pub(super) fn weights(&self) -> Vec<(String, Tensor)> {
         let mut carried = self.network.carried();
         carried.extend(self.weights.iter().flat_map(|weights| weights.iter().cloned()));
         carried
@@ -178,12 +178,11 @@ impl Network {
         1 + inside.map(|nested| nested.network.depth()).max().unwrap_or(0)
     }
 
-    /// The weights that the networks inside it bring along, by their paths.
+    /// The weights that its layers bring along, by their paths.
     pub fn carried(&self) -> Vec<(String, Tensor)> {
         let mut carried = Vec::new();
         for (name, layer) in &self.layers {
-            let inside = layer.nested().map(Nested::carried).unwrap_or_default();
-            carried.extend(inside.into_iter().map(|(path, tensor)| (path_of(name, &path), tensor)));
+            carried.extend(layer.carried().into_iter().map(|(path, tensor)| (path_of(name, &path), tensor)));
         }
         carried
     }

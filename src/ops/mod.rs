@@ -48,10 +48,10 @@ macro_rules! ops {
 ops! {
     // What networks compute.
     math:
-        accuracy, activation, argreduce, average_pool, binary, cast, concat, conv, curve, dropout,
-        expand, flip, gaussian_noise, log_softmax, matmul, max_pool, normalize, one_hot, pad, peak,
-        reduce, reshape, select, slice, softmax, softmax_cross_entropy, sum, take, thresholds,
-        translate, transpose, unary;
+        accuracy, activation, affine, argreduce, average_pool, binary, cast, concat, conv, curve,
+        dropout, expand, flip, gaussian_noise, log_softmax, matmul, max_pool, normalize, one_hot,
+        pad, peak, random_map, reduce, reshape, resize, select, slice, softmax,
+        softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;
     // How optimizers update weights.
     optim: adadelta, adagrad, adam, adamax, lion, moving_average, nadam, rmsprop, sgd;
     // What a training step does beside: its batch, its clock, its log.

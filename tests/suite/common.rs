@@ -1,6 +1,9 @@
 //! What several tests need.
 
 use kiln::device::Device;
+use kiln::graph::Id;
+use kiln::nn::Scope;
+use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 use kiln::tensor::{Shape, Tensor};
 use serde_json::Value;
@@ -116,6 +119,40 @@ pub fn optimizer_of(config: &Value, excluded: &Value) -> Box<dyn Optimizer> {
 pub fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
     let off = (found / wanted - 1.0).abs();
     assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
+}
+
+/// What a layer gives of a batch in training, in the first step of a model of the default seed.
+pub fn trained_on(layer: impl Layer + 'static, x: &Tensor, device: &Device) -> Tensor {
+    let sample = &x.shape()[1..];
+    let mut model = Sequential::new().add(Input::new(sample)).add(layer).add(Kept(x.rows())).device(device.clone());
+    model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
+    let given = model.summary().unwrap().rows.last().unwrap().outputs[0].clone();
+    let shape = [&[x.rows()], &given[1..]].concat();
+    let y = Tensor::new(&shape[..], vec![0.0f32; shape.iter().product()]).unwrap();
+    let fit = Fit::new().batch_size(x.rows()).shuffle(false).verbose(0);
+    model.fit(&Dataset::new(x.clone(), y).unwrap(), fit).unwrap();
+    model.weights().unwrap().pop().unwrap()
+}
+
+/// Keeps a batch of so many samples that it was given in training as a state.
+#[derive(Debug)]
+struct Kept(usize);
+
+impl Layer for Kept {
+    fn kind(&self) -> &'static str {
+        "Kept"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        let shape = [&[self.0], &scope.graph.shape(x)[1..]].concat();
+        let weight = scope.parameter("w", [1], Initializer::Ones)?;
+        scope.state("batch", shape.clone(), Initializer::Zeros)?;
+        if scope.training().is_some() && scope.graph.shape(x)[0] == self.0 {
+            scope.set_state("batch", x)?;
+        }
+        Ok(vec![scope.graph.apply(Binary::Mul, &[x, weight])?])
+    }
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {

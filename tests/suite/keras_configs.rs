@@ -1,6 +1,6 @@
 //! Layers and what they are made with, as Keras serializes them, and weights under Keras' paths (`scripts/golden-configs`).
 
-use kiln::nn::layers::{Average, Fill, Lambda};
+use kiln::nn::layers::{Average, DataFormat, Fill, Interpolation, Lambda};
 use kiln::nn::{IntoLayer, KerasObject, init};
 use kiln::prelude::*;
 use serde_json::Value;
@@ -44,6 +44,49 @@ fn layer(name: &str) -> Sequential {
         "input" => of(Input::new([28, 28])),
         "input_named" => of(Input::new([3]).named("pixels")),
         _ if name.contains("pooling") => pooling(name),
+        _ => layer_of_images(name),
+    }
+}
+
+fn layer_of_images(name: &str) -> Sequential {
+    match name {
+        "random_rotation" => of(RandomRotation::new(0.125)),
+        "random_rotation_all" => of(RandomRotation::new([0.25, -0.5])
+            .fill_mode("constant")
+            .interpolation("nearest")
+            .fill_value(0.5)
+            .data_format("channels_first")),
+        "random_zoom" => of(RandomZoom::new(0.25)),
+        "random_zoom_all" => {
+            let zoom = RandomZoom::new((0.25, 0.5)).width_factor(-0.125).fill_mode(Fill::Wrap).fill_value(2.0);
+            of(zoom.interpolation(Interpolation::Nearest))
+        }
+        "zero_padding1d" => of(ZeroPadding1D::default()),
+        "zero_padding1d_all" => of(ZeroPadding1D::new((2, 3)).data_format("channels_first")),
+        "zero_padding2d" => of(ZeroPadding2D::default()),
+        "zero_padding2d_all" => of(ZeroPadding2D::new(((1, 2), (3, 4))).data_format(DataFormat::ChannelsFirst)),
+        "cropping1d" => of(Cropping1D::default()),
+        "cropping1d_all" => of(Cropping1D::new([2, 3])),
+        "cropping2d" => of(Cropping2D::default()),
+        "cropping2d_all" => of(Cropping2D::new((1, 2)).data_format("channels_first")),
+        "up_sampling1d" => of(UpSampling1D::default()),
+        "up_sampling1d_all" => of(UpSampling1D::new(3)),
+        "up_sampling2d" => of(UpSampling2D::default()),
+        "up_sampling2d_all" => of(UpSampling2D::new([2, 3]).data_format("channels_first").interpolation("bilinear")),
+        "rescaling" => of(Rescaling::new(0.5)),
+        "rescaling_all" => of(Rescaling::new([0.5, 2.0]).offset(vec![1.0, -1.0])),
+        "resizing" => of(Resizing::new(4, 5)),
+        "resizing_all" => {
+            let resizing = Resizing::new(4, 5).interpolation("nearest").crop_to_aspect_ratio(true);
+            of(resizing.data_format("channels_first"))
+        }
+        "resizing_pad" => of(Resizing::new(4, 5).pad_to_aspect_ratio(true).fill_value(0.5)),
+        "normalization" => of(Normalization::new()),
+        "normalization_all" => of(Normalization::new().axes([]).mean_and_variance(0.5, 4.0).invert(true)),
+        "normalization_each" => {
+            let numbers = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+            of(Normalization::new().axes([1, 2]).mean_and_variance(numbers.clone(), numbers))
+        }
         _ => layer_with_weights(name),
     }
 }
@@ -228,6 +271,8 @@ fn weights_have_keras_paths() {
         .add(Flatten)
         .add(Dense::new(2).use_bias(false).named("last"));
     assert_eq!(chain.keras_paths().unwrap(), paths_of(&golden, "chain"));
+    let scaled = Sequential::new().add(Input::new([3])).add(Normalization::new()).add(Dense::new(2));
+    assert_eq!(scaled.keras_paths().unwrap(), paths_of(&golden, "scaled"));
     let named = Sequential::new().named("tower").add(Input::new([3])).add(Dense::new(4)).add(Dense::new(2));
     assert_eq!(named.keras_paths().unwrap(), paths_of(&golden, "named"));
     let known = named.parameters().unwrap().iter().map(|p| format!("tower/{}", p.path()));

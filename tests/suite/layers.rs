@@ -3,7 +3,7 @@
 use kiln::nn::layers::Fill;
 use kiln::prelude::*;
 
-use crate::common::devices;
+use crate::common::{devices, trained_on};
 
 fn pixels() -> Tensor {
     Tensor::new([2, 28, 28], (0..2 * 784).map(|i| i as f32).collect::<Vec<_>>()).unwrap()
@@ -184,34 +184,8 @@ fn what_cannot_be_augmented_is_refused() {
 
 /// What a layer gives of a batch of 64 samples of ones in training.
 fn in_training(layer: impl Layer + 'static, sample: &[usize], device: &Device) -> Vec<f64> {
-    let (rows, width) = (64, sample.iter().product::<usize>());
-    let x = Tensor::new([&[rows], sample].concat(), vec![1.0f32; rows * width]).unwrap();
-    let y = Tensor::new([&[rows], sample].concat(), vec![0.0f32; rows * width]).unwrap();
-    let mut model = Sequential::new().add(Input::new(sample)).add(layer).add(Kept).device(device.clone());
-    model.compile(Sgd::default(), Loss::MeanSquaredError, []).unwrap();
-    model.fit(&Dataset::new(x, y).unwrap(), Fit::new().batch_size(rows).verbose(0)).unwrap();
-    model.weights().unwrap().last().unwrap().values().to_f64()
-}
-
-/// Keeps the batch that it was given as a state.
-#[derive(Debug)]
-struct Kept;
-
-impl Layer for Kept {
-    fn kind(&self) -> &'static str {
-        "Kept"
-    }
-
-    fn call(&self, scope: &mut kiln::nn::Scope<'_>, inputs: &[kiln::graph::Id]) -> Result<Vec<kiln::graph::Id>> {
-        let [x] = scope.expect(inputs)?;
-        let shape = [&[64], &scope.graph.shape(x)[1..]].concat();
-        let weight = scope.parameter("w", [1], Initializer::Ones)?;
-        scope.state("batch", shape.clone(), Initializer::Zeros)?;
-        if scope.training().is_some() && scope.graph.shape(x)[0] == 64 {
-            scope.set_state("batch", x)?;
-        }
-        Ok(vec![scope.graph.apply(kiln::ops::binary::Binary::Mul, &[x, weight])?])
-    }
+    let ones = vec![1.0f32; 64 * sample.iter().product::<usize>()];
+    trained_on(layer, &Tensor::new([&[64], sample].concat(), ones).unwrap(), device).values().to_f64()
 }
 
 #[test]

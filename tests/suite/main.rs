@@ -40,6 +40,7 @@ mod fusion;
 mod golden;
 mod graphs;
 mod hostile;
+mod images;
 mod initializers;
 mod keras_configs;
 mod layers;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::config::{FromSetting, named};
-use crate::error::{Error, Result};
+use crate::config::named;
+use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::Scope;
 use crate::ops::reshape::Reshape;
@@ -30,13 +30,15 @@ macro_rules! by_name {
             /// The one of this name of Keras'.
             ///
             /// # Errors
-            /// [`Error::Argument`] that lists the names.
-            pub fn by_name(name: &str) -> Result<Self> {
-                Self::from_setting(&name.into()).map_err(|why| Error::argument($setting, why))
+            /// [`Error::Argument`](crate::error::Error::Argument) that lists the names.
+            pub fn by_name(name: &str) -> $crate::error::Result<Self> {
+                <Self as $crate::config::FromSetting>::from_setting(&name.into())
+                    .map_err(|why| $crate::error::Error::argument($setting, why))
             }
         }
     )*};
 }
+pub(super) use by_name;
 by_name!(DataFormat: "data_format", Padding: "padding");
 
 impl DataFormat {

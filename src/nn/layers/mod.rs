@@ -7,17 +7,18 @@ mod dropout;
 mod flatten;
 mod gaussian_dropout;
 mod gaussian_noise;
+mod image;
 mod input;
 mod lambda;
 mod masking;
 mod merge;
 mod normalization;
+mod numbers;
 mod pair;
 mod permute;
 mod pooling;
 mod prelu;
-mod random_flip;
-mod random_translation;
+mod rescaling;
 mod reshape;
 mod spatial_dropout;
 mod weight;
@@ -25,19 +26,25 @@ mod weight;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use data_format::by_name;
 pub use data_format::{DataFormat, Padding};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
+pub use image::{
+    Cropping1D, Cropping2D, Edges, Factor, Fill, Interpolation, RandomFlip, RandomRotation, RandomTranslation,
+    RandomZoom, Resizing, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D,
+};
 pub use input::Input;
 pub use lambda::Lambda;
 pub use masking::Masking;
 pub use merge::{Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract};
 pub use normalization::{
-    BatchNormalization, GroupNormalization, LayerNormalization, RmsNormalization, UnitNormalization,
+    BatchNormalization, GroupNormalization, LayerNormalization, Normalization, RmsNormalization, UnitNormalization,
 };
+pub use numbers::Numbers;
 pub use pair::Pair;
 pub use permute::Permute;
 pub use pooling::{
@@ -46,8 +53,7 @@ pub use pooling::{
     MaxPooling1D, MaxPooling2D,
 };
 pub use prelu::PRelu;
-pub use random_flip::RandomFlip;
-pub use random_translation::{Fill, RandomTranslation};
+pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D};
 
@@ -55,7 +61,7 @@ use super::nested::Nested;
 use super::{Activation, Config, KerasObject, Network, Scope, Shared, Value, Values};
 use crate::error::{Error, Result};
 use crate::graph::Id;
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Tensor};
 
 /// A part of a model: from a batch of inputs to a batch of outputs.
 pub trait Layer: Debug + Send + Sync {
@@ -97,6 +103,12 @@ pub trait Layer: Debug + Send + Sync {
     #[doc(hidden)]
     fn nested(&self) -> Option<&Nested> {
         None
+    }
+
+    /// The weights and states that the layer brings along, by their names: they take the place of what initializers would make.
+    /// [`Normalization::adapt`] makes such.
+    fn carried(&self) -> Vec<(String, Tensor)> {
+        self.nested().map(Nested::weights).unwrap_or_default()
     }
 
     /// Whether outputs for which [`Layer::call`] sets no mask have the masks of the inputs of the same position, as Keras'
@@ -196,12 +208,19 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "Add" => Box::new(Add),
         "Average" => Box::new(Average),
         "BatchNormalization" => Box::new(BatchNormalization::from_config(config)?),
+        "Cropping1D" => Box::new(Cropping1D::from_config(config)?),
+        "Cropping2D" => Box::new(Cropping2D::from_config(config)?),
+        "UpSampling1D" => Box::new(UpSampling1D::from_config(config)?),
+        "UpSampling2D" => Box::new(UpSampling2D::from_config(config)?),
+        "ZeroPadding1D" => Box::new(ZeroPadding1D::from_config(config)?),
+        "ZeroPadding2D" => Box::new(ZeroPadding2D::from_config(config)?),
         "Concatenate" => Box::new(Concatenate::from_config(config)?),
         "Dot" => Box::new(Dot::from_config(config)?),
         "GroupNormalization" => Box::new(GroupNormalization::from_config(config)?),
         "LayerNormalization" => Box::new(LayerNormalization::from_config(config)?),
         "RMSNormalization" => Box::new(RmsNormalization::from_config(config)?),
         "UnitNormalization" => Box::new(UnitNormalization::from_config(config)?),
+        "Normalization" => Box::new(Normalization::from_config(config)?),
         "Masking" => Box::new(Masking::new(config.take_or("mask_value", 0.0)?)),
         "Maximum" => Box::new(Maximum),
         "Minimum" => Box::new(Minimum),
@@ -216,7 +235,11 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "GaussianNoise" => Box::new(GaussianNoise::new(config.take("stddev")?)),
         "Permute" => Box::new(Permute::new(config.take::<Vec<usize>>("dims")?)),
         "RandomFlip" => Box::new(RandomFlip::from_config(config)?),
+        "RandomRotation" => Box::new(RandomRotation::from_config(config)?),
         "RandomTranslation" => Box::new(RandomTranslation::from_config(config)?),
+        "RandomZoom" => Box::new(RandomZoom::from_config(config)?),
+        "Rescaling" => Box::new(Rescaling::from_config(config)?),
+        "Resizing" => Box::new(Resizing::from_config(config)?),
         "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
         _ => return pooling::from_config(config),
     }))
@@ -250,6 +273,11 @@ macro_rules! forwarded {
         fn nested(&self) -> Option<&Nested> {
             let $this = self;
             $layer.nested()
+        }
+
+        fn carried(&self) -> Vec<(String, Tensor)> {
+            let $this = self;
+            $layer.carried()
         }
 
         fn supports_masking(&self) -> bool {

@@ -40,7 +40,7 @@ impl<T: Real> CpuOp<T> for Pad {
         let walk = self.walk(&args.io.inputs[0].shape);
         let (x, [y]) = (args.real(0), args.out());
         y.fill(T::of(self.value));
-        walk.for_each(|i, at| y[at] = x[i]);
+        walk.place(x, y);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::case::{clock, random};
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
-use super::dispatch::{Binding, Dispatch, LIB_GRID, Module, Params, Target};
+use super::dispatch::{Binding, Dispatch, LIB_FILL, LIB_GRID, Module, Params, Target};
 use super::flip::image;
 use super::philox::{LIB_PHILOX, word};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs, only};
@@ -14,7 +14,7 @@ use crate::tensor::DType;
 const MODULE: Module = Module {
     stem: "translate",
     source: include_str!("../../../shaders/translate.wgsl"),
-    libs: &[LIB_GRID, LIB_PHILOX],
+    libs: &[LIB_GRID, LIB_PHILOX, LIB_FILL],
 };
 
 /// Parts of a pixel.
@@ -33,13 +33,13 @@ pub enum Fill {
     Nearest,
     /// The image again: `a b c | a b c | a b c`.
     Wrap,
-    /// Zeros.
+    /// A number: zeros.
     Constant,
 }
 
 impl Fill {
-    /// The place, within the image, of one that may lie outside, by no more than the image's own extent.
-    fn place(self, k: i32, extent: i32) -> Option<i32> {
+    /// The place, within the image, of one that may lie outside.
+    pub(crate) fn place(self, k: i32, extent: i32) -> Option<i32> {
         match self {
             Self::Reflect => {
                 let m = k.rem_euclid(2 * extent);

@@ -31,7 +31,7 @@ impl<T: Real> CpuOp<T> for Transpose {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let walk = self.walk(&args.io.inputs[0].shape);
         let (x, [y]) = (args.real(0), args.out());
-        walk.for_each(|i, at| y[i] = x[at]);
+        walk.take(x, y);
     }
 }
 

@@ -11,6 +11,7 @@ use kiln::ops::matmul::MatMul;
 use kiln::ops::normalize::{Normalize, NormalizeGrad};
 use kiln::ops::record::Record;
 use kiln::ops::reduce::{Reduce, ReduceGrad, Reduction};
+use kiln::ops::resize::{Interpolation, Resize, ResizeGrad};
 use kiln::ops::softmax::{Softmax, SoftmaxGrad};
 use kiln::ops::softmax_cross_entropy::{SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, SoftmaxCrossEntropyStep};
 use kiln::ops::sum::{Sum, SumPair};
@@ -87,6 +88,12 @@ fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
                 let op = Translate { reach: [1.0; 2], fill, salt: 0, transposed };
                 all.push((Arc::new(op), vec![float(&shape), Type::u32([4])]));
             }
+        }
+        let interpolation = Interpolation::Bilinear;
+        for (axis, x_extent, y_extent) in [(0, 1, 16_000), (1, 16_000, 1), (1, 16_000, 16_000)] {
+            let shape = |extent: usize| if axis == 0 { float(&[extent, 3]) } else { float(&[3, extent]) };
+            all.push((Arc::new(Resize { axis, extent: y_extent, interpolation }), vec![shape(x_extent)]));
+            all.push((Arc::new(ResizeGrad { axis, extent: x_extent, interpolation }), vec![shape(y_extent)]));
         }
         all.push((Arc::new(TakeGrad { rows: 10 }), vec![labels(n), float(&[n, 3])]));
     }

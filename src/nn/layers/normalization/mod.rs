@@ -1,11 +1,13 @@
 //! Layers that bring values to a mean and a spread, <https://keras.io/api/layers/normalization_layers/>.
 
+mod adapted;
 mod batch;
 mod group;
 mod layer;
 mod rms;
 mod unit;
 
+pub use adapted::Normalization;
 pub use batch::BatchNormalization;
 pub use group::GroupNormalization;
 pub use layer::LayerNormalization;

@@ -1,43 +1,41 @@
 //! Images moved at random,
 //! <https://keras.io/api/layers/preprocessing_layers/image_augmentation/random_translation/>.
 
-use super::{Layer, expect_images};
-use crate::config::named;
+use super::Fill;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, KerasObject, Scope, Setting};
-pub use crate::ops::translate::Fill;
+use crate::nn::layers::{Layer, expect_images};
+use crate::nn::{Config, KerasObject, Misnamed, OrName, Scope, Setting};
 use crate::ops::translate::Translate;
-
-named!(Fill: "reflect" = Reflect, "nearest" = Nearest, "wrap" = Wrap, "constant" = Constant);
 
 /// In training each image (height, width, ...) is moved by an offset of its own, up or down and left or right, with values
 /// between pixels interpolated; elsewhere y = x. Offsets are multiples of 1/256 of a pixel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RandomTranslation {
     reach: [f64; 2],
     fill: Fill,
+    misnamed: Misnamed,
 }
 
 impl RandomTranslation {
     /// By up to these shares of the height and the width, 0 to 1, in either direction; the image mirrored at its edges
     /// stands beyond them.
     pub fn new(height_factor: f64, width_factor: f64) -> Self {
-        Self { reach: [height_factor, width_factor], fill: Fill::default() }
+        Self { reach: [height_factor, width_factor], fill: Fill::default(), misnamed: Misnamed::default() }
     }
 
     /// What stands beyond the edges; default [`Fill::Reflect`].
     #[must_use]
-    pub fn fill_mode(mut self, fill: Fill) -> Self {
-        self.fill = fill;
+    pub fn fill_mode(mut self, fill: impl OrName<Fill>) -> Self {
+        self.misnamed.set(&mut self.fill, fill);
         self
     }
 }
 
 impl RandomTranslation {
-    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+    pub(in crate::nn::layers) fn from_config(config: &mut Config) -> Result<Self> {
         let factors = Self::new(config.take("height_factor")?, config.take("width_factor")?);
-        Ok(factors.fill_mode(config.take("fill_mode")?))
+        Ok(factors.fill_mode(config.take::<Fill>("fill_mode")?))
     }
 }
 
@@ -48,6 +46,7 @@ impl Layer for RandomTranslation {
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [x] = scope.expect(inputs)?;
+        self.misnamed.check_in(scope)?;
         expect_images(scope, x)?;
         if let Some(factor) = self.reach.iter().find(|factor| !(0.0..=1.0).contains(*factor)) {
             return Err(scope.error(format!("the factor {factor} is not in 0..=1: it is a share of the image")));

@@ -1,8 +1,8 @@
 //! Images turned over at random, <https://keras.io/api/layers/preprocessing_layers/image_augmentation/random_flip/>.
 
-use super::{Layer, expect_images};
 use crate::error::{Error, Result};
 use crate::graph::Id;
+use crate::nn::layers::{Layer, expect_images};
 use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops::flip::Flip;
 
@@ -18,7 +18,7 @@ const MODES: [(&str, &[usize]); 3] = [("horizontal", &[2]), ("vertical", &[1]), 
 
 impl RandomFlip {
     /// The layer of Keras' mode.
-    pub(super) fn from_config(config: &mut Config) -> Result<Self> {
+    pub(in crate::nn::layers) fn from_config(config: &mut Config) -> Result<Self> {
         let mode: String = config.take("mode")?;
         let known = MODES.into_iter().find(|(name, _)| *name == mode);
         let unknown = || Error::argument("mode", crate::suggest::unknown(&mode, &MODES.map(|(name, _)| name)));
