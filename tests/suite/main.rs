@@ -6,6 +6,7 @@ mod averages;
 mod bad_input;
 mod by_hand;
 mod callbacks;
+mod chains;
 mod check;
 #[cfg(feature = "cli")]
 mod cli;
@@ -17,6 +18,8 @@ mod cli_bench;
 mod cli_check;
 #[cfg(feature = "cli")]
 mod cli_interrupt;
+#[cfg(feature = "cli")]
+mod cli_layers;
 #[cfg(feature = "cli")]
 mod cli_outputs;
 #[cfg(feature = "cli")]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::arrays::{self, archive};
 use crate::data::Bar;
-use crate::model::DeviceArgs;
+use crate::model::{DeviceArgs, shaped};
 use crate::outputs::{self, Kind, outputs};
 use crate::saved::{Course, class_names};
 use crate::table::{Columns, files_of, table};
@@ -139,7 +139,7 @@ impl Args {
             bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
         }
         let set = NamedSet::find(&name)?;
-        Ok((name, Bar::load(set)?.test, class_names(set)))
+        Ok((name, shaped(Bar::load(set)?.test, model.sample_shape()?)?, class_names(set)))
     }
 }
 

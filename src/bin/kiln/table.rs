@@ -9,10 +9,11 @@ use flate2::Crc;
 use kiln::data::{Csv, Dataset, Encoding, LoadOptions, Missing, NamedSet, Scaler, Split, Table};
 use kiln::io::printable;
 use kiln::nn::{Config, Model};
-use kiln::tensor::Tensor;
+use kiln::tensor::{Shape, Tensor};
 
 use crate::arrays::{self, Largest, archive};
 use crate::data::Bar;
+use crate::model::image;
 use crate::outputs;
 use crate::saved::class_names;
 
@@ -244,6 +245,14 @@ impl Set {
             Self::Named(set) => set.classes,
             Self::Arrays { largest, .. } => largest.classes(),
             Self::Table { columns, .. } => columns.encoding.classes().len(),
+        }
+    }
+
+    /// The shape of a sample; images have their channels.
+    pub fn sample_shape(&self) -> Shape {
+        match self {
+            Self::Named(set) => image(set),
+            Self::Arrays { split, .. } | Self::Table { split, .. } => split.train.sample_shape(),
         }
     }
 

@@ -14,7 +14,7 @@ use kiln::train::{CheckFinite, Fit, History, Logs};
 use serde_json::{Value, json};
 
 use crate::interrupt::{Interrupt, Stop};
-use crate::model::{DeviceArgs, ModelArgs};
+use crate::model::{DeviceArgs, ModelArgs, shaped};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
 use crate::saved::Course;
 use crate::table::{Set, TableArgs, files_of};
@@ -36,6 +36,7 @@ is 1. A file that is replaced keeps its mode; where its name is a link, the file
 Examples:
   kiln train mnist
   kiln train mnist --hidden 512,256 --optimizer adam --epochs 10
+  kiln train mnist --layers 'flatten, dense 256 relu, batch_normalization, dropout 0.3, dense 10 softmax'
   kiln train mnist --device cpu --limit 6000 --validation-split 0.1
   kiln train mnist --validation-split 0.1 --plot curves.png
   kiln train mnist --validation-split 0.1 --epochs 50 --early-stopping 3 --csv run.csv
@@ -120,7 +121,7 @@ pub struct Args {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "hidden", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
+            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
             "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "sample_weight", "class_weight",
             "drop_missing", "test_split", "standardize",
         ]
@@ -171,7 +172,12 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     }
     let (class_weight, class_names) = (set.class_weight(), set.class_names());
     let Split { train, test } = set.load()?;
-    let train = course.limited(train)?;
+    // A net of --layers, or of a file, says what it takes.
+    let shaped = |data: Dataset| match model.sample_shape() {
+        Ok(sample) => shaped(data, sample),
+        Err(_) => Ok(data),
+    };
+    let (train, test) = (shaped(course.limited(train)?)?, shaped(test)?);
     model.build(train.sample_shape())?;
     let stop = Stop::on_signals()?;
     if !args.tui {
@@ -258,7 +264,8 @@ impl Args {
                 limit: self.limit,
             };
             set.check_output(|sample_len| self.model.output_bytes(sample_len, set.classes()))?;
-            let model = self.model.classifier((set.name(), set.classes()), device, self.learning_rate)?;
+            let classes = (set.name(), set.classes());
+            let model = self.model.classifier(classes, &set.sample_shape(), device, self.learning_rate)?;
             let mut model = model.seed(self.seed);
             course.keep(&mut model);
             set.keep(&mut model);

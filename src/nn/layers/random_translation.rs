@@ -37,7 +37,7 @@ impl RandomTranslation {
 impl RandomTranslation {
     pub(super) fn from_config(config: &mut Config) -> Result<Self> {
         let factors = Self::new(config.take("height_factor")?, config.take("width_factor")?);
-        Ok(factors.fill_mode(config.take("fill_mode")?))
+        Ok(factors.fill_mode(config.take_or("fill_mode", factors.fill)?))
     }
 }
 
