@@ -23,6 +23,8 @@ mod cli_layers;
 #[cfg(feature = "cli")]
 mod cli_outputs;
 #[cfg(feature = "cli")]
+mod cli_pictures;
+#[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;

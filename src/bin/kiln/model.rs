@@ -13,7 +13,7 @@ use crate::data::Bar;
 /// A perceptron, dense layers, the last one with a unit for each class; or layers of any kind.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// The data set: mnist or fashion-mnist; `train` takes a table, FILE.csv or FILE.tsv, and arrays, FILE.npz, too
+    /// The data set: mnist or fashion-mnist; `train` takes a folder of pictures, a table, FILE.csv or FILE.tsv, and arrays, FILE.npz, too
     #[arg(value_name = "DATASET")]
     pub set: String,
 

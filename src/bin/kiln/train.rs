@@ -16,15 +16,18 @@ use serde_json::{Value, json};
 use crate::interrupt::{Interrupt, Stop};
 use crate::model::{DeviceArgs, ModelArgs, shaped};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
+use crate::pictures::{Loaded, PictureArgs, spared};
 use crate::saved::Course;
-use crate::table::{Set, TableArgs, files_of};
+use crate::set::{Set, files_of, pictures_in};
+use crate::table::TableArgs;
 use crate::tui::Tui;
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
 the CPU; `reference` is the CPU in f64. A table's first line names its columns; words become a column each. An .npz
-of NumPy's has the arrays x_train, y_train, x_test and y_test; labels are whole numbers.
+of NumPy's has the arrays x_train, y_train, x_test and y_test; labels are whole numbers. A folder has PNG and JPEG pictures in
+a folder for each class, or such folders in `train` and `test`, in `train` and `val`, or in all three.
 
 Ctrl-C, SIGTERM or SIGHUP ends the run after the epoch under way: it is saved where --save says, and the command line that
 goes on is printed. The second one ends it at once. Either way the exit code is 130, for SIGTERM 143, for SIGHUP 129. After
@@ -47,6 +50,7 @@ Examples:
   kiln train animals.csv --label type --without name --standardize --batch-size 16 --save animals.safetensors
   kiln train animals.csv --epochs 20 --resume animals.safetensors
   kiln train digits.npz --save digits.safetensors
+  kiln train flowers --size 64x64 --validation-split 0.1 --save flowers.safetensors
   kiln train patients.csv --label ill --class-weight yes=5";
 
 /// Train a model on a data set, and measure it on the test set
@@ -58,6 +62,9 @@ pub struct Args {
 
     #[command(flatten)]
     table: TableArgs,
+
+    #[command(flatten)]
+    pictures: PictureArgs,
 
     #[command(flatten)]
     packed: UnpackedArgs,
@@ -123,7 +130,7 @@ pub struct Args {
         conflicts_with_all = [
             "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
             "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "sample_weight", "class_weight",
-            "drop_missing", "test_split", "standardize",
+            "drop_missing", "test_split", "standardize", "size", "color_mode", "interpolation",
         ]
     )]
     resume: Option<PathBuf>,
@@ -156,14 +163,19 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let saved = args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Model::load(path)?, path))).transpose()?;
     let set = match &saved {
         Some((model, path)) => Set::again(name, model, path, args.packed.max_unpacked)?,
-        None => Set::find(name, &args.table, args.seed, args.packed.max_unpacked)?,
+        None => Set::find(name, (&args.table, &args.pictures), args.seed, args.packed.max_unpacked)?,
     };
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
     let (mut model, course) = args.start(&set, saved, device)?;
+    let is_validated = set.is_validated() || course.validation_split > 0.0;
     ensure!(
-        args.early_stopping.is_none() || course.validation_split > 0.0,
+        course.validation_split == 0.0 || !set.is_validated(),
+        "validation_split: {name} has a folder of its own to validate on; leave --validation-split out"
+    );
+    ensure!(
+        args.early_stopping.is_none() || is_validated,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
     );
     let faults = Faults::new(!args.tui);
@@ -171,7 +183,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         faults.hear(writeln!(io::stdout(), "Training on {place}: {reason}"));
     }
     let (class_weight, class_names) = (set.class_weight(), set.class_names());
-    let Split { train, test } = set.load()?;
+    let Loaded { split: Split { train, test }, validation } = set.load()?;
     // A net of --layers, or of a file, says what it takes.
     let shaped = |data: Dataset| match model.sample_shape() {
         Ok(sample) => shaped(data, sample),
@@ -187,7 +199,8 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if args.summary {
         faults.hear(write!(io::stdout(), "{}", model.summary()?));
     }
-    let fit = args.settings(model.epoch(), &course, class_names, &faults).class_weight(class_weight);
+    let fit = args.settings(model.epoch(), &course, (class_names, is_validated), &faults).class_weight(class_weight);
+    let fit = validation.iter().fold(fit, |fit, data| fit.validation_data(data));
     let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
     let fit = match args.tui {
         true => fit.callback(Tui::open(format!("{} on {place}", course.set), samples, stop.clone())?),
@@ -222,6 +235,9 @@ impl Args {
             ("csv", &self.csv, Kind::Log),
             ("logdir", &self.logdir, Kind::Folder),
         ]);
+        if let Some(folder) = pictures_in(&self.model.set) {
+            spared(&outputs, folder)?;
+        }
         let read = files_of(&self.model.set);
         let set = read.iter().map(|path| ("the data set", path.as_path()));
         let resumed = self.resume.iter().map(|path| (outputs::RESUMED, path.as_path()));
@@ -280,7 +296,13 @@ impl Args {
     }
 
     /// How it trains, with the callbacks of the options.
-    fn settings<'a>(&self, done: usize, course: &Course, class_names: Vec<String>, faults: &'a Faults) -> Fit<'a> {
+    fn settings<'a>(
+        &self,
+        done: usize,
+        course: &Course,
+        (class_names, is_validated): (Vec<String>, bool),
+        faults: &'a Faults,
+    ) -> Fit<'a> {
         let mut fit = Fit::new()
             .initial_epoch(done)
             .epochs(self.epochs)
@@ -303,7 +325,7 @@ impl Args {
         if let Some(logdir) = &self.logdir {
             let mut board =
                 TensorBoard::new(logdir).histogram_freq(1).write_gradients(true).resume(self.resume.is_some());
-            if course.validation_split > 0.0 {
+            if is_validated {
                 board = board.confusion_matrix_freq(1);
             }
             if !class_names.is_empty() {
