@@ -17,6 +17,8 @@ mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;
 #[cfg(feature = "cli")]
+mod cli_inspect;
+#[cfg(feature = "cli")]
 mod cli_interrupt;
 #[cfg(feature = "cli")]
 mod cli_layers;

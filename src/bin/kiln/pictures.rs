@@ -8,6 +8,7 @@ use flate2::Crc;
 use kiln::data::{ColorMode, Dataset, ImageFolder, ImageLoader, Interpolation, Source as _, Split};
 use kiln::nn::{Config, FromSetting, Model};
 use kiln::random::shuffled_with;
+use kiln::tensor::{Tensor, Values};
 
 use crate::outputs::Output;
 
@@ -302,4 +303,11 @@ pub fn for_a_model(e: &kiln::Error) -> anyhow::Error {
     anyhow::Error::msg(
         e.to_string().replace(OPTIONS[0].0, "the model was trained on pictures of one size: bring it to that"),
     )
+}
+
+/// Black for white.
+pub fn inverted(x: Tensor) -> Result<Tensor> {
+    let shape = x.shape().clone();
+    let Values::U8(pixels) = x.into_values() else { bail!("invert: is for pictures of bytes") };
+    Ok(Tensor::new(shape, pixels.into_iter().map(|pixel| 255 - pixel).collect::<Vec<_>>())?)
 }

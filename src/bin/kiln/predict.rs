@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<()> {
             let loader = pictures.loader(most);
             for files in files.chunks(AT_ONCE) {
                 let x = loader.load(files).map_err(|e| pictures::for_a_model(&e))?;
-                let x = if args.invert { inverted(x)? } else { x };
+                let x = if args.invert { pictures::inverted(x)? } else { x };
                 let y = model.predict(&x)?;
                 answers.add(&files.iter().map(|file| (file.as_path(), 0)).collect::<Vec<_>>(), &x, &y)?;
             }
@@ -138,13 +138,6 @@ impl Args {
             (None, None) => picture::read(input, sample, self.invert, most),
         }
     }
-}
-
-/// Black for white.
-fn inverted(x: Tensor) -> Result<Tensor> {
-    let shape = x.shape().clone();
-    let Values::U8(pixels) = x.into_values() else { bail!("invert: is for pictures of bytes") };
-    Ok(Tensor::new(shape, pixels.into_iter().map(|pixel| 255 - pixel).collect::<Vec<_>>())?)
 }
 
 /// The names of the classes of what it was trained on; none where they are numbers, or it does not say.
