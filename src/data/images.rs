@@ -1,27 +1,42 @@
 //! Folders of pictures: a folder a class, as Keras' `image_dataset_from_directory` reads them.
 
+mod jpeg;
+mod loader;
+mod resize;
+
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::imageops::FilterType;
-use image::{DynamicImage, GrayImage, ImageReader, Limits, Luma, RgbImage};
+pub use loader::{ColorMode, ImageLoader};
+pub use resize::Interpolation;
 
 use super::png::{most_bytes, without_panic};
-use super::{Dataset, Source, parse_png, rgb_to_grayscale};
+use super::{Dataset, Source, parse_png_within};
 use crate::error::{Error, Result};
-use crate::io::whole;
-use crate::tensor::{Tensor, Values};
-use crate::threads::map_each;
+use crate::tensor::Tensor;
 
-/// How pictures come to another size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Interpolation {
-    /// Each pixel from those around its place, weighed by their distance; where the picture shrinks, from as many more.
-    #[default]
-    Bilinear,
-    /// Each pixel from the one nearest to its place.
-    Nearest,
+/// The picture in the bytes of a PNG or JPEG file: `u8` of shape `(height, width, channels)`, as [`super::parse_png`] has it; a JPEG has
+/// one channel or three. The first bytes tell which it is. `path` stands in the errors only.
+///
+/// # Errors
+/// [`Error::Format`] where it is neither, is damaged, or holds more than 64 MB and 1024 times its own size.
+pub fn parse_image(bytes: &[u8], path: &Path) -> Result<Tensor> {
+    parse_image_within(bytes, path, most_bytes(bytes.len()) as u64)
+}
+
+/// [`parse_image`] of bytes that may unpack to `max_unpacked` bytes.
+///
+/// # Errors
+/// [`Error::Format`], as of [`parse_image`].
+pub fn parse_image_within(bytes: &[u8], path: &Path, max_unpacked: u64) -> Result<Tensor> {
+    if bytes.starts_with(b"\x89PNG") {
+        return parse_png_within(bytes, path, max_unpacked);
+    }
+    if !bytes.starts_with(jpeg::SIGNATURE) {
+        return Err(Error::format(path, "cannot be read as PNG or JPEG: it begins as neither; mend or remove it"));
+    }
+    let most = usize::try_from(max_unpacked).unwrap_or(usize::MAX);
+    without_panic(|| jpeg::parse(bytes, most)).map_err(|e| Error::format(path, e))
 }
 
 /// PNG and JPEG files in a folder for each class, whose name is the class's, and in that folder's own folders. What lies
@@ -44,11 +59,7 @@ pub struct ImageFolder {
     files: Vec<PathBuf>,
     labels: Vec<u32>,
     classes: Vec<String>,
-    /// Height and width.
-    size: [u32; 2],
-    grayscale: bool,
-    /// `None`: a picture of another size is an error.
-    interpolation: Option<Interpolation>,
+    loader: ImageLoader,
 }
 
 /// What a folder holds, sorted.
@@ -65,7 +76,15 @@ fn is_picture(path: &Path) -> bool {
     path.is_file() && ending.is_some_and(|ending| ["png", "jpg", "jpeg"].contains(&ending.as_str()))
 }
 
-/// The pictures of a class: those in its folder, then those in each folder below, in the folders' order.
+/// The PNG and JPEG files in a folder, by their endings, then those in each folder below, in the folders' order; hidden folders are
+/// passed over.
+///
+/// # Errors
+/// [`Error::Io`] where a folder cannot be listed.
+pub fn image_files(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    pictures(folder.as_ref().into())
+}
+
 fn pictures(class: PathBuf) -> Result<Vec<PathBuf>> {
     let (mut folders, mut at) = (vec![class], 0);
     while let Some(folder) = folders.get(at) {
@@ -83,42 +102,6 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// The picture in a file, RGB or grey. What the file's first bytes say that it is counts, not its name.
-fn decoded(path: &Path) -> Result<DynamicImage> {
-    let bytes = whole::read(path)?;
-    if bytes.starts_with(b"\x89PNG") {
-        return Ok(of_png(&parse_png(&bytes, path)?));
-    }
-    let decode = || {
-        let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(most_bytes(bytes.len()) as u64);
-        reader.limits(limits);
-        reader.decode().map_err(|e| e.to_string())
-    };
-    let refused = |e| Error::format(path, format!("cannot be read as PNG or JPEG: {e}; mend or remove it"));
-    without_panic(decode).map_err(refused)
-}
-
-/// Without alpha.
-fn of_png(png: &Tensor) -> DynamicImage {
-    let (&[height, width, channels], Values::U8(samples)) = (&**png.shape(), png.values()) else {
-        unreachable!("parse_png gives bytes of three axes")
-    };
-    let [height, width] = [height, width].map(|extent| extent as u32);
-    let kept = if channels < 3 { 1 } else { 3 };
-    let samples = samples.chunks(channels).flat_map(|pixel| &pixel[..kept]).copied().collect();
-    let picture = match kept {
-        1 => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
-        _ => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
-    };
-    picture.expect("as many samples as the shape says")
-}
-
-fn grayscale(picture: &RgbImage) -> GrayImage {
-    GrayImage::from_fn(picture.width(), picture.height(), |x, y| Luma([rgb_to_grayscale(picture.get_pixel(x, y).0)]))
-}
-
 impl ImageFolder {
     /// Lists a folder's pictures, and takes the first one's size for that of all.
     ///
@@ -126,6 +109,14 @@ impl ImageFolder {
     /// [`Error::Io`] where a folder cannot be listed; [`Error::Format`] where there are no folders of pictures, one has
     /// none, or the first picture cannot be read.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(folder, ImageLoader::new())
+    }
+
+    /// [`ImageFolder::open`] of pictures that are read as a loader does, to its size where it has one.
+    ///
+    /// # Errors
+    /// As [`ImageFolder::open`].
+    pub fn open_with(folder: impl AsRef<Path>, loader: ImageLoader) -> Result<Self> {
         let folder = folder.as_ref();
         let (mut files, mut labels, mut classes) = (Vec::new(), Vec::new(), Vec::new());
         for class in entries(folder)?.into_iter().filter(|path| path.is_dir() && !is_hidden(path)) {
@@ -139,22 +130,14 @@ impl ImageFolder {
         let Some(first) = files.first() else {
             return Err(Error::format(folder, "holds no folders; put the pictures of each class into one of its own"));
         };
-        let picture = decoded(first)?;
-        Ok(Self {
-            size: [picture.height(), picture.width()],
-            files,
-            labels,
-            classes,
-            grayscale: false,
-            interpolation: None,
-        })
+        let loader = if loader.size().is_some() { loader } else { loader.sized_like(first)? };
+        Ok(Self { files, labels, classes, loader })
     }
 
     /// Brings all pictures to this size.
     #[must_use]
     pub fn image_size(mut self, height: u32, width: u32) -> Self {
-        self.size = [height, width];
-        self.interpolation = self.interpolation.or_else(|| Some(Interpolation::default()));
+        self.loader = self.loader.image_size(height, width);
         self
     }
 
@@ -162,15 +145,41 @@ impl ImageFolder {
     /// without either call, such a picture is an error.
     #[must_use]
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
-        self.interpolation = Some(interpolation);
+        self.loader = self.loader.interpolation(interpolation);
         self
     }
 
-    /// One channel, as [`rgb_to_grayscale`] makes it of red, green and blue, and not three.
+    /// What becomes of the colours; default [`ColorMode::Rgb`].
     #[must_use]
-    pub fn grayscale(mut self) -> Self {
-        self.grayscale = true;
+    pub fn color_mode(mut self, color_mode: ColorMode) -> Self {
+        self.loader = self.loader.color_mode(color_mode);
         self
+    }
+
+    /// [`ColorMode::Grayscale`].
+    #[must_use]
+    pub fn grayscale(self) -> Self {
+        self.color_mode(ColorMode::Grayscale)
+    }
+
+    /// How the pictures are read; other pictures become samples of the same form by it.
+    pub fn loader(&self) -> &ImageLoader {
+        &self.loader
+    }
+
+    /// Gives the classes these indices, in order, as Keras' `class_names` does; there may be more than the folder has.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names a class of the folder which is not among them.
+    pub fn class_names(mut self, names: &[String]) -> Result<Self> {
+        let place = |class: &String| {
+            let place = names.iter().position(|name| name == class);
+            place.ok_or_else(|| Error::argument("class_names", crate::suggest::unknown(class, names)))
+        };
+        let places = self.classes.iter().map(place).collect::<Result<Vec<_>>>()?;
+        self.labels.iter_mut().for_each(|label| *label = places[*label as usize] as u32);
+        self.classes = names.to_vec();
+        Ok(self)
     }
 
     /// The classes, by their indices.
@@ -190,30 +199,6 @@ impl ImageFolder {
     pub fn load(&self) -> Result<Dataset> {
         self.read(&(0..self.files.len()).collect::<Vec<_>>())
     }
-
-    /// The bytes of a picture.
-    fn picture(&self, path: &Path) -> Result<Vec<u8>> {
-        let [height, width] = self.size;
-        let picture = decoded(path)?.into_rgb8();
-        let mut picture = if self.grayscale { DynamicImage::from(grayscale(&picture)) } else { picture.into() };
-        if (picture.height(), picture.width()) != (height, width) {
-            let filter = match self.interpolation {
-                Some(Interpolation::Bilinear) => FilterType::Triangle,
-                Some(Interpolation::Nearest) => FilterType::Nearest,
-                None => {
-                    let message = format!(
-                        "is {} x {}, {} is {height} x {width}; name a size by ImageFolder::image_size",
-                        picture.height(),
-                        picture.width(),
-                        self.files[0].display()
-                    );
-                    return Err(Error::format(path, message));
-                }
-            };
-            picture = picture.resize_exact(width, height, filter);
-        }
-        Ok(picture.into_bytes())
-    }
 }
 
 impl Source for ImageFolder {
@@ -222,17 +207,11 @@ impl Source for ImageFolder {
     }
 
     fn read(&self, rows: &[usize]) -> Result<Dataset> {
-        let [height, width] = self.size;
-        if height == 0 || width == 0 {
-            return Err(Error::argument("image_size", format!("{height} x {width} has no pixels")));
-        }
         if let Some(row) = rows.iter().find(|&&row| row >= self.files.len()) {
             return Err(Error::argument("rows", format!("there is no row {row} of {}", self.files.len())));
         }
-        let pixels = map_each(rows, |&row| self.picture(&self.files[row]))?.concat();
-        let channels = if self.grayscale { 1 } else { 3 };
+        let x = self.loader.load(&rows.iter().map(|&row| &self.files[row]).collect::<Vec<_>>())?;
         let labels: Vec<u32> = rows.iter().map(|&row| self.labels[row]).collect();
-        let x = Tensor::new([rows.len(), height as usize, width as usize, channels], pixels)?;
         Dataset::new(x, Tensor::new([rows.len()], labels)?)
     }
 }

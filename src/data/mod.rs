@@ -31,7 +31,7 @@ pub(crate) use dataset::{check_labels, check_scale};
 pub use fetch::Fetcher;
 pub use idx::{parse_idx, parse_idx_within, read_idx, read_pair, write_idx};
 #[cfg(feature = "images")]
-pub use images::{ImageFolder, Interpolation};
+pub use images::{ColorMode, ImageFolder, ImageLoader, Interpolation, image_files, parse_image, parse_image_within};
 pub use named::{LoadOptions, NamedSet, Split};
 pub use npz::Npz;
 #[cfg(feature = "png")]

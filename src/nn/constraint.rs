@@ -210,20 +210,26 @@ impl Configured for Constraint {
     }
 
     fn from_config(config: &mut Config) -> Result<Self> {
-        Ok(match config.class() {
-            "NonNeg" => Self::NonNeg,
-            "MaxNorm" => Self::MaxNorm { max_value: config.take("max_value")?, axes: config.take("axes")? },
-            "UnitNorm" => Self::UnitNorm { axes: config.take("axes")? },
-            "MinMaxNorm" => Self::MinMaxNorm {
-                min_value: config.take("min_value")?,
-                max_value: config.take("max_value")?,
-                rate: config.take("rate")?,
-                axes: config.take("axes")?,
-            },
-            other => {
-                let known = ["MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm"];
-                return Err(Error::argument("constraint", crate::suggest::unknown(other, &known)));
+        let class = config.class();
+        let known = ["MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm"];
+        let Some(at) = (0..known.len()).find(|&i| [known[i], NAMES[i]].contains(&class)) else {
+            return Err(Error::argument("constraint", crate::suggest::unknown(class, &[known, NAMES].concat())));
+        };
+        let mut constraint = Self::by_name(NAMES[at])?;
+        match &mut constraint {
+            Self::NonNeg => {}
+            Self::MaxNorm { max_value, axes } => {
+                *max_value = config.take_or("max_value", *max_value)?;
+                *axes = config.take_or("axes", axes.clone())?;
             }
-        })
+            Self::UnitNorm { axes } => *axes = config.take_or("axes", axes.clone())?,
+            Self::MinMaxNorm { min_value, max_value, rate, axes } => {
+                *min_value = config.take_or("min_value", *min_value)?;
+                *max_value = config.take_or("max_value", *max_value)?;
+                *rate = config.take_or("rate", *rate)?;
+                *axes = config.take_or("axes", axes.clone())?;
+            }
+        }
+        Ok(constraint)
     }
 }

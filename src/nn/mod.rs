@@ -1,6 +1,7 @@
 //! The front: layers, losses, metrics and optimizers under Keras' names, [`Sequential`], and the [`Model`] that it is.
 
 pub mod activation;
+mod chain;
 pub mod constraint;
 mod custom;
 mod functional;
@@ -24,6 +25,7 @@ pub mod summary;
 pub(crate) use crate::config::Configured;
 pub use crate::config::{Config, FromSetting, Setting};
 pub use activation::Activation;
+pub use chain::Chain;
 pub use constraint::Constraint;
 pub use custom::CustomObjects;
 pub use functional::{Shared, Value, Values};

@@ -133,6 +133,41 @@ impl Network {
             && self.outputs == [before(self.calls.len())]
     }
 
+    /// The network from the same inputs, which have these shapes, to what the layer of a name gives at its first call: with the
+    /// layers alone that this needs.
+    pub fn up_to(&self, layer: &str, samples: Vec<Shape>) -> Option<Self> {
+        let last = self.calls.iter().position(|call| self.layers[call.layer].0 == layer)?;
+        let mut needed = vec![false; last + 1];
+        needed[last] = true;
+        for at in (0..=last).rev() {
+            let reads = if needed[at] { &self.calls[at].reads[..] } else { &[] };
+            for wire in reads {
+                if let Wire::Output { call, .. } = *wire {
+                    needed[call] = true;
+                }
+            }
+        }
+        let mut part = Self { inputs: self.inputs.clone(), first_place: self.first_place, ..Self::default() };
+        part.inputs.iter_mut().zip(samples).for_each(|(port, sample)| port.shape = Some(sample));
+        let mut calls = HashMap::new();
+        for (at, call) in self.calls.iter().enumerate().filter(|&(at, _)| at <= last && needed[at]) {
+            let moved = |wire: &Wire| match *wire {
+                Wire::Output { call, index } => Wire::Output { call: calls[&call], index },
+                input => input,
+            };
+            let reads = call.reads.iter().map(moved).collect();
+            let (name, layer) = &self.layers[call.layer];
+            let known = part.layers.iter().position(|(known, _)| known == name);
+            part.outputs = vec![match known {
+                Some(known) => part.call(known, reads),
+                None => part.push(name.clone(), Arc::clone(layer), reads),
+            }];
+            calls.insert(at, part.calls.len() - 1);
+        }
+        part.names = self.names.clone();
+        Some(part)
+    }
+
     /// The names of the inputs.
     pub fn input_names(&self) -> Vec<String> {
         self.inputs.iter().map(|input| input.name.clone()).collect()

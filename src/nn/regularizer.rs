@@ -96,9 +96,13 @@ impl Configured for Regularizer {
     }
 
     fn from_config(config: &mut Config) -> Result<Self> {
-        if config.class() != "L1L2" {
-            return Err(Error::argument("regularizer", format!("expected L1L2, found {}", config.class())));
-        }
-        Ok(Self { l1: config.take_or("l1", 0.0)?, l2: config.take_or("l2", 0.0)? })
+        let default = match config.class() {
+            "L1L2" => Self::l1_l2(0.0, 0.0),
+            name => Self::by_name(name).map_err(|_| {
+                let known = [&Self::NAMES[..], &["L1L2"]].concat();
+                Error::argument("regularizer", crate::suggest::unknown(name, &known))
+            })?,
+        };
+        Ok(Self { l1: config.take_or("l1", default.l1)?, l2: config.take_or("l2", default.l2)? })
     }
 }

@@ -1,8 +1,9 @@
-//! Pictures as PNG or SVG: curves over steps in panels that share the axis of steps, and models.
+//! Pictures as PNG or SVG: curves over steps in panels that share the axis of steps, models, and images as tiles.
 
 mod axis;
 mod draw;
 mod heat_map;
+mod image_grid;
 pub(crate) mod layered;
 pub(crate) mod picture;
 mod png;
@@ -10,6 +11,7 @@ mod png;
 use std::path::Path;
 
 pub(crate) use heat_map::HeatMap;
+pub use image_grid::{ImageGrid, feature_maps, normalized};
 // Whoever draws a model looks for it here; it stands where models do.
 pub use crate::train::{ModelPlot, plot_model};
 

@@ -2,15 +2,15 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Model;
 use super::model::MEMORY;
 use crate::data;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::nn::CustomObjects;
-use crate::nn::IntoLayer;
 use crate::nn::network::Network;
+use crate::nn::{Chain, CustomObjects, IntoLayer};
 use crate::train::{Fit, History};
 
 /// Layers one after the other: a way to write a [`Model`], whose methods it has.
@@ -46,6 +46,21 @@ impl Sequential {
     /// A model without layers, named `sequential`.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A model of layers that are written as text: see [`Chain`].
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let model = Sequential::from_text("input 28 28, flatten, dense 128 relu, dropout 0.5, dense 10 softmax")?;
+    /// assert_eq!(model.summary()?.parameters(), 785 * 128 + 129 * 10);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] with the text and a line of carets under the word that is wrong.
+    pub fn from_text(text: &str) -> Result<Self> {
+        Ok(Self::from(&text.parse::<Chain>()?))
     }
 
     /// See [`Model::named`].
@@ -137,6 +152,16 @@ impl Sequential {
     /// The model that is written so.
     pub fn into_model(self) -> Model {
         self.model
+    }
+}
+
+impl From<&Chain> for Sequential {
+    fn from(chain: &Chain) -> Self {
+        let mut sequential = Self::new();
+        for link in chain.links() {
+            sequential.model.network.append(link.name.clone(), Arc::clone(&link.layer));
+        }
+        sequential
     }
 }
 

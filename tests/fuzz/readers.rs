@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 
 use flate2::write::{DeflateEncoder, GzEncoder};
 use flate2::{Compression, Crc};
-use kiln::data::{Csv, Encoding, Missing, Npz, Scaler, parse_idx, parse_png};
+use kiln::data::{Csv, Encoding, Missing, Npz, Scaler, parse_idx, parse_image, parse_png};
 use kiln::io::TensorFile;
-use kiln::nn::{Config, Setting};
+use kiln::nn::{Chain, Config, Setting};
 use kiln::prelude::*;
 
 use crate::mutate::Rng;
@@ -24,7 +24,7 @@ pub struct Reader {
     pub read: fn(&[u8]),
 }
 
-pub const READERS: [Reader; 12] = [
+pub const READERS: [Reader; 14] = [
     Reader { name: "model", is_text: true, seeds: models, wrap: with_tensors, read: model },
     Reader { name: "modelfile", is_text: false, seeds: model_files, wrap: as_is, read: model },
     Reader { name: "tensors", is_text: false, seeds: tensor_files, wrap: as_is, read: tensors },
@@ -35,6 +35,8 @@ pub const READERS: [Reader; 12] = [
     Reader { name: "csv", is_text: true, seeds: tables, wrap: as_is, read: csv },
     Reader { name: "csvgz", is_text: true, seeds: tables, wrap: gzipped, read: csv },
     Reader { name: "png", is_text: false, seeds: pngs, wrap: summed, read: png },
+    Reader { name: "jpeg", is_text: false, seeds: jpegs, wrap: as_is, read: jpeg },
+    Reader { name: "chain", is_text: true, seeds: chains, wrap: as_is, read: chain },
     Reader { name: "tuning", is_text: true, seeds: tunings, wrap: as_is, read: tuning },
     Reader { name: "scaler", is_text: true, seeds: scalers, wrap: as_is, read: scaler },
 ];
@@ -280,6 +282,38 @@ fn summed(mut bytes: Vec<u8>, rng: &mut Rng) -> Vec<u8> {
 
 fn png(bytes: &[u8]) {
     drop(parse_png(bytes, Path::new("input")));
+}
+
+/// Grey and in colour; the encoder writes no progressive ones.
+fn jpegs() -> Vec<Vec<u8>> {
+    let pixels: Vec<u8> = (0..17 * 9 * 3).map(|i| (i * 37 % 251) as u8).collect();
+    let encoded = |kind: image::ExtendedColorType, len: usize| {
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 80);
+        encoder.encode(&pixels[..len], 17, 9, kind).unwrap();
+        bytes
+    };
+    vec![encoded(image::ExtendedColorType::L8, 17 * 9), encoded(image::ExtendedColorType::Rgb8, 17 * 9 * 3)]
+}
+
+fn jpeg(bytes: &[u8]) {
+    drop(parse_image(bytes, Path::new("input")));
+}
+
+fn chains() -> Vec<Vec<u8>> {
+    let texts = [
+        "flatten, dense 128 relu use_bias=false name=hidden, dropout 0.5, dense 10 softmax",
+        "reshape 4 2, permute (2, 1), layer_normalization axis=[-1], dense 3 leaky_relu(negative_slope=0.1)",
+        "random_translation 0.1 1e-3 fill_mode=wrap,\n dense units=2x3 kernel_initializer=none trainable=true",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).into()
+}
+
+fn chain(bytes: &[u8]) {
+    if let Ok(chain) = String::from_utf8_lossy(bytes).parse::<Chain>() {
+        drop(chain.explain(Error::shape("layer \"dense\"", "does not fit")));
+        drop(Sequential::from(&chain).build([2, 3]));
+    }
 }
 
 fn tunings() -> Vec<Vec<u8>> {

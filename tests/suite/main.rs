@@ -6,6 +6,7 @@ mod averages;
 mod bad_input;
 mod by_hand;
 mod callbacks;
+mod chains;
 mod check;
 #[cfg(feature = "cli")]
 mod cli;
@@ -16,9 +17,15 @@ mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;
 #[cfg(feature = "cli")]
+mod cli_inspect;
+#[cfg(feature = "cli")]
 mod cli_interrupt;
 #[cfg(feature = "cli")]
+mod cli_layers;
+#[cfg(feature = "cli")]
 mod cli_outputs;
+#[cfg(feature = "cli")]
+mod cli_pictures;
 #[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]

@@ -15,7 +15,6 @@ use kiln::train::Fit;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::data::Bar;
 use crate::model::ModelArgs;
 use crate::outputs::{self, Kind, outputs};
 
@@ -80,7 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
         let Choice { device, .. } = Device::choose(request)?;
         sides.push(Side::new(args.model.model(set, device.clone(), args.learning_rate)?.seed(args.seed), &device));
     }
-    let Split { train, .. } = Bar::load(set)?;
+    let Split { train, .. } = args.model.load(set)?;
     let batch = args.model.batch(train.len())?;
     let [a, b] = &mut sides[..] else { unreachable!("two devices were asked for") };
     let comparison = Comparison::run(a, b, &train, batch, args)?;

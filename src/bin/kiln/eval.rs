@@ -14,10 +14,12 @@ use serde_json::{Value, json};
 
 use crate::arrays::{self, archive};
 use crate::data::Bar;
-use crate::model::DeviceArgs;
+use crate::model::{DeviceArgs, shaped};
 use crate::outputs::{self, Kind, outputs};
+use crate::pictures::Pictures;
 use crate::saved::{Course, class_names};
-use crate::table::{Columns, files_of, table};
+use crate::set::{files_of, pictures_in, table};
+use crate::table::Columns;
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
@@ -37,11 +39,11 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The data set [default: the one that it was trained on], or a table with the columns of that: FILE.csv, or arrays x_test and y_test: FILE.npz
+    /// The data set [default: the one that it was trained on], a folder of pictures, a table with the columns of that: FILE.csv, or arrays x_test and y_test: FILE.npz
     #[arg(value_name = "DATASET")]
     set: Option<String>,
 
-    /// Of the table that it was trained on, only the rows that were held back
+    /// Of the table or folder that it was trained on, only the samples that were held back
     #[arg(long)]
     held_out: bool,
 
@@ -117,6 +119,16 @@ impl Args {
             Some(name) => name.clone(),
             None => Course::of(model, &self.file)?.set,
         };
+        if let Some(path) = pictures_in(&name) {
+            let pictures = Pictures::find(model, &self.file)?;
+            let none = || format!("{}: was trained on no folder of pictures, {name} is one", self.file.display());
+            let pictures = pictures.with_context(none)?;
+            let data = pictures.test(path, self.held_out, self.packed.max_unpacked)?;
+            return Ok((name, data, pictures.classes));
+        }
+        if Pictures::find(model, &self.file)?.is_some() {
+            bail!("{}: was trained on a folder of pictures; name the folder to measure on", self.file.display());
+        }
         if let Some(path) = table(&name) {
             let columns = Columns::of(model, &self.file)?.within(self.packed.max_unpacked);
             let data = if self.held_out { columns.held_out(path)? } else { columns.dataset(path)? };
@@ -139,7 +151,7 @@ impl Args {
             bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
         }
         let set = NamedSet::find(&name)?;
-        Ok((name, Bar::load(set)?.test, class_names(set)))
+        Ok((name, shaped(Bar::load(set)?.test, model.sample_shape()?)?, class_names(set)))
     }
 }
 

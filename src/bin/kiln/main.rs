@@ -7,14 +7,17 @@ mod compare;
 mod data;
 mod devices;
 mod eval;
+mod inspect;
 mod interrupt;
 mod model;
 mod outputs;
 mod picture;
+mod pictures;
 mod plan;
 mod predict;
 mod profile;
 mod saved;
+mod set;
 mod summary;
 mod table;
 mod train;
@@ -49,6 +52,7 @@ enum Command {
     Train(Box<train::Args>),
     Eval(eval::Args),
     Predict(predict::Args),
+    Inspect(inspect::Args),
     Summary(summary::Args),
     Check(check::Args),
     Compare(compare::Args),
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, start),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Compare(args) => compare::run(&args),

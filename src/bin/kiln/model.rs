@@ -1,22 +1,29 @@
 //! What `train`, `plan`, `tune` and `compare` share: the options of the model and the model itself.
 
 use clap::Args;
-use kiln::data::NamedSet;
+use kiln::data::{NamedSet, Split};
 use kiln::device::Device;
 use kiln::nn::optimizer::{self, Optimizer};
+use kiln::nn::{Chain, Setting};
 use kiln::plan::Plan;
 use kiln::prelude::*;
 
-/// A perceptron: dense layers, the last one with a unit for each class.
+use crate::data::Bar;
+
+/// A perceptron, dense layers, the last one with a unit for each class; or layers of any kind.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// The data set: mnist or fashion-mnist; `train` takes a table, FILE.csv or FILE.tsv, and arrays, FILE.npz, too
+    /// The data set: mnist or fashion-mnist; `train` takes a folder of pictures, a table, FILE.csv or FILE.tsv, and arrays, FILE.npz, too
     #[arg(value_name = "DATASET")]
     pub set: String,
 
     /// Units of the hidden layers, first to last: 512, or 512,256, or none for the output layer alone
     #[arg(long, value_name = "UNITS", value_delimiter = ',', default_value = "512", value_parser = units)]
     hidden: Vec<Option<usize>>,
+
+    /// All layers, with commas between: each by Keras' name, its first settings, then any by name: \"flatten, dense 128 relu, dropout 0.5, dense 10 softmax\"
+    #[arg(long, value_name = "LAYERS", conflicts_with_all = ["hidden", "activation"])]
+    layers: Option<String>,
 
     /// Of the hidden layers: linear, relu, sigmoid, tanh or softmax
     #[arg(long, value_name = "NAME", default_value = "relu")]
@@ -62,9 +69,16 @@ pub struct DeviceArgs {
 }
 
 impl ModelArgs {
-    /// The model for a named set, compiled; it is built from the data.
+    /// The model for a named set, compiled; without `--layers` it is built from the data.
     pub fn model(&self, set: &NamedSet, device: Device, learning_rate: Option<f64>) -> Result<Model> {
-        self.classifier((set.name, set.classes), device, learning_rate)
+        self.classifier((set.name, set.classes), &image(set), device, learning_rate)
+    }
+
+    /// The samples of a named set, with a bar where they have to be fetched: with `--layers` as images with a channel.
+    pub fn load(&self, set: &NamedSet) -> Result<Split> {
+        let Split { train, test } = Bar::load(set)?;
+        let shaped = |data| if self.layers.is_some() { shaped(data, &image(set)) } else { Ok(data) };
+        Ok(Split { train: shaped(train)?, test: shaped(test)? })
     }
 
     /// Clips gradients as the options say.
@@ -77,10 +91,11 @@ impl ModelArgs {
         }
     }
 
-    /// The model of this name for so many classes.
+    /// The model of this name for so many classes; with `--layers` it is built for samples of this shape.
     pub fn classifier(
         &self,
         (name, classes): (&str, usize),
+        sample: &Shape,
         device: Device,
         learning_rate: Option<f64>,
     ) -> Result<Model> {
@@ -95,15 +110,22 @@ impl ModelArgs {
         }
         let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
         let output = Dense::new(classes).activation(Activation::Softmax);
-        let model = layers.chain([output]).fold(Sequential::new().named(name).add(Flatten), Sequential::add);
-        let mut model = model.into_model().device(device);
+        let model = match &self.layers {
+            Some(layers) => built(&layers.parse()?, sample, (name, classes))?,
+            None => layers.chain([output]).fold(Sequential::new().add(Flatten), Sequential::add),
+        };
+        let mut model = model.named(name).into_model().device(device);
         model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)
     }
 
     /// What the output layer takes in training: weights, gradients and the optimizer's moments; what it gives for a step, a
     /// batch of the evaluation and all predictions of one, and their gradients.
+    /// Nothing with `--layers`, which say themselves how many units there are.
     pub fn output_bytes(&self, sample_len: usize, classes: usize) -> Result<u64> {
+        if self.layers.is_some() {
+            return Ok(0);
+        }
         let inputs = self.hidden()?.last().copied().unwrap_or(sample_len);
         let moments = optimizer::by_name(&self.optimizer)?.moments();
         let numbers = (inputs as u128 + 1) * (2 + moments as u128) + 2 * (self.batch_size.min(500) as u128 + 500);
@@ -116,7 +138,9 @@ impl ModelArgs {
         let (samples, sample_len) = extents(set);
         let batch = self.batch(samples)?;
         let mut model = self.model(set, device.clone(), None)?;
-        model.build([sample_len])?;
+        if self.layers.is_none() {
+            model.build([sample_len])?;
+        }
         model.training_plan(batch, samples)
     }
 
@@ -135,6 +159,57 @@ impl ModelArgs {
         }
         Err(Error::argument("hidden", "`none` stands beside units; give one or the other"))
     }
+}
+
+/// The model of a chain for samples of a shape, which must tell the classes of a set apart.
+fn built(chain: &Chain, sample: &Shape, (set, classes): (&str, usize)) -> Result<Sequential> {
+    let mut model = Sequential::from(chain);
+    let images = |e| match (e, &sample[..]) {
+        (Error::Shape { op, message }, [height, width]) => {
+            let hint = format!("where images are meant, begin with `reshape {height} {width} 1`");
+            Error::shape(op, format!("{message}; samples are {sample}: {hint}"))
+        }
+        (e, _) => e,
+    };
+    model.build(sample.clone()).map_err(|e| chain.explain(images(e)))?;
+    let (output, name) = (model.output_shape()?, model.output_names().remove(0));
+    if output[..] != [classes] {
+        let advice = match output[..] {
+            [_, .., last] if last == classes => "put `flatten` before it".into(),
+            _ => format!("end with `dense {classes} softmax`"),
+        };
+        let message = format!("the last layer gives {output} for each sample, {set} has {classes} classes: {advice}");
+        return Err(chain.refuse(&name, message));
+    }
+    let told = |name: &str| model.layer(name).and_then(|layer| layer.config().take_or("activation", Setting::Null));
+    for (name, activation) in chain.names().map(|name| (name, told(name))).collect::<Vec<_>>().into_iter().rev() {
+        match activation? {
+            Setting::Null => {}
+            Setting::Text(known) if known == "softmax" || known == "sigmoid" => break,
+            _ => {
+                let message = "gives numbers of any size, classes need probabilities: let it end with softmax";
+                return Err(chain.refuse(name, message));
+            }
+        }
+    }
+    Ok(model)
+}
+
+/// The shape of a named set's samples as images: height, width and one channel. They are squares.
+pub fn image(set: &NamedSet) -> Shape {
+    let side = extents(set).1.isqrt();
+    [side, side, 1].into()
+}
+
+/// The set with samples of this shape, where that has one channel and theirs has no axis for it, or the other way about.
+pub fn shaped(data: Dataset, sample: &Shape) -> Result<Dataset> {
+    let own = data.sample_shape();
+    let plain = |shape: &Shape| shape.strip_suffix(&[1]).unwrap_or(shape).to_vec();
+    if own == *sample || plain(&own) != plain(sample) {
+        return Ok(data);
+    }
+    let extents: Vec<isize> = [data.len()].iter().chain(&**sample).map(|&extent| extent as isize).collect();
+    Ok(Dataset::new(data.x().reshape(&extents)?, data.y().clone())?.with_scale(data.scale()))
 }
 
 /// How many training samples the set has and how many bytes each: the lengths of its files tell, so that a plan needs

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::data::{parse_idx, parse_idx_within, parse_png, parse_png_within, rgb_to_grayscale};
+use kiln::data::{ImageLoader, parse_idx, parse_idx_within, parse_image, parse_image_within, rgb_to_grayscale};
 use kiln::io::read_file;
 use kiln::tensor::{Shape, Tensor, Values};
 
@@ -23,19 +23,12 @@ pub fn extents(sample: &Shape) -> Option<(usize, usize)> {
     }
 }
 
-/// The samples of a file or a pipe: a PNG, an IDX file, or text of pixels, a sample a line; the first bytes tell.
+/// The samples of a file or a pipe: a PNG, a JPEG, an IDX file, or text of pixels, a sample a line; the first bytes tell.
 pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>) -> Result<Tensor> {
     let bytes = read_file(path)?;
     let samples = match bytes[..] {
-        [0x89, b'P', b'N', b'G', ..] => {
-            let (height, width) = extents(sample)
-                .with_context(|| format!("the model takes samples of {sample}, a PNG is a grey picture"))?;
-            let paper = if invert { 255 } else { 0 };
-            let png = match max_unpacked {
-                Some(most) => parse_png_within(&bytes, path, most)?,
-                None => parse_png(&bytes, path)?,
-            };
-            vec![Picture::of_png(&png, paper).resized(height, width).pixels]
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] => {
+            vec![pixels(&bytes, path, sample, if invert { 255 } else { 0 }, max_unpacked)?]
         }
         [0, 0, ..] | [0x1f, 0x8b, ..] => {
             let all = match max_unpacked {
@@ -59,10 +52,28 @@ pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>
     Ok(Tensor::new([&[samples.len()], &sample[..]].concat(), pixels)?)
 }
 
+/// The pixels of a PNG or a JPEG in the size and the colours of a sample.
+fn pixels(bytes: &[u8], path: &Path, sample: &Shape, paper: u8, max_unpacked: Option<u64>) -> Result<Vec<u8>> {
+    if let [height, width, 3] = **sample {
+        let loader = ImageLoader::new().image_size(u32::try_from(height)?, u32::try_from(width)?);
+        let loader = max_unpacked.into_iter().fold(loader, ImageLoader::max_unpacked);
+        let Values::U8(pixels) = loader.parse(bytes, path)?.into_values() else { unreachable!("pictures are bytes") };
+        return Ok(pixels);
+    }
+    let (height, width) = extents(sample)
+        .with_context(|| format!("the model takes samples of {sample}, a picture has height, width and colours"))?;
+    let image = match max_unpacked {
+        Some(most) => parse_image_within(bytes, path, most)?,
+        None => parse_image(bytes, path)?,
+    };
+    Ok(Picture::of_image(&image, paper).resized(height, width).pixels)
+}
+
 /// Lines of pixels, with commas or spaces between.
 fn text(bytes: &[u8], path: &Path, len: usize) -> Result<Vec<Vec<u8>>> {
     let name = path.display();
-    let text = std::str::from_utf8(bytes).with_context(|| format!("{name}: read as PNG, IDX or text of pixels"))?;
+    let text =
+        std::str::from_utf8(bytes).with_context(|| format!("{name}: read as PNG, JPEG, IDX or text of pixels"))?;
     let mut samples = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let words = line.split([',', ';', ' ', '\t']).filter(|word| !word.is_empty());
@@ -81,9 +92,9 @@ impl Picture {
     }
 
     /// Colours by their brightness. What is transparent shows the paper, of this grey.
-    fn of_png(png: &Tensor, paper: u8) -> Self {
-        let Values::U8(samples) = png.values() else { unreachable!("read_png gives bytes") };
-        let [height, width, channels] = **png.shape() else { unreachable!("read_png gives three axes") };
+    fn of_image(image: &Tensor, paper: u8) -> Self {
+        let Values::U8(samples) = image.values() else { unreachable!("pictures are bytes") };
+        let [height, width, channels] = **image.shape() else { unreachable!("pictures have three axes") };
         let over = |ink: u8, alpha: u8| {
             let [ink, alpha, paper] = [ink, alpha, paper].map(u32::from);
             ((ink * alpha + paper * (255 - alpha) + 127) / 255) as u8
@@ -159,11 +170,11 @@ mod tests {
             Tensor::new([1, 8 / channels, channels], ink.to_vec()).expect("eight samples")
         };
         let grey = inks(2, [0, 255, 0, 128, 0, 0, 200, 255]);
-        assert_eq!(Picture::of_png(&grey, 255).pixels, [0, 127, 255, 200]);
-        assert_eq!(Picture::of_png(&grey, 0).pixels, [0, 0, 0, 200]);
+        assert_eq!(Picture::of_image(&grey, 255).pixels, [0, 127, 255, 200]);
+        assert_eq!(Picture::of_image(&grey, 0).pixels, [0, 0, 0, 200]);
         let colour = inks(4, [0, 0, 0, 0, 255, 0, 0, 255]);
-        assert_eq!(Picture::of_png(&colour, 255).pixels, [255, 76]);
-        assert_eq!(Picture::of_png(&colour, 0).pixels, [0, 76]);
+        assert_eq!(Picture::of_image(&colour, 255).pixels, [255, 76]);
+        assert_eq!(Picture::of_image(&colour, 0).pixels, [0, 76]);
     }
 
     #[test]

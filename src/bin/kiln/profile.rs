@@ -12,7 +12,6 @@ use kiln::io::write_file;
 use kiln::train::{KernelTime, Profile};
 use serde_json::{Value, json};
 
-use crate::data::Bar;
 use crate::model::{DeviceArgs, ModelArgs};
 use crate::outputs::{self, Kind, outputs};
 
@@ -53,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut model = args.model.model(set, device.clone(), None)?;
     // Before anything runs: hours later is late to learn that a folder is missing.
     outputs::check(&outputs(&[("trace", &args.trace, Kind::File)]), &[])?;
-    let Split { train, .. } = Bar::load(set)?;
+    let Split { train, .. } = args.model.load(set)?;
     let profile = model.profile(&train, args.model.batch(train.len())?, args.steps)?;
     let peaks = Meter::new(&device, Duration::from_millis(50))?.peaks()?;
     let mut out = io::stdout().lock();

@@ -9,6 +9,7 @@ use kiln::nn::Model;
 use kiln::plot::plot_model;
 
 use crate::outputs::{self, Kind, outputs};
+use crate::pictures::Pictures;
 use crate::saved::Course;
 use crate::table::Columns;
 
@@ -42,6 +43,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(columns) = Columns::find(&model, &args.file)? {
         writeln!(out, "Table: {}", printable(&columns.print()))?;
+    }
+    if let Some(pictures) = Pictures::find(&model, &args.file)? {
+        writeln!(out, "Pictures: {}", printable(&pictures.print()))?;
     }
     if let Some(path) = &args.plot {
         let plot = plot_model(&model)?.show_shapes(true).show_layer_names(true).show_trainable(true);

@@ -1,20 +1,16 @@
-//! What `train` trains on: a named set, arrays of NumPy's, or a table of one's own; and what a saved model keeps of the
-//! table.
+//! Tables of one's own, and what a saved model keeps of one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::Crc;
-use kiln::data::{Csv, Dataset, Encoding, LoadOptions, Missing, NamedSet, Scaler, Split, Table};
+use kiln::data::{Csv, Dataset, Encoding, Missing, Scaler, Split, Table};
 use kiln::io::printable;
 use kiln::nn::{Config, Model};
 use kiln::tensor::Tensor;
 
-use crate::arrays::{self, Largest, archive};
-use crate::data::Bar;
 use crate::outputs;
-use crate::saved::class_names;
 
 /// How a table is read.
 #[derive(Args)]
@@ -51,9 +47,9 @@ pub struct TableArgs {
     #[arg(long)]
     drop_missing: bool,
 
-    /// Of a table: share of the rows to measure on, the same of each class [default: 0.2]
+    /// Of a table or a folder: share of the samples to measure on, the same of each class [default: 0.2]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    test_split: Option<f64>,
+    pub test_split: Option<f64>,
 
     /// Of a table: bring each column to mean 0 and standard deviation 1
     #[arg(long)]
@@ -62,7 +58,15 @@ pub struct TableArgs {
 
 impl TableArgs {
     /// That no option is given which `name`, no table, would not heed.
-    fn refuse(&self, name: &str) -> Result<()> {
+    pub fn refuse(&self, name: &str) -> Result<()> {
+        if self.test_split.is_some() {
+            bail!("test_split: {name} has samples of its own to measure on");
+        }
+        self.refuse_columns(name)
+    }
+
+    /// That no option is given which is of columns.
+    pub fn refuse_columns(&self, name: &str) -> Result<()> {
         let given = [
             ("label", self.label.is_some()),
             ("without", !self.without.is_empty()),
@@ -72,7 +76,6 @@ impl TableArgs {
             ("sample_weight", self.sample_weight.is_some()),
             ("class_weight", !self.class_weight.is_empty()),
             ("drop_missing", self.drop_missing),
-            ("test_split", self.test_split.is_some()),
             ("standardize", self.standardize),
         ];
         match given.into_iter().find(|(_, given)| *given) {
@@ -137,32 +140,36 @@ fn class_weights(given: &[(String, f32)], encoding: &Encoding) -> Result<Vec<f64
     Ok(weights)
 }
 
-/// A data set, loaded when it is wanted.
-pub enum Set {
-    Named(&'static NamedSet),
-    /// Of a file of this name.
-    Arrays {
-        name: String,
-        split: Box<Split>,
-        largest: Largest,
-        print: arrays::Print,
-    },
-    Table {
-        name: String,
-        split: Box<Split>,
-        columns: Box<Columns>,
-    },
+/// The note in the file.
+const NOTE: &str = "table";
+
+/// What the columns of a table are, and which of its rows are measured on.
+pub struct Columns {
+    pub encoding: Encoding,
+    scaler: Option<Scaler>,
+    /// One of each class, or none.
+    pub class_weight: Vec<f64>,
+    test_split: f64,
+    seed: u64,
+    /// What tells another table: how many rows it had, and what [`checksum`] made of them.
+    rows: usize,
+    crc: usize,
 }
 
-impl Set {
-    /// The set of this name or, where it has an ending such as `.csv`, in this file.
-    pub fn find(name: &str, args: &TableArgs, seed: u64, max_unpacked: Option<u64>) -> Result<Self> {
-        let Some(path) = table(name) else {
-            args.refuse(name)?;
-            return Self::without_columns(name, max_unpacked);
-        };
+/// Of the numbers that were made of a table.
+fn checksum(data: &Dataset) -> usize {
+    let mut crc = Crc::new();
+    for tensor in [Some(data.x()), Some(data.y()), data.sample_weight()].into_iter().flatten() {
+        tensor.values().to_f32().iter().for_each(|value| crc.update(&value.to_le_bytes()));
+    }
+    crc.sum() as usize
+}
+
+impl Columns {
+    /// Those of a table as the options have them, and its parts.
+    pub fn new(path: &Path, args: &TableArgs, seed: u64, max_unpacked: Option<u64>) -> Result<(Self, Split)> {
         let Some(label) = &args.label else {
-            bail!("label: name the column of {name} that holds the labels, by --label");
+            bail!("label: name the column of {name} that holds the labels, by --label", name = path.display());
         };
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let separator = if ["tsv", "tab"].contains(&ending.as_str()) { b'\t' } else { b',' };
@@ -190,147 +197,10 @@ impl Set {
         let mut columns = columns.checked()?;
         let split = columns.split(&table.data)?;
         columns.scaler = args.standardize.then(|| Scaler::standardize(&split.train));
-        Self::of_table(path, columns, &split)
+        let split = columns.scaled_parts(&split)?;
+        Ok((columns, split))
     }
 
-    /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
-    pub fn again(name: &str, model: &Model, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
-        let Some(path) = table(name) else {
-            let set = Self::without_columns(name, max_unpacked)?;
-            if let Self::Arrays { print, .. } = &set {
-                print.check(model, Path::new(name))?;
-            }
-            return Ok(set);
-        };
-        let columns = Columns::of(model, file)?.within(max_unpacked);
-        let split = columns.split(&columns.whole(path)?)?;
-        Self::of_table(path, columns, &split)
-    }
-
-    /// What is no table.
-    fn without_columns(name: &str, max_unpacked: Option<u64>) -> Result<Self> {
-        let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
-        let (split, largest) = arrays::split(path, max_unpacked)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let print = arrays::Print::of(&split);
-        Ok(Self::Arrays { name, split: Box::new(split), largest, print })
-    }
-
-    fn of_table(path: &Path, columns: Columns, split: &Split) -> Result<Self> {
-        let split = Split { train: columns.scaled(&split.train)?, test: columns.scaled(&split.test)? };
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self::Table { name, split: Box::new(split), columns: Box::new(columns) })
-    }
-
-    /// The weights of classes, by their indices.
-    pub fn class_weight(&self) -> Vec<(u32, f32)> {
-        match self {
-            Self::Named(_) | Self::Arrays { .. } => Vec::new(),
-            Self::Table { columns, .. } => {
-                (0..).zip(columns.class_weight.iter().map(|&weight| weight as f32)).collect()
-            }
-        }
-    }
-
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Named(set) => set.name,
-            Self::Arrays { name, .. } | Self::Table { name, .. } => name,
-        }
-    }
-
-    pub fn classes(&self) -> usize {
-        match self {
-            Self::Named(set) => set.classes,
-            Self::Arrays { largest, .. } => largest.classes(),
-            Self::Table { columns, .. } => columns.encoding.classes().len(),
-        }
-    }
-
-    /// That an output layer for the classes can be held: `bytes` is what it takes in training where samples are of a length.
-    /// A table's classes are words that are there; a label of arrays may be any number.
-    pub fn check_output(&self, bytes: impl Fn(usize) -> Result<u64, kiln::Error>) -> Result<()> {
-        let Self::Arrays { split, largest, .. } = self else { return Ok(()) };
-        largest.check(bytes(split.train.sample_shape().len())?)
-    }
-
-    /// The names of the classes; none where they are numbers.
-    pub fn class_names(&self) -> Vec<String> {
-        match self {
-            Self::Named(set) => class_names(set),
-            Self::Arrays { .. } => Vec::new(),
-            Self::Table { columns, .. } => columns.encoding.classes().to_vec(),
-        }
-    }
-
-    /// The samples, with a bar where they have to be fetched.
-    pub fn load(self) -> Result<Split> {
-        match self {
-            Self::Named(set) => Ok(Bar::load(set)?),
-            Self::Arrays { split, .. } | Self::Table { split, .. } => Ok(*split),
-        }
-    }
-
-    /// Keeps with the model what it needs of a table, or tells these arrays from others.
-    pub fn keep(&self, model: &mut Model) {
-        if let Self::Arrays { print, .. } = self {
-            print.keep(model);
-        }
-        if let Self::Table { columns, .. } = self {
-            let config = Config::new(NOTE)
-                .with("encoding", columns.encoding.clone())
-                .with("scaler", columns.scaler.clone())
-                .with("class_weight", columns.class_weight.clone())
-                .with("test_split", columns.test_split)
-                .with("seed", columns.seed)
-                .with("rows", columns.rows)
-                .with("crc", columns.crc);
-            model.set_note(NOTE, config);
-        }
-    }
-}
-
-/// The path of a table, where a name is one: it has an ending, and not that of an archive.
-pub fn table(name: &str) -> Option<&Path> {
-    Some(Path::new(name)).filter(|path| path.extension().is_some() && archive(name).is_none())
-}
-
-/// The files of a set, as far as they are there to be read.
-pub fn files_of(name: &str) -> Vec<PathBuf> {
-    if let Some(path) = table(name).or_else(|| archive(name)) {
-        return vec![path.into()];
-    }
-    let found =
-        |set: &NamedSet| set.folder(LoadOptions { fetch: false, ..LoadOptions::default() }).map(|at| set.paths(&at));
-    NamedSet::find(name).and_then(found).map(Vec::from).unwrap_or_default()
-}
-
-/// The note in the file.
-const NOTE: &str = "table";
-
-/// What the columns of a table are, and which of its rows are measured on.
-pub struct Columns {
-    pub encoding: Encoding,
-    scaler: Option<Scaler>,
-    /// One of each class, or none.
-    class_weight: Vec<f64>,
-    test_split: f64,
-    seed: u64,
-    /// What tells another table: how many rows it had, and what [`checksum`] made of them.
-    rows: usize,
-    crc: usize,
-}
-
-/// Of the numbers that were made of a table.
-fn checksum(data: &Dataset) -> usize {
-    let mut crc = Crc::new();
-    for tensor in [Some(data.x()), Some(data.y()), data.sample_weight()].into_iter().flatten() {
-        tensor.values().to_f32().iter().for_each(|value| crc.update(&value.to_le_bytes()));
-    }
-    crc.sum() as usize
-}
-
-impl Columns {
     /// Those of the model in the file at `path`, where it was trained on a table.
     pub fn find(model: &Model, path: &Path) -> Result<Option<Self>> {
         let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
@@ -347,6 +217,19 @@ impl Columns {
             .checked()
         };
         read().map(Some).with_context(|| path.display().to_string())
+    }
+
+    /// Keeps what a model needs of the table with it.
+    pub fn keep(&self, model: &mut Model) {
+        let config = Config::new(NOTE)
+            .with("encoding", self.encoding.clone())
+            .with("scaler", self.scaler.clone())
+            .with("class_weight", self.class_weight.clone())
+            .with("test_split", self.test_split)
+            .with("seed", self.seed)
+            .with("rows", self.rows)
+            .with("crc", self.crc);
+        model.set_note(NOTE, config);
     }
 
     /// [`Columns::find`] of a model that must have them.
@@ -401,6 +284,15 @@ impl Columns {
     /// The same parts each time.
     fn split(&self, data: &Dataset) -> Result<Split> {
         Ok(data.stratified_split(self.test_split, self.seed)?)
+    }
+
+    fn scaled_parts(&self, split: &Split) -> Result<Split> {
+        Ok(Split { train: self.scaled(&split.train)?, test: self.scaled(&split.test)? })
+    }
+
+    /// The parts of the table that was trained on, as they were then.
+    pub fn again(&self, path: &Path) -> Result<Split> {
+        self.scaled_parts(&self.split(&self.whole(path)?)?)
     }
 
     fn scaled(&self, data: &Dataset) -> Result<Dataset> {

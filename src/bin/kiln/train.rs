@@ -14,17 +14,20 @@ use kiln::train::{CheckFinite, Fit, History, Logs};
 use serde_json::{Value, json};
 
 use crate::interrupt::{Interrupt, Stop};
-use crate::model::{DeviceArgs, ModelArgs};
+use crate::model::{DeviceArgs, ModelArgs, shaped};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
+use crate::pictures::{Loaded, PictureArgs, spared};
 use crate::saved::Course;
-use crate::table::{Set, TableArgs, files_of};
+use crate::set::{Set, files_of, pictures_in};
+use crate::table::TableArgs;
 use crate::tui::Tui;
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
 the CPU; `reference` is the CPU in f64. A table's first line names its columns; words become a column each. An .npz
-of NumPy's has the arrays x_train, y_train, x_test and y_test; labels are whole numbers.
+of NumPy's has the arrays x_train, y_train, x_test and y_test; labels are whole numbers. A folder has PNG and JPEG pictures in
+a folder for each class, or such folders in `train` and `test`, in `train` and `val`, or in all three.
 
 Ctrl-C, SIGTERM or SIGHUP ends the run after the epoch under way: it is saved where --save says, and the command line that
 goes on is printed. The second one ends it at once. Either way the exit code is 130, for SIGTERM 143, for SIGHUP 129. After
@@ -36,6 +39,7 @@ is 1. A file that is replaced keeps its mode; where its name is a link, the file
 Examples:
   kiln train mnist
   kiln train mnist --hidden 512,256 --optimizer adam --epochs 10
+  kiln train mnist --layers 'flatten, dense 256 relu, batch_normalization, dropout 0.3, dense 10 softmax'
   kiln train mnist --device cpu --limit 6000 --validation-split 0.1
   kiln train mnist --validation-split 0.1 --plot curves.png
   kiln train mnist --validation-split 0.1 --epochs 50 --early-stopping 3 --csv run.csv
@@ -46,6 +50,7 @@ Examples:
   kiln train animals.csv --label type --without name --standardize --batch-size 16 --save animals.safetensors
   kiln train animals.csv --epochs 20 --resume animals.safetensors
   kiln train digits.npz --save digits.safetensors
+  kiln train flowers --size 64x64 --validation-split 0.1 --save flowers.safetensors
   kiln train patients.csv --label ill --class-weight yes=5";
 
 /// Train a model on a data set, and measure it on the test set
@@ -57,6 +62,9 @@ pub struct Args {
 
     #[command(flatten)]
     table: TableArgs,
+
+    #[command(flatten)]
+    pictures: PictureArgs,
 
     #[command(flatten)]
     packed: UnpackedArgs,
@@ -120,9 +128,9 @@ pub struct Args {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "hidden", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
+            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
             "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "sample_weight", "class_weight",
-            "drop_missing", "test_split", "standardize",
+            "drop_missing", "test_split", "standardize", "size", "color_mode", "interpolation",
         ]
     )]
     resume: Option<PathBuf>,
@@ -155,14 +163,19 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let saved = args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Model::load(path)?, path))).transpose()?;
     let set = match &saved {
         Some((model, path)) => Set::again(name, model, path, args.packed.max_unpacked)?,
-        None => Set::find(name, &args.table, args.seed, args.packed.max_unpacked)?,
+        None => Set::find(name, (&args.table, &args.pictures), args.seed, args.packed.max_unpacked)?,
     };
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
     let (mut model, course) = args.start(&set, saved, device)?;
+    let is_validated = set.is_validated() || course.validation_split > 0.0;
     ensure!(
-        args.early_stopping.is_none() || course.validation_split > 0.0,
+        course.validation_split == 0.0 || !set.is_validated(),
+        "validation_split: {name} has a folder of its own to validate on; leave --validation-split out"
+    );
+    ensure!(
+        args.early_stopping.is_none() || is_validated,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
     );
     let faults = Faults::new(!args.tui);
@@ -170,8 +183,13 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         faults.hear(writeln!(io::stdout(), "Training on {place}: {reason}"));
     }
     let (class_weight, class_names) = (set.class_weight(), set.class_names());
-    let Split { train, test } = set.load()?;
-    let train = course.limited(train)?;
+    let Loaded { split: Split { train, test }, validation } = set.load()?;
+    // A net of --layers, or of a file, says what it takes.
+    let shaped = |data: Dataset| match model.sample_shape() {
+        Ok(sample) => shaped(data, sample),
+        Err(_) => Ok(data),
+    };
+    let (train, test) = (shaped(course.limited(train)?)?, shaped(test)?);
     model.build(train.sample_shape())?;
     let stop = Stop::on_signals()?;
     if !args.tui {
@@ -181,7 +199,8 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if args.summary {
         faults.hear(write!(io::stdout(), "{}", model.summary()?));
     }
-    let fit = args.settings(model.epoch(), &course, class_names, &faults).class_weight(class_weight);
+    let fit = args.settings(model.epoch(), &course, (class_names, is_validated), &faults).class_weight(class_weight);
+    let fit = validation.iter().fold(fit, |fit, data| fit.validation_data(data));
     let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
     let fit = match args.tui {
         true => fit.callback(Tui::open(format!("{} on {place}", course.set), samples, stop.clone())?),
@@ -216,6 +235,9 @@ impl Args {
             ("csv", &self.csv, Kind::Log),
             ("logdir", &self.logdir, Kind::Folder),
         ]);
+        if let Some(folder) = pictures_in(&self.model.set) {
+            spared(&outputs, folder)?;
+        }
         let read = files_of(&self.model.set);
         let set = read.iter().map(|path| ("the data set", path.as_path()));
         let resumed = self.resume.iter().map(|path| (outputs::RESUMED, path.as_path()));
@@ -258,7 +280,8 @@ impl Args {
                 limit: self.limit,
             };
             set.check_output(|sample_len| self.model.output_bytes(sample_len, set.classes()))?;
-            let model = self.model.classifier((set.name(), set.classes()), device, self.learning_rate)?;
+            let classes = (set.name(), set.classes());
+            let model = self.model.classifier(classes, &set.sample_shape(), device, self.learning_rate)?;
             let mut model = model.seed(self.seed);
             course.keep(&mut model);
             set.keep(&mut model);
@@ -273,7 +296,13 @@ impl Args {
     }
 
     /// How it trains, with the callbacks of the options.
-    fn settings<'a>(&self, done: usize, course: &Course, class_names: Vec<String>, faults: &'a Faults) -> Fit<'a> {
+    fn settings<'a>(
+        &self,
+        done: usize,
+        course: &Course,
+        (class_names, is_validated): (Vec<String>, bool),
+        faults: &'a Faults,
+    ) -> Fit<'a> {
         let mut fit = Fit::new()
             .initial_epoch(done)
             .epochs(self.epochs)
@@ -296,7 +325,7 @@ impl Args {
         if let Some(logdir) = &self.logdir {
             let mut board =
                 TensorBoard::new(logdir).histogram_freq(1).write_gradients(true).resume(self.resume.is_some());
-            if course.validation_split > 0.0 {
+            if is_validated {
                 board = board.confusion_matrix_freq(1);
             }
             if !class_names.is_empty() {

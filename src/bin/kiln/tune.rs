@@ -28,6 +28,7 @@ Examples:
 /// The options that say nothing without a data set.
 const MODEL: &[&str] = &[
     "hidden",
+    "layers",
     "activation",
     "optimizer",
     "batch_size",

@@ -1,6 +1,7 @@
 //! Layers, one a file. A layer of one's own implements [`Layer`]: `examples/custom_op.rs`.
 
 mod activation;
+pub(crate) mod arguments;
 mod data_format;
 mod dense;
 mod dropout;

@@ -452,6 +452,14 @@ impl Model {
         Ok(&self.built()?.samples[0])
     }
 
+    /// The shape of what the model gives for one sample, without the batch's axis; of several outputs the first one's.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model was not built.
+    pub fn output_shape(&self) -> Result<&Shape> {
+        Ok(&self.built()?.outputs[0])
+    }
+
     /// The optimizer, where the model was compiled.
     pub fn optimizer(&self) -> Option<&dyn Optimizer> {
         self.compiled.as_ref().map(|compiled| &*compiled.optimizer)

@@ -215,27 +215,59 @@ impl Model {
     /// # Errors
     /// As [`Model::inner`].
     pub async fn inner_async(&mut self, layer: &str) -> Result<Self> {
-        let built = self.built()?;
-        let Some(network) = self.network.inner(built, layer)? else {
+        let Some(network) = self.network.inner(self.built()?, layer)? else {
             let paths = self.network.paths();
             let is_model = |path: &&String| self.network.layer(path).is_some_and(|layer| layer.nested().is_some());
             let models: Vec<&str> = paths.iter().filter(is_model).map(String::as_str).collect();
             return Err(Error::argument("layer", crate::suggest::unknown(layer, &models)));
         };
-        let own = |p: &Parameter| Some(format!("{}/{}", inside(&p.layer, layer)?, p.name));
-        let paths: Vec<Option<String>> = built.parameters.iter().map(own).collect();
+        let inner = Self::of_network(layer.rsplit('/').next().unwrap_or(layer), network);
+        self.give_weights(inner, |p| Some(format!("{}/{}", inside(&p.layer, layer)?, p.name))).await
+    }
+
+    /// The model from the same inputs to what a layer gives at its first call: Keras'
+    /// `Model(model.inputs, model.get_layer(name).output)`. It has copies of the weights, and takes samples as this one does.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// let mut model = Sequential::from_text("input 4, dense 3 relu name=hidden, dense 2 softmax")?.device(Device::cpu());
+    /// let x = Tensor::new([5, 4], vec![0.5f32; 20])?;
+    /// assert_eq!(model.up_to("hidden")?.predict(&x)?.shape().to_string(), "(5, 3)");
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the layers' names, where there is none of this one; and what the device reports.
+    pub fn up_to(&mut self, layer: &str) -> Result<Self> {
+        block_on(self.up_to_async(layer))
+    }
+
+    /// [`Model::up_to`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Model::up_to`].
+    pub async fn up_to_async(&mut self, layer: &str) -> Result<Self> {
+        let samples = self.built()?.samples.clone();
+        let network = self.network.up_to(layer, samples).ok_or_else(|| self.no_layer(layer))?;
+        let mut part = Self::of_network(&self.about.name, network);
+        part.about.inputs.clone_from(&self.about.inputs);
+        self.give_weights(part, |p| Some(p.path())).await
+    }
+
+    /// Gives a part of the model its weights: by the paths that `own` says the weights have there.
+    async fn give_weights(&mut self, mut part: Self, own: impl Fn(&Parameter) -> Option<String>) -> Result<Self> {
+        let paths: Vec<Option<String>> = self.built()?.parameters.iter().map(own).collect();
         let weights = paths.into_iter().zip(self.weights_async().await?);
-        let weights = weights.filter_map(|(path, weight)| Some((path?, weight)));
-        let mut inner = Self::of_network(layer.rsplit('/').next().unwrap_or(layer), network);
-        inner.about.seed = self.about.seed;
-        inner.device.clone_from(&self.device);
-        let mut weights: HashMap<String, Tensor> = weights.collect();
-        let weights = inner.built()?.parameters.iter().map(|p| {
-            weights.remove(&p.path()).ok_or_else(|| self.error(format!("has no weight {layer}/{}", p.path())))
+        let mut weights: HashMap<String, Tensor> = weights.filter_map(|(path, weight)| Some((path?, weight))).collect();
+        part.about.seed = self.about.seed;
+        part.device.clone_from(&self.device);
+        let taken = part.built()?.parameters.iter().map(|p| {
+            let missing = || self.error(format!("has no weight {} of {}", p.path(), part.about.name));
+            weights.remove(&p.path()).ok_or_else(missing)
         });
-        let weights = weights.collect::<Result<_>>()?;
-        inner.loaded = Some(Loaded { weights, moments: Vec::new() });
-        Ok(inner)
+        let weights = taken.collect::<Result<_>>()?;
+        part.loaded = Some(Loaded { weights, moments: Vec::new() });
+        Ok(part)
     }
 
     /// The weights by their paths, where the model has any by now: trained, loaded or set.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use kiln::data::{ImageFolder, Interpolation, Source};
+use kiln::data::{ColorMode, ImageFolder, ImageLoader, Interpolation, Source};
 use kiln::prelude::*;
 use kiln::{Shape, Values};
 use tempfile::TempDir;
@@ -129,4 +129,54 @@ fn what_is_wrong_with_a_folder_is_named() {
     let pictures = ImageFolder::open(folder.path()).unwrap().image_size(0, 4);
     says(&text(pictures.load()), &["image_size: 0 x 4 has no pixels"]);
     says(&text(pictures.image_size(2, 2).read(&[9])), &["there is no row 9 of 5"]);
+}
+
+#[test]
+fn colours_are_kept_where_all_are_alike() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let grey = GrayImage::from_fn(2, 3, |x, y| Luma([(40 * x + 20 * y) as u8]));
+    grey.save(path("b/2.jpeg")).unwrap();
+    let of = |names: &[&str]| ImageLoader::color_mode_of(&names.iter().map(|name| path(name)).collect::<Vec<_>>());
+    assert_eq!(of(&["b/1.png", "b/2.jpeg"]).unwrap(), ColorMode::Grayscale);
+    assert_eq!(of(&["a/1.png", "a/2.PNG"]).unwrap(), ColorMode::Rgb);
+    says(&text(of(&["a/1.png", "b/1.png", "b/2.jpeg"])), &["b/1.png: is grey, ", "a/1.png is in colour", "color_mode"]);
+    let loader = ImageLoader::new().color_mode(ColorMode::Grayscale);
+    let x = loader.load(&[path("b/1.png"), path("b/2.jpeg")]).unwrap();
+    assert_eq!(*x.shape(), Shape::from([2, 3, 2, 1]));
+    let Values::U8(bytes) = x.values() else { panic!("bytes") };
+    assert!(bytes[6..].iter().zip([0u8, 40, 20, 60, 40, 80]).all(|(a, b)| a.abs_diff(b) <= 4), "{bytes:?}");
+    says(&text(ImageLoader::new().load::<&str>(&[])), &["files: there are none"]);
+}
+
+#[test]
+fn classes_have_the_indices_that_they_are_given() {
+    let folder = folder();
+    let open = || ImageFolder::open(folder.path()).unwrap();
+    let names = ["b", "c", "a"].map(String::from);
+    let pictures = open().class_names(&names).unwrap();
+    assert_eq!((pictures.classes(), pictures.load().unwrap().y()), (&names[..], &Tensor::from([2u32, 2, 0, 0])));
+    says(&text(open().class_names(&names[..1])), &["class_names: \"a\" is unknown"]);
+}
+
+/// What a damaged JPEG would otherwise be: grey from the damage on.
+#[test]
+fn a_jpeg_that_is_cut_off_or_too_large_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("b/2.jpeg");
+    RgbImage::from_fn(40, 30, |x, y| Rgb([6 * x as u8, 8 * y as u8, 200])).save(&path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let read = |bytes: &[u8]| kiln::data::parse_image(bytes, &path);
+    assert_eq!(*read(&whole).unwrap().shape(), Shape::from([30, 40, 3]));
+    // Some programs write something behind the picture.
+    assert_eq!(read(&[&whole[..], b"more"].concat()).unwrap(), read(&whole).unwrap());
+    for len in [3, 30, whole.len() / 2, whole.len() - 2] {
+        says(&text(read(&whole[..len])), &["2.jpeg: cannot be read as JPEG"]);
+    }
+    let mut large = whole.clone();
+    let frame = whole.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    large[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+    says(&text(read(&large)), &["has 65535 x 65535 pixels in ", "more than the "]);
+    let limited = kiln::data::parse_image_within(&whole, &path, 3599);
+    says(&text(limited), &["has 30 x 40 pixels", "more than the 3599 bytes"]);
 }

@@ -19,7 +19,7 @@ const MODES: [(&str, &[usize]); 3] = [("horizontal", &[2]), ("vertical", &[1]), 
 impl RandomFlip {
     /// The layer of Keras' mode.
     pub(in crate::nn::layers) fn from_config(config: &mut Config) -> Result<Self> {
-        let mode: String = config.take("mode")?;
+        let mode = config.take_or("mode", Self::horizontal_and_vertical().mode().to_string())?;
         let known = MODES.into_iter().find(|(name, _)| *name == mode);
         let unknown = || Error::argument("mode", crate::suggest::unknown(&mode, &MODES.map(|(name, _)| name)));
         known.map(|(_, axes)| Self { axes }).ok_or_else(unknown)

@@ -35,7 +35,7 @@ impl RandomTranslation {
 impl RandomTranslation {
     pub(in crate::nn::layers) fn from_config(config: &mut Config) -> Result<Self> {
         let factors = Self::new(config.take("height_factor")?, config.take("width_factor")?);
-        Ok(factors.fill_mode(config.take::<Fill>("fill_mode")?))
+        Ok(factors.fill_mode(config.take_or("fill_mode", factors.fill)?))
     }
 }
 

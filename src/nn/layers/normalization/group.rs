@@ -25,7 +25,7 @@ impl GroupNormalization {
 
     /// The layer of these settings, taken out of `config`.
     pub(in crate::nn::layers) fn from_config(config: &mut Config) -> Result<Self> {
-        let default = Self::new(config.take("groups")?);
+        let default = Self::new(config.take_or("groups", 32)?);
         let (axis, epsilon) = (config.take_or("axis", default.axis)?, config.take_or("epsilon", default.epsilon)?);
         Ok(Self { axis, epsilon, affine: Affine::from_config(config)?, ..default })
     }

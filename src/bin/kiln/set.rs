@@ -1,0 +1,203 @@
+//! What `train` trains on: a named set, arrays of NumPy's, a folder of pictures, or a table of one's own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use kiln::data::{LoadOptions, NamedSet, Split};
+use kiln::nn::Model;
+use kiln::tensor::Shape;
+
+use crate::arrays::{self, Largest, archive};
+use crate::data::Bar;
+use crate::model::image;
+use crate::pictures::{Loaded, PictureArgs, Pictures, folder};
+use crate::saved::class_names;
+use crate::table::{Columns, TableArgs};
+
+/// A data set, loaded when it is wanted.
+pub enum Set {
+    Named(&'static NamedSet),
+    /// Of a file of this name.
+    Arrays {
+        name: String,
+        split: Box<Split>,
+        largest: Largest,
+        print: arrays::Print,
+    },
+    Table {
+        name: String,
+        split: Box<Split>,
+        columns: Box<Columns>,
+    },
+    /// Of a folder of this name.
+    Folder {
+        name: String,
+        loaded: Box<Loaded>,
+        pictures: Box<Pictures>,
+    },
+}
+
+impl Set {
+    /// The set of this name, of pictures in a folder or, where it has an ending such as `.csv`, in this file.
+    pub fn find(
+        name: &str,
+        (args, pictures): (&TableArgs, &PictureArgs),
+        seed: u64,
+        max_unpacked: Option<u64>,
+    ) -> Result<Self> {
+        if let Some(path) = pictures_in(name) {
+            args.refuse_columns(name)?;
+            let (pictures, loaded) = Pictures::new(path, pictures, (args.test_split, seed), max_unpacked)?;
+            return Ok(Self::of_folder(path, pictures, loaded));
+        }
+        pictures.refuse(name)?;
+        let Some(path) = table(name) else {
+            args.refuse(name)?;
+            return Self::without_columns(name, max_unpacked);
+        };
+        let (columns, split) = Columns::new(path, args, seed, max_unpacked)?;
+        Ok(Self::of_table(path, columns, split))
+    }
+
+    /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
+    pub fn again(name: &str, model: &Model, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+        if let Some(path) = pictures_in(name) {
+            let pictures = Pictures::find(model, file)?;
+            let none = || format!("{}: was trained on no folder of pictures, {name} is one", file.display());
+            let pictures = pictures.with_context(none)?;
+            let loaded = pictures.again(path, max_unpacked)?;
+            return Ok(Self::of_folder(path, pictures, loaded));
+        }
+        let Some(path) = table(name) else {
+            let set = Self::without_columns(name, max_unpacked)?;
+            if let Self::Arrays { print, .. } = &set {
+                print.check(model, Path::new(name))?;
+            }
+            return Ok(set);
+        };
+        let columns = Columns::of(model, file)?.within(max_unpacked);
+        let split = columns.again(path)?;
+        Ok(Self::of_table(path, columns, split))
+    }
+
+    /// What is no table.
+    fn without_columns(name: &str, max_unpacked: Option<u64>) -> Result<Self> {
+        let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
+        let (split, largest) = arrays::split(path, max_unpacked)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let print = arrays::Print::of(&split);
+        Ok(Self::Arrays { name, split: Box::new(split), largest, print })
+    }
+
+    fn of_table(path: &Path, columns: Columns, split: Split) -> Self {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Self::Table { name, split: Box::new(split), columns: Box::new(columns) }
+    }
+
+    fn of_folder(path: &Path, pictures: Pictures, loaded: Loaded) -> Self {
+        let whole = path.canonicalize().unwrap_or_else(|_| path.into());
+        let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
+        Self::Folder { name, loaded: Box::new(loaded), pictures: Box::new(pictures) }
+    }
+
+    /// The weights of classes, by their indices.
+    pub fn class_weight(&self) -> Vec<(u32, f32)> {
+        match self {
+            Self::Named(_) | Self::Arrays { .. } | Self::Folder { .. } => Vec::new(),
+            Self::Table { columns, .. } => {
+                (0..).zip(columns.class_weight.iter().map(|&weight| weight as f32)).collect()
+            }
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Named(set) => set.name,
+            Self::Arrays { name, .. } | Self::Table { name, .. } | Self::Folder { name, .. } => name,
+        }
+    }
+
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Named(set) => set.classes,
+            Self::Arrays { largest, .. } => largest.classes(),
+            Self::Table { columns, .. } => columns.encoding.classes().len(),
+            Self::Folder { pictures, .. } => pictures.classes.len(),
+        }
+    }
+
+    /// The shape of a sample; images have their channels.
+    pub fn sample_shape(&self) -> Shape {
+        match self {
+            Self::Named(set) => image(set),
+            Self::Arrays { split, .. } | Self::Table { split, .. } => split.train.sample_shape(),
+            Self::Folder { loaded, .. } => loaded.split.train.sample_shape(),
+        }
+    }
+
+    /// That an output layer for the classes can be held: `bytes` is what it takes in training where samples are of a length.
+    /// A table's classes are words that are there; a label of arrays may be any number.
+    pub fn check_output(&self, bytes: impl Fn(usize) -> Result<u64, kiln::Error>) -> Result<()> {
+        let Self::Arrays { split, largest, .. } = self else { return Ok(()) };
+        largest.check(bytes(split.train.sample_shape().len())?)
+    }
+
+    /// The names of the classes; none where they are numbers.
+    pub fn class_names(&self) -> Vec<String> {
+        match self {
+            Self::Named(set) => class_names(set),
+            Self::Arrays { .. } => Vec::new(),
+            Self::Table { columns, .. } => columns.encoding.classes().to_vec(),
+            Self::Folder { pictures, .. } => pictures.classes.clone(),
+        }
+    }
+
+    /// Whether it has samples of its own to validate on.
+    pub fn is_validated(&self) -> bool {
+        matches!(self, Self::Folder { loaded, .. } if loaded.validation.is_some())
+    }
+
+    /// The samples, with a bar where they have to be fetched.
+    pub fn load(self) -> Result<Loaded> {
+        let split = match self {
+            Self::Named(set) => Bar::load(set)?,
+            Self::Arrays { split, .. } | Self::Table { split, .. } => *split,
+            Self::Folder { loaded, .. } => return Ok(*loaded),
+        };
+        Ok(Loaded { split, validation: None })
+    }
+
+    /// Keeps with the model what it needs of a table, or tells these arrays from others.
+    pub fn keep(&self, model: &mut Model) {
+        if let Self::Arrays { print, .. } = self {
+            print.keep(model);
+        }
+        if let Self::Folder { pictures, .. } = self {
+            pictures.keep(model);
+        }
+        if let Self::Table { columns, .. } = self {
+            columns.keep(model);
+        }
+    }
+}
+
+/// The path of a folder of pictures, where a name is one: a named set's is that set's.
+pub fn pictures_in(name: &str) -> Option<&Path> {
+    folder(name).filter(|_| NamedSet::find(name).is_err())
+}
+
+/// The path of a table, where a name is one: it has an ending, and not that of an archive.
+pub fn table(name: &str) -> Option<&Path> {
+    let is_table = |path: &&Path| path.extension().is_some() && archive(name).is_none() && !path.is_dir();
+    Some(Path::new(name)).filter(is_table)
+}
+
+/// The files of a set, as far as they are there to be read.
+pub fn files_of(name: &str) -> Vec<PathBuf> {
+    if let Some(path) = table(name).or_else(|| archive(name)) {
+        return vec![path.into()];
+    }
+    let found =
+        |set: &NamedSet| set.folder(LoadOptions { fetch: false, ..LoadOptions::default() }).map(|at| set.paths(&at));
+    NamedSet::find(name).and_then(found).map(Vec::from).unwrap_or_default()
+}

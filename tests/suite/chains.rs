@@ -1,0 +1,127 @@
+//! Networks written as text: what they are, and what is said of a text that is none.
+
+use kiln::nn::Chain;
+use kiln::prelude::*;
+
+const LAYERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/nn/layers/");
+
+fn refused(text: &str) -> String {
+    text.parse::<Chain>().expect_err(text).to_string()
+}
+
+/// The parts that a message has, and what stands above the carets.
+#[track_caller]
+fn says(text: &str, parts: &[&str], word: &str) {
+    let said = refused(text);
+    for part in parts {
+        assert!(said.contains(part), "no {part:?} in: {said}");
+    }
+    let lines: Vec<&str> = said.lines().collect();
+    let [_, shown, carets] = lines[..] else { panic!("not three lines: {said}") };
+    let pointed: String =
+        shown.chars().zip(carets.chars()).filter(|(_, caret)| *caret == '^').map(|(c, _)| c).collect();
+    assert_eq!(pointed, word, "{said}");
+}
+
+#[test]
+fn a_text_is_the_same_net_as_its_calls() {
+    let text = "flatten, dense 8 relu kernel_regularizer=l2(l2=0.1) kernel_constraint=max_norm name=hidden,
+        batch_normalization momentum=0.9, dropout 0.25, reshape 4 2, permute 2 1, layer_normalization axis=-1, Flatten,
+        rms_normalization, dense 6 leaky_relu(negative_slope=0.3) use_bias=false trainable=false, gaussian_noise 0.1,
+        prelu, activation tanh, dense units=3 activation=softmax";
+    let written = Sequential::from_text(text).unwrap().device(Device::cpu());
+    let hidden = Dense::new(8).activation("relu").kernel_regularizer(Regularizer::l2(0.1));
+    let called = Sequential::new()
+        .add(Flatten)
+        .add(hidden.kernel_constraint(Constraint::max_norm(2.0)).named("hidden"))
+        .add(BatchNormalization::new().momentum(0.9))
+        .add(Dropout::new(0.25))
+        .add(Reshape::new([4, 2]))
+        .add(Permute::new([2, 1]))
+        .add(LayerNormalization::new())
+        .add(Flatten)
+        .add(RmsNormalization::new())
+        .add(Dense::new(6).activation(Activation::LeakyRelu { negative_slope: 0.3 }).use_bias(false).trainable(false))
+        .add(GaussianNoise::new(0.1))
+        .add(PRelu::new())
+        .add(Activation::Tanh)
+        .add(Dense::new(3).activation("softmax"))
+        .device(Device::cpu());
+    let files = [written, called].map(|mut model| {
+        model.compile("adam", "sparse_categorical_crossentropy", []).unwrap();
+        model.build([2, 3]).unwrap();
+        model.to_bytes().unwrap()
+    });
+    assert!(files[0] == files[1], "the saved models differ");
+}
+
+#[test]
+fn an_error_points_at_the_word() {
+    for (text, parts, word) in [
+        (
+            "flatten, dens 10",
+            &["layers: \"dens\" is unknown; did you mean \"dense\"? There are: ", "dense"][..],
+            "dens",
+        ),
+        ("relu, dense 3", &["as a layer it is `activation relu`"], "relu"),
+        ("dense relu", &["units of dense: expected a whole number", "found \"relu\""], "relu"),
+        ("dense", &["units is missing; write `dense UNITS [ACTIVATION]`"], "dense"),
+        ("dense 3 rellu", &["did you mean \"relu\"?"], "rellu"),
+        ("dense 3 relu 0.5", &["\"0.5\" is one value too many for `dense UNITS [ACTIVATION]`"], "0.5"),
+        (
+            "dense 3 use_bais=false",
+            &["dense has no such setting", "did you mean \"use_bias\"?", "kernel_constraint"],
+            "use_bais=false",
+        ),
+        ("dense 3 use_bias=0", &["use_bias of dense: expected true or false, found 0"], "use_bias=0"),
+        ("dense units=3 relu", &["a value without a name stands before those with one"], "relu"),
+        ("dense 3 units=4", &["units is given a second time"], "units=4"),
+        ("dense 3 class=4", &["the class stands before its settings"], "class=4"),
+        ("dense 3,, dense 4", &["expected a layer here"], ""),
+        ("", &["expected a layer here, such as `dense 10 softmax`"], ""),
+        ("reshape 3,5", &["\"5\" is no layer; values for several axes are written 3x5"], "5"),
+        ("reshape (3, 5", &["`)` is missing for this bracket"], "("),
+        ("dense 3)", &["`)` closes nothing"], ")"),
+        ("dense 3@", &["\"3@\" is no value"], "3@"),
+        ("dense 3 kernel_initializer=he_norml", &["did you mean \"he_normal\"?"], "kernel_initializer=he_norml"),
+        ("random_flip horizontl", &["did you mean \"horizontal\"?"], "horizontl"),
+        ("flatten,\n  dröpout 0.5,\n  dense 3", &["did you mean \"dropout\"?"], "dröpout"),
+    ] {
+        if word.is_empty() {
+            assert!(parts.iter().all(|part| refused(text).contains(part)), "{}", refused(text));
+        } else {
+            says(text, parts, word);
+        }
+    }
+    // Of a long text only what stands around the word.
+    let long = format!("{}dens 3{}", "dense 100 relu, ".repeat(20), ", dense 100 relu".repeat(20));
+    says(&long, &["\n  …"], "dens");
+    assert!(refused(&long).lines().all(|line| line.starts_with("layers: ") || line.chars().count() < 120));
+}
+
+/// A layer that does not take its input is named where it stands, as of any model.
+#[test]
+fn a_layer_that_does_not_fit_is_pointed_at() {
+    let chain: Chain = "flatten, spatial_dropout1d 0.5, dense 3".parse().unwrap();
+    let mut model = Sequential::from(&chain);
+    let said = chain.explain(model.build([4, 4]).unwrap_err()).to_string();
+    assert!(said.starts_with("layers: layer \"spatial_dropout1d\": takes sequences"), "{said}");
+    assert!(said.ends_with("           ^^^^^^^^^^^^^^^^^^^^^"), "{said}");
+}
+
+/// Whoever adds a layer that takes one input says in one line how it is written.
+#[test]
+fn every_layer_that_a_file_keeps_can_be_written() {
+    let made = std::fs::read_to_string(format!("{LAYERS}mod.rs")).unwrap();
+    let table = std::fs::read_to_string(format!("{LAYERS}arguments.rs")).unwrap();
+    let merges = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"];
+    let arms = made.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+    let classes: Vec<&str> = arms.map(|(class, _)| class).filter(|class| !merges.contains(class)).collect();
+    assert!(classes.len() > 15, "{classes:?}");
+    for class in classes {
+        assert!(table.contains(&format!("(\"{class}\", \"")), "{class} has no line in {LAYERS}arguments.rs");
+        // Without its arguments it is known, or refused for the lack of them.
+        let said = class.parse::<Chain>().map_or_else(|e| e.to_string(), |_| String::new());
+        assert!(said.is_empty() || said.contains(" is missing; write `"), "{class}: {said}");
+    }
+}
