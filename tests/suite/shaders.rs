@@ -283,11 +283,21 @@ fn wrong_bindings(launch: &Launch) -> Vec<String> {
             complaints.push(format!("binding {}, `{name}`, is given {binding:?}: {e}", at.binding));
         }
     }
-    let storage = bindings.iter().filter(|b| **b != Binding::Params).count();
-    if storage > MOST_STORAGE_BUFFERS {
-        complaints.push(format!("{storage} storage buffers, some adapters allow {MOST_STORAGE_BUFFERS}"));
-    }
+    complaints.extend(too_many_buffers(bindings));
     complaints
+}
+
+fn too_many_buffers(bindings: &[Binding]) -> Option<String> {
+    let storage = bindings.iter().filter(|b| **b != Binding::Params).count();
+    (storage > MOST_STORAGE_BUFFERS)
+        .then(|| format!("{storage} storage buffers, some adapters allow {MOST_STORAGE_BUFFERS}"))
+}
+
+#[test]
+fn a_ninth_storage_buffer_is_complained_of() {
+    let inputs = |count| (0..count).map(Binding::Input).chain([Binding::Params]).collect::<Vec<_>>();
+    assert_eq!(too_many_buffers(&inputs(8)), None);
+    assert!(too_many_buffers(&inputs(9)).is_some());
 }
 
 fn check_binding(
