@@ -3,10 +3,10 @@
 // Up to six axes of extents e and strides s. One invocation moves one element.
 
 struct Params {
+    // Of each axis: x is the extent, y the stride.
+    axes: array<vec4<u32>, 6>,
     n: u32,
     first: u32,
-    e0: u32, e1: u32, e2: u32, e3: u32, e4: u32, e5: u32,
-    s0: u32, s1: u32, s2: u32, s3: u32, s4: u32, s5: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -15,14 +15,12 @@ struct Params {
 
 // Where element i of the walk lies.
 fn strided(i: u32) -> u32 {
-    var extents = array(params.e0, params.e1, params.e2, params.e3, params.e4, params.e5);
-    var strides = array(params.s0, params.s1, params.s2, params.s3, params.s4, params.s5);
     var rest = i;
     var at = params.first;
     for (var k = 0u; k < 6u; k++) {
-        let axis = 5u - k;
-        at += (rest % extents[axis]) * strides[axis];
-        rest /= extents[axis];
+        let axis = params.axes[5u - k];
+        at += (rest % axis.x) * axis.y;
+        rest /= axis.x;
     }
     return at;
 }

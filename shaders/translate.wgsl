@@ -57,6 +57,12 @@ fn element(first: u32, r: i32, c: i32) -> f32 {
     return x[first + (u32(r) * params.width + u32(c)) * params.pixel];
 }
 
+// Between two places of a row.
+fn within_row(first: u32, r: i32, columns: Taps) -> f32 {
+    return (1.0 - columns.weight) * element(first, r, columns.places.x)
+        + columns.weight * element(first, r, columns.places.y);
+}
+
 // Where an element lies: the image's first element of the same channel, row and column.
 struct At {
     offset: vec2<i32>,
@@ -82,12 +88,8 @@ fn translate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     let at = at_element(i);
     let rows = taps(at.r, at.offset.x, i32(params.height));
     let columns = taps(at.c, at.offset.y, i32(params.width));
-    var between: array<f32, 2>;
-    for (var k = 0u; k < 2u; k++) {
-        between[k] = (1.0 - columns.weight) * element(at.first, rows.places[k], columns.places.x)
-            + columns.weight * element(at.first, rows.places[k], columns.places.y);
-    }
-    y[i] = (1.0 - rows.weight) * between[0] + rows.weight * between[1];
+    y[i] = (1.0 - rows.weight) * within_row(at.first, rows.places.x, columns)
+        + rows.weight * within_row(at.first, rows.places.y, columns);
 }
 
 @compute @workgroup_size(WIDTH)

@@ -98,7 +98,7 @@ macro_rules! whole_numbers {
         }
     )*};
 }
-whole_numbers!(usize, isize, u64);
+whole_numbers!(u32, usize, isize, u64);
 
 impl From<bool> for Setting {
     fn from(value: bool) -> Self {

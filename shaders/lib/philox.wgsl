@@ -24,5 +24,8 @@ fn philox(first_counter: vec4<u32>, first_key: vec2<u32>) -> vec4<u32> {
 
 // The random word of element i of the op `salt` in the step and under the seed that the clock holds.
 fn random_word(i: u32, salt: u32, clock: vec4<u32>) -> u32 {
-    return philox(vec4(i / 4u, clock.z, salt, 0u), vec2(clock.w, 0u))[i % 4u];
+    let words = philox(vec4(i / 4u, clock.z, salt, 0u), vec2(clock.w, 0u));
+    // Not words[i % 4u]: DX12 compiles a variable index into registers slowly.
+    let pair = select(words.xy, words.zw, (i & 2u) != 0u);
+    return select(pair.x, pair.y, (i & 1u) != 0u);
 }

@@ -221,11 +221,11 @@ impl Dataset {
     /// # Errors
     /// [`Error::Argument`] that names the first row whose target is none; [`Error::Shape`] where there are several a sample.
     pub fn with_labels(mut self) -> Result<Self> {
-        let Values::F32(values) = self.y().values() else { return Ok(self) };
-        if values.len() != self.len() {
+        if self.y().values().len() != self.len() {
             let message = format!("y has shape {}; class indices are one a sample", self.y().shape());
             return Err(Error::shape("with_labels", message));
         }
+        let Values::F32(values) = self.y().values() else { return Ok(self) };
         // From 2^24 on not every whole number is a float's.
         let label = |&value: &f32| Some(value as u32).filter(|&label| label < 1 << 24 && label as f32 == value);
         let labels: Option<Vec<u32>> = values.iter().map(label).collect();
@@ -243,21 +243,23 @@ impl Dataset {
     /// # Errors
     /// [`Error::Argument`] that names the first row whose label is not, or where the targets are values.
     pub fn check_labels(&self, classes: usize) -> Result<()> {
-        check_labels("y", self.y(), classes)
+        check_labels("y", self.y(), classes, None)
     }
 }
 
-/// [`Dataset::check_labels`] of targets of this name.
-pub(crate) fn check_labels(name: &str, y: &Tensor, classes: usize) -> Result<()> {
+/// [`Dataset::check_labels`] of targets of this name, where one label may stand for no class.
+pub(crate) fn check_labels(name: &str, y: &Tensor, classes: usize, ignored: Option<u32>) -> Result<()> {
     let Values::U32(labels) = y.values() else {
         let message = format!("the targets are {} values, {classes} classes need u32 indices", y.dtype());
         return Err(Error::argument(name, message));
     };
-    match labels.iter().position(|&label| label as usize >= classes) {
-        Some(row) => Err(Error::argument(
-            name,
-            format!("row {row} has label {}, the labels of {classes} classes are below {classes}", labels[row]),
-        )),
+    match labels.iter().position(|&label| label as usize >= classes && Some(label) != ignored) {
+        Some(at) => {
+            let row = at / (labels.len() / y.rows().max(1)).max(1);
+            let label = labels[at];
+            let message = format!("row {row} has label {label}, the labels of {classes} classes are below {classes}");
+            Err(Error::argument(name, message))
+        }
         None => Ok(()),
     }
 }
@@ -285,12 +287,11 @@ fn targets(name: &str, y: Tensor) -> Result<Tensor> {
     if matches!(y.dtype(), DType::F32 | DType::F64) {
         return finite(name, y);
     }
-    let ([_] | [_, 1]) = **y.shape() else {
-        let message =
-            format!("{name} has shape {}, class indices have shape ({n},) or ({n}, 1)", y.shape(), n = y.rows());
+    if y.shape().is_scalar() {
+        let message = format!("{name} has shape (), class indices are one a sample or more");
         return Err(Error::shape("Dataset::new", message));
-    };
-    let shape = [y.rows()];
+    }
+    let shape = if let [n, 1] = **y.shape() { Shape::from([n]) } else { y.shape().clone() };
     match y.into_values() {
         Values::U8(labels) => Tensor::new(shape, labels.into_iter().map(u32::from).collect::<Vec<_>>()),
         labels => Tensor::new(shape, labels),

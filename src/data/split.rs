@@ -81,6 +81,10 @@ fn classes(what: &str, data: &Dataset) -> Result<Vec<Vec<usize>>> {
         let message = format!("needs class indices as targets, these are {} values", data.y().dtype());
         return Err(Error::argument(what, message));
     };
+    if labels.len() != data.len() {
+        let message = format!("needs one class index a sample, the targets are {}", data.y().shape());
+        return Err(Error::argument(what, message));
+    }
     let mut order: Vec<usize> = (0..labels.len()).collect();
     order.sort_by_key(|&row| labels[row]);
     Ok(order.chunk_by(|&a, &b| labels[a] == labels[b]).map(<[usize]>::to_vec).collect())

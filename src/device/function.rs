@@ -30,6 +30,8 @@ pub struct Function {
     executor: Executor,
     plan: usize,
     inputs: Vec<Type>,
+    /// Whether anything reads each.
+    is_read: Vec<bool>,
     outputs: Vec<Type>,
 }
 
@@ -53,8 +55,10 @@ impl Function {
             return Err(Error::argument("graph", "has no output; name one by Graph::output"));
         }
         let mut executor = Executor::new(device)?;
-        let plan = executor.load(&Plan::new("function", &graph.clone().fused(), &Arena::default())?)?;
-        Ok(Self { executor, plan, inputs, outputs })
+        let plan = Plan::new("function", &graph.clone().fused(), &Arena::default())?;
+        let is_read = |i| plan.buffers.iter().any(|buffer| buffer.id == BufferId::Input(i));
+        let is_read = (0..inputs.len()).map(is_read).collect();
+        Ok(Self { plan: executor.load(&plan)?, executor, inputs, is_read, outputs })
     }
 
     /// The outputs for these inputs; floats as the device computes them, f32 or, on the reference, f64.
@@ -63,7 +67,7 @@ impl Function {
     /// [`Error::Shape`] where the inputs are not those of the graph; what the device reports.
     pub async fn call_async(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         self.check(inputs)?;
-        for (i, tensor) in inputs.iter().enumerate() {
+        for (i, tensor) in inputs.iter().enumerate().filter(|&(i, _)| self.is_read[i]) {
             self.executor.write_async(BufferId::Input(i), tensor.values()).await?;
         }
         self.executor.run_async(self.plan, 1).await?;
@@ -139,6 +143,17 @@ mod tests {
             let x = f64::from(x);
             assert_eq!(add.call(&inputs).unwrap()[0].values(), &Values::F64(vec![x + 20.0, x + 10.0]));
         }
+    }
+
+    #[test]
+    fn an_input_that_nothing_reads_is_given_all_the_same() {
+        let mut graph = Graph::new();
+        let [x, _] = [0, 1].map(|i| graph.leaf(Leaf::Input(i), Type::float([2])));
+        let y = graph.apply(Binary::Mul, &[x, x]).unwrap();
+        graph.output(0, y).unwrap();
+        let inputs = [[3.0f32, 2.0], [5.0, 7.0]].map(Tensor::from);
+        let found = Function::new(&Device::cpu(), &graph).unwrap().call(&inputs).unwrap();
+        assert_eq!(found[0].values().to_f64(), [9.0, 4.0]);
     }
 
     #[test]

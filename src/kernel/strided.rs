@@ -73,11 +73,8 @@ impl Walk {
 
     /// The launch of an entry of `shaders/strided.wgsl` over the walk.
     pub fn launch(&self, entry: &'static str, io: &Io) -> Dispatch {
-        const EXTENTS: [&str; MOST_AXES] = ["e0", "e1", "e2", "e3", "e4", "e5"];
-        const STRIDES: [&str; MOST_AXES] = ["s0", "s1", "s2", "s3", "s4", "s5"];
-        let params = Params::new().u32("n", self.len()).u32("first", self.first);
-        let params = (0..MOST_AXES).fold(params, |p, i| p.u32(EXTENTS[i], self.axes[i].0));
-        let params = (0..MOST_AXES).fold(params, |p, i| p.u32(STRIDES[i], self.axes[i].1));
+        let axes = self.axes.map(|(extent, stride)| [extent, stride, 0, 0]);
+        let params = Params::new().u32s("axes", axes.as_flattened()).u32("n", self.len()).u32("first", self.first);
         Dispatch::over(MODULE, entry, io, params, self.len())
     }
 }

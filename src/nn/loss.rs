@@ -1,11 +1,13 @@
 //! Losses by Keras' names. All but one are a few element-wise nodes and a sum over the outputs of a sample.
 
 mod custom;
+mod labels;
 mod terms;
 
 use std::any::Any;
 
 pub use custom::CustomLoss;
+pub use labels::Labels;
 pub(super) use terms::EPSILON;
 use terms::Terms;
 
@@ -22,7 +24,6 @@ use crate::ops::matmul::MatMul;
 use crate::ops::one_hot::OneHot;
 use crate::ops::reshape::Reshape;
 use crate::ops::softmax::Softmax;
-use crate::ops::softmax_cross_entropy::SoftmaxCrossEntropy;
 use crate::ops::unary::Unary;
 use crate::tensor::{DType, Shape, Tensor};
 
@@ -68,10 +69,18 @@ pub enum Loss {
         /// As [`variant@Loss::CategoricalCrossentropy`] has it.
         label_smoothing: f64,
     },
-    /// [`const@Loss::CategoricalCrossentropy`] of targets that are integer labels.
-    SparseCategoricalCrossentropy,
+    /// [`const@Loss::CategoricalCrossentropy`] of targets that are integer labels: (batch,), or (batch, ...) for a model that
+    /// gives (batch, ..., classes), of which a sample's loss is the mean.
+    SparseCategoricalCrossentropy {
+        /// The label of what is of no class, such as 255 for pixels that nobody labelled: it counts nothing, and the mean is
+        /// of the other labels of a batch. `None` unless told.
+        ignore_class: Option<u32>,
+    },
     /// Cross-entropy with integer labels, of a model that ends with the bare scores (logits).
-    SparseCategoricalCrossentropyFromLogits,
+    SparseCategoricalCrossentropyFromLogits {
+        /// As [`variant@Loss::SparseCategoricalCrossentropy`] has it.
+        ignore_class: Option<u32>,
+    },
     /// mean max(1 - t p, 0) of targets -1 and 1. Where all of a batch are 0 or 1, 0 stands for -1.
     Hinge,
     /// mean max(1 - t p, 0)^2, with targets as [`Loss::Hinge`] has them.
@@ -100,6 +109,11 @@ impl Loss {
     /// Categorical cross-entropy from logits with targets as they are.
     pub const CategoricalCrossentropyFromLogits: Self =
         Self::CategoricalCrossentropyFromLogits { label_smoothing: 0.0 };
+    /// Cross-entropy with integer labels, all of which count.
+    pub const SparseCategoricalCrossentropy: Self = Self::SparseCategoricalCrossentropy { ignore_class: None };
+    /// Cross-entropy from logits with integer labels, all of which count.
+    pub const SparseCategoricalCrossentropyFromLogits: Self =
+        Self::SparseCategoricalCrossentropyFromLogits { ignore_class: None };
 }
 
 /// Keras' names and its short forms, those of one loss side by side, the long one first. Those from logits, which Keras
@@ -153,7 +167,19 @@ impl Loss {
 
     /// Whether targets are integer labels, not values.
     pub(super) fn takes_labels(self) -> bool {
-        matches!(self, Self::SparseCategoricalCrossentropy | Self::SparseCategoricalCrossentropyFromLogits)
+        matches!(
+            self,
+            Self::SparseCategoricalCrossentropy { .. } | Self::SparseCategoricalCrossentropyFromLogits { .. }
+        )
+    }
+
+    /// The label that counts nothing.
+    pub(super) fn ignore_class(self) -> Option<u32> {
+        match self {
+            Self::SparseCategoricalCrossentropy { ignore_class }
+            | Self::SparseCategoricalCrossentropyFromLogits { ignore_class } => ignore_class,
+            _ => None,
+        }
     }
 
     /// The same loss of integer labels where this one takes one-hot targets, and the other way round.
@@ -161,15 +187,19 @@ impl Loss {
         Some(match self {
             Self::CategoricalCrossentropy { .. } => Self::SparseCategoricalCrossentropy,
             Self::CategoricalCrossentropyFromLogits { .. } => Self::SparseCategoricalCrossentropyFromLogits,
-            Self::SparseCategoricalCrossentropy => Self::CategoricalCrossentropy,
-            Self::SparseCategoricalCrossentropyFromLogits => Self::CategoricalCrossentropyFromLogits,
+            Self::SparseCategoricalCrossentropy { .. } => Self::CategoricalCrossentropy,
+            Self::SparseCategoricalCrossentropyFromLogits { .. } => Self::CategoricalCrossentropyFromLogits,
             _ => return None,
         })
     }
 
     /// The targets of `rows` samples, for a model whose output for one is `output`.
     pub(crate) fn targets(self, rows: usize, output: &[usize]) -> Type {
-        if self.takes_labels() { Type::u32([rows]) } else { Type::float([&[rows], output].concat()) }
+        if self.takes_labels() {
+            Type::u32([&[rows], labelled(output)].concat())
+        } else {
+            Type::float([&[rows], output].concat())
+        }
     }
 
     /// That the settings are in their ranges.
@@ -197,7 +227,17 @@ impl Loss {
             return Ok(());
         }
         if self.takes_labels() {
-            return check_labels(name, y, output.last().copied().unwrap_or(1));
+            check_labels(name, y, output.last().copied().unwrap_or(1), self.ignore_class())?;
+            let wanted: Shape = [&[y.rows()], labelled(output)].concat().into();
+            if y.shape().len() == wanted.len() {
+                return Ok(());
+            }
+            let message = format!(
+                "takes labels {wanted}, one for each row of scores, was given {}; end the model with one row of scores for \
+                 each label, as Flatten and Dense do, or give one-hot targets as f32",
+                y.shape()
+            );
+            return Err(Error::shape(self.name(), message));
         }
         let (shape, rows, name) = (y.shape(), y.rows(), self.name());
         let wanted: Shape = [&[rows], output].concat().into();
@@ -241,16 +281,25 @@ impl Loss {
             return mask::per_sample(graph, weighed);
         }
         let logits = match self {
-            Self::SparseCategoricalCrossentropyFromLogits => Some(predicted),
-            Self::SparseCategoricalCrossentropy => logits_of(graph, predicted),
+            Self::SparseCategoricalCrossentropyFromLogits { .. } => Some(predicted),
+            Self::SparseCategoricalCrossentropy { .. } => logits_of(graph, predicted),
             _ => None,
         };
+        let targets = if self.takes_labels() { labels::of_rows(graph, predicted, targets)? } else { targets };
+        let (targets, weights) = match self.ignore_class() {
+            Some(class) => {
+                let (targets, shares) = labels::ignoring(graph, targets, class, weights)?;
+                (targets, Some(shares))
+            }
+            None => (targets, weights),
+        };
         if let Some(logits) = logits {
-            let losses = graph.apply(SoftmaxCrossEntropy, &[logits, targets])?;
-            return weights.map_or(Ok(losses), |weights| mask::weighed(graph, losses, weights));
+            let losses = labels::crossentropy(graph, logits, targets)?;
+            let losses = weights.map_or(Ok(losses), |weights| mask::weighed(graph, losses, weights))?;
+            return mask::per_sample(graph, losses);
         }
         let t = match self {
-            Self::SparseCategoricalCrossentropy => one_hot(graph, predicted, targets)?,
+            Self::SparseCategoricalCrossentropy { .. } => one_hot(graph, predicted, targets)?,
             _ => as_predicted(graph, predicted, targets)?,
         };
         let (share, classes) = self.smoothing(graph.shape(t).last().copied().unwrap_or(1));
@@ -281,7 +330,7 @@ impl Loss {
             self,
             Self::CategoricalCrossentropy { .. }
                 | Self::CategoricalCrossentropyFromLogits { .. }
-                | Self::SparseCategoricalCrossentropy
+                | Self::SparseCategoricalCrossentropy { .. }
                 | Self::KlDivergence
                 | Self::CosineSimilarity
         )
@@ -299,6 +348,10 @@ impl Configured for Loss {
             | Self::CategoricalCrossentropyFromLogits { label_smoothing } => {
                 config.with("label_smoothing", label_smoothing)
             }
+            Self::SparseCategoricalCrossentropy { ignore_class: Some(class) }
+            | Self::SparseCategoricalCrossentropyFromLogits { ignore_class: Some(class) } => {
+                config.with("ignore_class", class)
+            }
             _ => config,
         }
     }
@@ -313,10 +366,19 @@ impl Configured for Loss {
             | Self::CategoricalCrossentropyFromLogits { label_smoothing } => {
                 *label_smoothing = config.take_or("label_smoothing", *label_smoothing)?;
             }
+            Self::SparseCategoricalCrossentropy { ignore_class }
+            | Self::SparseCategoricalCrossentropyFromLogits { ignore_class } => {
+                *ignore_class = config.take_or("ignore_class", *ignore_class)?;
+            }
             _ => {}
         }
         Ok(loss)
     }
+}
+
+/// The axes of the labels of a sample whose output has these.
+fn labelled(output: &[usize]) -> &[usize] {
+    output.split_last().map_or(&[], |(_, labelled)| labelled)
 }
 
 /// Targets in the shape of the predictions: a plain list becomes the one column that they are.
@@ -404,8 +466,8 @@ impl Terms<'_> {
                 let (t, p) = (self.direction(t)?, self.direction(p)?);
                 self.minus_product(t, p)
             }
-            Loss::SparseCategoricalCrossentropy => self.categorical(p, t),
-            Loss::SparseCategoricalCrossentropyFromLogits | Loss::Custom(_) => unreachable!("made before"),
+            Loss::SparseCategoricalCrossentropy { .. } => self.categorical(p, t),
+            Loss::SparseCategoricalCrossentropyFromLogits { .. } | Loss::Custom(_) => unreachable!("made before"),
         }
     }
 }

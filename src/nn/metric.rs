@@ -288,6 +288,11 @@ impl Metric {
     /// That a loss which is measured takes such targets. One's own says so itself.
     fn check_targets_of(g: &Graph, loss: Loss, targets: Id) -> Result<()> {
         let name = loss.name();
+        if loss.ignore_class().is_some() {
+            let message =
+                "ignore_class is for the loss that is trained; measure the loss without it, or read it in the log";
+            return Err(Error::argument(name, message));
+        }
         match loss.twin() {
             _ if matches!(loss, Loss::Custom(_)) => Ok(()),
             Some(sparse) if sparse.takes_labels() => columns::expect_values(g, name, targets, sparse.name()),

@@ -69,6 +69,8 @@ impl Graph {
             Aggregation::Mean => self.apply(Sum::scaled(axes, 1.0 / count as f64), &[x]),
             Aggregation::Max => self.apply(Reduce { reduction: Reduction::Max, axes }, &[x]),
             Aggregation::Min => self.apply(Reduce { reduction: Reduction::Min, axes }, &[x]),
+            // Of nothing it is 1, as the sum is 0.
+            Aggregation::Prod if count == 0 => Ok(self.fill(1.0, [&shape[..axes.start], &shape[axes.end..]].concat())),
             Aggregation::Prod => self.apply(Reduce { reduction: Reduction::Prod, axes }, &[x]),
         }
     }

@@ -112,7 +112,10 @@ fn what_does_not_pair_is_refused() {
     says(&text(Dataset::new(x(), y(4))), &["(3, 2) holds 3 samples", "(4,) holds 4 targets"]);
     says(&text(Dataset::new(numbers(&[0, 2], vec![0f32; 0]), y(0))), &["x has shape (0, 2): it holds nothing"]);
     says(&text(Dataset::new(numbers(&[], vec![0f32]), y(1))), &["x is a scalar"]);
-    says(&text(Dataset::new(x(), numbers(&[3, 2], vec![0u8; 6]))), &["y has shape (3, 2)", "shape (3,) or (3, 1)"]);
+    // Several labels a sample are no class of it.
+    let several = Dataset::new(x(), numbers(&[3, 2], vec![0u8; 6])).unwrap();
+    says(&text(several.clone().with_labels()), &["y has shape (3, 2)", "one a sample"]);
+    says(&text(several.stratified_split(0.5, 0)), &["needs one class index a sample, the targets are (3, 2)"]);
     says(&text(Dataset::new(numbers(&[3, 2], vec![0u32; 6]), y(3))), &["x: the samples are u32"]);
 }
 

@@ -58,20 +58,30 @@ fn loss(name: &str) -> Loss {
         "binary_crossentropy_from_logits_smoothed" => Loss::BinaryCrossentropyFromLogits { label_smoothing },
         "categorical_crossentropy_smoothed" => Loss::CategoricalCrossentropy { label_smoothing },
         "categorical_crossentropy_from_logits_smoothed" => Loss::CategoricalCrossentropyFromLogits { label_smoothing },
-        name => Loss::by_name(name.trim_end_matches("_signs")).unwrap(),
+        name if name.ends_with("_ignored") => {
+            let ignore_class = Some(255);
+            match name.contains("_from_logits") {
+                true => Loss::SparseCategoricalCrossentropyFromLogits { ignore_class },
+                false => Loss::SparseCategoricalCrossentropy { ignore_class },
+            }
+        }
+        name => Loss::by_name(name.trim_end_matches("_signs").trim_end_matches("_parts")).unwrap(),
     }
 }
 
 /// The largest errors of a loss's values and gradient, as shares of the number or of 1 where that is larger.
 fn errors(device: &Device, name: &str, entry: &Value) -> [f64; 2] {
     let loss = loss(name);
-    let targets = numbers(&entry["targets"]);
-    let targets = if targets.len() == SAMPLES {
-        Tensor::new([SAMPLES], targets.iter().map(|&t| t as u32).collect::<Vec<_>>()).unwrap()
+    let (targets, predicted) = (numbers(&entry["targets"]), numbers(&entry["predicted"]));
+    let parts = predicted.len() / (SAMPLES * OUTPUTS);
+    let rows = if parts == 1 { vec![SAMPLES] } else { vec![SAMPLES, parts] };
+    let shape = [&rows[..], &[OUTPUTS]].concat();
+    let targets = if targets.len() == SAMPLES * parts {
+        Tensor::new(rows, targets.iter().map(|&t| t as u32).collect::<Vec<_>>()).unwrap()
     } else {
-        floats([SAMPLES, OUTPUTS], &targets)
+        floats(shape.clone(), &targets)
     };
-    let predicted = floats([SAMPLES, OUTPUTS], &numbers(&entry["predicted"]));
+    let predicted = floats(shape, &predicted);
     let found = run(device, loss, Activation::Linear, [&predicted, &targets]);
     let mut errors = [0.0; 2];
     for (worst, (found, key)) in errors.iter_mut().zip(found.iter().zip(["values", "gradient"])) {
@@ -128,7 +138,7 @@ fn table(names: &[String]) -> String {
 Values of 6 samples with 3 outputs, and the gradient of their mean: the worst error of each, as a share of the number or
 of 1 where that is larger. The judge is `scripts/golden-losses`: Keras' formula in float64, which Keras 3.15.1's own
 float32 on JAX follows within the last column. In f32 a loss must be within 1e-6, in f64 within 1e-12. `_smoothed` have a
-label_smoothing of 0.1.
+label_smoothing of 0.1, `_parts` labels of 4 parts of each sample, `_ignored` an ignore_class that some labels are of.
 
 A sigmoid or softmax that ends the model is recognised, and the loss taken of its input: Keras on JAX clips the
 probability to 1e-7 from 0 and 1 there, so a model that is certain and wrong has no gradient in Keras and one in Kiln.
@@ -271,6 +281,34 @@ fn refused(loss: Loss, targets: Tensor, metrics: &[Metric], parts: &[&str]) {
 }
 
 #[test]
+fn labels_of_pixels_train_without_those_of_no_class() {
+    let x: Vec<f64> = (0..32).map(|i| f64::from(i % 7) - 3.25).collect();
+    let labels =
+        |none| x.iter().enumerate().map(|(i, &x)| if i % 5 == 0 { none } else { u32::from(x > 0.0) }).collect();
+    let data = |none| {
+        let labels: Vec<u32> = labels(none);
+        Dataset::new(floats([8, 2, 2, 1], &x), Tensor::new([8, 2, 2], labels).unwrap()).unwrap()
+    };
+    let loss = Loss::SparseCategoricalCrossentropyFromLogits { ignore_class: Some(255) };
+    let fit = || Fit::new().epochs(30).batch_size(3).verbose(0);
+    let train = |device: &Device, loss, data: &Dataset| {
+        let mut model = Sequential::new().add(Dense::new(2)).device(device.clone());
+        model.compile(Adam { learning_rate: 0.1, ..Adam::default() }, loss, [])?;
+        model.fit(data, fit())?;
+        Ok::<_, kiln::Error>(model)
+    };
+    for device in devices() {
+        let mut model = train(&device, loss, &data(255)).unwrap();
+        let found = model.evaluate(&data(255)).unwrap().get("loss").unwrap();
+        assert!(found < 0.1, "{device}: {found}");
+        let mut again = Sequential::from_bytes(model.to_bytes().unwrap()).unwrap().device(device.clone());
+        assert_eq!(again.evaluate(&data(255)).unwrap().get("loss"), Some(found), "{device}");
+        let text = train(&device, Loss::SparseCategoricalCrossentropyFromLogits, &data(255)).unwrap_err().to_string();
+        assert!(text.contains("row 0 has label 255"), "{text}");
+    }
+}
+
+#[test]
 fn targets_must_fit_the_loss() {
     let labels = || Tensor::new([2], vec![0u32, 1]).unwrap();
     assert_eq!(labels().dtype(), DType::U32);
@@ -282,12 +320,14 @@ fn targets_must_fit_the_loss() {
     let sparse = Loss::SparseCategoricalCrossentropyFromLogits;
     refused(sparse, floats([2, 2], &[0.0; 4]), &[], &["y: the targets are f32 values"]);
     refused(sparse, labels(), &[Metric::MeanAbsoluteError], &["mean_absolute_error", "measure accuracy"]);
-    // What no softmax made is taken for probabilities, but not in rows of rows.
+    // A row of scores has a label, also in rows of rows.
     let images = Dataset::new(floats([2, 3, 2], &[0.5; 12]), labels()).unwrap();
     let mut rows = Sequential::new().add(Dense::new(2).activation(Activation::Sigmoid)).device(Device::cpu());
     rows.compile(Sgd::default(), Loss::SparseCategoricalCrossentropy, []).unwrap();
     let text = rows.fit(&images, Fit::new().batch_size(2).verbose(0)).unwrap_err().to_string();
-    assert!(text.contains("sparse_categorical_crossentropy") && text.contains("(2, 3, 2) and u32 (2,)"), "{text}");
+    assert!(text.contains("sparse_categorical_crossentropy: takes labels (2, 3), one for each"), "{text}");
+    let ignored = Metric::Loss(Loss::SparseCategoricalCrossentropyFromLogits { ignore_class: Some(0) });
+    refused(sparse, labels(), &[ignored], &["ignore_class", "measure the loss without it"]);
     for label_smoothing in [-0.1, 1.1, f64::NAN] {
         let parts = ["label_smoothing: ", &label_smoothing.to_string(), "give 0 to 1"];
         refused(Loss::BinaryCrossentropy { label_smoothing }, floats([2, 2], &[0.0; 4]), &[], &parts);

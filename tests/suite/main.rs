@@ -59,6 +59,7 @@ mod nested;
 mod networks;
 mod normalizations;
 mod numerics;
+mod onnx;
 mod ops;
 mod optimizers;
 mod options;

@@ -5,15 +5,15 @@
 
 mod long;
 mod loops;
+mod registers;
 mod rounds;
+mod tint;
 mod translate;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 
 use kiln::ops::Epilogue;
@@ -218,30 +218,6 @@ fn modules_are_valid() {
     report_launches(resolved.filter_map(|(launch, r)| Some((launch, format!("with its constants: {}", r.err()?)))));
 }
 
-/// naga takes barriers under control flow that varies within a workgroup; browsers, whose compiler tint is, do not.
-#[test]
-fn modules_pass_tint() {
-    let tint = std::env::var_os("TINT").unwrap_or_else(|| "tint".into());
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut complaints = Vec::new();
-    for (stem, module) in &ALL.modules {
-        let file = folder.path().join(stem).with_extension("wgsl");
-        let enable = if has_subgroups(module.source) { "enable subgroups;\n" } else { "" };
-        std::fs::write(&file, enable.to_string() + &module.text()).expect("a writable temporary folder");
-        match Command::new(&tint).args(["--format", "wgsl"]).arg(&file).output() {
-            Ok(done) if done.status.success() => {}
-            Ok(done) => complaints.push(format!("{stem}.wgsl: {}", String::from_utf8_lossy(&done.stderr))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && std::env::var_os("TINT").is_none() => {
-                // Not by println, which cargo hides where a test passes.
-                let line = "tint is not installed (put it on PATH or name it in TINT): its part of the test is skipped";
-                return writeln!(std::io::stderr(), "{line}").expect("stderr is open");
-            }
-            Err(e) => panic!("{}: {e}", Path::new(&tint).display()),
-        }
-    }
-    report(complaints);
-}
-
 #[test]
 fn pipelines_translate_for_vulkan_metal_and_dx12() {
     let mut complaints = Vec::new();
@@ -277,6 +253,16 @@ fn no_loop_is_bounded_by_uniforms_alone() {
 }
 
 #[test]
+fn registers_are_not_indexed_by_variables() {
+    // A module that is not valid is `modules_are_valid`'s to report.
+    let checked = ALL.checked.iter().filter_map(|(stem, checked)| Some((stem, checked.as_ref().ok()?)));
+    report(checked.flat_map(|(stem, checked)| {
+        let found = registers::indexed_by_variables(checked).into_iter();
+        found.map(move |f| format!("{stem}.wgsl, {f}: a variable indexes what is in registers"))
+    }));
+}
+
+#[test]
 fn bindings_are_those_of_the_launch() {
     report_launches(ALL.launches.iter().flat_map(|l| wrong_bindings(l).into_iter().map(move |c| (l, c))));
 }
@@ -297,11 +283,21 @@ fn wrong_bindings(launch: &Launch) -> Vec<String> {
             complaints.push(format!("binding {}, `{name}`, is given {binding:?}: {e}", at.binding));
         }
     }
-    let storage = bindings.iter().filter(|b| **b != Binding::Params).count();
-    if storage > MOST_STORAGE_BUFFERS {
-        complaints.push(format!("{storage} storage buffers, some adapters allow {MOST_STORAGE_BUFFERS}"));
-    }
+    complaints.extend(too_many_buffers(bindings));
     complaints
+}
+
+fn too_many_buffers(bindings: &[Binding]) -> Option<String> {
+    let storage = bindings.iter().filter(|b| **b != Binding::Params).count();
+    (storage > MOST_STORAGE_BUFFERS)
+        .then(|| format!("{storage} storage buffers, some adapters allow {MOST_STORAGE_BUFFERS}"))
+}
+
+#[test]
+fn a_ninth_storage_buffer_is_complained_of() {
+    let inputs = |count| (0..count).map(Binding::Input).chain([Binding::Params]).collect::<Vec<_>>();
+    assert_eq!(too_many_buffers(&inputs(8)), None);
+    assert!(too_many_buffers(&inputs(9)).is_some());
 }
 
 fn check_binding(

@@ -19,6 +19,16 @@ pub struct LogSoftmax;
 #[derive(Clone, Copy, Debug)]
 pub struct LogSoftmaxGrad;
 
+impl LogSoftmax {
+    /// Appends the logarithm of the softmax over any axis, counted from the last where it is below 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where x is not of floats or has no such axis.
+    pub fn over(graph: &mut Graph, x: Id, axis: isize) -> Result<Id> {
+        softmax::over(graph, Self, x, axis)
+    }
+}
+
 impl<T: Real> CpuOp<T> for LogSoftmax {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let columns = args.io.inputs[0].shape.as_rows().1;

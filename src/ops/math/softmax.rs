@@ -5,11 +5,14 @@ use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_LOGARITHM, LIB_NAN, LIB_REDUCTION, LIB_ROWS, Module, Target};
 use super::reduction::{Kernel, Shares};
+use super::reshape::Reshape;
+use super::sum::around;
 use super::sums::sum_of;
+use super::transpose::Transpose;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, axis_of};
 
 const MODULE: Module = Module {
     stem: "softmax",
@@ -51,6 +54,31 @@ pub struct Softmax;
 /// dx = y * (dy - sum dy * y); inputs y and dy. y is a softmax: of numbers far beyond 1 the products overflow.
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxGrad;
+
+impl Softmax {
+    /// Appends the softmax over any axis, counted from the last where it is below 0: Keras' `ops.softmax(x, axis)`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where x is not of floats or has no such axis.
+    pub fn over(graph: &mut Graph, x: Id, axis: isize) -> Result<Id> {
+        over(graph, Self, x, axis)
+    }
+}
+
+/// An op on rows, on what lies along an axis.
+pub(super) fn over(graph: &mut Graph, op: impl Op, x: Id, axis: isize) -> Result<Id> {
+    let shape = graph.shape(x).clone();
+    let axis = axis_of(op.name(), axis, &shape)?;
+    if axis + 1 == shape.rank() {
+        return graph.apply(op, &[x]);
+    }
+    let turned = Transpose(vec![0, 2, 1]);
+    let x = graph.apply(Reshape(around(&shape, &(axis..axis + 1)).into()), &[x])?;
+    let rows = graph.apply(turned.clone(), &[x])?;
+    let y = graph.apply(op, &[rows])?;
+    let y = graph.apply(turned, &[y])?;
+    graph.apply(Reshape(shape), &[y])
+}
 
 impl<T: Real> CpuOp<T> for Softmax {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
