@@ -35,7 +35,8 @@ impl RandomTranslation {
 impl RandomTranslation {
     pub(in crate::nn::layers) fn from_config(config: &mut Config) -> Result<Self> {
         let factors = Self::new(config.take("height_factor")?, config.take("width_factor")?);
-        Ok(factors.fill_mode(config.take_or("fill_mode", factors.fill)?))
+        let fill = config.take_or("fill_mode", factors.fill)?;
+        Ok(factors.fill_mode(fill))
     }
 }
 
