@@ -44,10 +44,10 @@ pub mod prelude {
     pub use crate::device::Device;
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{
-        Add, BatchNormalization, Concatenate, Dense, Dot, Dropout, Flatten, GaussianDropout, GaussianNoise,
-        GroupNormalization, Input, Layer, LayerNormalization, Masking, Maximum, Minimum, Multiply, PRelu, Permute,
-        RandomFlip, RandomTranslation, Reshape, RmsNormalization, SpatialDropout1D, SpatialDropout2D, Subtract,
-        UnitNormalization,
+        Add, BatchNormalization, Concatenate, Conv1D, Conv2D, Dense, Dot, Dropout, Flatten, GaussianDropout,
+        GaussianNoise, GroupNormalization, Input, Layer, LayerNormalization, Masking, Maximum, Minimum, Multiply,
+        PRelu, Permute, RandomFlip, RandomTranslation, Reshape, RmsNormalization, SpatialDropout1D, SpatialDropout2D,
+        Subtract, UnitNormalization,
     };
     pub use crate::nn::metric::{AucCurve, Average, ClassAggregation, ConfusionMatrix};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};

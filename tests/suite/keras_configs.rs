@@ -43,7 +43,30 @@ fn layer(name: &str) -> Sequential {
         "random_translation_nearest" => of(RandomTranslation::new(0.0, 1.0).fill_mode(Fill::Nearest)),
         "input" => of(Input::new([28, 28])),
         "input_named" => of(Input::new([3]).named("pixels")),
+        _ if name.contains("conv") => convolution(name),
         _ => layer_with_weights(name),
+    }
+}
+
+fn convolution(name: &str) -> Sequential {
+    match name {
+        "conv2d" => of(Conv2D::new(3, 2)),
+        "conv2d_all" => of(Conv2D::new(4, [3, 2])
+            .strides([2, 1])
+            .padding("same")
+            .data_format("channels_first")
+            .groups(2)
+            .activation("relu")
+            .use_bias(false)
+            .kernel_initializer("he_normal")
+            .bias_initializer("ones")
+            .kernel_regularizer(Regularizer::l2(0.03))
+            .bias_regularizer(Regularizer::l1(0.03))
+            .kernel_constraint(Constraint::MaxNorm { max_value: 3.0, axes: vec![0, 1, 2] })
+            .bias_constraint("non_neg")),
+        "conv1d" => of(Conv1D::new(3, 2)),
+        "conv1d_all" => of(Conv1D::new(4, 3).padding("causal").dilation_rate(2).activation("tanh").named("wave")),
+        other => panic!("{other} is none of the script's layers"),
     }
 }
 
@@ -146,9 +169,10 @@ fn layers_say_of_themselves_what_keras_says() {
 fn the_script_has_every_layer() {
     let golden = fixture("keras-configs.json");
     let known: Vec<&Value> = golden["layers"].as_object().unwrap().values().map(|layer| &layer["class_name"]).collect();
-    // An arm each, of the function that makes layers of files.
-    let table =
-        include_str!("../../src/nn/layers/mod.rs").lines().filter_map(|line| line.trim().split_once(" => Box::new("));
+    // An arm each, of the functions that make layers of files.
+    let sources = [include_str!("../../src/nn/layers/mod.rs"), include_str!("../../src/nn/layers/convolution/mod.rs")];
+    let lines = sources.iter().flat_map(|source| source.lines());
+    let table = lines.filter_map(|line| line.trim().split_once(" => Box::new("));
     let classes: Vec<&str> = table.map(|(class, _)| class.trim_matches('"')).collect();
     assert!(classes.len() > 20, "{classes:?}");
     let missing: Vec<_> = classes.iter().filter(|class| !known.iter().any(|known| known == *class)).collect();

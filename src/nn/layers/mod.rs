@@ -1,7 +1,7 @@
 //! Layers, one a file. A layer of one's own implements [`Layer`]: `examples/custom_op.rs`.
 
 mod activation;
-#[allow(unused, reason = "what layers of images share; they come next")]
+mod convolution;
 mod data_format;
 mod dense;
 mod dropout;
@@ -25,6 +25,7 @@ mod weight;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub use convolution::{Conv1D, Conv2D};
 pub use data_format::{DataFormat, Padding};
 pub use dense::Dense;
 pub use dropout::Dropout;
@@ -207,7 +208,7 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "RandomFlip" => Box::new(RandomFlip::from_config(config)?),
         "RandomTranslation" => Box::new(RandomTranslation::from_config(config)?),
         "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
-        _ => return Ok(None),
+        _ => return convolution::from_config(config),
     }))
 }
 
