@@ -45,8 +45,8 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{
         AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, Add,
-        AveragePooling1D, AveragePooling2D, BatchNormalization, Concatenate, Cropping1D, Cropping2D, Dense, Dot,
-        Dropout, Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D,
+        AveragePooling1D, AveragePooling2D, BatchNormalization, Concatenate, Conv1D, Conv2D, Cropping1D, Cropping2D,
+        Dense, Dot, Dropout, Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D,
         GlobalMaxPooling1D, GlobalMaxPooling2D, GroupNormalization, Input, Layer, LayerNormalization, Masking,
         MaxPooling1D, MaxPooling2D, Maximum, Minimum, Multiply, Normalization, PRelu, Permute, RandomFlip,
         RandomRotation, RandomTranslation, RandomZoom, Rescaling, Reshape, Resizing, RmsNormalization,

@@ -104,6 +104,11 @@ impl Activation {
         found.map(|&(_, activation)| activation).ok_or_else(unknown)
     }
 
+    /// Whether each number that it gives depends on all those along the last axis.
+    pub(crate) fn is_of_rows(self) -> bool {
+        matches!(self, Self::Softmax | Self::LogSoftmax)
+    }
+
     /// Appends it to a graph, applied to the value `x`.
     ///
     /// # Errors

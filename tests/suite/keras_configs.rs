@@ -43,6 +43,7 @@ fn layer(name: &str) -> Sequential {
         "random_translation_nearest" => of(RandomTranslation::new(0.0, 1.0).fill_mode(Fill::Nearest)),
         "input" => of(Input::new([28, 28])),
         "input_named" => of(Input::new([3]).named("pixels")),
+        _ if name.contains("conv") => convolution(name),
         _ if name.contains("pooling") => pooling(name),
         _ => layer_of_images(name),
     }
@@ -108,6 +109,28 @@ fn pooling(name: &str) -> Sequential {
         "adaptive_average_pooling1d" => of(AdaptiveAveragePooling1D::new(4)),
         "adaptive_max_pooling2d" => of(AdaptiveMaxPooling2D::new([2, 3]).data_format("channels_first")),
         "adaptive_max_pooling1d" => of(AdaptiveMaxPooling1D::new(4)),
+        other => panic!("{other} is none of the script's layers"),
+    }
+}
+
+fn convolution(name: &str) -> Sequential {
+    match name {
+        "conv2d" => of(Conv2D::new(3, 2)),
+        "conv2d_all" => of(Conv2D::new(4, [3, 2])
+            .strides([2, 1])
+            .padding("same")
+            .data_format("channels_first")
+            .groups(2)
+            .activation("relu")
+            .use_bias(false)
+            .kernel_initializer("he_normal")
+            .bias_initializer("ones")
+            .kernel_regularizer(Regularizer::l2(0.03))
+            .bias_regularizer(Regularizer::l1(0.03))
+            .kernel_constraint(Constraint::MaxNorm { max_value: 3.0, axes: vec![0, 1, 2] })
+            .bias_constraint("non_neg")),
+        "conv1d" => of(Conv1D::new(3, 2)),
+        "conv1d_all" => of(Conv1D::new(4, 3).padding("causal").dilation_rate(2).activation("tanh").named("wave")),
         other => panic!("{other} is none of the script's layers"),
     }
 }
@@ -212,7 +235,11 @@ fn the_script_has_every_layer() {
     let golden = fixture("keras-configs.json");
     let known: Vec<&Value> = golden["layers"].as_object().unwrap().values().map(|layer| &layer["class_name"]).collect();
     // An arm each, of the functions that make layers of files.
-    let sources = [include_str!("../../src/nn/layers/mod.rs"), include_str!("../../src/nn/layers/pooling/mod.rs")];
+    let sources = [
+        include_str!("../../src/nn/layers/mod.rs"),
+        include_str!("../../src/nn/layers/convolution/mod.rs"),
+        include_str!("../../src/nn/layers/pooling/mod.rs"),
+    ];
     let lines = sources.iter().flat_map(|source| source.lines());
     let table = lines.filter_map(|line| line.trim().split_once(" => Box::new("));
     let classes: Vec<&str> = table.map(|(class, _)| class.trim_matches('"')).collect();

@@ -114,13 +114,13 @@ impl DataFormat {
     }
 }
 
-/// The setter of a layer that has the field `data_format`, and `misnamed`.
+/// The setter of a layer that has the field `data_format`, and `misnamed`, itself or in a field of these names.
 macro_rules! data_format_setter {
-    () => {
+    ($($at:ident).*) => {
         /// Where the channels are; default `channels_last`.
         #[must_use]
         pub fn data_format(mut self, data_format: impl $crate::nn::OrName<$crate::nn::layers::DataFormat>) -> Self {
-            self.misnamed.set(&mut self.data_format, data_format);
+            self.$($at.)*misnamed.set(&mut self.$($at.)*data_format, data_format);
             self
         }
     };

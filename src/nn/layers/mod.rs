@@ -2,6 +2,7 @@
 
 mod activation;
 pub(crate) mod arguments;
+mod convolution;
 mod data_format;
 mod dense;
 mod dropout;
@@ -27,6 +28,7 @@ mod weight;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub use convolution::{Conv1D, Conv2D};
 use data_format::by_name;
 pub use data_format::{DataFormat, Padding};
 pub use dense::Dense;
@@ -242,7 +244,10 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "Rescaling" => Box::new(Rescaling::from_config(config)?),
         "Resizing" => Box::new(Resizing::from_config(config)?),
         "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
-        _ => return pooling::from_config(config),
+        _ => match pooling::from_config(config)? {
+            None => return convolution::from_config(config),
+            some => return Ok(some),
+        },
     }))
 }
 
