@@ -23,6 +23,7 @@ macro_rules! examples {
 examples! {
     autoencoder in "autoencoder.rs",
     constants in "constants.rs",
+    convolution in "convolution.rs",
     custom_op in "custom_op.rs",
     exam in "exam.rs",
     fashion_dropout in "fashion_dropout.rs",
@@ -36,6 +37,7 @@ examples! {
     fashion_softmax in "fashion_softmax.rs",
     hours in "hours.rs",
     mnist in "mnist.rs",
+    mnist_cnn in "mnist_cnn.rs",
     perceptron in "perceptron.rs",
     softmax in "softmax.rs",
     tensorboard in "tensorboard.rs",

@@ -59,6 +59,11 @@ fn softmax_of_large_numbers_does_not_overflow() {
 }
 
 #[test]
+fn a_mask_goes_over_an_image_as_by_hand() {
+    prints("convolution", &["[2, 1, 1]\n[0, 2, 2]\n[0, 1, 1]\n"]);
+}
+
+#[test]
 fn the_bare_graph_adds_constants_and_what_it_is_fed() {
     prints("constants", &["10 + 20 = [30.]", "fed 10 and 20: [30.]"]);
 }

@@ -1,0 +1,33 @@
+//! The convolutional network of the notes on MNIST: two convolutions, max pooling, dropout.
+//!
+//! `cargo run --release --example mnist_cnn [-- --device NAME --limit N --epochs N]` trains in batches of 200 until the loss on the
+//! last tenth of the training samples has not fallen for two epochs, and prints the test accuracy, which is 0.991 or more.
+
+mod common;
+
+use kiln::prelude::*;
+
+pub fn main() -> anyhow::Result<()> {
+    let args = common::Args::read(12)?;
+    let mnist = kiln::data::mnist()?;
+    let mut model = Sequential::new()
+        .add(Reshape::new([28, 28, 1]))
+        .add(Conv2D::new(32, 3).activation("relu"))
+        .add(Conv2D::new(64, 3).activation("relu"))
+        .add(MaxPooling2D::new(2))
+        .add(Dropout::new(0.25))
+        .add(Flatten)
+        .add(Dense::new(128).activation("relu"))
+        .add(Dropout::new(0.5))
+        .add(Dense::new(10).activation("softmax"))
+        .device(args.device);
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
+    let stop = EarlyStopping::new().patience(2).restore_best_weights(true);
+    let fit = Fit::new().epochs(args.epochs).batch_size(200).validation_split(0.1).callback(stop);
+    model.fit(&mnist.train.head(args.limit), fit)?;
+    print!("{}", model.summary()?);
+    for (name, value) in model.evaluate(&mnist.test)?.iter() {
+        println!("test {name}: {value:.4}");
+    }
+    Ok(())
+}
