@@ -11,13 +11,15 @@ use super::position::Position;
 use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
 use crate::data::{Dataset, Source};
+use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::nn::{ConfusionMatrix, Model, Summary};
 use crate::tensor::Tensor;
 
 /// A run of `fit` as its callbacks have it: where it stands, what was measured, and the model in training.
 ///
-/// What waits for the device, such as [`Run::weights`], blocks, in [`Model::fit_async`] too.
+/// What waits for the device, such as [`Run::weights`], blocks, in [`Model::fit_async`] too; its twin, [`Run::weights_async`], does not: see
+/// [`super::callbacks::Callback::after`].
 #[derive(Debug)]
 pub struct Run<'r> {
     pub(super) model: &'r mut Model,
@@ -219,7 +221,15 @@ impl<'r> Run<'r> {
     /// # Errors
     /// What the device reports.
     pub fn weights(&mut self) -> Result<Vec<Tensor>> {
-        self.model.weights()
+        block_on(self.weights_async())
+    }
+
+    /// [`Run::weights`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Run::weights`].
+    pub async fn weights_async(&mut self) -> Result<Vec<Tensor>> {
+        self.model.weights_async().await
     }
 
     /// The gradients of the last training step with respect to each weight: see [`Model::gradients`].
@@ -227,7 +237,15 @@ impl<'r> Run<'r> {
     /// # Errors
     /// What the device reports.
     pub fn gradients(&mut self) -> Result<Vec<Tensor>> {
-        self.model.gradients()
+        block_on(self.gradients_async())
+    }
+
+    /// [`Run::gradients`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Run::gradients`].
+    pub async fn gradients_async(&mut self) -> Result<Vec<Tensor>> {
+        self.model.gradients_async().await
     }
 
     /// The weights' names, in the order of [`Run::weights`]: see [`Model::parameter_paths`].
@@ -243,7 +261,15 @@ impl<'r> Run<'r> {
     /// # Errors
     /// [`Error::Shape`] that lists both shapes where they do not fit.
     pub fn set_weights(&mut self, weights: &[Tensor]) -> Result<()> {
-        self.model.set_weights(weights)
+        block_on(self.set_weights_async(weights))
+    }
+
+    /// [`Run::set_weights`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Run::set_weights`].
+    pub async fn set_weights_async(&mut self, weights: &[Tensor]) -> Result<()> {
+        self.model.set_weights_async(weights).await
     }
 
     /// Has the model the moving averages of its trained weights for weights, or the weights themselves again; on the device. An epoch is
@@ -290,8 +316,16 @@ impl<'r> Run<'r> {
     /// # Errors
     /// As [`Model::evaluate`]; [`Error::Model`] in a hook of batches.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Logs> {
+        block_on(self.evaluate_async(data))
+    }
+
+    /// [`Run::evaluate`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Run::evaluate`].
+    pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Logs> {
         self.between_epochs("evaluate")?;
-        self.model.evaluate(data)
+        self.model.evaluate_async(data).await
     }
 
     /// The model's output for each sample: see [`Model::predict`].
@@ -299,8 +333,16 @@ impl<'r> Run<'r> {
     /// # Errors
     /// As [`Model::predict`]; [`Error::Model`] in a hook of batches.
     pub fn predict(&mut self, x: &Tensor) -> Result<Tensor> {
+        block_on(self.predict_async(x))
+    }
+
+    /// [`Run::predict`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Run::predict`].
+    pub async fn predict_async(&mut self, x: &Tensor) -> Result<Tensor> {
         self.between_epochs("predict")?;
-        self.model.predict(x)
+        self.model.predict_async(x).await
     }
 
     /// Which classes the samples that are validated on are taken for: see [`Model::confusion_matrix`]. They are read
@@ -309,12 +351,20 @@ impl<'r> Run<'r> {
     /// # Errors
     /// As [`Model::confusion_matrix`], and what the source returns; [`Error::Model`] in a hook of batches.
     pub fn confusion_matrix(&mut self) -> Result<Option<ConfusionMatrix>> {
+        block_on(self.confusion_matrix_async())
+    }
+
+    /// [`Run::confusion_matrix`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Run::confusion_matrix`].
+    pub async fn confusion_matrix_async(&mut self) -> Result<Option<ConfusionMatrix>> {
         self.between_epochs("confusion_matrix")?;
         let Some(Validation { source, rows }) = &self.validation else { return Ok(None) };
         let mut all: Option<ConfusionMatrix> = None;
         for first in rows.clone().step_by(EVALUATION_BATCH) {
             let batch: Vec<usize> = (first..rows.end.min(first + EVALUATION_BATCH)).collect();
-            let counts = self.model.confusion_matrix(&source.read(&batch)?)?;
+            let counts = self.model.confusion_matrix_async(&source.read(&batch)?).await?;
             match &mut all {
                 Some(all) => all.add(&counts),
                 None => all = Some(counts),
@@ -344,6 +394,14 @@ impl<'r> Run<'r> {
     /// # Errors
     /// As there.
     pub fn save(&mut self, path: &Path, weights_only: bool) -> Result<()> {
-        if weights_only { self.model.save_weights(path) } else { self.model.save(path) }
+        block_on(self.save_async(path, weights_only))
+    }
+
+    /// [`Run::save`] for callers that cannot block.
+    ///
+    /// # Errors
+    /// As [`Run::save`].
+    pub async fn save_async(&mut self, path: &Path, weights_only: bool) -> Result<()> {
+        if weights_only { self.model.save_weights_async(path).await } else { self.model.save_async(path).await }
     }
 }

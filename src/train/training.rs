@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use super::callbacks::Callback;
+use super::callbacks::{Callback, Hook};
 use super::class_weight::ClassWeight;
 use super::evaluation::{measure, measure_with_room, planned};
 use super::feed::{Expected, Feed, ORDER};
@@ -72,7 +72,7 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
     run.validation =
         validation.as_ref().map(|(_, own, rows)| Validation { source: own.unwrap_or(data), rows: rows.clone() });
     let mut history = History::default();
-    callbacks.iter_mut().try_for_each(|c| c.on_train_begin(&mut run))?;
+    call(&mut callbacks, Hook::TrainBegin, &mut run).await?;
     if run.backup.is_some() {
         run.model.back_up().await?;
     }
@@ -82,7 +82,7 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
         }
         let position = begun.take().unwrap_or_else(|| whole.clone());
         run.begin_epoch(epoch, position.step);
-        callbacks.iter_mut().try_for_each(|c| c.on_epoch_begin(&mut run))?;
+        call(&mut callbacks, Hook::EpochBegin, &mut run).await?;
         run.model.use_averages(false)?;
         let bar = Progress::new(options.verbose, epoch, options.epochs, rows.steps());
         let trained =
@@ -93,7 +93,7 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
             validate(&mut run, &mut callbacks, validation).await?;
         }
         bar.finish(run.logs());
-        callbacks.iter_mut().try_for_each(|c| c.on_epoch_end(&mut run))?;
+        call(&mut callbacks, Hook::EpochEnd, &mut run).await?;
         if run.backup.is_some() {
             run.model.back_up().await?;
         }
@@ -102,12 +102,33 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
     if run.epoch() > 0 {
         run.model.finalize()?;
     }
-    callbacks.iter_mut().try_for_each(|c| c.on_train_end(&mut run))?;
+    call(&mut callbacks, Hook::TrainEnd, &mut run).await?;
     let (session, _) = model.parts();
     for feed in [Some(&feed), validation.as_ref().map(|(feed, ..)| feed)].into_iter().flatten() {
         feed.end(session).await?;
     }
     Ok(history)
+}
+
+/// Calls a hook of each callback, and waits for what that waits for.
+async fn call(callbacks: &mut Callbacks<'_>, hook: Hook, run: &mut Run<'_>) -> Result<()> {
+    let of_batches = matches!(hook, Hook::BatchBegin | Hook::BatchEnd);
+    for callback in callbacks.iter_mut().filter(|c| !of_batches || c.wants_batches()) {
+        match hook {
+            Hook::TrainBegin => callback.on_train_begin(run),
+            Hook::TrainEnd => callback.on_train_end(run),
+            Hook::EpochBegin => callback.on_epoch_begin(run),
+            Hook::EpochEnd => callback.on_epoch_end(run),
+            Hook::TestBegin => callback.on_test_begin(run),
+            Hook::TestEnd => callback.on_test_end(run),
+            Hook::BatchBegin => callback.on_batch_begin(run),
+            Hook::BatchEnd => callback.on_batch_end(run),
+        }?;
+        if let Some(waiting) = callback.after(hook, run) {
+            waiting.await?;
+        }
+    }
+    Ok(())
 }
 
 /// Measures what is validated on, and logs it.
@@ -116,14 +137,14 @@ async fn validate<'d>(
     callbacks: &mut Callbacks<'_>,
     (feed, own, rows): &mut (Feed<'d>, Option<&'d dyn Source>, Range<usize>),
 ) -> Result<()> {
-    callbacks.iter_mut().try_for_each(|c| c.on_test_begin(run))?;
+    call(callbacks, Hook::TestBegin, run).await?;
     let (session, model) = run.model.parts();
     let values = match own {
         Some(own) => measure_with_room(session, &model, (feed, *own), "val_").await?,
         None => measure(session, &model, (feed, rows.start, rows.len()), "val_").await?,
     };
     values.iter().for_each(|(name, value)| run.log(name, value));
-    callbacks.iter_mut().try_for_each(|c| c.on_test_end(run))
+    call(callbacks, Hook::TestEnd, run).await
 }
 
 /// The set that is trained on, with all that an epoch needs beside it made ready: the set streams where it leaves no room.
@@ -319,7 +340,7 @@ async fn run_each(
     for (step, plans) in each.enumerate().skip(position.step) {
         let mut plans = plans.iter().map(|cycle| cycle[step % cycle.len()]);
         run.begin_step(step + 1);
-        callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_begin(run))?;
+        call(callbacks, Hook::BatchBegin, run).await?;
         let rate_changed = run.rate_changed();
         let (session, model) = run.model.parts();
         if rate_changed {
@@ -346,7 +367,7 @@ async fn run_each(
         position.step = step + 1;
         log.extend(row);
         run.end_step(watch.means_of(&position.totals, step + 1), position.clone());
-        callbacks.iter_mut().filter(|c| c.wants_batches()).try_for_each(|c| c.on_batch_end(run))?;
+        call(callbacks, Hook::BatchEnd, run).await?;
         Audience { bar, callbacks }.update(step + 1, Some(run.logs()))?;
         if run.stops() {
             break;

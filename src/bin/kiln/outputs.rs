@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kiln::io::{check_file, check_log};
-use kiln::train::callbacks::Callback;
+use kiln::train::callbacks::{Callback, Hook, Waiting};
 use kiln::train::{Logs, Run};
 use kiln::{Error, plot};
 
@@ -187,8 +187,12 @@ impl<'a, C: Callback> Beside<'a, C> {
     }
 
     fn call(&mut self, call: impl FnOnce(&mut C) -> kiln::Result<()>) -> kiln::Result<()> {
-        let Some(callback) = &mut self.callback else { return Ok(()) };
-        match call(callback) {
+        let called = self.callback.as_mut().map_or(Ok(()), call);
+        self.heard(called)
+    }
+
+    fn heard(&mut self, called: kiln::Result<()>) -> kiln::Result<()> {
+        match called {
             // Of files. What the device reports ends the run.
             Err(e @ (Error::Io { .. } | Error::Format { .. })) => {
                 self.faults.within(e);
@@ -234,6 +238,16 @@ impl<C: Callback> Callback for Beside<'_, C> {
 
     fn on_batch_end(&mut self, run: &mut Run<'_>) -> kiln::Result<()> {
         self.call(|callback| callback.on_batch_end(run))
+    }
+
+    fn after<'b>(&'b mut self, hook: Hook, run: &'b mut Run<'_>) -> Option<Waiting<'b>> {
+        Some(Box::pin(async move {
+            let Some(waiting) = self.callback.as_mut().and_then(|callback| callback.after(hook, run)) else {
+                return Ok(());
+            };
+            let called = waiting.await;
+            if hook == Hook::TrainBegin { called } else { self.heard(called) }
+        }))
     }
 
     fn on_progress(&mut self, step: usize, logs: &Logs) -> kiln::Result<()> {

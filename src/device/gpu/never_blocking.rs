@@ -13,6 +13,8 @@ use crate::data::Source;
 use crate::device::blocking::block_on;
 use crate::plan::BufferId;
 use crate::prelude::*;
+use crate::train::Run;
+use crate::train::callbacks::{Hook, Waiting};
 
 /// Polls in turn, without ever waiting, a future that uses the device and a loop that counts. The thread that waits in place of
 /// futures is held up until the loop has come to `held`. What the future gives, and how often it was pending.
@@ -84,6 +86,50 @@ fn no_way_of_training_waits_on_the_thread_that_polls() {
     fitted.unwrap();
     assert!(pending > 10);
     assert_eq!(model.weights().unwrap(), weights);
+}
+
+/// Checkpoints, histograms, confusion matrices, and what a callback of one's own reads and sets.
+#[test]
+fn callbacks_do_not_wait_on_the_thread_that_polls() {
+    struct Reads(Vec<Vec<Tensor>>, Dataset);
+    impl Callback for Reads {
+        fn wants_batches(&self) -> bool {
+            true
+        }
+
+        fn after<'a>(&'a mut self, hook: Hook, run: &'a mut Run<'_>) -> Option<Waiting<'a>> {
+            let at_end = hook == Hook::EpochEnd;
+            (at_end || hook == Hook::BatchEnd && run.step() == 20).then(|| {
+                Box::pin(async move {
+                    let weights = run.weights_async().await?;
+                    run.set_weights_async(&weights).await?;
+                    self.0.extend([weights, run.gradients_async().await?]);
+                    if at_end {
+                        run.evaluate_async(&self.1).await?;
+                        self.0.push(vec![run.predict_async(self.1.x()).await?]);
+                    }
+                    Ok(())
+                }) as Waiting<'a>
+            })
+        }
+    }
+    let (folder, (device, context)) = (tempfile::TempDir::new().unwrap(), opened());
+    let set = data();
+    let path = folder.path().join("kept.safetensors");
+    let fit = || {
+        let board = TensorBoard::new(folder.path()).histogram_freq(1).write_gradients(true);
+        #[cfg(feature = "plot")]
+        let board = board.confusion_matrix_freq(1);
+        let fit = Fit::new().epochs(2).batch_size(8).verbose(0).validation_split(0.1);
+        fit.callback(ModelCheckpoint::to_file(&path)).callback(board)
+    };
+    let [mut blocking, mut read] = [0, 1].map(|_| Reads(Vec::new(), set.clone()));
+    model(&device).fit(&set, fit().callback(&mut blocking)).unwrap();
+    let (blocking_file, mut model) = (std::fs::read(&path).unwrap(), model(&device));
+    let (fitted, _) = beside_a_loop(&context, 10, model.fit_async(&set, fit().callback(&mut read)));
+    fitted.unwrap();
+    assert_eq!((read.0.len(), read.0), (10, blocking.0));
+    assert_eq!(std::fs::read(&path).unwrap(), blocking_file);
 }
 
 /// Two futures share a device and its thread, and one that is dropped while it waits harms nobody.

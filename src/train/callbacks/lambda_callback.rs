@@ -20,15 +20,15 @@ use crate::train::Run;
 /// ```
 #[derive(Default)]
 pub struct LambdaCallback<'a> {
-    train_begin: Option<Hook<'a>>,
-    train_end: Option<Hook<'a>>,
-    epoch_begin: Option<Hook<'a>>,
-    epoch_end: Option<Hook<'a>>,
-    batch_begin: Option<Hook<'a>>,
-    batch_end: Option<Hook<'a>>,
+    train_begin: Option<Call<'a>>,
+    train_end: Option<Call<'a>>,
+    epoch_begin: Option<Call<'a>>,
+    epoch_end: Option<Call<'a>>,
+    batch_begin: Option<Call<'a>>,
+    batch_end: Option<Call<'a>>,
 }
 
-type Hook<'a> = Box<dyn FnMut(&mut Run<'_>) -> Result<()> + 'a>;
+type Call<'a> = Box<dyn FnMut(&mut Run<'_>) -> Result<()> + 'a>;
 
 impl fmt::Debug for LambdaCallback<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

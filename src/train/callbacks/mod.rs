@@ -23,8 +23,34 @@ pub use swap_ema_weights::SwapEmaWeights;
 pub use tensor_board::{TensorBoard, UpdateFreq};
 pub use terminate_on_nan::TerminateOnNan;
 
+use std::pin::Pin;
+
 use super::{Logs, Run};
 use crate::error::Result;
+
+/// A point of a run at which callbacks are called; each has a hook of its name in [`Callback`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// [`Callback::on_train_begin`]
+    TrainBegin,
+    /// [`Callback::on_train_end`]
+    TrainEnd,
+    /// [`Callback::on_epoch_begin`]
+    EpochBegin,
+    /// [`Callback::on_epoch_end`]
+    EpochEnd,
+    /// [`Callback::on_test_begin`]
+    TestBegin,
+    /// [`Callback::on_test_end`]
+    TestEnd,
+    /// [`Callback::on_batch_begin`]
+    BatchBegin,
+    /// [`Callback::on_batch_end`]
+    BatchEnd,
+}
+
+/// What a callback does that waits for the device: see [`Callback::after`].
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
 /// Something that is called in a run of [`Model::fit`](crate::nn::Model::fit), at points of Keras' names. Given
 /// to it by [`Fit::callback`](super::Fit::callback).
@@ -103,6 +129,34 @@ pub trait Callback {
         Ok(())
     }
 
+    /// What it does at a hook that waits for the device, such as reading weights; called right after the hook itself, and as often.
+    /// [`Model::fit_async`](crate::nn::Model::fit_async) waits for it without blocking, where a hook that calls [`Run::weights`] blocks.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// use kiln::train::{Run, callbacks::{Hook, Waiting}};
+    /// struct Largest(Vec<f64>);
+    /// impl Callback for Largest {
+    ///     fn after<'a>(&'a mut self, hook: Hook, run: &'a mut Run<'_>) -> Option<Waiting<'a>> {
+    ///         let read = async move {
+    ///             let weights = run.weights_async().await?;
+    ///             self.0.push(weights[0].values().to_f64().into_iter().fold(f64::MIN, f64::max));
+    ///             Ok(())
+    ///         };
+    ///         (hook == Hook::EpochEnd).then(|| Box::pin(read) as Waiting<'a>)
+    ///     }
+    /// }
+    /// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+    /// model.compile("sgd", "mse", [])?;
+    /// let (x, mut largest) = (Tensor::new([8, 2], vec![0.5f32; 16])?, Largest(Vec::new()));
+    /// model.fit(&Dataset::new(x.clone(), x.sum(Some(&[1]), true)?)?, Fit::new().epochs(3).verbose(0).callback(&mut largest))?;
+    /// assert_eq!(largest.0.len(), 3);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    fn after<'a>(&'a mut self, _hook: Hook, _run: &'a mut Run<'_>) -> Option<Waiting<'a>> {
+        None
+    }
+
     /// Whether [`Callback::on_progress`] is called, asked again in each epoch.
     fn wants_progress(&self) -> bool {
         false
@@ -157,6 +211,10 @@ macro_rules! callback_behind {
 
             fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
                 (**self).on_batch_end(run)
+            }
+
+            fn after<'a>(&'a mut self, hook: Hook, run: &'a mut Run<'_>) -> Option<Waiting<'a>> {
+                (**self).after(hook, run)
             }
 
             fn wants_progress(&self) -> bool {

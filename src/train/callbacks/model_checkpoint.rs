@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Callback;
 use super::monitor::{Monitor, monitored};
 use super::path_pattern::PathPattern;
+use super::{Callback, Hook, Waiting};
 use crate::error::{Error, Result};
 use crate::train::Run;
 
@@ -38,9 +38,11 @@ pub struct ModelCheckpoint {
     /// Steps since the last that was saved after.
     steps: usize,
     saved: Option<PathBuf>,
-    /// [`Run::save`], but for tests.
-    save: fn(&mut Run<'_>, &Path, bool) -> Result<()>,
+    /// [`Run::save_async`], but for tests.
+    save: Save,
 }
+
+type Save = for<'a> fn(&'a mut Run<'_>, &'a Path, bool) -> Waiting<'a>;
 
 /// Where it saves.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl ModelCheckpoint {
             best: None,
             steps: 0,
             saved: None,
-            save: |run, path, weights_only| run.save(path, weights_only),
+            save: |run, path, weights_only| Box::pin(run.save_async(path, weights_only)),
         }
     }
 
@@ -128,7 +130,7 @@ impl ModelCheckpoint {
     }
 
     /// Saves after an epoch, or the step of this number, unless a better one was seen.
-    fn save(&mut self, run: &mut Run<'_>, batch: Option<usize>) -> Result<()> {
+    async fn save(&mut self, run: &mut Run<'_>, batch: Option<usize>) -> Result<()> {
         if self.save_best_only {
             let seen = self.monitor.look(run)?;
             if !seen.improves(self.best) {
@@ -140,7 +142,7 @@ impl ModelCheckpoint {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
         }
-        (self.save)(run, &path, self.save_weights_only)?;
+        (self.save)(run, &path, self.save_weights_only).await?;
         if self.verbose {
             run.say(&format!("Epoch {}: saved {}", run.epoch(), path.display()));
         }
@@ -179,22 +181,21 @@ impl Callback for ModelCheckpoint {
         }
     }
 
-    fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
-        match self.save_freq {
-            SaveFreq::Epochs(every) if run.epoch().is_multiple_of(every) => self.save(run, None),
-            _ => Ok(()),
-        }
+    fn on_batch_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
+        self.steps += 1;
+        Ok(())
     }
 
-    fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
-        self.steps += 1;
-        match self.save_freq {
-            SaveFreq::Steps(every) if self.steps >= every => {
+    fn after<'a>(&'a mut self, hook: Hook, run: &'a mut Run<'_>) -> Option<Waiting<'a>> {
+        let batch = match (hook, self.save_freq) {
+            (Hook::EpochEnd, SaveFreq::Epochs(every)) if run.epoch().is_multiple_of(every) => None,
+            (Hook::BatchEnd, SaveFreq::Steps(every)) if self.steps >= every => {
                 self.steps = 0;
-                self.save(run, Some(run.step()))
+                Some(run.step())
             }
-            _ => Ok(()),
-        }
+            _ => return None,
+        };
+        Some(Box::pin(self.save(run, batch)))
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
         };
         checkpoint.save = |run, path, weights_only| {
             let text = format!("{}.{}{}", run.epoch(), run.step(), if weights_only { " weights" } else { "" });
-            fs::write(path, text).map_err(Error::io(path, "write"))
+            Box::pin(async move { fs::write(path, text).map_err(Error::io(path, "write")) })
         };
         let x = Tensor::new([6, 1], vec![0.5f32; 6]).unwrap();
         let data = Dataset::new(x.clone(), x).unwrap();

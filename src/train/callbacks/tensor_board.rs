@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Callback;
+use super::{Callback, Hook, Waiting};
 use crate::error::{Error, Result};
 use crate::io::tensorboard::{self, EventWriter};
 use crate::tensor::Tensor;
@@ -149,15 +149,27 @@ impl TensorBoard {
         train.scalar("epoch_learning_rate", step, run.learning_rate())
     }
 
-    fn write_histograms(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
-        let paths = run.parameter_paths()?;
+    async fn write_epoch(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let step = run.epoch() as u64 - 1;
+        self.write_values(run, step)?;
+        if self.histogram_freq > 0 && step.is_multiple_of(self.histogram_freq as u64) {
+            self.write_histograms(run, step).await?;
+        }
+        #[cfg(feature = "plot")]
+        self.write_confusion(run, step).await?;
+        self.flush()
+    }
+
+    async fn write_histograms(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
+        let (paths, weights) = (run.parameter_paths()?, run.weights_async().await?);
+        let gradients = if self.write_gradients { run.gradients_async().await? } else { Vec::new() };
         let train = opened(&mut self.train, &self.logdir, "train")?;
         let mut write = |tensors: &[Tensor], what: &str| {
             let mut each = paths.iter().zip(tensors);
             each.try_for_each(|(path, tensor)| train.histogram(&format!("{path}{what}/histogram"), step, tensor))
         };
-        write(&run.weights()?, "")?;
-        if self.write_gradients { write(&run.gradients()?, "/gradient") } else { Ok(()) }
+        write(&weights, "")?;
+        write(&gradients, "/gradient")
     }
 
     /// Takes away what is there of steps behind the run's, and of its epoch and later ones.
@@ -208,12 +220,12 @@ impl TensorBoard {
         Err(Error::argument("confusion_matrix_freq", message))
     }
 
-    fn write_confusion(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
+    async fn write_confusion(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
         let Confusion { epochs, class_names } = &self.confusion;
         if *epochs == 0 || !step.is_multiple_of(*epochs as u64) {
             return Ok(());
         }
-        let Some(mut confusion) = run.confusion_matrix()? else { return Ok(()) };
+        let Some(mut confusion) = run.confusion_matrix_async().await? else { return Ok(()) };
         if let Some(names) = class_names {
             confusion = confusion.with_class_names(names)?;
         }
@@ -263,15 +275,8 @@ impl Callback for TensorBoard {
         run.logs().iter().try_for_each(|(name, value)| train.scalar(&format!("{BATCH}{name}"), step, value))
     }
 
-    fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let step = run.epoch() as u64 - 1;
-        self.write_values(run, step)?;
-        if self.histogram_freq > 0 && step.is_multiple_of(self.histogram_freq as u64) {
-            self.write_histograms(run, step)?;
-        }
-        #[cfg(feature = "plot")]
-        self.write_confusion(run, step)?;
-        self.flush()
+    fn after<'a>(&'a mut self, hook: Hook, run: &'a mut Run<'_>) -> Option<Waiting<'a>> {
+        (hook == Hook::EpochEnd).then(|| Box::pin(self.write_epoch(run)) as Waiting<'a>)
     }
 
     fn on_train_end(&mut self, _run: &mut Run<'_>) -> Result<()> {
