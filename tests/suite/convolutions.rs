@@ -32,7 +32,10 @@ fn layer(name: &str) -> Box<dyn Layer> {
     match name.split(' ').next().unwrap() {
         "conv2d" => Box::new(conv2d(name)),
         "conv1d" => Box::new(conv1d(name)),
-        _ => panic!("{name} is none of the script's cases"),
+        "conv2d_transpose" => Box::new(conv2d_transpose(name)),
+        "depthwise_conv2d" => Box::new(depthwise_conv2d(name)),
+        "separable_conv2d" => Box::new(separable_conv2d(name)),
+        _ => other_of_sequences(name),
     }
 }
 
@@ -62,6 +65,80 @@ fn conv1d(name: &str) -> Conv1D {
         "conv1d causal strided" => Conv1D::new(4, 3).strides(2).groups(2).padding("causal"),
         "conv1d first" => {
             Conv1D::new(3, 5).dilation_rate(2).activation("log_softmax").padding("same").data_format(FIRST)
+        }
+        other => panic!("{other} is none of the script's cases"),
+    }
+}
+
+fn conv2d_transpose(name: &str) -> Conv2DTranspose {
+    match name {
+        "conv2d_transpose" => Conv2DTranspose::new(3, 2),
+        "conv2d_transpose valid" => Conv2DTranspose::new(2, [3, 2]).strides([2, 3]).activation("tanh"),
+        "conv2d_transpose same" => Conv2DTranspose::new(3, [3, 4]).strides(2).activation("relu").padding("same"),
+        "conv2d_transpose padded" => Conv2DTranspose::new(2, [3, 2]).strides([2, 3]).output_padding([1, 2]),
+        "conv2d_transpose same padded" => {
+            Conv2DTranspose::new(1, [3, 4]).strides([3, 2]).output_padding([0, 1]).padding("same")
+        }
+        "conv2d_transpose padded by 0" => {
+            Conv2DTranspose::new(2, [5, 2]).strides([2, 1]).output_padding(0).padding("same")
+        }
+        "conv2d_transpose strided past" => Conv2DTranspose::new(2, [1, 2]).strides([3, 5]).padding("same"),
+        "conv2d_transpose dilated" => {
+            Conv2DTranspose::new(2, [3, 2]).dilation_rate([2, 3]).use_bias(false).padding("same")
+        }
+        "conv2d_transpose first" => {
+            Conv2DTranspose::new(3, [2, 3]).strides([1, 2]).activation("softmax").data_format(FIRST)
+        }
+        other => panic!("{other} is none of the script's cases"),
+    }
+}
+
+fn depthwise_conv2d(name: &str) -> DepthwiseConv2D {
+    match name {
+        "depthwise_conv2d" => DepthwiseConv2D::new(3),
+        "depthwise_conv2d same" => {
+            DepthwiseConv2D::new([3, 2]).strides(2).depth_multiplier(2).activation("relu").padding("same")
+        }
+        "depthwise_conv2d dilated" => DepthwiseConv2D::new(2).dilation_rate([2, 3]).depth_multiplier(3).use_bias(false),
+        "depthwise_conv2d strided and dilated" => {
+            DepthwiseConv2D::new([2, 3]).strides(2).dilation_rate([3, 2]).padding("same")
+        }
+        "depthwise_conv2d first" => {
+            DepthwiseConv2D::new([2, 3]).depth_multiplier(2).activation("tanh").data_format(FIRST)
+        }
+        other => panic!("{other} is none of the script's cases"),
+    }
+}
+
+fn separable_conv2d(name: &str) -> SeparableConv2D {
+    match name {
+        "separable_conv2d" => SeparableConv2D::new(3, 2),
+        "separable_conv2d same" => {
+            SeparableConv2D::new(2, [3, 2]).strides(2).depth_multiplier(2).activation("tanh").padding("same")
+        }
+        "separable_conv2d first" => {
+            let layer = SeparableConv2D::new(5, 3).dilation_rate([1, 2]).use_bias(false).activation("softmax");
+            layer.padding("same").data_format(FIRST)
+        }
+        other => panic!("{other} is none of the script's cases"),
+    }
+}
+
+fn other_of_sequences(name: &str) -> Box<dyn Layer> {
+    match name {
+        "conv1d_transpose" => Box::new(Conv1DTranspose::new(2, 3).strides(2)),
+        "conv1d_transpose same" => Box::new(Conv1DTranspose::new(3, 4).strides(3).activation("tanh").padding("same")),
+        "conv1d_transpose padded" => Box::new(Conv1DTranspose::new(1, 5).strides(3).output_padding(2).padding("same")),
+        "conv1d_transpose first" => {
+            Box::new(Conv1DTranspose::new(2, 3).dilation_rate(2).padding("same").data_format(FIRST))
+        }
+        "depthwise_conv1d" => Box::new(DepthwiseConv1D::new(3).strides(2).depth_multiplier(2).padding("same")),
+        "depthwise_conv1d first" => {
+            Box::new(DepthwiseConv1D::new(2).dilation_rate(3).activation("sigmoid").data_format(FIRST))
+        }
+        "separable_conv1d" => Box::new(SeparableConv1D::new(3, 3).depth_multiplier(2)),
+        "separable_conv1d first" => {
+            Box::new(SeparableConv1D::new(1, 4).strides(3).activation("relu").padding("same").data_format(FIRST))
         }
         other => panic!("{other} is none of the script's cases"),
     }
@@ -110,6 +187,16 @@ fn values_and_gradients_are_keras() {
             }
         }
     }
+}
+
+#[test]
+fn the_script_has_every_convolution() {
+    let golden = fixture("keras-convolutions.json");
+    let tried: Vec<&str> = golden["cases"].as_object().unwrap().keys().map(|name| layer(name).kind()).collect();
+    let table = include_str!("../../src/nn/layers/convolution/mod.rs").lines();
+    let classes: Vec<&str> = table.filter_map(|line| Some(line.trim().split_once(" => Box::new(")?.0)).collect();
+    assert_eq!(classes.len(), 8, "{classes:?}");
+    assert!(classes.iter().all(|class| tried.contains(&class.trim_matches('"'))), "of {classes:?} some are in no case");
 }
 
 #[test]
@@ -172,4 +259,21 @@ fn what_does_not_fit_is_refused() {
     refused(&image, Box::new(Conv2D::new(2, 2).kernel_initializer("he")), &["he_normal"]);
     refused(&[28, 28], Box::new(Conv2D::new(1, 2)), &["takes images (batch, height, width, channels)", "(1, 28, 28)"]);
     refused(&image, Box::new(Conv1D::new(1, 2)), &["takes sequences (batch, steps, channels)"]);
+    let padded = Conv2DTranspose::new(1, 3).strides(2).output_padding([1, 2]);
+    refused(&image, Box::new(padded), &["output_padding [1, 2] is not below the strides [2, 2]"]);
+    let padded = Conv1DTranspose::new(1, 3).output_padding(1);
+    refused(&[5, 2], Box::new(padded), &["conv1d_transpose", "output_padding 1 is not below the strides 1"]);
+    let nothing = Conv2DTranspose::new(1, 2).strides(2).output_padding(0).padding("same");
+    refused(&[1, 1, 1], Box::new(nothing), &["conv2d_transpose", "makes 0 pixels"]);
+    let both = Conv1DTranspose::new(1, 3).strides(2).dilation_rate(2);
+    refused(&[5, 2], Box::new(both), &["strides 2 and dilation_rate 2 do not go together"]);
+    let huge = Conv2DTranspose::new(1, 2).strides((1 << 30) - 1);
+    refused(&image, Box::new(huge), &["conv2d_transpose", "makes 5368709115 pixels"]);
+    let large = Conv2DTranspose::new(1, 2).strides(1 << 20);
+    refused(&image, Box::new(large), &["2^32 elements"]);
+    refused(&image, Box::new(DepthwiseConv2D::new(6)), &["kernel_size [6, 6]", "images of [5, 7]"]);
+    refused(&image, Box::new(DepthwiseConv2D::new(2).depth_multiplier(0)), &["depth_multiplier", "1 or more"]);
+    refused(&[5, 2], Box::new(SeparableConv1D::new(0, 2)), &["0 filters make nothing"]);
+    refused(&[5, 2], Box::new(SeparableConv1D::new(3, 2).padding("causal")), &["\"valid\" or \"same\""]);
+    refused(&image, Box::new(SeparableConv2D::new(3, 2).pointwise_constraint("max")), &["max_norm"]);
 }

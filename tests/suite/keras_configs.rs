@@ -131,6 +131,40 @@ fn convolution(name: &str) -> Sequential {
             .bias_constraint("non_neg")),
         "conv1d" => of(Conv1D::new(3, 2)),
         "conv1d_all" => of(Conv1D::new(4, 3).padding("causal").dilation_rate(2).activation("tanh").named("wave")),
+        _ => other_convolution(name),
+    }
+}
+
+fn other_convolution(name: &str) -> Sequential {
+    let (l2, non_neg) = (Regularizer::l2(0.03), "non_neg");
+    match name {
+        "conv2d_transpose" => of(Conv2DTranspose::new(3, 2)),
+        "conv2d_transpose_all" => of(Conv2DTranspose::new(3, 2)
+            .strides([2, 3])
+            .output_padding([1, 2])
+            .padding("same")
+            .kernel_initializer("ones")
+            .kernel_regularizer(l2)
+            .kernel_constraint(non_neg)),
+        "conv1d_transpose" => of(Conv1DTranspose::new(3, 2).strides(2).output_padding(1)),
+        "depthwise_conv2d" => of(DepthwiseConv2D::new(3)),
+        "depthwise_conv2d_all" => of(DepthwiseConv2D::new([3, 2])
+            .depth_multiplier(2)
+            .depthwise_initializer("ones")
+            .depthwise_regularizer(l2)
+            .depthwise_constraint(non_neg)),
+        "depthwise_conv1d" => of(DepthwiseConv1D::new(3).data_format("channels_first")),
+        "separable_conv2d" => of(SeparableConv2D::new(4, 3)),
+        "separable_conv2d_all" => of(SeparableConv2D::new(4, [3, 2])
+            .depth_multiplier(2)
+            .depthwise_initializer("ones")
+            .depthwise_regularizer(l2)
+            .depthwise_constraint(non_neg)
+            .pointwise_initializer("he_normal")
+            .pointwise_regularizer(Regularizer::l1(0.03))
+            .pointwise_constraint(Constraint::unit_norm())
+            .use_bias(false)),
+        "separable_conv1d" => of(SeparableConv1D::new(4, 3).strides(2)),
         other => panic!("{other} is none of the script's layers"),
     }
 }

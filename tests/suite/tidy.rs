@@ -194,25 +194,32 @@ fn each_shader_is_included_once() {
 /// A layer without the first two would be saved and could not be loaded; one without the last could not be written for Keras.
 #[test]
 fn layers_can_be_saved() {
-    const TABLE: &str = "src/nn/layers/mod.rs";
+    const LAYERS: &str = "src/nn/layers/";
     let sources = sources();
-    let table = sources.iter().find(|s| s.path == TABLE).expect(TABLE);
-    let own =
-        |s: &&Source| s.path.starts_with("src/nn/layers/") && s.path != TABLE && s.text.contains("impl Layer for");
+    let own = || sources.iter().filter(|s| s.path.starts_with(LAYERS));
+    // Each folder has a table of what it makes of files.
+    let is_made = |kind: &str| own().any(|s| s.path.ends_with("/mod.rs") && s.text.contains(&format!("\"{kind}\" =>")));
+    let mut texts: BTreeMap<&str, String> = BTreeMap::new();
+    for source in own().filter(|s| s.path.trim_start_matches(LAYERS) != "mod.rs") {
+        // Files of a folder whose layers are made by one macro are one.
+        let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let macros = own().find(|s| s.path == format!("{folder}/mod.rs") && is_made_by_a_macro(&s.text));
+        *texts.entry(macros.map_or(&source.path, |_| folder)).or_default() += &source.text;
+    }
     let mut complaints = Vec::new();
     // One that no file keeps says so.
-    for source in sources.iter().filter(own).filter(|s| !s.text.contains("fn is_saved(")) {
-        let kinds = kinds(&source.text);
-        assert!(!kinds.is_empty(), "{} has no kind", source.path);
+    for (path, text) in texts.iter().filter(|(_, t)| t.contains("impl Layer for") && !t.contains("fn is_saved(")) {
+        let kinds = kinds(text);
+        assert!(!kinds.is_empty(), "{path} has no kind");
         for kind in kinds {
-            if !source.text.contains("fn config(") {
-                complaints.push(format!("{}: {kind} has no `config`", source.path));
+            if !text.contains("fn config(") {
+                complaints.push(format!("{path}: {kind} has no `config`"));
             }
-            if !source.text.contains("fn keras(") {
-                complaints.push(format!("{}: {kind} has no `keras`, its config as Keras has it", source.path));
+            if !text.contains("fn keras(") {
+                complaints.push(format!("{path}: {kind} has no `keras`, its config as Keras has it"));
             }
-            if !table.text.contains(&format!("\"{kind}\" =>")) {
-                complaints.push(format!("{TABLE}: `from_config` does not make {kind}"));
+            if !is_made(kind) {
+                complaints.push(format!("{LAYERS}: `from_config` does not make {kind}"));
             }
         }
     }

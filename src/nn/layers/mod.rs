@@ -28,7 +28,10 @@ mod weight;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use convolution::{Conv1D, Conv2D};
+pub use convolution::{
+    Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D,
+    SeparableConv2D,
+};
 use data_format::by_name;
 pub use data_format::{DataFormat, Padding};
 pub use dense::Dense;

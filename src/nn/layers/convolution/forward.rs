@@ -69,7 +69,8 @@ convolution_layer! {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     Conv1D: Forward, 1, usize, Pair::of_steps,
-    "`same` as much as makes ceil(steps / stride) of them; `causal` as much, before the sequence alone, so that no output sees a later \
+    "Sets what is added at the edges: `valid`, the default, adds nothing; `same` as much as makes ceil(steps / stride) of \
+     them; `causal` as much, before the sequence alone, so that no output sees a later \
      step."
 }
 
@@ -91,7 +92,8 @@ convolution_layer! {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     Conv2D: Forward, 2, impl Into<Pair>, Into::into,
-    "`same` as much as makes ceil(extent / stride) rows and columns, one more below and to the right where that is odd."
+    "Sets what is added at the edges: `valid`, the default, adds nothing; `same` as much as makes ceil(extent / \
+     stride) rows and columns, one more below and to the right where that is odd."
 }
 
 macro_rules! setters {

@@ -22,7 +22,7 @@ macro_rules! convolution_layer {
                 self
             }
 
-            #[doc = concat!("Sets what is added at the edges: `valid`, the default, adds nothing; ", $padding)]
+            #[doc = $padding]
             #[must_use]
             pub fn padding(mut self, padding: impl OrName<Padding>) -> Self {
                 self.inner.sliding.misnamed.set(&mut self.inner.sliding.padding, padding);
@@ -77,9 +77,15 @@ macro_rules! convolution_layer {
     };
 }
 
+mod depthwise;
 mod forward;
+mod separable;
+mod transposed;
 
+pub use depthwise::{DepthwiseConv1D, DepthwiseConv2D};
 pub use forward::{Conv1D, Conv2D};
+pub use separable::{SeparableConv1D, SeparableConv2D};
+pub use transposed::{Conv1DTranspose, Conv2DTranspose};
 
 use super::Layer;
 use super::data_format::{DataFormat, Padding, data_format_setter};
@@ -98,7 +104,13 @@ use crate::ops::window::Window;
 pub(super) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>> {
     Ok(Some(match config.class() {
         "Conv1D" => Box::new(Conv1D::from_config(config)?),
+        "Conv1DTranspose" => Box::new(Conv1DTranspose::from_config(config)?),
         "Conv2D" => Box::new(Conv2D::from_config(config)?),
+        "Conv2DTranspose" => Box::new(Conv2DTranspose::from_config(config)?),
+        "DepthwiseConv1D" => Box::new(DepthwiseConv1D::from_config(config)?),
+        "DepthwiseConv2D" => Box::new(DepthwiseConv2D::from_config(config)?),
+        "SeparableConv1D" => Box::new(SeparableConv1D::from_config(config)?),
+        "SeparableConv2D" => Box::new(SeparableConv2D::from_config(config)?),
         _ => return Ok(None),
     }))
 }
