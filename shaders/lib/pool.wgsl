@@ -7,6 +7,7 @@ override ADAPTIVE: bool = false;
 
 struct Params {
     n: u32,
+    // Numbers of a pixel, each of one channel or of four.
     channels: u32,
     height: u32,
     width: u32,

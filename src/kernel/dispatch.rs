@@ -47,6 +47,10 @@ pub const LIB_ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl
 pub const LIB_REDUCTION: &str = include_str!("../../shaders/lib/reduction.wgsl");
 /// `shaders/lib/pool.wgsl`: windows over images.
 pub const LIB_POOL: &str = include_str!("../../shaders/lib/pool.wgsl");
+/// `shaders/lib/max_pool.wgsl`: the kernels of the largest under a window.
+pub const LIB_MAX_POOL: &str = include_str!("../../shaders/lib/max_pool.wgsl");
+/// `shaders/lib/average_pool.wgsl`: the kernels of the mean under a window.
+pub const LIB_AVERAGE_POOL: &str = include_str!("../../shaders/lib/average_pool.wgsl");
 /// `shaders/lib/best.wgsl`: where an extreme stands.
 pub const LIB_BEST: &str = include_str!("../../shaders/lib/best.wgsl");
 /// `shaders/lib/rows.wgsl`: what functions of whole rows know of one.

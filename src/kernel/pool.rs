@@ -1,6 +1,6 @@
 //! Pooling: which pixels of images are under a window, for loops and as parameters of kernels.
 
-use super::dispatch::Params;
+use super::dispatch::{Binding, Dispatch, Module, Params};
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Type};
@@ -257,13 +257,32 @@ impl Pool {
         along(0) * along(1)
     }
 
+    /// Channels that an invocation of a kernel makes at once: their number fits loads of four, or not.
+    pub fn lanes(&self) -> usize {
+        if self.channels.is_multiple_of(4) { 4 } else { 1 }
+    }
+
+    /// The launch of an entry for n numbers, [`Pool::lanes`] an invocation, by the module for one or that for four.
+    pub fn launch(
+        &self,
+        [one, four]: [Module; 2],
+        entry: &'static str,
+        bindings: Vec<Binding>,
+        n: usize,
+        counted: [[usize; 2]; 2],
+    ) -> Dispatch {
+        let (n, module) = (n / self.lanes(), if self.lanes() == 4 { four } else { one });
+        let launch = Dispatch::of(module, entry, bindings, self.params(n, counted), n.div_ceil(Dispatch::WIDTH));
+        launch.constant("ADAPTIVE", self.axes[0].is_adaptive)
+    }
+
     /// The fields of `Params` in `shaders/lib/pool.wgsl`, for a kernel of n invocations.
-    pub fn params(&self, n: usize, counted: [[usize; 2]; 2]) -> Params {
+    fn params(&self, n: usize, counted: [[usize; 2]; 2]) -> Params {
         let [down, across] = self.axes;
         let pair = |params: Params, names: [&'static str; 2], value: &dyn Fn(usize) -> usize| {
             params.u32(names[0], value(0)).u32(names[1], value(1))
         };
-        let params = Params::new().u32("n", n).u32("channels", self.channels);
+        let params = Params::new().u32("n", n).u32("channels", self.channels / self.lanes());
         let params = params.u32("height", down.extent).u32("width", across.extent);
         let params = params.u32("rows", down.windows).u32("columns", across.windows);
         let axes = self.axes;
@@ -275,11 +294,6 @@ impl Pool {
         let params =
             pair(params, ["high_0", "high_1"], &|axis| axes[axis].before + axes[axis].extent + counted[axis][1]);
         params.f32("lowest", f64::NEG_INFINITY)
-    }
-
-    /// The value of the override `ADAPTIVE`.
-    pub fn is_adaptive(&self) -> bool {
-        self.axes[0].is_adaptive
     }
 
     /// Rows and columns of blocks of a stride's extent, each with the pixels under one window, that cover the image; `None` where
@@ -302,6 +316,12 @@ pub(crate) fn cases_of() -> Vec<(&'static str, Vec<usize>, Area)> {
         ("one pixel", vec![1, 1, 1, 1], window([1, 1]).into()),
         ("2x2 of (2, 6, 4, 5)", vec![2, 6, 4, 5], window([2, 2]).into()),
         ("2x2 of (3, 4, 6, 67)", vec![3, 4, 6, 67], window([2, 2]).into()),
+        ("2x2 of four channels", vec![2, 5, 6, 4], window([2, 2]).into()),
+        (
+            "3x3 the same of eight channels",
+            vec![2, 5, 4, 8],
+            same(Window { strides: [2, 1], ..Window::new([3, 3]) }, [5, 4]),
+        ),
         ("2x2 that leave a row and a column", vec![2, 7, 5, 3], window([2, 2]).into()),
         ("2x2 the same", vec![2, 5, 7, 1], same(window([2, 2]), [5, 7])),
         ("2x3", vec![1, 5, 7, 3], window([2, 3]).into()),
@@ -332,4 +352,45 @@ pub(crate) fn cases_of() -> Vec<(&'static str, Vec<usize>, Area)> {
         ("to (5, 7)", vec![1, 7, 3, 2], Area::Adaptive([5, 7])),
         ("to (2, 2), evenly", vec![1, 4, 6, 3], Area::Adaptive([2, 2])),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_a_kernel_would_go_over_too_long_are_refused() {
+        let said = |image: [usize; 2], area: Area| {
+            let x = Type::float([1, image[0], image[1], 1]);
+            let checked = area.pooled("op", &x).and_then(|y| area.check_gradient("op", &x, &y));
+            checked.map_err(|e| e.to_string())
+        };
+        let window = |size| Window::new(size);
+        assert_eq!(said([200, 200], window([127, 128]).into()), Ok(()));
+        let refused = said([200, 200], window([128, 128]).into()).unwrap_err();
+        assert!(refused.contains("at most 16384 pixels, was given 128 by 128"), "{refused}");
+        assert!(said([1, 40_000], Area::Adaptive([1, 2])).unwrap_err().contains("1 by 20001"));
+        let dilated = Window { dilation: [2, 2], ..window([90, 90]) };
+        let refused = said([400, 400], dilated.into()).unwrap_err();
+        assert!(refused.contains("at most 16384 windows over a pixel, was given 179 by 179"), "{refused}");
+        assert!(said([70_000, 1], Area::Adaptive([70_000, 1])).unwrap_err().contains("have no 70000 by 1 windows"));
+    }
+
+    /// What loops and kernels have in closed form, against what the reference counts.
+    #[test]
+    fn the_pixels_under_a_window_are_those_that_the_reference_finds() {
+        for (label, shape, area) in cases_of() {
+            let x = Type::float(shape);
+            let pool = Pool::new(&area, &x, &area.pooled("op", &x).unwrap());
+            let [rows, columns] = pool.axes.map(|axis| axis.windows);
+            for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+                let [down, across] = [pool.axes[0].span(row), pool.axes[1].span(column)];
+                let at = |h: usize, w: usize| (h * pool.axes[1].extent + w) * pool.channels;
+                let spans: Vec<usize> = down.pixels().flat_map(|h| across.pixels().map(move |w| at(h, w))).collect();
+                assert_eq!(spans, pool.elements([row, column]).collect::<Vec<_>>(), "{label}: {row}, {column}");
+                assert_eq!(down.len() * across.len(), spans.len(), "{label}: {row}, {column}");
+                assert_eq!(pool.count([row, column], [[0; 2]; 2]), spans.len(), "{label}: {row}, {column}");
+            }
+        }
+    }
 }

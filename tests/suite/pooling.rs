@@ -162,6 +162,21 @@ fn settings_come_back_from_files() {
 }
 
 #[test]
+fn text_names_sizes_for_one_axis_or_for_each() {
+    let images =
+        "max_pooling2d, average_pooling2d 3 strides=1 padding=same, adaptive_max_pooling2d 2, global_max_pooling2d";
+    let mut model = Sequential::from_text(images).unwrap();
+    model.build([12, 14, 3]).unwrap();
+    let text = model.summary().unwrap().to_string();
+    assert!(["(None, 6, 7, 3)", "(None, 2, 2, 3)", "(None, 3)"].iter().all(|shape| text.contains(shape)), "{text}");
+    let mut model = Sequential::from_text("max_pooling1d 3 strides=2, average_pooling1d 2").unwrap();
+    model.build([11, 3]).unwrap();
+    assert!(model.summary().unwrap().to_string().contains("(None, 2, 3)"));
+    let refused = Sequential::from_text("average_pooling2d").unwrap_err().to_string();
+    assert!(refused.contains("\"pool_size\" of AveragePooling2D: is missing"), "{refused}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let refused = |extents: &[usize], layer: Box<dyn Layer>, parts: &[&str]| {
         says(Sequential::new().add(Input::new(extents.to_vec())).add(layer).summary(), parts);

@@ -2,7 +2,7 @@
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, for_each_row_of};
-use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_POOL, Module, Target};
+use super::dispatch::{Binding, Dispatch, LIB_AVERAGE_POOL, LIB_GRID, LIB_POOL, Module, Target};
 use super::pool::{Area, Pool, cases_of};
 use super::window::Window;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -10,11 +10,19 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
-const MODULE: Module = Module {
-    stem: "average_pool",
-    source: include_str!("../../../shaders/average_pool.wgsl"),
-    libs: &[LIB_GRID, LIB_POOL],
-};
+/// One channel at a time, and four.
+const MODULES: [Module; 2] = [
+    Module {
+        stem: "average_pool",
+        source: include_str!("../../../shaders/average_pool.wgsl"),
+        libs: &[LIB_GRID, LIB_POOL, LIB_AVERAGE_POOL],
+    },
+    Module {
+        stem: "average_pool_vec4",
+        source: include_str!("../../../shaders/average_pool_vec4.wgsl"),
+        libs: &[LIB_GRID, LIB_POOL, LIB_AVERAGE_POOL],
+    },
+];
 
 /// y of images x: of each window the sum of its pixels over how many it counts, 0 where it counts none
 #[derive(Clone, Copy, Debug)]
@@ -173,9 +181,7 @@ impl Op for AveragePool {
 impl AveragePool {
     fn launch(&self, pool: &Pool, entry: &'static str, n: usize) -> Dispatch {
         let bindings = vec![Binding::Params, Binding::Input(0), Binding::Output(0)];
-        let params = pool.params(n, self.counted);
-        let launch = Dispatch::of(MODULE, entry, bindings, params, n.div_ceil(Dispatch::WIDTH));
-        launch.constant("ADAPTIVE", pool.is_adaptive())
+        pool.launch(MODULES, entry, bindings, n, self.counted)
     }
 
     fn additions(&self, x: &Type, y: &Type) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, for_each_row_of};
-use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_POOL, Module, Target};
+use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_MAX_POOL, LIB_POOL, Module, Target};
 use super::pool::{Area, Pool, cases_of};
 use super::window::Window;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -10,11 +10,19 @@ use crate::error::Result;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor, is_above};
 
-const MODULE: Module = Module {
-    stem: "max_pool",
-    source: include_str!("../../../shaders/max_pool.wgsl"),
-    libs: &[LIB_GRID, LIB_NAN, LIB_POOL],
-};
+/// One channel at a time, and four.
+const MODULES: [Module; 2] = [
+    Module {
+        stem: "max_pool",
+        source: include_str!("../../../shaders/max_pool.wgsl"),
+        libs: &[LIB_GRID, LIB_POOL, LIB_MAX_POOL],
+    },
+    Module {
+        stem: "max_pool_vec4",
+        source: include_str!("../../../shaders/max_pool_vec4.wgsl"),
+        libs: &[LIB_GRID, LIB_POOL, LIB_MAX_POOL],
+    },
+];
 
 /// No pixel at the edges counts for a maximum.
 const NOTHING: [[usize; 2]; 2] = [[0; 2]; 2];
@@ -132,10 +140,9 @@ impl Op for MaxPool {
     }
 }
 
-/// A launch of `n` invocations.
+/// A launch that makes `n` numbers.
 fn launch(pool: &Pool, entry: &'static str, bindings: Vec<Binding>, n: usize) -> Dispatch {
-    let launch = Dispatch::of(MODULE, entry, bindings, pool.params(n, NOTHING), n.div_ceil(Dispatch::WIDTH));
-    launch.constant("ADAPTIVE", pool.is_adaptive())
+    pool.launch(MODULES, entry, bindings, n, NOTHING)
 }
 
 /// Numbers that are looked at.

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use kiln::graph::Type;
 use kiln::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
 use kiln::ops::argreduce::ArgReduce;
+use kiln::ops::average_pool::{AveragePool, AveragePoolGrad};
 use kiln::ops::log_softmax::{LogSoftmax, LogSoftmaxGrad};
 use kiln::ops::matmul::MatMul;
+use kiln::ops::max_pool::{MaxPool, MaxPoolGrad};
 use kiln::ops::normalize::{Normalize, NormalizeGrad};
+use kiln::ops::pool::Area;
 use kiln::ops::record::Record;
 use kiln::ops::reduce::{Reduce, ReduceGrad, Reduction};
 use kiln::ops::resize::{Interpolation, Resize, ResizeGrad};
@@ -18,6 +21,7 @@ use kiln::ops::sum::{Sum, SumPair};
 use kiln::ops::take::{Take, TakeGrad};
 use kiln::ops::thresholds::Thresholds;
 use kiln::ops::translate::{Fill, Translate};
+use kiln::ops::window::Window;
 use kiln::ops::{AdapterKind, Dispatch, Io, Op, Target, all_cases};
 
 use rayon::prelude::*;
@@ -100,6 +104,29 @@ fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
     all
 }
 
+/// Pooling by windows about as large as its kernels take.
+fn pools() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
+    let window = |size, strides| Area::Window(Window { strides, ..Window::new(size) });
+    let areas = [
+        ([1, 1, 70_000, 1], window([1, 16_000], [1, 1])),
+        ([1, 300, 300, 1], window([127, 128], [1, 1])),
+        ([1, 1_000, 1_000, 1], window([50, 50], [100, 100])),
+        ([1, 1_000, 1_000, 1], window([5, 5], [400, 300])),
+        ([1, 1, 70_000, 4], Area::Adaptive([1, 5])),
+        ([1, 1, 5, 4], Area::Adaptive([1, 70_000])),
+    ];
+    let mut all: Vec<(Arc<dyn Op>, Vec<Type>)> = Vec::new();
+    for (shape, area) in areas {
+        let (x, forward) = (float(&shape), AveragePool::new(area));
+        let y = area.pooled("pool", &x).expect("about as large as they may be");
+        all.push((Arc::new(MaxPool(area)), vec![x.clone()]));
+        all.push((Arc::new(MaxPoolGrad(area)), vec![x.clone(), y.clone()]));
+        all.push((Arc::new(forward), vec![x]));
+        all.push((Arc::new(AveragePoolGrad { forward, image: [shape[1], shape[2]] }), vec![y]));
+    }
+    all
+}
+
 fn row_of(rows: usize) -> Type {
     float(&[rows])
 }
@@ -125,7 +152,7 @@ fn measured<T>(dispatch: &Dispatch, io: &Io, of: fn(&naga::Module, usize, &Dispa
 fn no_invocation_loops_longer_than_every_adapter_lets_it() {
     let cases = all_cases().into_iter().filter(|case| !case.op.is_view());
     let cases = cases.map(|case| (case.op.clone(), case.io().expect("cases are legal")));
-    let large = large().into_iter().map(|(op, inputs)| {
+    let large = large().into_iter().chain(pools()).map(|(op, inputs)| {
         let io = io_of(&*op, inputs);
         (op, io)
     });

@@ -1,7 +1,7 @@
 //! So many windows over images or sequences of any extent.
 
 use super::data_format::data_format_setter;
-use super::window::{kept, of_steps, said, taken};
+use super::window::{kept, of_steps, required, said};
 use super::{Area, DataFormat, Layer, Pair, Pooling};
 use crate::error::Result;
 use crate::graph::Id;
@@ -33,7 +33,7 @@ macro_rules! adaptive_layers {
                 data_format_setter!();
 
                 pub(super) fn from_config(config: &mut Config) -> Result<Self> {
-                    let output_size = taken(config, "output_size", $spatial)?;
+                    let output_size = required(config, "output_size", $spatial)?;
                     let data_format = config.take_or(DataFormat::KEY, DataFormat::default())?;
                     Ok(Self { output_size, data_format, misnamed: Misnamed::default() })
                 }

@@ -2,7 +2,7 @@
 
 use super::data_format::{Padding, data_format_setter};
 use super::{DataFormat, Layer, Pair, Pooling};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Id;
 use crate::nn::{Config, KerasObject, Misnamed, OrName, Scope, Setting};
 use crate::ops::window::Window;
@@ -20,16 +20,24 @@ pub(super) fn kept(Pair(size): Size, spatial: usize) -> Setting {
     size[2 - spatial..].to_vec().into()
 }
 
-/// A size of so many spatial axes out of `config`.
-pub(super) fn taken(config: &mut Config, key: &str, spatial: usize) -> Result<Size> {
-    match spatial {
-        1 => {
-            let [steps] = <[usize; 1]>::try_from(config.take::<Vec<usize>>(key)?)
-                .map_err(|all| crate::Error::argument(key, format!("expected one number, found {}", all.len())))?;
-            Ok(of_steps(steps))
-        }
-        _ => config.take(key),
+/// A size of so many spatial axes out of `config`, if it is there: a number for all axes, or a list with one for each.
+pub(super) fn taken(config: &mut Config, key: &str, spatial: usize) -> Result<Option<Size>> {
+    if spatial == 2 {
+        return config.take_or(key, None);
     }
+    let Some(setting) = config.take_or::<Option<Setting>>(key, None)? else { return Ok(None) };
+    let steps = match &setting {
+        Setting::List(one) if one.len() == 1 => one[0].read(),
+        other => other.read(),
+    };
+    let steps = steps.map_err(|why| Error::argument(format!("setting {key:?} of {}", config.class()), why))?;
+    Ok(Some(of_steps(steps)))
+}
+
+/// A size that has to be there.
+pub(super) fn required(config: &mut Config, key: &str, spatial: usize) -> Result<Size> {
+    let size = taken(config, key, spatial)?;
+    size.ok_or_else(|| Error::argument(format!("setting {key:?} of {}", config.class()), "is missing"))
 }
 
 macro_rules! window_layers {
@@ -75,10 +83,14 @@ macro_rules! window_layers {
                 data_format_setter!();
 
                 pub(super) fn from_config(config: &mut Config) -> Result<Self> {
-                    let pool_size = taken(config, "pool_size", $spatial)?;
+                    let pool_size = match Pooling::$pooling {
+                        // Keras' size.
+                        Pooling::Max => taken(config, "pool_size", $spatial)?.unwrap_or(if $spatial == 1 { of_steps(2) } else { Pair([2, 2]) }),
+                        Pooling::Average => required(config, "pool_size", $spatial)?,
+                    };
                     Ok(Self {
                         pool_size,
-                        strides: Some(taken(config, "strides", $spatial)?),
+                        strides: taken(config, "strides", $spatial)?,
                         padding: config.take_or("padding", Padding::Valid)?,
                         data_format: config.take_or(DataFormat::KEY, DataFormat::default())?,
                         misnamed: Misnamed::default(),
