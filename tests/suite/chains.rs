@@ -1,5 +1,7 @@
 //! Networks written as text: what they are, and what is said of a text that is none.
 
+use std::path::{Path, PathBuf};
+
 use kiln::nn::Chain;
 use kiln::prelude::*;
 
@@ -109,13 +111,20 @@ fn a_layer_that_does_not_fit_is_pointed_at() {
     assert!(said.ends_with("           ^^^^^^^^^^^^^^^^^^^^^"), "{said}");
 }
 
+/// The files in a folder and in those below.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
+    folders.iter().flat_map(|folder| sources(folder)).chain(files).collect()
+}
+
 /// Whoever adds a layer that takes one input says in one line how it is written.
 #[test]
 fn every_layer_that_a_file_keeps_can_be_written() {
-    let made = std::fs::read_to_string(format!("{LAYERS}mod.rs")).unwrap();
     let table = std::fs::read_to_string(format!("{LAYERS}arguments.rs")).unwrap();
     let merges = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"];
-    let arms = made.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+    let files: String = sources(Path::new(LAYERS)).iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let arms = files.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => Box::new("));
     let classes: Vec<&str> = arms.map(|(class, _)| class).filter(|class| !merges.contains(class)).collect();
     assert!(classes.len() > 15, "{classes:?}");
     for class in classes {
@@ -124,4 +133,20 @@ fn every_layer_that_a_file_keeps_can_be_written() {
         let said = class.parse::<Chain>().map_or_else(|e| e.to_string(), |_| String::new());
         assert!(said.is_empty() || said.contains(" is missing; write `"), "{class}: {said}");
     }
+}
+
+/// A number stands for each axis; what a layer is not told has Keras' default.
+#[test]
+fn pooling_is_written_as_keras_has_it() {
+    let text = "input 12 10 3, max_pooling2d 2, max_pooling2d, max_pooling2d (2, 1) strides=1,
+        average_pooling2d 2x1 strides=1 padding=same, adaptive_average_pooling2d 4, global_max_pooling2d keepdims=true,
+        reshape 3 1, max_pooling1d 2 padding=same, average_pooling1d 2 strides=1, global_average_pooling1d, dense 2 softmax";
+    let model = Sequential::from_text(text).unwrap();
+    let shapes: Vec<String> = model.summary().unwrap().rows.iter().map(|row| row.outputs[0].to_string()).collect();
+    let config = |name: &str| model.layer(name).unwrap().config();
+    assert_eq!(config("max_pooling2d_1"), config("max_pooling2d"), "the default is 2");
+    assert_eq!(shapes[..4], ["(1, 6, 5, 3)", "(1, 3, 2, 3)", "(1, 2, 2, 3)", "(1, 2, 2, 3)"], "{shapes:?}");
+    assert_eq!(shapes[shapes.len() - 2..], ["(1, 1)", "(1, 2)"], "{shapes:?}");
+    says("max_pooling2d (2, 2, 2)", &["pool_size of max_pooling2d: expected two numbers, found 3"], "(2, 2, 2)");
+    says("max_pooling1d (2, 2)", &["expected one number, found 2"], "(2, 2)");
 }

@@ -33,7 +33,7 @@ macro_rules! adaptive_layers {
                 data_format_setter!();
 
                 pub(super) fn from_config(config: &mut Config) -> Result<Self> {
-                    let output_size = taken(config, "output_size", $spatial)?;
+                    let output_size = taken(config, "output_size", $spatial, None)?;
                     let data_format = config.take_or(DataFormat::KEY, DataFormat::default())?;
                     Ok(Self { output_size, data_format, misnamed: Misnamed::default() })
                 }

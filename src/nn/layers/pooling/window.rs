@@ -20,16 +20,21 @@ pub(super) fn kept(Pair(size): Size, spatial: usize) -> Setting {
     size[2 - spatial..].to_vec().into()
 }
 
-/// A size of so many spatial axes out of `config`.
-pub(super) fn taken(config: &mut Config, key: &str, spatial: usize) -> Result<Size> {
-    match spatial {
-        1 => {
-            let [steps] = <[usize; 1]>::try_from(config.take::<Vec<usize>>(key)?)
-                .map_err(|all| crate::Error::argument(key, format!("expected one number, found {}", all.len())))?;
-            Ok(of_steps(steps))
-        }
-        _ => config.take(key),
+/// A size of so many spatial axes out of `config`; the default, where there is one, if it is missing.
+pub(super) fn taken(config: &mut Config, key: &str, spatial: usize, default: Option<Size>) -> Result<Size> {
+    if spatial > 1 {
+        return match default {
+            Some(default) => config.take_or(key, default),
+            None => config.take(key),
+        };
     }
+    let steps: Vec<usize> = match default {
+        Some(Pair([_, steps])) => config.take_or(key, vec![steps])?,
+        None => config.take(key)?,
+    };
+    let [steps] = <[usize; 1]>::try_from(steps)
+        .map_err(|all| crate::Error::argument(key, format!("expected one number, found {}", all.len())))?;
+    Ok(of_steps(steps))
 }
 
 macro_rules! window_layers {
@@ -75,10 +80,10 @@ macro_rules! window_layers {
                 data_format_setter!();
 
                 pub(super) fn from_config(config: &mut Config) -> Result<Self> {
-                    let pool_size = taken(config, "pool_size", $spatial)?;
+                    let pool_size = taken(config, "pool_size", $spatial, Some(Pair([2, 2])))?;
                     Ok(Self {
                         pool_size,
-                        strides: Some(taken(config, "strides", $spatial)?),
+                        strides: Some(taken(config, "strides", $spatial, Some(pool_size))?),
                         padding: config.take_or("padding", Padding::Valid)?,
                         data_format: config.take_or(DataFormat::KEY, DataFormat::default())?,
                         misnamed: Misnamed::default(),
