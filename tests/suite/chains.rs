@@ -150,3 +150,31 @@ fn pooling_is_written_as_keras_has_it() {
     says("max_pooling2d (2, 2, 2)", &["pool_size of max_pooling2d: expected two numbers, found 3"], "(2, 2, 2)");
     says("max_pooling1d (2, 2)", &["expected one number, found 2"], "(2, 2)");
 }
+
+/// Numbers, pairs and pairs of pairs stand for the edges of images, as in Keras.
+#[test]
+fn layers_over_images_are_written_as_keras_has_them() {
+    let text = "input 12 10 3, random_flip, random_translation 0.1 0.1, random_rotation 0.1, random_zoom 0.2,
+        rescaling 2 -1, normalization, zero_padding2d, zero_padding2d 2, zero_padding2d ((1, 0), (0, 2)), cropping2d 1x2,
+        up_sampling2d, up_sampling2d (1, 2) interpolation=bilinear, resizing 6 5 interpolation=nearest, reshape 30 3,
+        up_sampling1d 2, zero_padding1d, zero_padding1d (3, 0), cropping1d 1";
+    let model = Sequential::from_text(text).unwrap();
+    let rows = model.summary().unwrap().rows;
+    let shape = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.outputs[0].to_string()).unwrap();
+    for (name, wanted) in [
+        ("normalization", "(1, 12, 10, 3)"),
+        ("zero_padding2d", "(1, 14, 12, 3)"),
+        ("zero_padding2d_1", "(1, 18, 16, 3)"),
+        ("zero_padding2d_2", "(1, 19, 18, 3)"),
+        ("cropping2d", "(1, 17, 14, 3)"),
+        ("up_sampling2d", "(1, 34, 28, 3)"),
+        ("up_sampling2d_1", "(1, 34, 56, 3)"),
+        ("resizing", "(1, 6, 5, 3)"),
+        ("up_sampling1d", "(1, 60, 3)"),
+        ("zero_padding1d", "(1, 62, 3)"),
+        ("zero_padding1d_1", "(1, 65, 3)"),
+        ("cropping1d", "(1, 63, 3)"),
+    ] {
+        assert_eq!(shape(name), wanted, "{name}");
+    }
+}
