@@ -1,5 +1,7 @@
 //! Networks written as text: what they are, and what is said of a text that is none.
 
+use std::path::{Path, PathBuf};
+
 use kiln::nn::Chain;
 use kiln::prelude::*;
 
@@ -109,13 +111,20 @@ fn a_layer_that_does_not_fit_is_pointed_at() {
     assert!(said.ends_with("           ^^^^^^^^^^^^^^^^^^^^^"), "{said}");
 }
 
+/// The files in a folder and in those below.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
+    folders.iter().flat_map(|folder| sources(folder)).chain(files).collect()
+}
+
 /// Whoever adds a layer that takes one input says in one line how it is written.
 #[test]
 fn every_layer_that_a_file_keeps_can_be_written() {
-    let made = std::fs::read_to_string(format!("{LAYERS}mod.rs")).unwrap();
     let table = std::fs::read_to_string(format!("{LAYERS}arguments.rs")).unwrap();
     let merges = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"];
-    let arms = made.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+    let files: String = sources(Path::new(LAYERS)).iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let arms = files.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => Box::new("));
     let classes: Vec<&str> = arms.map(|(class, _)| class).filter(|class| !merges.contains(class)).collect();
     assert!(classes.len() > 15, "{classes:?}");
     for class in classes {
@@ -123,5 +132,49 @@ fn every_layer_that_a_file_keeps_can_be_written() {
         // Without its arguments it is known, or refused for the lack of them.
         let said = class.parse::<Chain>().map_or_else(|e| e.to_string(), |_| String::new());
         assert!(said.is_empty() || said.contains(" is missing; write `"), "{class}: {said}");
+    }
+}
+
+/// A number stands for each axis; what a layer is not told has Keras' default.
+#[test]
+fn pooling_is_written_as_keras_has_it() {
+    let text = "input 12 10 3, max_pooling2d 2, max_pooling2d, max_pooling2d (2, 1) strides=1,
+        average_pooling2d 2x1 strides=1 padding=same, adaptive_average_pooling2d 4, global_max_pooling2d keepdims=true,
+        reshape 3 1, max_pooling1d 2 padding=same, average_pooling1d 2 strides=1, global_average_pooling1d, dense 2 softmax";
+    let model = Sequential::from_text(text).unwrap();
+    let shapes: Vec<String> = model.summary().unwrap().rows.iter().map(|row| row.outputs[0].to_string()).collect();
+    let config = |name: &str| model.layer(name).unwrap().config();
+    assert_eq!(config("max_pooling2d_1"), config("max_pooling2d"), "the default is 2");
+    assert_eq!(shapes[..4], ["(1, 6, 5, 3)", "(1, 3, 2, 3)", "(1, 2, 2, 3)", "(1, 2, 2, 3)"], "{shapes:?}");
+    assert_eq!(shapes[shapes.len() - 2..], ["(1, 1)", "(1, 2)"], "{shapes:?}");
+    says("max_pooling2d (2, 2, 2)", &["pool_size of max_pooling2d: expected two numbers, found 3"], "(2, 2, 2)");
+    says("max_pooling1d (2, 2)", &["expected one number, found 2"], "(2, 2)");
+}
+
+/// Numbers, pairs and pairs of pairs stand for the edges of images, as in Keras.
+#[test]
+fn layers_over_images_are_written_as_keras_has_them() {
+    let text = "input 12 10 3, random_flip, random_translation 0.1 0.1, random_rotation 0.1, random_zoom 0.2,
+        rescaling 2 -1, normalization, zero_padding2d, zero_padding2d 2, zero_padding2d ((1, 0), (0, 2)), cropping2d 1x2,
+        up_sampling2d, up_sampling2d (1, 2) interpolation=bilinear, resizing 6 5 interpolation=nearest, reshape 30 3,
+        up_sampling1d 2, zero_padding1d, zero_padding1d (3, 0), cropping1d 1";
+    let model = Sequential::from_text(text).unwrap();
+    let rows = model.summary().unwrap().rows;
+    let shape = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.outputs[0].to_string()).unwrap();
+    for (name, wanted) in [
+        ("normalization", "(1, 12, 10, 3)"),
+        ("zero_padding2d", "(1, 14, 12, 3)"),
+        ("zero_padding2d_1", "(1, 18, 16, 3)"),
+        ("zero_padding2d_2", "(1, 19, 18, 3)"),
+        ("cropping2d", "(1, 17, 14, 3)"),
+        ("up_sampling2d", "(1, 34, 28, 3)"),
+        ("up_sampling2d_1", "(1, 34, 56, 3)"),
+        ("resizing", "(1, 6, 5, 3)"),
+        ("up_sampling1d", "(1, 60, 3)"),
+        ("zero_padding1d", "(1, 62, 3)"),
+        ("zero_padding1d_1", "(1, 65, 3)"),
+        ("cropping1d", "(1, 63, 3)"),
+    ] {
+        assert_eq!(shape(name), wanted, "{name}");
     }
 }

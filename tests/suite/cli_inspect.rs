@@ -99,6 +99,25 @@ fn filters_and_maps_are_drawn() {
     }
 }
 
+/// A net of the kind that images are for: filters of the first layer, maps of each.
+#[test]
+fn the_filters_and_maps_of_convolutions_are_drawn() {
+    let folder = fixture();
+    let name = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let [model, images, drawn] = [name("m.st"), name(SETS[0].files[2].name), name("maps.png")];
+    let net = "conv2d 4 3 relu, conv2d 6 3 relu strides=2, max_pooling2d 2, dropout 0.25, flatten, dense 10 softmax";
+    let train = ["train", "mnist", "--device", "cpu", "-q", "--epochs", "1", "--limit", "60", "--batch-size", "20"];
+    output(folder.path(), &[&train[..], &["--layers", net, "--save", &model]].concat());
+    let inspect = |more: &[&str]| {
+        output(folder.path(), &[&["inspect", &model, &images, "--device", "cpu", "--output", &drawn], more].concat())
+    };
+    says(&inspect(&[]), &["conv2d (Conv2D): 4 filters of 3 x 3; 4 maps of 26 x 26, from 0.000 to "]);
+    let second =
+        "conv2d_1 (Conv2D): a kernel of 3 x 3 x 4 x 6, which is not drawn: it is no picture; 6 maps of 12 x 12";
+    says(&inspect(&["--layer", "conv2d_1"]), &[second]);
+    says(&inspect(&["--layer", "max_pooling2d"]), &["max_pooling2d (MaxPooling2D): 6 maps of 6 x 6"]);
+}
+
 #[test]
 fn a_model_of_colours_sees_a_picture_in_colour() {
     let folder = tempfile::TempDir::new().unwrap();

@@ -72,6 +72,11 @@ fn what_does_not_fit_is_pointed_at() {
             ],
         ),
         ("mnist", "dense 10 softmax", &["gives (28, 28, 10) for each sample", "put `flatten` before it"]),
+        (
+            "mnist",
+            "flatten, conv2d 4 3 relu, dense 10 softmax",
+            &["layer \"conv2d\": ", "           ^^^^^^^^^^^^^^^\n"],
+        ),
         ("mnist", "flatten, dense 10", &["classes need probabilities: let it end with softmax"]),
         (
             "mnist",

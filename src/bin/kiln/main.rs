@@ -10,6 +10,7 @@ mod eval;
 mod inspect;
 mod interrupt;
 mod model;
+mod outcome;
 mod outputs;
 mod picture;
 mod pictures;

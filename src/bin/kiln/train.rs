@@ -10,11 +10,11 @@ use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Model;
 use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq, TensorBoard};
-use kiln::train::{CheckFinite, Fit, History, Logs};
-use serde_json::{Value, json};
+use kiln::train::{CheckFinite, Fit};
 
 use crate::interrupt::{Interrupt, Stop};
 use crate::model::{DeviceArgs, ModelArgs, shaped};
+use crate::outcome::{Outcome, Trained, print_epoch};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, spared};
 use crate::saved::Course;
@@ -380,83 +380,6 @@ impl Args {
     }
 }
 
-/// One line, at once: somebody may be following.
-fn print_line(value: &Value) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{value}")?;
-    out.flush()
-}
-
-/// The first epoch's time has the start in it: kernels are compiled and the data sent to the device.
-fn print_epoch(epoch: usize, logs: &Logs, duration: Duration) -> io::Result<()> {
-    let mut line = json!({ "epoch": epoch, "seconds": duration.as_secs_f64() });
-    logs.iter().for_each(|(name, value)| line[name] = json!(value));
-    print_line(&line)
-}
-
-/// What was trained.
-struct Trained {
-    /// From the command's call to the end of the first step; measured for `--json` only.
-    first_step: Duration,
-    /// Of the training, with validation.
-    duration: Duration,
-    samples: f64,
-    history: History,
-}
-
-impl Trained {
-    fn steps(&self) -> usize {
-        self.history.batch_losses().len()
-    }
-
-    /// Per second, of the training's time.
-    fn rate(&self, count: f64) -> f64 {
-        count / self.duration.as_secs_f64().max(1e-9)
-    }
-}
-
-/// A run's result.
-struct Outcome {
-    test: Logs,
-    trained: Trained,
-}
-
-impl Outcome {
-    fn scores(&self) -> (f64, f64) {
-        let score = |name| self.test.get(name).unwrap_or(f64::NAN);
-        (score("accuracy"), score("loss"))
-    }
-
-    fn print(&self) -> Result<()> {
-        let (accuracy, loss) = self.scores();
-        let trained = &self.trained;
-        let (seconds, steps) = (trained.duration.as_secs_f64(), trained.steps());
-        let (steps_rate, samples_rate) = (trained.rate(steps as f64), trained.rate(trained.samples));
-        let mut out = io::stdout().lock();
-        writeln!(out, "Test accuracy: {accuracy:.4}, test loss: {loss:.4}")?;
-        writeln!(
-            out,
-            "Training time: {seconds:.1} s, {steps} steps ({steps_rate:.0} steps/s, {samples_rate:.0} samples/s)"
-        )?;
-        Ok(())
-    }
-
-    fn print_json(&self, device: &str) -> Result<()> {
-        let ((accuracy, loss), trained) = (self.scores(), &self.trained);
-        Ok(print_line(&json!({
-            "device": device,
-            "epochs": trained.history.epochs().len(),
-            "first_step_seconds": trained.first_step.as_secs_f64(),
-            "samples_per_second": trained.rate(trained.samples),
-            "seconds": trained.duration.as_secs_f64(),
-            "steps": trained.steps(),
-            "steps_per_second": trained.rate(trained.steps() as f64),
-            "test_accuracy": accuracy,
-            "test_loss": loss,
-        }))?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -478,7 +401,7 @@ mod tests {
         let set = Dataset::new(Tensor::new([40, 4], vec![0.5f32; 160]).unwrap(), Tensor::from(vec![1u32; 40])).unwrap();
         let device = std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into());
         let device = Device::choose(&device).unwrap().device;
-        let mut model = args.model.classifier(("mnist", 3), device, None).unwrap();
+        let mut model = args.model.classifier(("mnist", 3), &[4].into(), device, None).unwrap();
         let course = Course { set: "mnist".into(), batch_size: 8, validation_split: 0.0, shuffle: true, limit: None };
         let (faults, stop) = (Faults::new(false), Stop::default());
         // What every call says from a loss on.
@@ -486,7 +409,7 @@ mod tests {
             (3, 2) => Err(kiln::Error::Device { device: "gpu".into(), message: "the device was lost".into() }),
             _ => Ok(()),
         });
-        let fit = args.settings(0, &course, Vec::new(), &faults).callback(lose);
+        let fit = args.settings(0, &course, (Vec::new(), false), &faults).callback(lose);
         let trained = args.fit(&mut model, fit, (&set, 40), (Instant::now(), &stop), &faults);
         format!("{:#}", trained.err().expect("a device that is lost"))
     }
