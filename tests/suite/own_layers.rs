@@ -9,7 +9,7 @@ use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 use tempfile::TempDir;
 
-use crate::common::devices;
+use crate::common::{devices, says};
 
 /// y = x + bias in training and y = x elsewhere, or the other way round.
 #[derive(Debug, Clone, Copy)]
@@ -163,5 +163,39 @@ fn a_layer_applied_twice_draws_twice() {
         assert!((once - 0.5).abs() < 0.04 && (twice - 0.25).abs() < 0.035, "{device}: {once} and {twice} stay");
         // The first draw of a layer is what it was when each had one.
         assert_eq!(once, share_that_stays(&device, Dropout::new(0.5)) / 4.0, "{device}");
+    }
+}
+
+/// y = x times a weight that the layer brings along.
+#[derive(Debug)]
+struct Brought(Tensor);
+
+impl Layer for Brought {
+    fn kind(&self) -> &'static str {
+        "Brought"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        let by = scope.parameter("by", [2], Initializer::Ones)?;
+        Ok(vec![scope.graph.apply(Binary::Mul, &[x, by])?])
+    }
+
+    fn carried(&self) -> Vec<(String, Tensor)> {
+        vec![("by".into(), self.0.clone())]
+    }
+}
+
+#[test]
+fn a_layer_brings_weights_along() {
+    for device in devices() {
+        let by = Tensor::from([2.0f32, 3.0]);
+        let inner = Sequential::new().add(Brought(by.clone()).trainable(true).named("own")).named("inner");
+        let mut model = Sequential::new().add(Input::new([2])).add(inner).device(device.clone());
+        assert_eq!(model.weight("inner/own/by").unwrap(), by, "{device}");
+        assert_eq!(model.predict(&Tensor::from([[1.0f32, 1.0]])).unwrap(), Tensor::from([[2.0f32, 3.0]]));
+        let wrong = Brought(Tensor::from([1.0f32]));
+        let mut model = Sequential::new().add(Input::new([2])).add(wrong).device(device.clone());
+        says(model.weights(), &["no weight brought/by of (1,)"]);
     }
 }

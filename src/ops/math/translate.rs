@@ -33,7 +33,7 @@ pub enum Fill {
     Nearest,
     /// The image again: `a b c | a b c | a b c`.
     Wrap,
-    /// A number: zeros.
+    /// Zeros, or the number that a layer has for it.
     Constant,
 }
 

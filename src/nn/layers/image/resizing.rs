@@ -14,8 +14,8 @@ use crate::nn::{Config, KerasObject, Misnamed, OrName, Scope};
 /// use kiln::nn::layers::Resizing;
 /// use kiln::prelude::*;
 /// let mut model = Sequential::new().add(Resizing::new(1, 2)).device(Device::cpu());
-/// let image = Tensor::from([[[[1.0f32], [3.0], [5.0], [7.0]]]]);
-/// assert_eq!(model.predict(&image)?, Tensor::from([[[[2.0f32], [6.0]]]]));
+/// let image = Tensor::new([1, 1, 4, 1], vec![1.0f32, 3.0, 5.0, 7.0])?;
+/// assert_eq!(model.predict(&image)?.to_vec::<f32>(), [2.0, 6.0]);
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]

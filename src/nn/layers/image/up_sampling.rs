@@ -69,8 +69,8 @@ impl Layer for UpSampling1D {
 /// use kiln::nn::layers::UpSampling2D;
 /// use kiln::prelude::*;
 /// let mut model = Sequential::new().add(UpSampling2D::new([1, 2])).device(Device::cpu());
-/// let image = Tensor::from([[[[5.0f32], [6.0]]]]);
-/// assert_eq!(model.predict(&image)?, Tensor::from([[[[5.0f32], [5.0], [6.0], [6.0]]]]));
+/// let image = Tensor::new([1, 1, 2, 1], vec![5.0f32, 6.0])?;
+/// assert_eq!(model.predict(&image)?.to_vec::<f32>(), [5.0, 5.0, 6.0, 6.0]);
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -65,8 +65,8 @@ impl Layer for ZeroPadding1D {
 /// use kiln::nn::layers::ZeroPadding2D;
 /// use kiln::prelude::*;
 /// let mut model = Sequential::new().add(ZeroPadding2D::new([[0, 0], [1, 2]])).device(Device::cpu());
-/// let image = Tensor::from([[[[5.0f32], [6.0]]]]);
-/// assert_eq!(model.predict(&image)?, Tensor::from([[[[0.0f32], [5.0], [6.0], [0.0], [0.0]]]]));
+/// let image = Tensor::new([1, 1, 2, 1], vec![5.0f32, 6.0])?;
+/// assert_eq!(model.predict(&image)?.to_vec::<f32>(), [0.0, 5.0, 6.0, 0.0, 0.0]);
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]
