@@ -65,6 +65,14 @@ fn direct_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     store_rows(m + 4u, n + 4u, c11);
 }
 
+// Four blocks side by side.
+fn store_four(m: u32, n: u32, c0: mat4x4<f32>, c1: mat4x4<f32>, c2: mat4x4<f32>, c3: mat4x4<f32>) {
+    store_rows(m, n, c0);
+    store_rows(m, n + 4u, c1);
+    store_rows(m, n + 8u, c2);
+    store_rows(m, n + 12u, c3);
+}
+
 // 16 rows x 16 columns an invocation: half the loads of 8x8 for each product, and four times the registers.
 @compute @workgroup_size(WG_X * WG_Y)
 fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -123,22 +131,10 @@ fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
         c32 += b2 * a3;
         c33 += b3 * a3;
     }
-    store_rows(m, n, c00);
-    store_rows(m, n + 4u, c01);
-    store_rows(m, n + 8u, c02);
-    store_rows(m, n + 12u, c03);
-    store_rows(m + 4u, n, c10);
-    store_rows(m + 4u, n + 4u, c11);
-    store_rows(m + 4u, n + 8u, c12);
-    store_rows(m + 4u, n + 12u, c13);
-    store_rows(m + 8u, n, c20);
-    store_rows(m + 8u, n + 4u, c21);
-    store_rows(m + 8u, n + 8u, c22);
-    store_rows(m + 8u, n + 12u, c23);
-    store_rows(m + 12u, n, c30);
-    store_rows(m + 12u, n + 4u, c31);
-    store_rows(m + 12u, n + 8u, c32);
-    store_rows(m + 12u, n + 12u, c33);
+    store_four(m, n, c00, c01, c02, c03);
+    store_four(m + 4u, n, c10, c11, c12, c13);
+    store_four(m + 8u, n, c20, c21, c22, c23);
+    store_four(m + 12u, n, c30, c31, c32, c33);
 }
 
 // 4 rows x 4 columns an invocation: for outputs too small to give every core work by larger tiles.

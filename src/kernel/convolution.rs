@@ -3,6 +3,7 @@
 //! Images are NHWC, the kernel is (rows, columns, channels / groups, filters). All three passes are products of matrices whose
 //! one side is never written down: its elements are read where they lie, as a [`Sweep`] says.
 
+mod kernel_gradient;
 mod vectors;
 
 use super::cpu::{Finish, Real, for_each_row_of};
@@ -78,10 +79,13 @@ impl Geometry {
         };
         let image = [rows, columns];
         let output = window.output(op, image)?;
-        if groups == 0 || channels % groups != 0 || filters % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
             let message =
                 format!("{channels} channels and {filters} filters are not both multiples of {groups} groups");
             return Err(Error::shape(op, message));
+        }
+        if channels == 0 {
+            return Err(Error::shape(op, format!("{x} has 0 channels, of which nothing is made")));
         }
         Ok(Self { batch, image, output, channels, filters, groups, window })
     }
@@ -192,13 +196,13 @@ impl<T: Real> Convolution<'_, T> {
     pub(crate) fn by_loops(&self, y: &mut [T], finish: Finish<'_, T>) {
         let g = &self.geometry;
         let [m, n, k] = g.extents(self.pass);
-        let (columns, row): (usize, fn(&Self, usize, &mut [T])) = match self.pass {
-            Pass::Forward => (g.filters, Self::output_pixel),
-            Pass::Input { .. } => (g.channels, Self::input_pixel),
-            Pass::Kernel => (g.filters, Self::kernel_row),
-        };
+        let columns = if let Pass::Input { .. } = self.pass { g.channels } else { g.filters };
         for_each_row_of(m * n * k * g.groups, y, columns, |i, y| {
-            row(self, i, y);
+            match self.pass {
+                Pass::Forward => self.output_pixel(i, y),
+                Pass::Input { .. } => self.input_pixel(i, y),
+                Pass::Kernel => self.kernel_row(i, y),
+            }
             finish(i * columns, y);
         });
     }

@@ -35,7 +35,7 @@ impl Window {
 
     /// How many pixels it spans along an axis.
     pub fn reach(&self, axis: usize) -> usize {
-        (self.size[axis] - 1) * self.dilation[axis] + 1
+        (self.size[axis] - 1).saturating_mul(self.dilation[axis]).saturating_add(1)
     }
 
     /// The same window with what a padding adds to images of this extent.
@@ -70,7 +70,7 @@ impl Window {
         }
         let mut output = [0; 2];
         for axis in 0..2 {
-            let all = image[axis] + self.pads[axis][0] + self.pads[axis][1];
+            let all = image[axis].saturating_add(self.pads[axis][0]).saturating_add(self.pads[axis][1]);
             let reach = self.reach(axis);
             if reach > all {
                 let [rows, columns] = image;

@@ -8,13 +8,12 @@
 //! into parts by the extents alone, so that the number of threads changes no bit.
 
 use std::cell::Cell;
-use std::ops::Range;
 
 use pulp::Simd;
 
 use super::{Convolution, Geometry, Pass, Sweep};
-use crate::kernel::cpu::{Finish, for_each_piece};
-use crate::threads::{self, Chunks, for_each_chunk};
+use crate::kernel::cpu::Finish;
+use crate::threads::{Chunks, for_each_chunk};
 
 /// Sums of so many products are not worth a second thread.
 const PARALLEL_FROM: usize = 500_000;
@@ -25,9 +24,9 @@ const ROWS: usize = 8;
 
 thread_local! {
     /// Packed operands and padded images, kept from step to step.
-    static SHARED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-    static PADDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-    static STRIPS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    pub(super) static SHARED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    pub(super) static PADDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    pub(super) static STRIPS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 impl Convolution<'_, f32> {
@@ -44,7 +43,7 @@ impl Convolution<'_, f32> {
     }
 
     /// Extents of the images that are read, of those that are written, and their channels.
-    fn sides(&self) -> [([usize; 2], usize); 2] {
+    pub(super) fn sides(&self) -> [([usize; 2], usize); 2] {
         let Geometry { image, output, channels, filters, .. } = self.geometry;
         match self.pass {
             Pass::Input { .. } => [(output, filters), (image, channels)],
@@ -112,22 +111,22 @@ impl Convolution<'_, f32> {
 }
 
 /// How a sweep reads an image: stretches of neighbouring numbers, the same for each pixel that is made.
-struct Plan {
-    sweep: Sweep,
+pub(super) struct Plan {
+    pub sweep: Sweep,
     /// Where its packed operand starts.
     first: usize,
     /// Channels of a group that are read and written, and of an image that is read.
-    read: usize,
-    written: usize,
-    channels: usize,
+    pub read: usize,
+    pub written: usize,
+    pub channels: usize,
     /// Columns of the kernel.
     kernel_columns: usize,
     /// Columns of a strip.
-    width: usize,
+    pub width: usize,
     /// The taps of the kernel, in the order in which they are read.
     taps: Vec<usize>,
     /// Where each stretch starts, from the place of a pixel's first read, and how long it is.
-    stretches: Vec<(usize, usize)>,
+    pub stretches: Vec<(usize, usize)>,
     /// The rows and columns that are read, the first of them counted from the image's own, which may be outside.
     from: [isize; 2],
     extent: [usize; 2],
@@ -169,7 +168,7 @@ fn strip_width(columns: usize) -> usize {
 }
 
 impl Plan {
-    fn new(all: &Convolution<'_, f32>, sweep: Sweep, read: usize, written: usize) -> Self {
+    pub fn new(all: &Convolution<'_, f32>, sweep: Sweep, read: usize, written: usize) -> Self {
         let ([rows, columns], channels) = all.sides()[0];
         // The range of what is read along either axis.
         let mut from = [0; 2];
@@ -236,7 +235,7 @@ impl Plan {
         self.taps.len() * self.read
     }
 
-    fn strips(&self) -> usize {
+    pub fn strips(&self) -> usize {
         self.written.div_ceil(self.width)
     }
 
@@ -245,7 +244,7 @@ impl Plan {
     }
 
     /// Where the pixel (i, j) of those that are made reads its first number.
-    fn base(&self, i: usize, j: usize) -> usize {
+    pub fn base(&self, i: usize, j: usize) -> usize {
         let at = |axis: usize, i: usize| {
             let reach = (self.sweep.taps[axis].max(1) as isize - 1) * self.sweep.tap_step[axis];
             let first = self.sweep.from[axis] + reach.min(0) - self.from[axis];
@@ -255,7 +254,7 @@ impl Plan {
     }
 
     /// The image n as this sweep reads it: where it lies, or with zeros around it.
-    fn image<'a>(&self, all: &Convolution<'a, f32>, n: usize, padded: &'a mut Vec<f32>) -> &'a [f32] {
+    pub fn image<'a>(&self, all: &Convolution<'a, f32>, n: usize, padded: &'a mut Vec<f32>) -> &'a [f32] {
         let ([rows, columns], channels) = all.sides()[0];
         let x = &all.a[n * rows * columns * channels..][..rows * columns * channels];
         if self.is_inside {
@@ -402,210 +401,4 @@ fn multiply<S: Simd, const R: usize, const V: usize>(
             tile[r * V + v] = sums[r][v];
         }
     }
-}
-
-// ---- the gradient with respect to the kernel --------------------------------------------------------------------------------
-
-/// Parts that images are cut into, at most, and pixels of a part, at least.
-const MOST_PARTS: usize = 8;
-const LEAST_PIXELS: usize = 1024;
-
-/// Pixels whose gradients are gone through at once, so that they stay in the innermost cache.
-const PIXELS: usize = 128;
-
-impl Convolution<'_, f32> {
-    /// Each part of the images makes a gradient of its own; these are added up in their order.
-    fn kernel_gradient(&self, dw: &mut [f32]) {
-        let Geometry { batch, output: [rows, columns], .. } = self.geometry;
-        let pixels = batch * rows * columns;
-        let parts = (pixels / LEAST_PIXELS).clamp(1, MOST_PARTS).min(batch.max(1));
-        let at_once = batch.div_ceil(parts);
-        let [read, written] = self.geometry.grouped();
-        let plan = Plan::new(self, self.geometry.forward(), read, written);
-        let images = |part: usize| part * at_once..((part + 1) * at_once).min(batch);
-        let work = |part: usize, dw: &mut [f32]| {
-            dw.fill(0.0);
-            pulp::Arch::new().dispatch(Part { all: self, plan: &plan, images: images(part), dw });
-        };
-        if parts == 1 {
-            return work(0, dw);
-        }
-        let mut others = SHARED.take();
-        let len = dw.len();
-        others.resize(others.len().max(parts * len), 0.0);
-        let few = if threads::count() == 1 { parts } else { 1 };
-        for_each_chunk(Chunks(&mut others[..parts * len], len), few, |part, dw| work(part, dw));
-        for_each_piece(dw, |start, dw| {
-            let end = start + dw.len();
-            dw.copy_from_slice(&others[start..end]);
-            for part in 1..parts {
-                dw.iter_mut().zip(&others[part * len + start..]).for_each(|(dw, other)| *dw += other);
-            }
-        });
-        SHARED.set(others);
-    }
-}
-
-/// The gradient of some images.
-struct Part<'a> {
-    all: &'a Convolution<'a, f32>,
-    plan: &'a Plan,
-    images: Range<usize>,
-    dw: &'a mut [f32],
-}
-
-impl pulp::WithSimd for Part<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut padded = PADDED.take();
-        let mut strips = STRIPS.take();
-        strips.resize(PIXELS * self.plan.width, 0.0);
-        let [rows, columns] = self.plan.sweep.made;
-        // Blocks of whole rows, or of parts of one.
-        let (block_rows, block_columns) = ((PIXELS / columns.max(1)).max(1), columns.min(PIXELS));
-        for n in self.images.clone() {
-            let a = self.plan.image(self.all, n, &mut padded);
-            for row in (0..rows).step_by(block_rows) {
-                for column in (0..columns).step_by(block_columns) {
-                    let block = Block {
-                        n,
-                        rows: row..(row + block_rows).min(rows),
-                        columns: column..(column + block_columns).min(columns),
-                    };
-                    for group in 0..self.all.geometry.groups {
-                        for strip in 0..self.plan.strips() {
-                            match self.plan.width / S::F32_LANES {
-                                1 => self.strip::<S, 1>(simd, a, &block, [group, strip], &mut strips),
-                                2 => self.strip::<S, 2>(simd, a, &block, [group, strip], &mut strips),
-                                _ if S::REGISTER_COUNT < 32 => unreachable!("strips are as wide as registers allow"),
-                                3 => self.strip::<S, 3>(simd, a, &block, [group, strip], &mut strips),
-                                _ => self.strip::<S, 4>(simd, a, &block, [group, strip], &mut strips),
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        STRIPS.set(strips);
-        PADDED.set(padded);
-    }
-}
-
-/// Some pixels of an image of dy.
-struct Block {
-    n: usize,
-    rows: Range<usize>,
-    columns: Range<usize>,
-}
-
-impl Part<'_> {
-    /// Some columns of a group, of all taps and channels.
-    #[inline(always)]
-    fn strip<S: Simd, const V: usize>(
-        &mut self,
-        simd: S,
-        a: &[f32],
-        block: &Block,
-        [group, strip]: [usize; 2],
-        strips: &mut [f32],
-    ) {
-        let Geometry { output, filters, .. } = self.all.geometry;
-        let plan = self.plan;
-        let first = group * plan.written + strip * plan.width;
-        let taken = plan.width.min(plan.written - strip * plan.width);
-        let mut packed = strips.chunks_exact_mut(plan.width);
-        for i in block.rows.clone() {
-            let from = ((block.n * output[0] + i) * output[1] + block.columns.start) * filters;
-            for dy in self.all.b[from..].chunks(filters).take(block.columns.len()) {
-                let packed = packed.next().expect("as many as a block has pixels");
-                if taken == V * S::F32_LANES {
-                    packed[..V * S::F32_LANES].copy_from_slice(&dy[first..][..V * S::F32_LANES]);
-                } else {
-                    packed[..taken].copy_from_slice(&dy[first..][..taken]);
-                }
-            }
-        }
-        let dy = S::as_simd_f32s(strips).0;
-        let a = &a[group * plan.read..];
-        let mut row = 0;
-        for &(offset, len) in &plan.stretches {
-            let mut done = 0;
-            while done < len {
-                let count = match len - done {
-                    8.. if V == 1 || V == 2 && S::REGISTER_COUNT >= 32 => 8,
-                    6.. => 6,
-                    4.. => 4,
-                    3 => 3,
-                    2 => 2,
-                    _ => 1,
-                };
-                let a = &a[offset + done..];
-                let dw = &mut self.dw[row * filters + first..];
-                let step = filters;
-                match count {
-                    8 => add::<S, 8, V>(simd, plan, a, block, dy, dw, step, taken),
-                    6 => add::<S, 6, V>(simd, plan, a, block, dy, dw, step, taken),
-                    4 => add::<S, 4, V>(simd, plan, a, block, dy, dw, step, taken),
-                    3 => add::<S, 3, V>(simd, plan, a, block, dy, dw, step, taken),
-                    2 => add::<S, 2, V>(simd, plan, a, block, dy, dw, step, taken),
-                    _ => add::<S, 1, V>(simd, plan, a, block, dy, dw, step, taken),
-                }
-                (done, row) = (done + count, row + count);
-            }
-        }
-    }
-}
-
-/// Adds to so many rows of dw what a block's pixels give.
-#[inline(always)]
-fn add<S: Simd, const R: usize, const V: usize>(
-    simd: S,
-    plan: &Plan,
-    a: &[f32],
-    block: &Block,
-    dy: &[S::f32s],
-    dw: &mut [f32],
-    step: usize,
-    taken: usize,
-) {
-    let mut sums = [[simd.splat_f32s(0.0); V]; R];
-    let apart = plan.sweep.from_step[1] * plan.channels;
-    let count = block.columns.len();
-    for (i, dy) in block.rows.clone().zip(dy.chunks_exact(count * V)) {
-        let base = plan.base(i, block.columns.start);
-        let a = &a[base..][..(count - 1) * apart + R];
-        for j in 0..count {
-            let a = &a[j * apart..][..R];
-            let b = &dy[j * V..][..V];
-            for r in 0..R {
-                let a = simd.splat_f32s(a[r]);
-                for v in 0..V {
-                    sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
-                }
-            }
-        }
-    }
-    // By way of memory: what a loop that is not unrolled looks into would be kept there from the start.
-    let mut tile = [[simd.splat_f32s(0.0); V]; R];
-    for r in 0..R {
-        for v in 0..V {
-            tile[r][v] = sums[r][v];
-        }
-    }
-    for r in 0..R {
-        let dw = &mut dw[r * step..][..taken];
-        let sums: &[f32] = bytemuck::cast_slice(&tile[r]);
-        if taken == V * S::F32_LANES {
-            vectorised_add(&mut dw[..V * S::F32_LANES], &sums[..V * S::F32_LANES]);
-        } else {
-            vectorised_add(dw, &sums[..taken]);
-        }
-    }
-}
-
-#[inline(always)]
-fn vectorised_add(y: &mut [f32], x: &[f32]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
 }

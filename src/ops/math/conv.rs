@@ -59,7 +59,7 @@ impl Conv {
         let geometry = match self.pass {
             Pass::Forward => Geometry::new(name, a, b[3], self.groups, self.window)?,
             Pass::Input { image: [rows, columns] } => {
-                let x = Shape::from([a[0], rows, columns, b[2] * self.groups]);
+                let x = Shape::from([a[0], rows, columns, b[2].saturating_mul(self.groups)]);
                 Geometry::new(name, &x, a[3], self.groups, self.window)?
             }
             Pass::Kernel => Geometry::new(name, a, b[3], self.groups, self.window)?,

@@ -15,6 +15,11 @@ pub(crate) fn cases() -> Vec<Case> {
     for (i, setting) in settings().into_iter().enumerate() {
         cases.extend(passes(setting, 500 + 3 * i as u64));
     }
+    // Enough tiles for the largest workgroup tiles, of channels that are multiples of four and that are not.
+    for (i, (x, filters)) in [([1, 128, 128, 4], 64), ([1, 127, 131, 3], 65)].into_iter().enumerate() {
+        let large = (x, filters, 1, Window::new([1, 1]));
+        cases.extend(passes(large, 590 + 3 * i as u64).into_iter().take(1));
+    }
     cases.extend(epilogue_cases());
     cases
 }
@@ -36,6 +41,7 @@ fn settings() -> Vec<Setting> {
         ([2, 7, 6, 4], 8, 1, plain([3, 3])),
         ([1, 1, 11, 5], 3, 1, plain([1, 4])),
         ([3, 5, 5, 8], 4, 1, plain([1, 1])),
+        ([1, 2, 2, 4], 4, 1, plain([1, 1])),
         // Strides and dilation that share a factor, and that do not.
         ([2, 9, 8, 3], 4, 1, window([3, 2], [2, 3], [1, 1])),
         ([1, 11, 13, 2], 3, 1, window([3, 3], [2, 2], [2, 3])),
