@@ -37,6 +37,7 @@ examples! {
     fashion_softmax in "fashion_softmax.rs",
     hours in "hours.rs",
     mnist in "mnist.rs",
+    mnist_99 in "mnist_99.rs",
     mnist_cnn in "mnist_cnn.rs",
     perceptron in "perceptron.rs",
     softmax in "softmax.rs",

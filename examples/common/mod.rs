@@ -11,6 +11,16 @@ pub fn device() -> anyhow::Result<Device> {
     choose(device)
 }
 
+/// `--device NAME` as for [`device()`], and `--seed N`; 0 unless given.
+pub fn device_and_seed() -> anyhow::Result<(Device, u64)> {
+    let [device, seed] = options(["--device", "--seed"])?;
+    let seed = match seed {
+        None => 0,
+        Some(seed) => seed.parse().with_context(|| format!("--seed {seed}: give a whole number"))?,
+    };
+    Ok((choose(device)?, seed))
+}
+
 /// `--device NAME` as for [`device()`], and what makes a run shorter.
 pub struct Args {
     /// Where to train.

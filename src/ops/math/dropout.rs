@@ -2,9 +2,9 @@
 //! <https://jmlr.org/papers/v15/srivastava14a.html>. The mask is [`super::philox`]'s, the same on every device.
 
 use super::case::{clock, random};
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
-use super::philox::{LIB_PHILOX, word};
+use super::philox::{AT_ONCE, LIB_PHILOX, words};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -33,10 +33,11 @@ impl<T: Real> CpuOp<T> for Dropout {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, clock, [y]) = (args.real(0), args.u32(1), args.out());
         let (threshold, scale) = (self.threshold(), T::of(1.0 / (1.0 - self.rate)));
-        for_each_piece(y, |start, y| {
-            for (i, (y, &x)) in y.iter_mut().zip(&x[start..]).enumerate() {
-                let stays = word((start + i) as u32, self.salt, clock) >> 8 >= threshold;
-                *y = if stays { x * scale } else { T::zero() };
+        for_each_row(y, AT_ONCE, |block, y| {
+            let first = block * AT_ONCE;
+            let words = words(first as u32, self.salt, clock);
+            for ((y, &x), word) in y.iter_mut().zip(&x[first..]).zip(words) {
+                *y = if word >> 8 >= threshold { x * scale } else { T::zero() };
             }
         });
     }
@@ -69,6 +70,7 @@ impl Op for Dropout {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
+    use super::philox::word;
     // An element whose word is the threshold itself stays.
     let met = f64::from(word(2, 4, &[4, 5, 4, 0]) >> 8) / f64::from(1 << 24);
     [(1, 0.5), (3, 0.3), (4, met), (255, 0.0), (257, 0.25), (20_000, 0.9)]
@@ -82,6 +84,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::philox::word;
     use super::*;
 
     #[test]
