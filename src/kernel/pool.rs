@@ -158,13 +158,13 @@ impl Axis {
 
     /// Pixels under a window, at most.
     pub fn most(&self) -> usize {
-        if self.is_adaptive { self.extent.div_ceil(self.windows) + 1 } else { self.size.min(self.extent) }
+        if self.is_adaptive { shared_out(self.extent, self.windows) } else { self.size.min(self.extent) }
     }
 
     /// How many windows are over a pixel, at most, those between whose pixels it is counted.
     fn most_over(&self) -> usize {
         match self.is_adaptive {
-            true => self.windows.div_ceil(self.extent) + 1,
+            true => shared_out(self.windows, self.extent),
             false => self.reach().div_ceil(self.stride).min(self.windows),
         }
     }
@@ -173,6 +173,11 @@ impl Axis {
     fn is_apart(&self) -> bool {
         !self.is_adaptive && self.stride >= self.reach()
     }
+}
+
+/// How many of n neighbours one of so many shares has at most, where shares begin and end at any part of one.
+fn shared_out(n: usize, shares: usize) -> usize {
+    if n.is_multiple_of(shares) { n / shares } else { (n.div_ceil(shares) + 1).min(n) }
 }
 
 /// Images, and the windows that go over them.
@@ -369,7 +374,7 @@ mod tests {
         assert_eq!(said([200, 200], window([127, 128]).into()), Ok(()));
         let refused = said([200, 200], window([128, 128]).into()).unwrap_err();
         assert!(refused.contains("at most 16384 pixels, was given 128 by 128"), "{refused}");
-        assert!(said([1, 40_000], Area::Adaptive([1, 2])).unwrap_err().contains("1 by 20001"));
+        assert!(said([1, 40_000], Area::Adaptive([1, 2])).unwrap_err().contains("given 1 by 20000"));
         let dilated = Window { dilation: [2, 2], ..window([90, 90]) };
         let refused = said([400, 400], dilated.into()).unwrap_err();
         assert!(refused.contains("at most 16384 windows over a pixel, was given 179 by 179"), "{refused}");
