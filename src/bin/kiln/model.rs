@@ -21,7 +21,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "UNITS", value_delimiter = ',', default_value = "512", value_parser = units)]
     hidden: Vec<Option<usize>>,
 
-    /// All layers, with commas between: each by Keras' name, its first settings, then any by name: \"flatten, dense 128 relu, dropout 0.5, dense 10 softmax\"
+    /// All layers, with commas between: each by Keras' name, its first settings, then any by name: "conv2d 32 3 relu, max_pooling2d 2, flatten, dropout 0.5, dense 10 softmax"
     #[arg(long, value_name = "LAYERS", conflicts_with_all = ["hidden", "activation"])]
     layers: Option<String>,
 

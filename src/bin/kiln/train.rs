@@ -39,7 +39,7 @@ is 1. A file that is replaced keeps its mode; where its name is a link, the file
 Examples:
   kiln train mnist
   kiln train mnist --hidden 512,256 --optimizer adam --epochs 10
-  kiln train mnist --layers 'flatten, dense 256 relu, batch_normalization, dropout 0.3, dense 10 softmax'
+  kiln train mnist --layers 'conv2d 32 3 relu, max_pooling2d 2, flatten, dropout 0.5, dense 10 softmax' --optimizer adam
   kiln train mnist --device cpu --limit 6000 --validation-split 0.1
   kiln train mnist --validation-split 0.1 --plot curves.png
   kiln train mnist --validation-split 0.1 --epochs 50 --early-stopping 3 --csv run.csv
