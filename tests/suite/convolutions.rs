@@ -216,6 +216,21 @@ fn settings_come_back_from_files() {
 }
 
 #[test]
+fn text_names_sizes_for_one_axis_or_for_each() {
+    let text = "conv2d 8 3 relu padding=same, depthwise_conv2d 3 depth_multiplier=2, separable_conv2d 4 3 strides=2, \
+                conv2d_transpose 3 3 strides=2 output_padding=1";
+    let mut model = Sequential::from_text(text).unwrap();
+    model.build([13, 15, 2]).unwrap();
+    let shapes = |model: &Sequential| -> Vec<String> {
+        model.summary().unwrap().rows.iter().map(|row| row.outputs[0].to_string()).collect()
+    };
+    assert_eq!(shapes(&model), ["(13, 15, 8)", "(11, 13, 16)", "(5, 6, 4)", "(12, 14, 3)"]);
+    let mut model = Sequential::from_text("conv1d 4 3 padding=causal, conv1d_transpose 2 5 strides=3").unwrap();
+    model.build([7, 2]).unwrap();
+    assert_eq!(shapes(&model), ["(7, 4)", "(23, 2)"]);
+}
+
+#[test]
 fn kernels_start_by_keras_fans() {
     let mut model = Sequential::new()
         .add(Input::new([20, 32]))
