@@ -189,7 +189,11 @@ impl Op for AffineTaps {
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
         expect_inputs("affine_taps", inputs, &[DType::U32])?;
-        let pixels = inputs[0].shape[0] * self.extents[0] * self.extents[1];
+        let &[batch, NUMBERS] = &inputs[0].shape[..] else {
+            let message = format!("expected maps (batch, {NUMBERS}), was given {}", inputs[0].shape);
+            return Err(Error::shape("affine_taps", message));
+        };
+        let pixels = batch.saturating_mul(self.extents[0] * self.extents[1]);
         Ok(vec![Type::u32([pixels, 4]), Type::float([pixels, 4])])
     }
 

@@ -28,6 +28,7 @@ pub(super) fn taken(config: &mut Config, key: &str, spatial: usize) -> Result<Op
     let Some(setting) = config.take_or::<Option<Setting>>(key, None)? else { return Ok(None) };
     let steps = match &setting {
         Setting::List(one) if one.len() == 1 => one[0].read(),
+        Setting::List(all) => Err(format!("expected one number, found {}", all.len())),
         other => other.read(),
     };
     let steps = steps.map_err(|why| Error::argument(format!("setting {key:?} of {}", config.class()), why))?;
