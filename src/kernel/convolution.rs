@@ -190,7 +190,8 @@ pub struct Convolution<'a, T> {
     pub pass: Pass,
 }
 
-// The reference: plain loops, by the definition alone.
+// The reference: plain loops, by the definition alone. What lies around an image is zeros, which are multiplied as all numbers are: a
+// product of one and infinity is NaN.
 impl<T: Real> Convolution<'_, T> {
     /// By plain loops.
     pub(crate) fn by_loops(&self, y: &mut [T], finish: Finish<'_, T>) {
@@ -212,50 +213,64 @@ impl<T: Real> Convolution<'_, T> {
         [pixel / (rows * columns), pixel / columns % rows, pixel % columns]
     }
 
-    /// Which row or column of x an output sees through a tap, where there is one.
-    fn seen(&self, axis: usize, output: usize, tap: usize) -> Option<usize> {
+    /// Which pixel of x an output sees through a tap; `None` is one of the zeros around it.
+    fn seen(&self, output: [usize; 2], tap: [usize; 2]) -> Option<usize> {
         let Window { strides, dilation, pads, .. } = self.geometry.window;
-        let at = (output * strides[axis] + tap * dilation[axis]).checked_sub(pads[axis][0])?;
-        (at < self.geometry.image[axis]).then_some(at)
+        let [rows, columns] = self.geometry.image;
+        let [row, column] =
+            [0, 1].map(|axis| (output[axis] * strides[axis] + tap[axis] * dilation[axis]).checked_sub(pads[axis][0]));
+        let (row, column) = (row.filter(|&row| row < rows)?, column.filter(|&column| column < columns)?);
+        Some(row * columns + column)
     }
 
-    /// Through which output a row or column of x is seen by a tap, where there is one.
-    fn seeing(&self, axis: usize, input: usize, tap: usize) -> Option<usize> {
+    /// Through which pixel of y one of x is seen by a tap, where the strides have one there: `Some(None)` is one of the zeros
+    /// around y.
+    fn seeing(&self, input: [usize; 2], tap: [usize; 2]) -> Option<Option<usize>> {
         let Window { strides, dilation, pads, .. } = self.geometry.window;
-        let at = (input + pads[axis][0]).checked_sub(tap * dilation[axis])?;
-        let output = at / strides[axis];
-        (at % strides[axis] == 0 && output < self.geometry.output[axis]).then_some(output)
+        let [rows, columns] = self.geometry.output;
+        let at = [0, 1].map(|axis| (input[axis] + pads[axis][0]) as isize - (tap[axis] * dilation[axis]) as isize);
+        let [row, column] = [0, 1].map(|axis| at[axis].div_euclid(strides[axis] as isize));
+        if [0, 1].into_iter().any(|axis| at[axis].rem_euclid(strides[axis] as isize) != 0) {
+            return None;
+        }
+        let inside = (0..rows as isize).contains(&row) && (0..columns as isize).contains(&column);
+        Some(inside.then(|| row as usize * columns + column as usize))
+    }
+
+    /// Rows and columns of the kernel, one tap after the other.
+    fn taps(&self) -> impl Iterator<Item = [usize; 2]> + use<T> {
+        let [rows, columns] = self.geometry.window.size;
+        (0..rows * columns).map(move |tap| [tap / columns, tap % columns])
     }
 
     fn output_pixel(&self, pixel: usize, y: &mut [T]) {
-        let Geometry { output, image, channels: all, filters, window, .. } = self.geometry;
+        let Geometry { output, image, channels: all, filters, .. } = self.geometry;
         let [channels, group] = self.geometry.grouped();
         let [n, row, column] = Self::place(pixel, output);
         y.fill(T::zero());
-        for tap in 0..window.size[0] * window.size[1] {
-            let [i, j] = [tap / window.size[1], tap % window.size[1]];
-            let (Some(i), Some(j)) = (self.seen(0, row, i), self.seen(1, column, j)) else { continue };
-            let x = &self.a[((n * image[0] + i) * image[1] + j) * all..][..all];
+        for (tap, at) in self.taps().enumerate() {
+            let x = self.seen([row, column], at).map(|pixel| &self.a[(n * image[0] * image[1] + pixel) * all..][..all]);
             for (f, y) in y.iter_mut().enumerate() {
                 let first = f / group * channels;
-                *y += (0..channels).map(|c| x[first + c] * self.b[(tap * channels + c) * filters + f]).sum();
+                let element = |c: usize| x.map_or(T::zero(), |x| x[first + c]);
+                *y += (0..channels).map(|c| element(c) * self.b[(tap * channels + c) * filters + f]).sum();
             }
         }
     }
 
     fn input_pixel(&self, pixel: usize, dx: &mut [T]) {
-        let Geometry { output, image, filters: all, window, .. } = self.geometry;
+        let Geometry { output, image, filters: all, .. } = self.geometry;
         let [channels, group] = self.geometry.grouped();
         let [n, row, column] = Self::place(pixel, image);
         dx.fill(T::zero());
-        for tap in 0..window.size[0] * window.size[1] {
-            let [i, j] = [tap / window.size[1], tap % window.size[1]];
-            let (Some(i), Some(j)) = (self.seeing(0, row, i), self.seeing(1, column, j)) else { continue };
-            let dy = &self.a[((n * output[0] + i) * output[1] + j) * all..][..all];
+        for (tap, at) in self.taps().enumerate() {
+            let Some(seeing) = self.seeing([row, column], at) else { continue };
+            let dy = seeing.map(|pixel| &self.a[(n * output[0] * output[1] + pixel) * all..][..all]);
             for (c, dx) in dx.iter_mut().enumerate() {
                 let first = c / channels * group;
                 let w = &self.b[(tap * channels + c % channels) * all + first..][..group];
-                *dx += w.iter().zip(&dy[first..]).map(|(&w, &dy)| w * dy).sum();
+                let element = |f: usize| dy.map_or(T::zero(), |dy| dy[first + f]);
+                *dx += w.iter().enumerate().map(|(f, &w)| w * element(f)).sum();
             }
         }
     }
@@ -264,15 +279,15 @@ impl<T: Real> Convolution<'_, T> {
         let Geometry { batch, output, image, channels: all, filters, window, .. } = self.geometry;
         let [channels, group] = self.geometry.grouped();
         let (tap, c) = (row / channels, row % channels);
-        let [i, j] = [tap / window.size[1], tap % window.size[1]];
+        let tap = [tap / window.size[1], tap % window.size[1]];
         dw.fill(T::zero());
         for pixel in 0..batch * output[0] * output[1] {
             let [n, row, column] = Self::place(pixel, output);
-            let (Some(i), Some(j)) = (self.seen(0, row, i), self.seen(1, column, j)) else { continue };
-            let x = &self.a[((n * image[0] + i) * image[1] + j) * all..][..all];
+            let x =
+                self.seen([row, column], tap).map(|pixel| &self.a[(n * image[0] * image[1] + pixel) * all..][..all]);
             let dy = &self.b[pixel * filters..][..filters];
             for (f, dw) in dw.iter_mut().enumerate() {
-                *dw += x[f / group * channels + c] * dy[f];
+                *dw += x.map_or(T::zero(), |x| x[f / group * channels + c]) * dy[f];
             }
         }
     }
