@@ -72,8 +72,9 @@ convolution_layer! {
     /// ```
     /// use kiln::prelude::*;
     /// let model = Sequential::new().add(Input::new([28, 28, 8])).add(DepthwiseConv2D::new(3).depth_multiplier(2));
-    /// let row = &model.summary()?.rows[0];
-    /// assert_eq!((row.outputs[0].to_string().as_str(), row.parameters), ("(26, 26, 16)", 3 * 3 * 8 * 2 + 16));
+    /// let summary = model.summary()?;
+    /// let row = &summary.rows[0];
+    /// assert_eq!((&row.outputs[0][1..], row.parameters), (&[26, 26, 16][..], 3 * 3 * 8 * 2 + 16));
     /// # Ok::<(), kiln::Error>(())
     /// ```
     DepthwiseConv2D: Depthwise, 2, impl Into<Pair>, Into::into,

@@ -74,8 +74,9 @@ convolution_layer! {
     /// ```
     /// use kiln::prelude::*;
     /// let model = Sequential::new().add(Input::new([28, 28, 32])).add(SeparableConv2D::new(64, 3).padding("same"));
-    /// let row = &model.summary()?.rows[0];
-    /// assert_eq!((row.outputs[0].to_string().as_str(), row.parameters), ("(28, 28, 64)", 3 * 3 * 32 + 32 * 64 + 64));
+    /// let summary = model.summary()?;
+    /// let row = &summary.rows[0];
+    /// assert_eq!((&row.outputs[0][1..], row.parameters), (&[28, 28, 64][..], 3 * 3 * 32 + 32 * 64 + 64));
     /// # Ok::<(), kiln::Error>(())
     /// ```
     SeparableConv2D: Separable, 2, impl Into<Pair>, Into::into,
