@@ -67,7 +67,10 @@ fn resize_grad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
         let places = taps(o);
         let weight = select(0.0, 1.0 - places.weight, places.places.x == k)
             + select(0.0, places.weight, places.places.y == k);
-        sum += weight * given[first + o * params.inner];
+        // A number that has no part in k gives nothing, infinity among them.
+        if weight > 0.0 {
+            sum += weight * given[first + o * params.inner];
+        }
     }
     made[i] = sum;
 }

@@ -28,10 +28,6 @@ pub enum Form {
 }
 
 impl Form {
-    /// As text, and as `kiln tune` and its files have them.
-    const ALL: [(&str, Self); 3] =
-        [("matmul", Self::Matrices), ("conv", Self::Images { fours: false }), ("conv4", Self::Images { fours: true })];
-
     /// The module of each family, direct, by subgroups and tiled.
     const fn modules(self) -> [Module; 3] {
         let (stems, libs) = match self {
@@ -48,8 +44,8 @@ impl Form {
 }
 
 /// A product as far as the choice of its kernel goes. As text `784x512x128:tn`: M, N, K, before them the number of products
-/// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`). A convolution's has `conv` before it,
-/// or `conv4` where channels and filters are multiples of four.
+/// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`). That of a convolution, which is not read
+/// from text, has `conv` before it, or `conv4` where channels and filters are multiples of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// What the operands are.
@@ -282,11 +278,7 @@ impl FromStr for Problem {
 
     fn from_str(text: &str) -> Result<Self> {
         let refused = |what: &str| Error::argument("shape", format!("{text:?} {what}"));
-        let (form, shape) = text.split_once(' ').unwrap_or(("matmul", text));
-        let Some(&(_, form)) = Form::ALL.iter().find(|(name, _)| *name == form) else {
-            return Err(refused("is no product: give MxNxK, or conv MxNxK for a convolution's"));
-        };
-        let (extents, sides) = shape.split_once(':').unwrap_or((shape, "nn"));
+        let (extents, sides) = text.split_once(':').unwrap_or((text, "nn"));
         let sides = ["nn", "nt", "tn", "tt"].into_iter().zip(0..).find(|&(name, _)| name == sides);
         let numbers: Option<Vec<usize>> = extents.split('x').map(|n| n.parse().ok().filter(|&n| n > 0)).collect();
         let (stacks, extents) = match numbers.as_deref() {
@@ -308,7 +300,7 @@ impl FromStr for Problem {
         if !(small(m, k) && small(k, n) && small(m, n)) {
             return Err(refused("has a side of more than 4,294,967,295 elements, which kernels count by 32 bits"));
         }
-        Ok(Self { form, stacks, extents, transposed: [sides & 2 != 0, sides & 1 != 0] })
+        Ok(Self { form: Form::Matrices, stacks, extents, transposed: [sides & 2 != 0, sides & 1 != 0] })
     }
 }
 

@@ -178,3 +178,18 @@ fn layers_over_images_are_written_as_keras_has_them() {
         assert_eq!(shape(name), wanted, "{name}");
     }
 }
+
+#[test]
+fn convolutions_are_written_as_keras_has_them() {
+    let text =
+        "input 12 10 3, conv2d 4 3 relu, conv2d 4 3x1 strides=(2, 1) padding=same use_bias=false, depthwise_conv2d 3,
+        separable_conv2d 6 3 relu padding=same, conv2d_transpose 2 3 strides=2, reshape -1 2, conv1d 3 5 padding=causal,
+        conv1d_transpose 2 2, global_max_pooling1d, dense 2 softmax";
+    let model = Sequential::from_text(text).unwrap();
+    let rows = model.summary().unwrap().rows;
+    let shapes: Vec<String> = rows.iter().skip(1).take(5).map(|row| row.outputs[0].to_string()).collect();
+    assert_eq!(shapes, ["(1, 10, 8, 4)", "(1, 5, 8, 4)", "(1, 3, 6, 4)", "(1, 3, 6, 6)", "(1, 7, 13, 2)"]);
+    says("conv2d 32 3 rellu", &["activation of conv2d: ", "did you mean \"relu\"?"], "rellu");
+    says("conv2d 32", &["kernel_size is missing; write `conv2d FILTERS KERNEL_SIZE [ACTIVATION]`"], "conv2d");
+    says("conv2d 32 3 paddng=same", &["did you mean \"padding\"?", "dilation_rate"], "paddng=same");
+}

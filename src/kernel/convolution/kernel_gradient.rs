@@ -22,6 +22,9 @@ const PIXELS: usize = 128;
 impl Convolution<'_, f32> {
     /// Each part of the images makes a gradient of its own; these are added up in their order.
     pub(super) fn kernel_gradient(&self, dw: &mut [f32]) {
+        if dw.is_empty() {
+            return;
+        }
         let Geometry { batch, output: [rows, columns], .. } = self.geometry;
         let pixels = batch * rows * columns;
         let parts = (pixels / LEAST_PIXELS).clamp(1, MOST_PARTS).min(batch.max(1));

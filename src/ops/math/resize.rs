@@ -164,7 +164,8 @@ impl<T: Real> CpuOp<T> for ResizeGrad {
             let dy = &dy[row * extent * inner..][..extent * inner];
             for (o, dy) in dy.chunks_exact(inner).enumerate() {
                 let (places, share) = scale.taps::<T>(o);
-                for (k, weight) in places.into_iter().zip([T::one() - share, share]) {
+                let taken = places.into_iter().zip([T::one() - share, share]).filter(|(_, weight)| *weight > T::zero());
+                for (k, weight) in taken {
                     let dx = &mut dx[k * inner..][..inner];
                     dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += weight * dy);
                 }
