@@ -37,6 +37,7 @@ mod cli_tune;
 mod common;
 mod confusion;
 mod constraints;
+mod convnets;
 mod convolutions;
 mod custom_op;
 mod data;

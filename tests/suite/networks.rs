@@ -128,17 +128,10 @@ fn keras(name: &str) -> String {
     name.replace("mean_absolute_error", "mae").replace("mean_squared_error", "mse")
 }
 
-#[test]
-fn nets_that_are_no_chain_follow_keras() {
-    let golden = fixture("keras-networks.json");
-    for (name, make) in [
-        ("two_inputs", two_inputs as fn() -> _),
-        ("residual", residual),
-        ("tied", tied),
-        ("nested", nested),
-        ("masked", masked),
-        ("masked_merges", masked_merges),
-    ] {
+/// That nets train as Keras trained them, whose run a fixture has.
+pub fn follow_keras(file: &str, nets: &[(&str, fn() -> Result<Model>)]) {
+    let golden = fixture(file);
+    for (name, make) in nets {
         let case = &golden["nets"][name];
         let data = Dataset::new(columns(&case["inputs"]), columns(&case["targets"])).unwrap();
         for (i, device) in executors().into_iter().enumerate() {
@@ -171,4 +164,17 @@ fn nets_that_are_no_chain_follow_keras() {
             }
         }
     }
+}
+
+#[test]
+fn nets_that_are_no_chain_follow_keras() {
+    let nets: [(&str, fn() -> Result<Model>); 6] = [
+        ("two_inputs", two_inputs),
+        ("residual", residual),
+        ("tied", tied),
+        ("nested", nested),
+        ("masked", masked),
+        ("masked_merges", masked_merges),
+    ];
+    follow_keras("keras-networks.json", &nets);
 }
