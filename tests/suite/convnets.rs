@@ -1,8 +1,9 @@
 //! Keras' own trajectories of nets of images and sequences (`scripts/golden-convnets`): the notes' CNN in small, residual blocks with
-//! batch normalization, grouped and dilated convolutions, and causal ones.
+//! batch normalization, grouped and dilated convolutions, causal ones, transposed ones, depthwise and separable ones.
 
 use kiln::nn::layers::{
-    AveragePooling1D, AveragePooling2D, Conv1D, Conv2D, GlobalAveragePooling2D, GlobalMaxPooling1D, MaxPooling2D,
+    AveragePooling1D, AveragePooling2D, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Cropping2D, DepthwiseConv1D,
+    DepthwiseConv2D, GlobalAveragePooling2D, GlobalMaxPooling1D, MaxPooling2D, SeparableConv2D,
 };
 use kiln::nn::optimizer::Optimizer;
 use kiln::nn::{Value, Values};
@@ -80,7 +81,45 @@ fn causal() -> Result<Model> {
     by_error(chain, Adam { learning_rate: 0.015_625, ..Adam::default() })
 }
 
+fn transposed() -> Result<Model> {
+    let chain = chain(&[7, 8, 2])
+        .add(Conv2D::new(4, 3).strides(2).padding("same").activation(TANH).named("down"))
+        .add(Conv2D::new(3, 2).activation(TANH).named("code"))
+        .add(Conv2DTranspose::new(4, 2).activation(TANH).named("back"))
+        .add(Conv2DTranspose::new(3, [3, 4]).strides([1, 2]).padding("same").activation(TANH).named("wide"))
+        .add(Conv2DTranspose::new(2, 2).strides([2, 1]).output_padding([1, 0]).use_bias(false).named("tall"))
+        .add(Cropping2D::new([[1, 1], [0, 1]]).named("last"));
+    by_error(chain, Adam { learning_rate: 0.03125, ..Adam::default() })
+}
+
+fn separable() -> Result<Model> {
+    let chain = chain(&[8, 7, 3])
+        .add(DepthwiseConv2D::new(3).depth_multiplier(2).padding("same").activation(TANH).named("depthwise"))
+        .add(SeparableConv2D::new(5, 3).strides(2).padding("same").activation(TANH).named("separable"))
+        .add(Flatten)
+        .add(Dense::new(2).named("last"));
+    by_error(chain, RmsProp { learning_rate: 0.007_812_5, ..RmsProp::default() })
+}
+
+fn steps() -> Result<Model> {
+    let chain = chain(&[9, 3])
+        .add(DepthwiseConv1D::new(2).strides(2).padding("same").activation(TANH).named("depthwise"))
+        .add(Conv1DTranspose::new(3, 3).strides(2).padding("same").activation(TANH).named("back"))
+        .add(Flatten)
+        .add(Dense::new(2).named("last"));
+    by_error(chain, Adam { learning_rate: 0.015_625, ..Adam::default() })
+}
+
 #[test]
 fn nets_of_images_follow_keras() {
-    follow_keras("keras-convnets.json", &[("cnn", cnn), ("resnet", resnet), ("grouped", grouped), ("causal", causal)]);
+    let nets: [(&str, fn() -> Result<Model>); 7] = [
+        ("cnn", cnn),
+        ("resnet", resnet),
+        ("grouped", grouped),
+        ("causal", causal),
+        ("transposed", transposed),
+        ("separable", separable),
+        ("steps", steps),
+    ];
+    follow_keras("keras-convnets.json", &nets);
 }

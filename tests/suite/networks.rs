@@ -131,6 +131,7 @@ fn keras(name: &str) -> String {
 /// That nets train as Keras trained them, whose run a fixture has.
 pub fn follow_keras(file: &str, nets: &[(&str, fn() -> Result<Model>)]) {
     let golden = fixture(file);
+    assert_eq!(golden["nets"].as_object().unwrap().len(), nets.len(), "{file}");
     for (name, make) in nets {
         let case = &golden["nets"][name];
         let data = Dataset::new(columns(&case["inputs"]), columns(&case["targets"])).unwrap();
