@@ -9,7 +9,7 @@ use crate::ops::unary::Unary;
 use crate::tensor::{Shape, axis_of};
 
 /// A bound that a weight is brought back within after each step of training, on the device: as in Keras, after one that only
-/// [accumulates gradients](crate::nn::Optimizer::gradient_accumulation_steps), too.
+/// [accumulates gradients](crate::nn::optimizer::Optimizer::gradient_accumulation_steps), too.
 ///
 /// A norm is the root of the sum of squares along some axes of the weight, by Keras' default the first: for each unit of a
 /// [`super::layers::Dense`] the length of the weights that lead to it. 1e-7 is added to norms before weights are divided by them, as

@@ -123,7 +123,7 @@ impl Metric {
     pub const BinaryCrossentropy: Self = Self::Loss(Loss::BinaryCrossentropy);
     /// [`const@Loss::CategoricalCrossentropy`].
     pub const CategoricalCrossentropy: Self = Self::Loss(Loss::CategoricalCrossentropy);
-    /// [`Loss::SparseCategoricalCrossentropy`].
+    /// [`variant@Loss::SparseCategoricalCrossentropy`].
     pub const SparseCategoricalCrossentropy: Self = Self::Loss(Loss::SparseCategoricalCrossentropy);
 }
 

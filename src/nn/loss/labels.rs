@@ -51,7 +51,7 @@ impl Labels {
         Self { labels, ignore_class: None, class_weights: None }
     }
 
-    /// -log softmax(logits)[label] of each label times what it counts for, and what it counts for, both in the labels' shape. The
+    /// `-log softmax(logits)[label]` of each label times what it counts for, and what it counts for, both in the labels' shape. The
     /// weighted mean is the sum of the former over the sum of the latter.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Labels {
         self.counted(graph, |graph, labels| crossentropy(graph, logits, labels))
     }
 
-    /// -log_probabilities[label] of each label, where those were made before; else as [`Labels::crossentropy`].
+    /// `-log_probabilities[label]` of each label, where those were made before; else as [`Labels::crossentropy`].
     ///
     /// # Errors
     /// As there.
