@@ -9,7 +9,7 @@ use kiln::nn::optimizer::Optimizer;
 use kiln::nn::{Value, Values};
 use kiln::prelude::*;
 
-use crate::networks::follow_keras;
+use crate::networks::{Net, follow_keras};
 
 const TANH: Activation = Activation::Tanh;
 
@@ -112,7 +112,7 @@ fn steps() -> Result<Model> {
 
 #[test]
 fn nets_of_images_follow_keras() {
-    let nets: [(&str, fn() -> Result<Model>); 7] = [
+    let nets: [Net; 7] = [
         ("cnn", cnn),
         ("resnet", resnet),
         ("grouped", grouped),

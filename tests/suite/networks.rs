@@ -128,8 +128,11 @@ fn keras(name: &str) -> String {
     name.replace("mean_absolute_error", "mae").replace("mean_squared_error", "mse")
 }
 
+/// A net's name in a fixture, and what makes it.
+pub type Net = (&'static str, fn() -> Result<Model>);
+
 /// That nets train as Keras trained them, whose run a fixture has.
-pub fn follow_keras(file: &str, nets: &[(&str, fn() -> Result<Model>)]) {
+pub fn follow_keras(file: &str, nets: &[Net]) {
     let golden = fixture(file);
     assert_eq!(golden["nets"].as_object().unwrap().len(), nets.len(), "{file}");
     for (name, make) in nets {
@@ -169,7 +172,7 @@ pub fn follow_keras(file: &str, nets: &[(&str, fn() -> Result<Model>)]) {
 
 #[test]
 fn nets_that_are_no_chain_follow_keras() {
-    let nets: [(&str, fn() -> Result<Model>); 6] = [
+    let nets: [Net; 6] = [
         ("two_inputs", two_inputs),
         ("residual", residual),
         ("tied", tied),
