@@ -128,8 +128,8 @@ fn keras(name: &str) -> String {
     name.replace("mean_absolute_error", "mae").replace("mean_squared_error", "mse")
 }
 
-/// A net's name in the fixture, and what makes it.
-pub type Net<'a> = (&'a str, fn() -> Result<Model>);
+/// A net's name in a fixture, and what makes it.
+pub type Net = (&'static str, fn() -> Result<Model>);
 
 /// That nets train as Keras trained them, whose run a fixture has.
 pub fn follow_keras(file: &str, nets: &[Net]) {
