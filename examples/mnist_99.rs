@@ -19,17 +19,19 @@ pub fn main() -> anyhow::Result<()> {
     let steps = (EPOCHS * mnist.train.len().div_ceil(BATCH)) as u64;
     let mut model = Sequential::new()
         .add(Reshape::new([28, 28, 1]))
-        .add(Conv2D::new(16, 5).strides(2).padding("same").activation("relu"))
-        .add(Conv2D::new(32, 3).activation("relu"))
+        .add(Conv2D::new(16, 5).activation("relu"))
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(32, 5).activation("relu"))
         .add(MaxPooling2D::new(2))
         .add(Flatten)
+        .add(Dropout::new(0.3))
         .add(Dense::new(10).activation("softmax"))
         .seed(seed)
         .device(device);
     // Up in a straight line, then down in half a wave.
     let warm_up = steps / 5;
     let rate =
-        CosineDecay { warmup_target: Some(0.004), warmup_steps: warm_up, ..CosineDecay::new(0.0, steps - warm_up) };
+        CosineDecay { warmup_target: Some(0.005), warmup_steps: warm_up, ..CosineDecay::new(0.0, steps - warm_up) };
     model.compile(Scheduled::new(Adam::default(), rate), "sparse_categorical_crossentropy", ["accuracy"])?;
     model.fit(&mnist.train, Fit::new().epochs(EPOCHS).batch_size(BATCH).verbose(0))?;
     let scores = model.evaluate(&mnist.test)?;

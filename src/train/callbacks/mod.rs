@@ -148,8 +148,9 @@ pub trait Callback {
     /// }
     /// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
     /// model.compile("sgd", "mse", [])?;
-    /// let (x, mut largest) = (Tensor::new([8, 2], vec![0.5f32; 16])?, Largest(Vec::new()));
-    /// model.fit(&Dataset::new(x.clone(), x.sum(Some(&[1]), true)?)?, Fit::new().epochs(3).verbose(0).callback(&mut largest))?;
+    /// let data = Dataset::new(Tensor::new([8, 2], vec![0.5f32; 16])?, Tensor::new([8, 1], vec![1.0f32; 8])?)?;
+    /// let mut largest = Largest(Vec::new());
+    /// model.fit(&data, Fit::new().epochs(3).verbose(0).callback(&mut largest))?;
     /// assert_eq!(largest.0.len(), 3);
     /// # Ok::<(), kiln::Error>(())
     /// ```
