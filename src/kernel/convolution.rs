@@ -68,6 +68,13 @@ pub struct Sweep {
     pub kernel_step: [usize; 2],
 }
 
+impl Sweep {
+    /// How far beyond the first tap the last one of a pixel reads along an axis.
+    fn reach(&self, axis: usize) -> isize {
+        (self.taps[axis].max(1) as isize - 1) * self.tap_step[axis]
+    }
+}
+
 impl Geometry {
     /// Of images x (batch, rows, columns, channels) and so many filters.
     ///

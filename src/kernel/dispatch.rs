@@ -135,12 +135,6 @@ impl Params {
         self
     }
 
-    /// The first so many fields.
-    #[must_use]
-    pub(crate) fn first(&self, count: usize) -> Self {
-        Self(self.0[..count].to_vec())
-    }
-
     /// Names and words, in order.
     pub fn fields(&self) -> &[(&'static str, u32)] {
         &self.0

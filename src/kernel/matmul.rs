@@ -15,10 +15,9 @@ const MATRICES: &[&str] = &[LIB_ACTIVATION, LIB_TILE, LIB_PRODUCT];
 const IMAGES: &[&str] = &[LIB_ACTIVATION, LIB_TILE, LIB_CONVOLUTION];
 
 /// What the operands of a product are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     /// Matrices.
-    #[default]
     Matrices,
     /// Images and the kernel of a convolution: the kernels of a product with other loads and stores.
     Images {

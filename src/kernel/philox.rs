@@ -6,14 +6,24 @@
 pub(crate) const LIB_PHILOX: &str = include_str!("../../shaders/lib/philox.wgsl");
 
 /// Four random words of a counter under a key.
-pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    let wide = |a: u32, b: u32| {
-        let product = u64::from(a) * u64::from(b);
-        ((product >> 32) as u32, product as u32)
-    };
+pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    side_by_side(counter.map(|word| [word]), key).map(|[word]| word)
+}
+
+/// The same of so many counters side by side, for which the compiler has vectors.
+#[inline(always)]
+fn side_by_side<const N: usize>(mut counter: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
     for _ in 0..10 {
-        let ((high_0, low_0), (high_2, low_2)) = (wide(0xD251_1F53, counter[0]), wide(0xCD9E_8D57, counter[2]));
-        counter = [high_2 ^ counter[1] ^ key[0], low_2, high_0 ^ counter[3] ^ key[1], low_0];
+        let mut next = [[0; N]; 4];
+        for i in 0..N {
+            let wide_0 = u64::from(0xD251_1F53_u32) * u64::from(counter[0][i]);
+            let wide_2 = u64::from(0xCD9E_8D57_u32) * u64::from(counter[2][i]);
+            next[0][i] = (wide_2 >> 32) as u32 ^ counter[1][i] ^ key[0];
+            next[1][i] = wide_2 as u32;
+            next[2][i] = (wide_0 >> 32) as u32 ^ counter[3][i] ^ key[1];
+            next[3][i] = wide_0 as u32;
+        }
+        counter = next;
         key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
     }
     counter
@@ -28,28 +38,14 @@ pub fn word(i: u32, salt: u32, clock: &[u32]) -> u32 {
 pub(crate) const AT_ONCE: usize = 4 * LANES;
 const LANES: usize = 16;
 
-/// What [`word`] gives of the elements from `first` on, a multiple of four. Sixteen counters go side by side, for which the
-/// compiler has vectors.
+/// What [`word`] gives of the elements from `first` on, a multiple of four.
 #[inline(always)]
 pub(crate) fn words(first: u32, salt: u32, clock: &[u32]) -> [u32; AT_ONCE] {
     let mut counter = [[0; LANES], [clock[2]; LANES], [salt; LANES], [0; LANES]];
     for (i, counter) in counter[0].iter_mut().enumerate() {
         *counter = (first / 4).wrapping_add(i as u32);
     }
-    let mut key = [clock[3], 0];
-    for _ in 0..10 {
-        let mut next = [[0; LANES]; 4];
-        for i in 0..LANES {
-            let wide_0 = u64::from(0xD251_1F53_u32) * u64::from(counter[0][i]);
-            let wide_2 = u64::from(0xCD9E_8D57_u32) * u64::from(counter[2][i]);
-            next[0][i] = (wide_2 >> 32) as u32 ^ counter[1][i] ^ key[0];
-            next[1][i] = wide_2 as u32;
-            next[2][i] = (wide_0 >> 32) as u32 ^ counter[3][i] ^ key[1];
-            next[3][i] = wide_0 as u32;
-        }
-        counter = next;
-        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
-    }
+    let counter = side_by_side(counter, [clock[3], 0]);
     let mut words = [0; AT_ONCE];
     for i in 0..LANES {
         for (part, counter) in counter.iter().enumerate() {

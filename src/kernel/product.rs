@@ -330,7 +330,7 @@ impl Block<'_> {
 
 /// Copies so many vectors, or adds them, of which the last need not be whole where it comes from or goes to.
 #[inline(always)]
-fn copy<S: Simd, const VECTORS: usize, const ADD: bool>(x: &[f32], y: &mut [f32]) {
+pub(super) fn copy<S: Simd, const VECTORS: usize, const ADD: bool>(x: &[f32], y: &mut [f32]) {
     let put = |y: &mut f32, x: f32| *y = if ADD { *y + x } else { x };
     let width = VECTORS * S::F32_LANES;
     if x.len() == width && y.len() == width {

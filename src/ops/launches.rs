@@ -17,8 +17,6 @@ const SPLIT_MODULE: Module = Module {
 pub(super) struct Launches<'a> {
     pub io: &'a Io,
     pub problem: Problem,
-    /// The inputs that are its operands.
-    pub operands: [usize; 2],
     /// What the shader's uniform has behind the fields of every product.
     pub params: Params,
     /// Constants beside those of the kernel.
@@ -55,21 +53,27 @@ impl Launches<'_> {
 
     /// One of these launches, that for a range of K.
     fn launch(&self, kernel: &Kernel, stacks: Range<usize>, deep: Range<usize>, epilogue: Epilogue) -> Dispatch {
-        let Problem { extents: [m, n, k], transposed: [trans_a, trans_b], .. } = self.problem;
-        let [a, b] = self.operands.map(Binding::Input);
-        let bindings = vec![a, Binding::Output(0), Binding::Params, epilogue.extra(), b];
-        let params = Params::new().u32("m", m).u32("n", n).u32("k", k);
-        let params = params.u32("first", stacks.start).u32("stacks", stacks.end);
-        let params = params.u32("span", kernel.span.unwrap_or(k)).u32("start", deep.start).u32("depth", deep.len());
+        let Problem { extents: [m, n, _], transposed: [trans_a, trans_b], .. } = self.problem;
+        let bindings =
+            vec![Binding::Input(0), Binding::Output(0), Binding::Params, epilogue.extra(), Binding::Input(1)];
         let Kernel { module, entry, tile: [tile_m, tile_n], .. } = *kernel;
         let own = kernel.constants.iter().map(|&(name, value)| (name, value as f64));
         let constants = own.chain(self.constants.iter().copied()).collect();
         let workgroups = [n.div_ceil(tile_n), m.div_ceil(tile_m), stacks.len()].map(|x| x as u32);
-        let launch = Dispatch { module, entry, constants, bindings, params: params.and(&self.params), workgroups }
+        let params = self.fields(kernel, &stacks, &deep).and(&self.params);
+        let launch = Dispatch { module, entry, constants, bindings, params, workgroups }
             .constant("TRANS_A", trans_a)
             .constant("TRANS_B", trans_b)
             .constant("STACKED", self.problem.stacks > 1);
         epilogue.specialise(launch)
+    }
+
+    /// What the uniform of every product begins with.
+    fn fields(&self, kernel: &Kernel, stacks: &Range<usize>, deep: &Range<usize>) -> Params {
+        let [m, n, k] = self.problem.extents;
+        let params = Params::new().u32("m", m).u32("n", n).u32("k", k);
+        let params = params.u32("first", stacks.start).u32("stacks", stacks.end);
+        params.u32("span", kernel.span.unwrap_or(k)).u32("start", deep.start).u32("depth", deep.len())
     }
 
     /// The launches of a product whose K is split: its parts, which are a stack of what y is, and their sum.
@@ -84,7 +88,7 @@ impl Launches<'_> {
         let launches = self.along_k(kernel, 0..parts, Epilogue::None);
         let mut launches: Vec<Dispatch> = launches.into_iter().map(of_parts).collect();
         let bindings = vec![scratch, Binding::Output(0), Binding::Params, self.epilogue.extra()];
-        let params = launches[0].params.first(8);
+        let params = self.fields(kernel, &(0..parts), &(0..self.problem.depth()));
         let sum = Dispatch::over(SPLIT_MODULE, "add_parts", self.io, params, m * n.div_ceil(4));
         launches.push(self.epilogue.specialise(Dispatch { bindings, ..sum }));
         launches

@@ -10,7 +10,8 @@ use pulp::Simd;
 use super::vectors::{PADDED, Plan, SHARED, STRIPS};
 use super::{Convolution, Geometry};
 use crate::kernel::cpu::for_each_piece;
-use crate::threads::{self, Chunks, for_each_chunk};
+use crate::kernel::product::copy;
+use crate::threads::{Chunks, for_each_chunk};
 
 /// Parts that images are cut into, at most, and pixels of a part, at least.
 const MOST_PARTS: usize = 8;
@@ -42,8 +43,7 @@ impl Convolution<'_, f32> {
         let mut others = SHARED.take();
         let len = dw.len();
         others.resize(others.len().max(parts * len), 0.0);
-        let few = if threads::count() == 1 { parts } else { 1 };
-        for_each_chunk(Chunks(&mut others[..parts * len], len), few, |part, dw| work(part, dw));
+        for_each_chunk(Chunks(&mut others[..parts * len], len), 1, work);
         for_each_piece(dw, |start, dw| {
             let end = start + dw.len();
             dw.copy_from_slice(&others[start..end]);
@@ -129,11 +129,7 @@ impl Part<'_> {
             let from = ((block.n * output[0] + i) * output[1] + block.columns.start) * filters;
             for dy in self.all.b[from..].chunks(filters).take(block.columns.len()) {
                 let packed = packed.next().expect("as many as a block has pixels");
-                if taken == V * S::F32_LANES {
-                    packed[..V * S::F32_LANES].copy_from_slice(&dy[first..][..V * S::F32_LANES]);
-                } else {
-                    packed[..taken].copy_from_slice(&dy[first..][..taken]);
-                }
+                copy::<S, V, false>(&dy[first..][..taken], packed);
             }
         }
         let dy = S::as_simd_f32s(strips).0;
@@ -211,17 +207,6 @@ fn add<S: Simd, const R: usize, const V: usize>(
         }
     }
     for r in 0..R {
-        let dw = &mut dw[r * step..][..taken];
-        let sums: &[f32] = bytemuck::cast_slice(&tile[r]);
-        if taken == V * S::F32_LANES {
-            vectorised_add(&mut dw[..V * S::F32_LANES], &sums[..V * S::F32_LANES]);
-        } else {
-            vectorised_add(dw, &sums[..taken]);
-        }
+        copy::<S, V, true>(bytemuck::cast_slice(&tile[r]), &mut dw[r * step..][..taken]);
     }
-}
-
-#[inline(always)]
-fn vectorised_add(y: &mut [f32], x: &[f32]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
 }

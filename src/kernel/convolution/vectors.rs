@@ -13,6 +13,7 @@ use pulp::Simd;
 
 use super::{Convolution, Geometry, Pass, Sweep};
 use crate::kernel::cpu::Finish;
+use crate::kernel::product::copy;
 use crate::threads::{Chunks, for_each_chunk};
 
 /// Sums of so many products are not worth a second thread.
@@ -130,41 +131,25 @@ pub(super) struct Plan {
     /// The rows and columns that are read, the first of them counted from the image's own, which may be outside.
     from: [isize; 2],
     extent: [usize; 2],
+    /// The row and column of these that the first pixel reads first.
+    start: [usize; 2],
     is_inside: bool,
-}
-
-/// Numbers in a strip's row.
-fn lanes() -> usize {
-    struct Lanes;
-    impl pulp::WithSimd for Lanes {
-        type Output = usize;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES * if S::REGISTER_COUNT >= 32 { VECTORS } else { 2 }
-        }
-    }
-    pulp::Arch::new().dispatch(Lanes)
-}
-
-fn lane() -> usize {
-    struct Lane;
-    impl pulp::WithSimd for Lane {
-        type Output = usize;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES
-        }
-    }
-    pulp::Arch::new().dispatch(Lane)
 }
 
 /// Columns of a strip, of so many in all: strips of about one width, whole vectors.
 fn strip_width(columns: usize) -> usize {
-    let (lane, most) = (lane(), lanes());
-    let vectors = columns.div_ceil(lane).max(1);
-    vectors.div_ceil(vectors.div_ceil(most / lane)) * lane
+    struct Width(usize);
+    impl pulp::WithSimd for Width {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            let most = if S::REGISTER_COUNT >= 32 { VECTORS } else { 2 };
+            let vectors = self.0.div_ceil(S::F32_LANES).max(1);
+            vectors.div_ceil(vectors.div_ceil(most)) * S::F32_LANES
+        }
+    }
+    pulp::Arch::new().dispatch(Width(columns))
 }
 
 impl Plan {
@@ -174,13 +159,18 @@ impl Plan {
         let mut from = [0; 2];
         let mut extent = [0; 2];
         for axis in 0..2 {
-            let reach = (sweep.taps[axis].max(1) as isize - 1) * sweep.tap_step[axis];
+            let reach = sweep.reach(axis);
             let last = (sweep.made[axis].max(1) - 1) * sweep.from_step[axis];
             from[axis] = sweep.from[axis] + reach.min(0);
             extent[axis] = (last as isize + reach.abs() + 1) as usize;
         }
         let inside = |axis: usize, all: usize| from[axis] >= 0 && from[axis] as usize + extent[axis] <= all;
         let is_inside = inside(0, rows) && inside(1, columns);
+        let mut start = [0; 2];
+        if is_inside {
+            start = from.map(|from| from as usize);
+            (from, extent) = ([0; 2], [rows, columns]);
+        }
         let mut plan = Self {
             sweep,
             first: 0,
@@ -193,11 +183,9 @@ impl Plan {
             stretches: Vec::new(),
             from,
             extent,
+            start,
             is_inside,
         };
-        if is_inside {
-            (plan.from, plan.extent) = ([0; 2], [rows, columns]);
-        }
         plan.stretch();
         plan
     }
@@ -211,8 +199,7 @@ impl Plan {
         };
         let offset = |axis: usize, tap: usize| {
             // From the smallest that any tap reads.
-            let reach = (sweep.taps[axis] as isize - 1) * sweep.tap_step[axis];
-            (tap as isize * sweep.tap_step[axis] - reach.min(0)) as usize
+            (tap as isize * sweep.tap_step[axis] - sweep.reach(axis).min(0)) as usize
         };
         for &i in &in_order(0) {
             for &j in &in_order(1) {
@@ -245,11 +232,7 @@ impl Plan {
 
     /// Where the pixel (i, j) of those that are made reads its first number.
     pub fn base(&self, i: usize, j: usize) -> usize {
-        let at = |axis: usize, i: usize| {
-            let reach = (self.sweep.taps[axis].max(1) as isize - 1) * self.sweep.tap_step[axis];
-            let first = self.sweep.from[axis] + reach.min(0) - self.from[axis];
-            first as usize + i * self.sweep.from_step[axis]
-        };
+        let at = |axis: usize, i: usize| self.start[axis] + i * self.sweep.from_step[axis];
         (at(0, i) * self.extent[1] + at(1, j)) * self.channels
     }
 
@@ -354,13 +337,8 @@ impl Image<'_> {
                 _ => multiply::<S, 1, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
             }
             for r in 0..count {
-                let y = &mut self.y[places[r]..][..taken];
                 let sums: &[f32] = bytemuck::cast_slice(&tile[r * V..][..V]);
-                if taken == V * S::F32_LANES {
-                    y.copy_from_slice(&sums[..V * S::F32_LANES]);
-                } else {
-                    y.copy_from_slice(&sums[..taken]);
-                }
+                copy::<S, V, false>(sums, &mut self.y[places[r]..][..taken]);
             }
             pixel += count;
         }

@@ -57,12 +57,11 @@ impl Conv {
             }
         }
         let geometry = match self.pass {
-            Pass::Forward => Geometry::new(name, a, b[3], self.groups, self.window)?,
+            Pass::Forward | Pass::Kernel => Geometry::new(name, a, b[3], self.groups, self.window)?,
             Pass::Input { image: [rows, columns] } => {
                 let x = Shape::from([a[0], rows, columns, b[2].saturating_mul(self.groups)]);
                 Geometry::new(name, &x, a[3], self.groups, self.window)?
             }
-            Pass::Kernel => Geometry::new(name, a, b[3], self.groups, self.window)?,
         };
         let Geometry { batch, output: [rows, columns], filters, .. } = geometry;
         let (kernel, y) = (Shape::from(geometry.kernel()), Shape::from([batch, rows, columns, filters]));
@@ -173,18 +172,18 @@ impl Op for Conv {
 impl Conv {
     /// The launches of one sweep.
     fn sweep(&self, io: &Io, geometry: &Geometry, sweep: Sweep, scattered: bool, target: &Target) -> Vec<Dispatch> {
-        let Geometry { batch, groups, channels, filters, window, .. } = *geometry;
+        let Geometry { batch, groups, filters, window, .. } = *geometry;
         let [group_channels, group_filters] = geometry.grouped();
         let made = batch * sweep.made[0] * sweep.made[1];
         let taps = sweep.taps[0] * sweep.taps[1];
-        let (extents, read, written) = match self.pass {
-            Pass::Forward => ([made, group_filters, taps * group_channels], channels, filters),
-            Pass::Input { .. } => ([made, group_channels, taps * group_filters], filters, channels),
-            Pass::Kernel => ([taps * group_channels, group_filters, made], channels, filters),
+        let extents = match self.pass {
+            Pass::Forward => [made, group_filters, taps * group_channels],
+            Pass::Input { .. } => [made, group_channels, taps * group_filters],
+            Pass::Kernel => [taps * group_channels, group_filters, made],
         };
         let (a, y) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let is_input = matches!(self.pass, Pass::Input { .. });
-        let (group, b_row) = if is_input { (group_filters, filters) } else { (group_channels, filters) };
+        let (read, written) = if is_input { (group_filters, group_channels) } else { (group_channels, group_filters) };
         let [kernel_row, kernel_column] = sweep.kernel;
         let params = Params::new()
             .u32("rows", a[1])
@@ -198,16 +197,16 @@ impl Conv {
             .u32("taps", sweep.taps[1].max(1))
             .i32("tap_step_rows", sweep.tap_step[0])
             .i32("tap_step_columns", sweep.tap_step[1])
-            .u32("channels", read)
-            .u32("group", group)
-            .u32("b_row", b_row)
-            .u32("y_row", written)
+            .u32("channels", a[3])
+            .u32("group", read)
+            .u32("b_row", filters)
+            .u32("y_row", y[3])
             .u32("b_tap", group_channels * filters)
             .u32("kernel", kernel_row * window.size[1] + kernel_column)
             .u32("kernel_step_rows", sweep.kernel_step[0] * window.size[1])
             .u32("kernel_step_columns", sweep.kernel_step[1])
             .u32("b_group", group_filters)
-            .u32("y_group", if is_input { group_channels } else { group_filters })
+            .u32("y_group", written)
             .u32("to_rows", y[1])
             .u32("to_columns", y[2])
             .u32("to_row", sweep.to[0])
@@ -222,6 +221,6 @@ impl Conv {
             transposed: [self.pass == Pass::Kernel, is_input],
         };
         let constants = vec![("SCATTERED", f64::from(scattered))];
-        Launches { io, problem, operands: [0, 1], params, constants, epilogue: self.epilogue }.of(target)
+        Launches { io, problem, params, constants, epilogue: self.epilogue }.of(target)
     }
 }

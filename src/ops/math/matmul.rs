@@ -150,7 +150,7 @@ impl Op for MatMul {
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
         let (problem, params, epilogue) = (self.problem(&io.inputs), Params::new(), self.epilogue);
-        Launches { io, problem, operands: [0, 1], params, constants: Vec::new(), epilogue }.of(target)
+        Launches { io, problem, params, constants: Vec::new(), epilogue }.of(target)
     }
 
     fn flops(&self, io: &Io) -> u64 {

@@ -5,6 +5,8 @@ use super::super::binary::changed;
 use super::super::case::random;
 use super::super::window::Padding;
 use super::{Case, Conv, Epilogue, Geometry, Pass, Window};
+use crate::graph::Type;
+use crate::ops::Op;
 use crate::tensor::{Shape, Tensor};
 
 /// Images, channels among their axes, filters, groups, and the window.
@@ -71,22 +73,26 @@ fn settings() -> Vec<Setting> {
     all
 }
 
-/// The three passes of a setting.
-fn passes((x, filters, groups, window): Setting, seed: u64) -> Vec<Case> {
+/// The three passes of a setting, as cases.
+fn passes(setting: Setting, seed: u64) -> Vec<Case> {
+    let (geometry, passes) = operands(setting, seed);
+    passes.into_iter().map(|(op, inputs)| case_of(op, &geometry, inputs)).collect()
+}
+
+/// The three passes of a setting, each with random operands.
+fn operands((x, filters, groups, window): Setting, seed: u64) -> (Geometry, [(Conv, Vec<Tensor>); 3]) {
     let op = Conv::new(window, groups);
     let geometry = Geometry::new("conv", &Shape::from(x), filters, groups, window).expect("settings are legal");
     let [rows, columns] = geometry.output;
     let (images, kernel) = (random(x, seed), random(geometry.kernel(), seed + 1));
     let dy = random([x[0], rows, columns, filters], seed + 2);
     let transposed = Conv::transposed(window, groups, geometry.image);
-    [
+    let passes = [
         (op, vec![images.clone(), kernel.clone()]),
         (transposed, vec![dy.clone(), kernel]),
         (op.of(Pass::Kernel), vec![images, dy]),
-    ]
-    .into_iter()
-    .map(|(op, inputs)| case_of(op, &geometry, inputs))
-    .collect()
+    ];
+    (geometry, passes)
 }
 
 fn case_of(op: Conv, geometry: &Geometry, inputs: Vec<Tensor>) -> Case {
@@ -118,16 +124,14 @@ fn epilogue_cases() -> Vec<Case> {
         .enumerate()
         {
             let seed = 600 + (i * 10 + j) as u64;
-            for case in passes((x, filters, groups, window), seed).into_iter().take(2) {
-                let op = *(&*case.op as &dyn std::any::Any).downcast_ref::<Conv>().expect("a convolution");
-                let geometry = Geometry::new("conv", &Shape::from(x), filters, groups, window).expect("legal");
-                let y = case.io().expect("legal").outputs.remove(0).shape;
-                let extra = match epilogue {
+            let (geometry, [forward, transposed, _]) = operands((x, filters, groups, window), seed);
+            for (op, mut inputs) in [forward, transposed] {
+                let y = op.outputs(&inputs.iter().map(Type::of).collect::<Vec<_>>()).expect("legal").remove(0).shape;
+                inputs.extend(match epilogue {
                     Epilogue::ActivateGrad(f) => Some(changed(&random(y, seed + 100), |x| f.of(x))),
                     _ if epilogue.has_bias() => Some(random([y[3]], seed + 100)),
                     _ => None,
-                };
-                let inputs = case.inputs.into_iter().chain(extra).collect();
+                });
                 cases.push(case_of(Conv { epilogue, ..op }, &geometry, inputs));
             }
         }
