@@ -189,6 +189,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// Pixels that all windows go over, at most, of all channels.
+    pub fn visits(&self) -> u64 {
+        let places: usize = self.axes.iter().map(|axis| axis.windows * axis.most()).product();
+        (self.images * self.channels * places) as u64
+    }
+
     /// Of images x, which become y.
     pub fn new(area: &Area, x: &Type, y: &Type) -> Self {
         let axis = |axis: usize| {

@@ -67,6 +67,33 @@ pub fn tensor(shape: impl Into<Shape>, values: &Value) -> Tensor {
     Tensor::new(shape, numbers(values).iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
 }
 
+/// A fixture's tensor: its shape and its values.
+pub fn shaped(of: &Value) -> Tensor {
+    let shape: Vec<usize> = numbers(&of["shape"]).iter().map(|&extent| extent as usize).collect();
+    tensor(shape, &of["values"])
+}
+
+/// Samples plus a weight of a sample's shape, whose gradient is what goes back to the samples.
+#[derive(Debug)]
+pub struct Shift;
+
+impl Layer for Shift {
+    fn kind(&self) -> &'static str {
+        "Shift"
+    }
+
+    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
+        let [x] = scope.expect(inputs)?;
+        let sample = scope.graph.shape(x)[1..].to_vec();
+        let shift = scope.parameter("shift", sample, Initializer::Zeros)?;
+        Ok(vec![scope.graph.apply(Binary::Add, &[x, shift])?])
+    }
+
+    fn supports_masking(&self) -> bool {
+        true
+    }
+}
+
 /// The sines of so many numbers, each `by` behind the last, as a tensor.
 pub fn sines(rows: usize, columns: usize, by: f32) -> Tensor {
     Tensor::new([rows, columns], (0..rows * columns).map(|i| (i as f32 * by).sin()).collect::<Vec<_>>()).unwrap()

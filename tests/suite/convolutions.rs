@@ -1,29 +1,9 @@
 //! Convolution layers: Keras' values and gradients (`scripts/golden-convolutions`), shapes, settings in files, and what they refuse.
 
-use kiln::graph::Id;
-use kiln::nn::Scope;
-use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 use serde_json::Value;
 
-use crate::common::{executors, fixture, numbers, says};
-
-/// Samples plus a weight of a sample's shape, whose gradient is what goes back to the samples.
-#[derive(Debug)]
-struct Shift;
-
-impl Layer for Shift {
-    fn kind(&self) -> &'static str {
-        "Shift"
-    }
-
-    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
-        let [x] = scope.expect(inputs)?;
-        let sample = scope.graph.shape(x)[1..].to_vec();
-        let shift = scope.parameter("shift", sample, Initializer::Zeros)?;
-        Ok(vec![scope.graph.apply(Binary::Add, &[x, shift])?])
-    }
-}
+use crate::common::{Shift, executors, fixture, numbers, says, shaped as tensor};
 
 const FIRST: &str = "channels_first";
 
@@ -142,12 +122,6 @@ fn other_of_sequences(name: &str) -> Box<dyn Layer> {
         }
         other => panic!("{other} is none of the script's cases"),
     }
-}
-
-/// A tensor of a fixture.
-fn tensor(value: &Value) -> Tensor {
-    let shape: Vec<usize> = numbers(&value["shape"]).iter().map(|&extent| extent as usize).collect();
-    crate::common::tensor(shape, &value["values"])
 }
 
 /// The layer of a case by a name, with the case's weights, on samples of the case's shape.

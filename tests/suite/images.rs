@@ -7,12 +7,7 @@ use kiln::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{devices, executors, fixture, numbers, says, trained_on};
-
-fn tensor(of: &Value) -> Tensor {
-    let shape: Vec<usize> = numbers(&of["shape"]).iter().map(|&extent| extent as usize).collect();
-    crate::common::tensor(shape, &of["values"])
-}
+use crate::common::{devices, executors, fixture, says, shaped as tensor, trained_on};
 
 fn of(layer: impl Layer + 'static) -> Sequential {
     Sequential::new().add(layer)

@@ -1,34 +1,10 @@
 //! Pooling layers: Keras' values and gradients (`scripts/golden-pooling`), shapes, settings in files, and what they refuse.
 
-use kiln::graph::Id;
-use kiln::nn::Scope;
 use kiln::nn::layers::Masking;
-use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 use serde_json::Value;
 
-use crate::common::{executors, fixture, numbers, says};
-
-/// Samples plus a weight of a sample's shape, whose gradient is what goes back to the samples.
-#[derive(Debug)]
-struct Shift;
-
-impl Layer for Shift {
-    fn kind(&self) -> &'static str {
-        "Shift"
-    }
-
-    fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
-        let [x] = scope.expect(inputs)?;
-        let sample = scope.graph.shape(x)[1..].to_vec();
-        let shift = scope.parameter("shift", sample, Initializer::Zeros)?;
-        Ok(vec![scope.graph.apply(Binary::Add, &[x, shift])?])
-    }
-
-    fn supports_masking(&self) -> bool {
-        true
-    }
-}
+use crate::common::{Shift, executors, fixture, numbers, says, shaped as tensor};
 
 /// The script's case of a name, behind what its gradient is of.
 fn of(name: &str) -> Sequential {
@@ -78,12 +54,6 @@ fn of_any_extent(name: &str) -> Box<dyn Layer> {
         "adaptive max 1d" => Box::new(AdaptiveMaxPooling1D::new(4).data_format(first)),
         other => panic!("{other} is none of the script's cases"),
     }
-}
-
-/// A tensor of a fixture.
-fn tensor(value: &Value) -> Tensor {
-    let shape: Vec<usize> = numbers(&value["shape"]).iter().map(|&extent| extent as usize).collect();
-    crate::common::tensor(shape, &value["values"])
 }
 
 #[test]

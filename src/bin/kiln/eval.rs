@@ -120,9 +120,7 @@ impl Args {
             None => Course::of(model, &self.file)?.set,
         };
         if let Some(path) = pictures_in(&name) {
-            let pictures = Pictures::find(model, &self.file)?;
-            let none = || format!("{}: was trained on no folder of pictures, {name} is one", self.file.display());
-            let pictures = pictures.with_context(none)?;
+            let pictures = Pictures::of(model, &self.file, &name)?;
             let data = pictures.test(path, self.held_out, self.packed.max_unpacked)?;
             return Ok((name, data, pictures.classes));
         }

@@ -13,7 +13,7 @@ use kiln::tensor::{Shape, Tensor};
 use crate::model::DeviceArgs;
 use crate::outputs::{self, Kind, Output};
 use crate::picture;
-use crate::pictures::{self, Pictures};
+use crate::pictures::Pictures;
 use crate::table::Columns;
 use crate::unpacked::UnpackedArgs;
 
@@ -133,8 +133,7 @@ impl Args {
         ensure!(Columns::find(model, &self.file)?.is_none(), "{file}: was trained on a table, which has no pictures");
         if let Some(pictures) = Pictures::find(model, &self.file)? {
             ensure!(!self.picture.is_dir(), "{}: is a folder; give a picture", self.picture.display());
-            let x = pictures.loader(most).load(&[&self.picture]).map_err(|e| pictures::for_a_model(&e))?;
-            return if self.invert { pictures::inverted(x) } else { Ok(x) };
+            return pictures.samples(&[&self.picture], self.invert, most);
         }
         Ok(picture::read(&self.picture, model.sample_shape()?, self.invert, most)?.head(1))
     }

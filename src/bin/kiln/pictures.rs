@@ -123,6 +123,12 @@ fn in_options(e: &kiln::Error) -> anyhow::Error {
     anyhow::Error::msg(text)
 }
 
+/// A folder of pictures of these classes.
+fn opened(folder: &Path, loader: ImageLoader, classes: &[String]) -> Result<ImageFolder> {
+    let opened = ImageFolder::open_with(folder, loader).and_then(|opened| opened.class_names(classes));
+    opened.map_err(|e| in_options(&e).context(folder.display().to_string()))
+}
+
 /// Of the files' names and classes, in their order.
 fn checksum(folders: &[&ImageFolder], root: &Path) -> (usize, usize) {
     let mut crc = Crc::new();
@@ -177,7 +183,7 @@ impl Pictures {
             files: count,
             crc,
         };
-        let loaded = pictures.load([Some(train), others[0].clone(), others[1].clone()])?;
+        let loaded = pictures.load(train, others)?;
         Ok((pictures, loaded))
     }
 
@@ -191,25 +197,21 @@ impl Pictures {
         let (files, advice) = (self.files, "give the folder that it was trained on");
         ensure!(count == files, "{name}: has {count} pictures, the run had {files}; {advice}");
         ensure!(crc == self.crc, "{name}: has other files than the run had; {advice}");
-        let [validation, test] = others;
-        self.load([Some(train), validation, test])
+        self.load(train, others)
     }
 
     /// A folder of pictures of these classes.
     fn open(&self, folder: &Path, max_unpacked: Option<u64>) -> Result<ImageFolder> {
-        let opened = ImageFolder::open_with(folder, self.loader(max_unpacked));
-        opened
-            .and_then(|opened| opened.class_names(&self.classes))
-            .map_err(|e| in_options(&e).context(folder.display().to_string()))
+        opened(folder, self.loader(max_unpacked), &self.classes)
     }
 
-    fn load(&self, [train, validation, test]: [Option<ImageFolder>; 3]) -> Result<Loaded> {
+    fn load(&self, train: ImageFolder, [validation, test]: [Option<ImageFolder>; 2]) -> Result<Loaded> {
         // In an order of its own: the last ones, of which a validation may be, are not all of one class.
         let load = |folder: ImageFolder, index| {
             let rows = shuffled_with((0..folder.len()).collect(), self.seed, NOTE, index);
             folder.color_mode(self.color_mode).read(&rows).map_err(|e| in_options(&e))
         };
-        let train = load(train.context("there is one to train on")?, 0)?;
+        let train = load(train, 0)?;
         let validation = validation.map(|folder| load(folder, 1)).transpose()?;
         let split = match (test, self.test_split) {
             (Some(test), _) => Split { train, test: load(test, 2)? },
@@ -228,8 +230,19 @@ impl Pictures {
         all.load().map_err(|e| in_options(&e))
     }
 
+    /// Pictures as samples of the model, black for white where `invert`.
+    pub fn samples<P: AsRef<Path> + Sync>(
+        &self,
+        files: &[P],
+        invert: bool,
+        max_unpacked: Option<u64>,
+    ) -> Result<Tensor> {
+        let x = self.loader(max_unpacked).load(files).map_err(|e| for_a_model(&e))?;
+        if invert { inverted(x) } else { Ok(x) }
+    }
+
     /// What makes samples of pictures.
-    pub fn loader(&self, max_unpacked: Option<u64>) -> ImageLoader {
+    fn loader(&self, max_unpacked: Option<u64>) -> ImageLoader {
         let [height, width] = self.size;
         let loader = ImageLoader::new().exact_size(height, width).color_mode(self.color_mode);
         let loader = self.interpolation.into_iter().fold(loader, ImageLoader::interpolation);
@@ -249,6 +262,12 @@ impl Pictures {
             .with("files", self.files)
             .with("crc", self.crc);
         model.set_note(NOTE, config);
+    }
+
+    /// [`Pictures::find`] of a model that must have them, for the folder of this name.
+    pub fn of(model: &Model, path: &Path, name: &str) -> Result<Self> {
+        let none = || format!("{}: was trained on no folder of pictures, {name} is one", path.display());
+        Self::find(model, path)?.with_context(none)
     }
 
     /// Those of the model in the file at `path`, where it was trained on such a folder.
@@ -290,23 +309,21 @@ impl Parts {
     /// The folders to validate and to measure on, of these classes, read as those to train on.
     fn others(&self, train: &ImageFolder, classes: &[String]) -> Result<[Option<ImageFolder>; 2]> {
         let open = |path: &Option<PathBuf>| {
-            let Some(path) = path else { return Ok(None) };
-            let opened = ImageFolder::open_with(path, train.loader().clone()).and_then(|of| of.class_names(classes));
-            opened.map(Some).map_err(|e| in_options(&e).context(path.display().to_string()))
+            path.as_deref().map(|path| opened(path, train.loader().clone(), classes)).transpose()
         };
         Ok([open(&self.validation)?, open(&self.test)?])
     }
 }
 
 /// An error's text about a picture for a model, in this command's words.
-pub fn for_a_model(e: &kiln::Error) -> anyhow::Error {
+fn for_a_model(e: &kiln::Error) -> anyhow::Error {
     anyhow::Error::msg(
         e.to_string().replace(OPTIONS[0].0, "the model was trained on pictures of one size: bring it to that"),
     )
 }
 
 /// Black for white.
-pub fn inverted(x: Tensor) -> Result<Tensor> {
+fn inverted(x: Tensor) -> Result<Tensor> {
     let shape = x.shape().clone();
     let Values::U8(pixels) = x.into_values() else { bail!("invert: is for pictures of bytes") };
     Ok(Tensor::new(shape, pixels.into_iter().map(|pixel| 255 - pixel).collect::<Vec<_>>())?)

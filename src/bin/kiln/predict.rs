@@ -16,7 +16,7 @@ use crate::arrays::{self, archive};
 use crate::model::DeviceArgs;
 use crate::outputs::{self, Kind, outputs};
 use crate::picture::{self, Picture};
-use crate::pictures::{self, Pictures, folder};
+use crate::pictures::{Pictures, folder};
 use crate::saved::{Course, class_names};
 use crate::table::Columns;
 use crate::unpacked::UnpackedArgs;
@@ -86,10 +86,8 @@ pub fn run(args: &Args) -> Result<()> {
     for input in &args.inputs {
         let files = args.files(input)?;
         if let Some(pictures) = &trained {
-            let loader = pictures.loader(most);
             for files in files.chunks(AT_ONCE) {
-                let x = loader.load(files).map_err(|e| pictures::for_a_model(&e))?;
-                let x = if args.invert { pictures::inverted(x)? } else { x };
+                let x = pictures.samples(files, args.invert, most)?;
                 let y = model.predict(&x)?;
                 answers.add(&files.iter().map(|file| (file.as_path(), 0)).collect::<Vec<_>>(), &x, &y)?;
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use kiln::data::{LoadOptions, NamedSet, Split};
 use kiln::nn::Model;
 use kiln::tensor::Shape;
@@ -62,9 +62,7 @@ impl Set {
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
     pub fn again(name: &str, model: &Model, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
         if let Some(path) = pictures_in(name) {
-            let pictures = Pictures::find(model, file)?;
-            let none = || format!("{}: was trained on no folder of pictures, {name} is one", file.display());
-            let pictures = pictures.with_context(none)?;
+            let pictures = Pictures::of(model, file, name)?;
             let loaded = pictures.again(path, max_unpacked)?;
             return Ok(Self::of_folder(path, pictures, loaded));
         }
@@ -169,14 +167,11 @@ impl Set {
 
     /// Keeps with the model what it needs of a table, or tells these arrays from others.
     pub fn keep(&self, model: &mut Model) {
-        if let Self::Arrays { print, .. } = self {
-            print.keep(model);
-        }
-        if let Self::Folder { pictures, .. } = self {
-            pictures.keep(model);
-        }
-        if let Self::Table { columns, .. } = self {
-            columns.keep(model);
+        match self {
+            Self::Named(_) => {}
+            Self::Arrays { print, .. } => print.keep(model),
+            Self::Folder { pictures, .. } => pictures.keep(model),
+            Self::Table { columns, .. } => columns.keep(model),
         }
     }
 }

@@ -174,7 +174,7 @@ impl Op for AveragePool {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        self.additions(&io.inputs[0], &io.outputs[0])
+        Pool::new(&self.area, &io.inputs[0], &io.outputs[0]).visits()
     }
 }
 
@@ -182,11 +182,6 @@ impl AveragePool {
     fn launch(&self, pool: &Pool, entry: &'static str, n: usize) -> Dispatch {
         let bindings = vec![Binding::Params, Binding::Input(0), Binding::Output(0)];
         pool.launch(MODULES, entry, bindings, n, self.counted)
-    }
-
-    fn additions(&self, x: &Type, y: &Type) -> u64 {
-        let per_window: usize = Pool::new(&self.area, x, y).axes.iter().map(|axis| axis.most()).product();
-        (y.shape.len() * per_window) as u64
     }
 }
 
@@ -277,7 +272,7 @@ impl Op for AveragePoolGrad {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        self.forward.additions(&io.outputs[0], &io.inputs[0])
+        Pool::new(&self.forward.area, &io.outputs[0], &io.inputs[0]).visits()
     }
 }
 

@@ -136,19 +136,13 @@ impl Op for MaxPool {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        comparisons(&self.0, &io.inputs[0], &io.outputs[0])
+        Pool::new(&self.0, &io.inputs[0], &io.outputs[0]).visits()
     }
 }
 
 /// A launch that makes `n` numbers.
 fn launch(pool: &Pool, entry: &'static str, bindings: Vec<Binding>, n: usize) -> Dispatch {
     pool.launch(MODULES, entry, bindings, n, NOTHING)
-}
-
-/// Numbers that are looked at.
-fn comparisons(area: &Area, x: &Type, y: &Type) -> u64 {
-    let per_window: usize = Pool::new(area, x, y).axes.iter().map(|axis| axis.most()).product();
-    (y.shape.len() * per_window) as u64
 }
 
 impl CpuOp<f64> for MaxPoolGrad {
@@ -284,7 +278,7 @@ impl Op for MaxPoolGrad {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        2 * comparisons(&self.0, &io.inputs[0], &io.inputs[1])
+        2 * Pool::new(&self.0, &io.inputs[0], &io.inputs[1]).visits()
     }
 }
 

@@ -160,12 +160,7 @@ macro_rules! moved_setters {
             self
         }
 
-        /// Where the channels are; default `channels_last`.
-        #[must_use]
-        pub fn data_format(mut self, data_format: impl OrName<DataFormat>) -> Self {
-            self.moved.misnamed.set(&mut self.moved.data_format, data_format);
-            self
-        }
+        $crate::nn::layers::data_format::data_format_setter!(moved);
     };
 }
 pub(super) use moved_setters;

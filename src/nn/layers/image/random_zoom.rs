@@ -5,7 +5,7 @@ use super::moved::{Factor, Moved, moved_setters};
 use super::{Fill, Interpolation};
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::layers::{DataFormat, Layer};
+use crate::nn::layers::Layer;
 use crate::nn::{Config, KerasObject, OrName, Scope};
 use crate::ops::random_map::Draw;
 

@@ -1,7 +1,7 @@
 //! So many windows over images or sequences of any extent.
 
 use super::data_format::data_format_setter;
-use super::window::{kept, of_steps, required, said};
+use super::window::required;
 use super::{Area, DataFormat, Layer, Pair, Pooling};
 use crate::error::Result;
 use crate::graph::Id;
@@ -39,7 +39,7 @@ macro_rules! adaptive_layers {
                 }
 
                 fn settings(&self) -> [(&'static str, Setting); 2] {
-                    [("output_size", kept(self.output_size, $spatial)), (DataFormat::KEY, self.data_format.into())]
+                    [("output_size", self.output_size.kept($spatial)), (DataFormat::KEY, self.data_format.into())]
                 }
             }
 
@@ -51,7 +51,7 @@ macro_rules! adaptive_layers {
                     self.misnamed.check_in(scope)?;
                     let output = self.output_size.0;
                     if output.contains(&0) {
-                        let message = format!("output_size {} is none: give 1 or more", said(&output[2 - $spatial..]));
+                        let message = format!("output_size {} is none: give 1 or more", self.output_size.said($spatial));
                         return Err(scope.error(message));
                     }
                     let images = self.data_format.to_images(scope, x, $spatial)?;
@@ -69,9 +69,9 @@ adaptive_layers! {
     /// Images (batch, height, width, channels) to a given height and width, by the largest numbers.
     AdaptiveMaxPooling2D: 2, Max, impl Into<Pair>, Into::into;
     /// Sequences (batch, steps, channels) to a given number of steps, by means.
-    AdaptiveAveragePooling1D: 1, Average, usize, of_steps;
+    AdaptiveAveragePooling1D: 1, Average, usize, Pair::of_steps;
     /// Sequences (batch, steps, channels) to a given number of steps, by the largest numbers.
-    AdaptiveMaxPooling1D: 1, Max, usize, of_steps;
+    AdaptiveMaxPooling1D: 1, Max, usize, Pair::of_steps;
 }
 
 /// Images as so many rows and columns.

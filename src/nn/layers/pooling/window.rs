@@ -7,37 +7,9 @@ use crate::graph::Id;
 use crate::nn::{Config, KerasObject, Misnamed, OrName, Scope, Setting};
 use crate::ops::window::Window;
 
-/// The sizes of a window for layers of one and of two spatial axes; of one, the rows are 1.
-type Size = Pair;
-
-/// One number, for the steps of sequences.
-pub(super) fn of_steps(steps: usize) -> Size {
-    Pair([1, steps])
-}
-
-/// A size as layers of so many spatial axes keep it: as Keras has it, a list of one or two numbers.
-pub(super) fn kept(Pair(size): Size, spatial: usize) -> Setting {
-    size[2 - spatial..].to_vec().into()
-}
-
-/// A size of so many spatial axes out of `config`, if it is there: a number for all axes, or a list with one for each.
-pub(super) fn taken(config: &mut Config, key: &str, spatial: usize) -> Result<Option<Size>> {
-    if spatial == 2 {
-        return config.take_or(key, None);
-    }
-    let Some(setting) = config.take_or::<Option<Setting>>(key, None)? else { return Ok(None) };
-    let steps = match &setting {
-        Setting::List(one) if one.len() == 1 => one[0].read(),
-        Setting::List(all) => Err(format!("expected one number, found {}", all.len())),
-        other => other.read(),
-    };
-    let steps = steps.map_err(|why| Error::argument(format!("setting {key:?} of {}", config.class()), why))?;
-    Ok(Some(of_steps(steps)))
-}
-
-/// A size that has to be there.
-pub(super) fn required(config: &mut Config, key: &str, spatial: usize) -> Result<Size> {
-    let size = taken(config, key, spatial)?;
+/// A size of so many spatial axes out of `config` that has to be there.
+pub(super) fn required(config: &mut Config, key: &str, spatial: usize) -> Result<Pair> {
+    let size = Pair::taken_if(config, key, spatial)?;
     size.ok_or_else(|| Error::argument(format!("setting {key:?} of {}", config.class()), "is missing"))
 }
 
@@ -47,8 +19,8 @@ macro_rules! window_layers {
             $(#[$doc])*
             #[derive(Clone, Debug)]
             pub struct $name {
-                pool_size: Size,
-                strides: Option<Size>,
+                pool_size: Pair,
+                strides: Option<Pair>,
                 padding: Padding,
                 data_format: DataFormat,
                 misnamed: Misnamed,
@@ -86,12 +58,12 @@ macro_rules! window_layers {
                 pub(super) fn from_config(config: &mut Config) -> Result<Self> {
                     let pool_size = match Pooling::$pooling {
                         // Keras' size.
-                        Pooling::Max => taken(config, "pool_size", $spatial)?.unwrap_or(if $spatial == 1 { of_steps(2) } else { Pair([2, 2]) }),
+                        Pooling::Max => Pair::taken_if(config, "pool_size", $spatial)?.unwrap_or(if $spatial == 1 { Pair::of_steps(2) } else { Pair::from(2) }),
                         Pooling::Average => required(config, "pool_size", $spatial)?,
                     };
                     Ok(Self {
                         pool_size,
-                        strides: taken(config, "strides", $spatial)?,
+                        strides: Pair::taken_if(config, "strides", $spatial)?,
                         padding: config.take_or("padding", Padding::Valid)?,
                         data_format: config.take_or(DataFormat::KEY, DataFormat::default())?,
                         misnamed: Misnamed::default(),
@@ -100,8 +72,8 @@ macro_rules! window_layers {
 
                 fn settings(&self) -> [(&'static str, Setting); 4] {
                     [
-                        ("pool_size", kept(self.pool_size, $spatial)),
-                        ("strides", kept(self.strides.unwrap_or(self.pool_size), $spatial)),
+                        ("pool_size", self.pool_size.kept($spatial)),
+                        ("strides", self.strides.unwrap_or(self.pool_size).kept($spatial)),
                         ("padding", self.padding.into()),
                         (DataFormat::KEY, self.data_format.into()),
                     ]
@@ -114,12 +86,9 @@ macro_rules! window_layers {
                 fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
                     let [x] = scope.expect(inputs)?;
                     self.misnamed.check_in(scope)?;
-                    self.data_format.check(scope, x, $spatial)?;
-                    let axes = self.data_format.spatial($spatial);
-                    let extents = scope.graph.shape(x)[axes].to_vec();
-                    let strides = self.strides.unwrap_or(self.pool_size);
-                    let window = window(scope, [self.pool_size, strides], self.padding, &extents)?;
                     let images = self.data_format.to_images(scope, x, $spatial)?;
+                    let strides = self.strides.unwrap_or(self.pool_size);
+                    let window = window(scope, images, $spatial, [self.pool_size, strides], self.padding)?;
                     let y = Pooling::$pooling.applied(scope.graph, images, window.into())?;
                     Ok(vec![self.data_format.of_images(scope, y, $spatial)?])
                 }
@@ -143,9 +112,9 @@ window_layers! {
     /// Of each window over images (batch, height, width, channels) the mean of each channel.
     AveragePooling2D: 2, Average, impl Into<Pair>, Into::into;
     /// Of each window over sequences (batch, steps, channels) the largest number of each channel.
-    MaxPooling1D: 1, Max, usize, of_steps;
+    MaxPooling1D: 1, Max, usize, Pair::of_steps;
     /// Of each window over sequences (batch, steps, channels) the mean of each channel.
-    AveragePooling1D: 1, Average, usize, of_steps;
+    AveragePooling1D: 1, Average, usize, Pair::of_steps;
 }
 
 /// Keras' size.
@@ -162,36 +131,32 @@ impl Default for MaxPooling1D {
     }
 }
 
-/// A size in words.
-pub(super) fn said(size: &[usize]) -> String {
-    match size {
-        [steps] => steps.to_string(),
-        several => format!("{several:?}"),
-    }
-}
-
-/// A window of this size and these strides over images, or sequences, of these extents.
-fn window(scope: &Scope<'_>, [size, strides]: [Size; 2], padding: Padding, extents: &[usize]) -> Result<Window> {
-    let spatial = extents.len();
-    let [own, by] = [&size.0[2 - spatial..], &strides.0[2 - spatial..]];
-    for (what, numbers) in [("pool_size", own), ("strides", by)] {
-        if numbers.iter().any(|&n| n == 0 || n > u32::MAX as usize) {
-            return Err(scope.error(format!("{what} {} is none: give 1 or more", said(numbers))));
+/// A window of this size and these strides over images, or sequences, of so many spatial axes.
+fn window(
+    scope: &Scope<'_>,
+    images: Id,
+    spatial: usize,
+    [size, strides]: [Pair; 2],
+    padding: Padding,
+) -> Result<Window> {
+    for (what, numbers) in [("pool_size", size), ("strides", strides)] {
+        if numbers.0.iter().any(|&n| n == 0 || n > u32::MAX as usize) {
+            return Err(scope.error(format!("{what} {} is none: give 1 or more", numbers.said(spatial))));
         }
     }
     if padding == Padding::Causal {
         return Err(scope.error("padding is \"valid\" or \"same\"; \"causal\" is for convolutions of sequences"));
     }
-    if padding == Padding::Valid && own.iter().zip(extents).any(|(size, extent)| size > extent) {
+    let shape = scope.graph.shape(images);
+    let image = [shape[1], shape[2]];
+    if padding == Padding::Valid && size.0.iter().zip(image).any(|(&size, extent)| size > extent) {
         let message = format!(
             "a window of pool_size {} does not fit {} {}; take a smaller one, or padding \"same\"",
-            said(own),
+            size.said(spatial),
             if spatial == 1 { "sequences of length" } else { "images of" },
-            said(extents)
+            Pair(image).said(spatial)
         );
         return Err(scope.error(message));
     }
-    let image = if spatial == 1 { [1, extents[0]] } else { [extents[0], extents[1]] };
-    Ok(Window { strides: if spatial == 1 { [1, by[0]] } else { strides.0 }, ..Window::new(size.0) }
-        .padded(padding, image))
+    Ok(Window { strides: strides.0, ..Window::new(size.0) }.padded(padding, image))
 }
