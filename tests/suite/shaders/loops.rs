@@ -35,7 +35,7 @@ fn breaks(block: &Block) -> bool {
 }
 
 /// Every statement, however deep.
-fn walk(block: &Block, see: &mut impl FnMut(&Statement)) {
+pub fn walk(block: &Block, see: &mut impl FnMut(&Statement)) {
     for statement in block {
         see(statement);
         match statement {

@@ -1,8 +1,10 @@
 //! How often an invocation goes round its loops, and how much it reads and writes: its WGSL is interpreted with the launch's
 //! own parameters. Whole numbers are followed; floats, and what is read from buffers, are unknown. Where a branch hangs on
-//! something unknown both sides are taken: of rounds the longer one counts, of bytes both do.
+//! something unknown both sides are taken: of rounds the longer one counts, of bytes both do. What no branch depends on is not
+//! computed: of a product's loop that leaves the counters.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use kiln::ops::{Binding, Dispatch, Io};
@@ -11,6 +13,7 @@ use naga::{
     TypeInner,
 };
 
+use super::loops::walk;
 use super::values::Value::{self, Unknown};
 use super::values::{binary, converted, math, unary};
 
@@ -25,17 +28,122 @@ enum Flow {
     Return(Value),
 }
 
+/// What the branches of a function depend on, and those of the functions that it calls.
+struct Needed {
+    values: Vec<bool>,
+    locals: Vec<bool>,
+    arguments: Vec<bool>,
+    /// Whether there is a loop in it, or in what it calls.
+    loops: bool,
+}
+
+impl Needed {
+    /// `returns` says whether what the function returns is needed, `others` is what its callees need.
+    fn of(function: &Function, returns: bool, others: &[Self]) -> Self {
+        let mut needed = Self {
+            values: vec![false; function.expressions.len()],
+            locals: vec![false; function.local_variables.len()],
+            arguments: vec![false; function.arguments.len()],
+            loops: false,
+        };
+        let (mut stores, mut open) = (Vec::new(), Vec::new());
+        walk(&function.body, &mut |statement| match statement {
+            Statement::If { condition: of, .. } | Statement::Switch { selector: of, .. } => open.push(*of),
+            Statement::Return { value: Some(of) } if returns => open.push(*of),
+            Statement::Store { pointer, value } => stores.push((*pointer, *value)),
+            Statement::Loop { break_if, .. } => {
+                needed.loops = true;
+                open.extend(*break_if);
+            }
+            Statement::Call { function: callee, arguments, .. } => {
+                let callee = &others[callee.index()];
+                needed.loops |= callee.loops;
+                open.extend(arguments.iter().zip(&callee.arguments).filter(|(_, needed)| **needed).map(|(of, _)| *of));
+            }
+            _ => {}
+        });
+        while let Some(next) = open.pop() {
+            if std::mem::replace(&mut needed.values[next.index()], true) {
+                continue;
+            }
+            match function.expressions[next] {
+                Expression::FunctionArgument(i) => needed.arguments[i as usize] = true,
+                Expression::LocalVariable(local) => {
+                    needed.locals[local.index()] = true;
+                    let into =
+                        |pointer| matches!(root(function, pointer), Expression::LocalVariable(to) if *to == local);
+                    let into = stores.iter().filter(|(pointer, _)| into(*pointer));
+                    open.extend(into.flat_map(|&(pointer, value)| [pointer, value]));
+                }
+                _ => open.extend(operands(&function.expressions[next])),
+            }
+        }
+        needed
+    }
+}
+
+/// What an expression is computed from, as far as [`Invocation::value`] follows it.
+fn operands(expression: &Expression) -> Vec<Handle<Expression>> {
+    match expression {
+        Expression::Load { pointer: of } | Expression::ArrayLength(of) => vec![*of],
+        Expression::Splat { value: of, .. } | Expression::Swizzle { vector: of, .. } => vec![*of],
+        Expression::Unary { expr: of, .. } | Expression::As { expr: of, .. } => vec![*of],
+        Expression::AccessIndex { base, .. } => vec![*base],
+        Expression::Access { base: a, index: b } | Expression::Binary { left: a, right: b, .. } => vec![*a, *b],
+        Expression::Compose { components, .. } => components.clone(),
+        Expression::Select { condition, accept, reject } => vec![*condition, *accept, *reject],
+        Expression::Math { arg, arg1, arg2, .. } => [Some(*arg), *arg1, *arg2].into_iter().flatten().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A launch's kernel, with what its branches depend on.
+struct Kernel<'a> {
+    entry: &'a EntryPoint,
+    needed: Needed,
+    /// By function of the module.
+    others: Vec<Needed>,
+}
+
+impl<'a> Kernel<'a> {
+    fn of(module: &'a Module, entry: usize) -> Self {
+        let entry = &module.entry_points[entry];
+        let mut returns = vec![false; module.functions.len()];
+        loop {
+            // A module has functions behind those that they call.
+            let mut others = Vec::new();
+            for (handle, function) in module.functions.iter() {
+                others.push(Needed::of(function, returns[handle.index()], &others));
+            }
+            let needed = Needed::of(&entry.function, false, &others);
+            let before = returns.clone();
+            let functions = module.functions.iter().map(|(_, function)| function).zip(&others);
+            for (function, needed) in functions.chain([(&entry.function, &needed)]) {
+                walk(&function.body, &mut |statement| {
+                    if let Statement::Call { function: callee, result: Some(result), .. } = statement {
+                        returns[callee.index()] |= needed.values[result.index()];
+                    }
+                });
+            }
+            if returns == before {
+                return Self { entry, needed, others };
+            }
+        }
+    }
+}
+
 /// A launch, one of whose invocations is followed.
 struct Invocation<'a> {
     module: &'a Module,
+    kernel: &'a Kernel<'a>,
     dispatch: &'a Dispatch,
     io: &'a Io,
     workgroup: [u32; 3],
     local: [u32; 3],
     size: [u32; 3],
     rounds: u32,
-    /// Bytes of storage that were read or written.
-    moved: u64,
+    /// Bytes of storage that were read or written, where they are counted.
+    moved: Option<u64>,
     /// The launch's parameters, once they were read.
     params: OnceCell<Value>,
 }
@@ -43,6 +151,7 @@ struct Invocation<'a> {
 /// A function as it is run.
 struct Frame<'a> {
     function: &'a Function,
+    needed: &'a Needed,
     arguments: Vec<Value>,
     locals: Vec<Value>,
     values: Vec<Option<Value>>,
@@ -51,13 +160,13 @@ struct Frame<'a> {
 /// The most rounds, in all loops together, of the first and the last invocation of the first and the last workgroup;
 /// [`CUT_OFF`] where it is that or more.
 pub fn most(module: &Module, entry: usize, dispatch: &Dispatch, io: &Io) -> u32 {
-    let entry = &module.entry_points[entry];
-    let size = entry.workgroup_size;
-    let corners = |n: [u32; 3]| [[0; 3], n.map(|n| n - 1)];
+    let kernel = Kernel::of(module, entry);
+    let size = kernel.entry.workgroup_size;
+    let corners = |n: [u32; 3]| BTreeSet::from([[0; 3], n.map(|n| n - 1)]);
     let mut most = 0;
     for workgroup in corners(dispatch.workgroups) {
         for local in corners(size) {
-            most = most.max(Invocation::run(module, entry, dispatch, io, [workgroup, local]).rounds);
+            most = most.max(Invocation::run(module, &kernel, dispatch, io, [workgroup, local], None).rounds);
         }
     }
     most
@@ -65,13 +174,15 @@ pub fn most(module: &Module, entry: usize, dispatch: &Dispatch, io: &Io) -> u32 
 
 /// Bytes of storage that the first invocation reads and writes.
 pub fn moved(module: &Module, entry: usize, dispatch: &Dispatch, io: &Io) -> u64 {
-    Invocation::run(module, &module.entry_points[entry], dispatch, io, [[0; 3]; 2]).moved
+    let kernel = Kernel::of(module, entry);
+    let first = Invocation::run(module, &kernel, dispatch, io, [[0; 3]; 2], Some(0));
+    first.moved.expect("counted")
 }
 
 /// The variable that a pointer leads into.
-fn root<'a>(frame: &Frame<'a>, mut pointer: Handle<Expression>) -> &'a Expression {
+fn root(function: &Function, mut pointer: Handle<Expression>) -> &Expression {
     loop {
-        match &frame.function.expressions[pointer] {
+        match &function.expressions[pointer] {
             Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => pointer = *base,
             root => return root,
         }
@@ -81,26 +192,28 @@ fn root<'a>(frame: &Frame<'a>, mut pointer: Handle<Expression>) -> &'a Expressio
 impl<'a> Invocation<'a> {
     fn run(
         module: &'a Module,
-        entry: &'a EntryPoint,
+        kernel: &'a Kernel<'a>,
         dispatch: &'a Dispatch,
         io: &'a Io,
         [workgroup, local]: [[u32; 3]; 2],
+        moved: Option<u64>,
     ) -> Self {
-        let size = entry.workgroup_size;
+        let size = kernel.entry.workgroup_size;
         let mut invocation =
-            Self { module, dispatch, io, workgroup, local, size, rounds: 0, moved: 0, params: OnceCell::new() };
-        invocation.enter(&entry.function);
+            Self { module, kernel, dispatch, io, workgroup, local, size, rounds: 0, moved, params: OnceCell::new() };
+        invocation.enter();
         invocation
     }
 
-    fn enter(&mut self, function: &'a Function) {
+    fn enter(&mut self) {
+        let function = &self.kernel.entry.function;
         let arguments = function.arguments.iter();
         let arguments = arguments.map(|argument| match argument.binding {
             Some(naga::Binding::BuiltIn(builtin)) => self.builtin(builtin),
             _ => Unknown,
         });
         let arguments = arguments.collect();
-        self.call(function, arguments);
+        self.call(function, &self.kernel.needed, arguments);
     }
 
     fn builtin(&self, builtin: BuiltIn) -> Value {
@@ -116,9 +229,9 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    fn call(&mut self, function: &'a Function, arguments: Vec<Value>) -> Value {
+    fn call(&mut self, function: &'a Function, needed: &'a Needed, arguments: Vec<Value>) -> Value {
         let expressions = vec![None; function.expressions.len()];
-        let mut frame = Frame { function, arguments, locals: Vec::new(), values: expressions };
+        let mut frame = Frame { function, needed, arguments, locals: Vec::new(), values: expressions };
         for (_, local) in function.local_variables.iter() {
             let value = local.init.map_or_else(|| self.zero(local.ty), |init| self.value(&frame, init));
             frame.locals.push(value);
@@ -143,12 +256,13 @@ impl<'a> Invocation<'a> {
         match statement {
             Statement::Emit(range) => {
                 for handle in range.clone() {
-                    frame.values[handle.index()] = None;
                     if let Expression::Load { pointer } = frame.function.expressions[handle] {
                         self.count(frame, pointer);
                     }
-                    let value = self.value(frame, handle);
-                    frame.values[handle.index()] = Some(value);
+                    if frame.needed.values[handle.index()] {
+                        frame.values[handle.index()] = None;
+                        frame.values[handle.index()] = Some(self.value(frame, handle));
+                    }
                 }
             }
             Statement::Block(block) => return self.block(frame, block),
@@ -186,15 +300,23 @@ impl<'a> Invocation<'a> {
             }
             Statement::Store { pointer, value } => {
                 self.count(frame, *pointer);
-                let value = self.value(frame, *value);
-                let (root, path) = self.path(frame, *pointer);
-                if let Expression::LocalVariable(local) = root {
+                if let Expression::LocalVariable(local) = root(frame.function, *pointer)
+                    && frame.needed.locals[local.index()]
+                {
+                    let value = self.value(frame, *value);
+                    let path = self.path(frame, *pointer).1;
                     frame.locals[local.index()] = frame.locals[local.index()].with(&path, value);
                 }
             }
             Statement::Call { function, arguments, result } => {
-                let arguments = arguments.iter().map(|&argument| self.value(frame, argument)).collect();
-                let value = self.call(&self.module.functions[*function], arguments);
+                let needed = &self.kernel.others[function.index()];
+                let wanted = result.is_some_and(|result| frame.needed.values[result.index()]);
+                if !wanted && !needed.loops && self.moved.is_none() {
+                    return Flow::Next;
+                }
+                let given = |(&of, &needed): (_, &bool)| if needed { self.value(frame, of) } else { Unknown };
+                let arguments = arguments.iter().zip(&needed.arguments).map(given).collect();
+                let value = self.call(&self.module.functions[*function], needed, arguments);
                 if let Some(result) = result {
                     frame.values[result.index()] = Some(value);
                 }
@@ -254,11 +376,12 @@ impl<'a> Invocation<'a> {
 
     /// Counts what a pointer into storage leads to: scalars and vectors alone are read and written there.
     fn count(&mut self, frame: &Frame<'a>, pointer: Handle<Expression>) {
-        let Expression::GlobalVariable(global) = root(frame, pointer) else { return };
+        let Some(moved) = &mut self.moved else { return };
+        let Expression::GlobalVariable(global) = root(frame.function, pointer) else { return };
         let variable = &self.module.global_variables[*global];
         if let AddressSpace::Storage { .. } = variable.space {
             let TypeInner::Array { base, .. } = self.module.types[variable.ty].inner else { return };
-            self.moved += u64::from(self.module.types[base].inner.size(self.module.to_ctx()));
+            *moved += u64::from(self.module.types[base].inner.size(self.module.to_ctx()));
         }
     }
 
@@ -275,7 +398,7 @@ impl<'a> Invocation<'a> {
     }
 
     fn load(&self, frame: &Frame<'a>, pointer: Handle<Expression>) -> Value {
-        let all = match root(frame, pointer) {
+        let all = match root(frame.function, pointer) {
             Expression::LocalVariable(local) => &frame.locals[local.index()],
             Expression::GlobalVariable(global) => {
                 let variable = &self.module.global_variables[*global];
