@@ -7,7 +7,7 @@ use crate::tensor::{DType, Shape, Tensor, Values, of_same_type};
 /// Samples and their targets, one of each a row of the first axis. A model of several inputs or outputs takes as many arrays of
 /// either: in the order of its own, or by their names.
 ///
-/// Samples rest as `f32` of any range or as `u8` pixels; targets are `u32` class indices of shape `(n,)` or `f32`
+/// Samples rest as `f32` of any range, as `u8` pixels or as `u32` tokens, which a model has as whole floats; targets are `u32` class indices of shape `(n,)` or `f32`
 /// values of any shape that starts with `n`. Class indices of shape `(n, 1)`, as CIFAR-10 has them, become `(n,)`.
 ///
 /// ```
@@ -35,12 +35,12 @@ impl Dataset {
     /// Pairs the samples `x`, of shape `(n, ...)`, with the targets `y`, of shape `(n,)` for class indices and
     /// `(n, ...)` for values; or several arrays of either, with names or without.
     ///
-    /// `x` is `f32`, `f64` (rounded to `f32`) or `u8`; `y` is `u32` or `u8` (widened to `u32`) class indices, or
+    /// `x` is `f32`, `f64` (rounded to `f32`), `u8` or `u32`; `y` is `u32` or `u8` (widened to `u32`) class indices, or
     /// `f32` or `f64` (rounded to `f32`) values. [`scale`](Self::scale) starts as 1/255 for `u8` samples, else 1.
     ///
     /// # Errors
     /// [`Error::Shape`] where the first axes differ, a set is empty or class indices are not of shape `(n,)`;
-    /// [`Error::Argument`] where `x` is `u32`, or a value of either is NaN, infinite or beyond `f32`.
+    /// [`Error::Argument`] where a value of either is NaN, infinite or beyond `f32`.
     pub fn new(x: impl Into<Columns>, y: impl Into<Columns>) -> Result<Self> {
         let refuse = |message: String| Err(Error::shape("Dataset::new", message));
         let (Columns(x), Columns(y)) = (x.into(), y.into());
@@ -131,7 +131,7 @@ impl Dataset {
         &self.targets
     }
 
-    /// The samples at rest, not yet scaled: shape `(n, ...)`, `f32` or `u8`. Of several inputs the first one's.
+    /// The samples at rest, not yet scaled: shape `(n, ...)`, `f32`, `u8` or `u32`. Of several inputs the first one's.
     pub fn x(&self) -> &Tensor {
         &self.inputs[0].tensor
     }
@@ -277,8 +277,7 @@ pub(crate) fn check_scale(name: &str, scale: f32) -> Result<()> {
 
 fn samples(name: &str, x: Tensor) -> Result<Tensor> {
     match x.dtype() {
-        DType::U8 => Ok(x),
-        DType::U32 => Err(Error::argument(name, "the samples are u32: give them as f32, f64 or u8")),
+        DType::U8 | DType::U32 => Ok(x),
         DType::F32 | DType::F64 => finite(name, x),
     }
 }

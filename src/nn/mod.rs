@@ -37,7 +37,7 @@ pub use metric::{ConfusionMatrix, Metric};
 pub(crate) use named::Misnamed;
 pub use named::{IntoMetrics, OrName};
 pub use nested::IntoLayer;
-pub(crate) use network::Network;
+pub(crate) use network::{Network, Table};
 pub use objective::Objective;
 pub use regularizer::Regularizer;
 pub(crate) use scope::Known;

@@ -5,6 +5,7 @@ mod config;
 mod forward;
 mod keras;
 mod order;
+mod tables;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use forward::batch_of_one;
 pub(super) use forward::traced_alone;
 pub(crate) use forward::{Forward, Pass, Within, is_mask_of, path_of};
 pub(super) use keras::batches_of;
+pub(crate) use tables::Table;
 
 /// So many columns a set may have on the device: samples of each input, targets of each output, weights.
 pub(crate) const MOST_COLUMNS: usize = 1 << 8;

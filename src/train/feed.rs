@@ -14,7 +14,7 @@ use crate::device::blocking;
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::memory;
-use crate::nn::Loss;
+use crate::nn::{Loss, Table};
 use crate::tensor::{DType, Shape, Tensor};
 
 /// What memory is asked for.
@@ -28,6 +28,8 @@ pub(super) const CHUNK_BYTES: usize = 8 << 20;
 pub(crate) struct Expected {
     /// The names of the model's inputs.
     pub inputs: Vec<String>,
+    /// Of each input the table whose rows its numbers are, if they are.
+    pub tables: Vec<Option<Table>>,
     /// The name of each output, its loss, and its shape for a sample.
     pub outputs: Vec<(String, Loss, Shape)>,
     pub class_weight: Option<ClassWeight>,
@@ -61,7 +63,12 @@ impl Expected {
             let checked = loss.check_targets(if several { name } else { "y" }, column.tensor(), output);
             checked.map_err(|e| if several { Error::shape(format!("output {name:?}"), e.to_string()) } else { e })?;
         }
-        columns.inputs.iter().try_for_each(|column| data::check_scale("with_scale", column.scale()))
+        for ((name, table), column) in self.inputs.iter().zip(&self.tables).zip(columns.inputs) {
+            data::check_scale("with_scale", column.scale())?;
+            let name = if self.inputs.len() > 1 { name } else { "x" };
+            table.as_ref().map_or(Ok(()), |table| table.check(name, column.tensor(), column.scale()))?;
+        }
+        Ok(())
     }
 
     /// The weight of each row, the set's own or its class', if it has one.

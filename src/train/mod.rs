@@ -7,6 +7,7 @@ pub(crate) mod evaluation;
 pub(crate) mod feed;
 mod finite;
 mod fit;
+mod gathered;
 mod history;
 mod model;
 pub(crate) mod position;

@@ -424,7 +424,7 @@ impl Model {
         let losses = compiled.objectives.iter().map(|objective| objective.loss);
         let outputs = self.network.output_names().into_iter().zip(losses).zip(&self.built()?.outputs);
         let outputs = outputs.map(|((name, loss), shape)| (name, loss, shape.clone())).collect();
-        Ok(Expected { inputs: self.network.input_names(), outputs, class_weight: None })
+        Ok(Expected { inputs: self.network.input_names(), tables: self.network.tables(), outputs, class_weight: None })
     }
 
     fn not_compiled(&self) -> Error {

@@ -357,6 +357,9 @@ impl Session {
     /// Sets out on a run: the order of rows, and the clock at its start.
     pub async fn start(&mut self, order: Vec<u32>, iteration: u64) -> Result<()> {
         self.executor.forget_peek();
+        // No plan has it where the model reads none of its samples.
+        let (len, id) = (order.len(), BufferId::Order);
+        self.executor.allocate(&Buffer { id, dtype: DType::U32, len, row_len: len })?;
         self.executor.write_async(BufferId::Order, &Values::U32(order)).await?;
         self.set_clock(0, 0, iteration).await
     }

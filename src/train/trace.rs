@@ -1,9 +1,9 @@
 //! From layers to the graph of one step: batch, layers, loss, gradients, update.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::About;
+use super::gathered::Gathered;
 use super::target_units::Units;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Leaf, Phase, Type};
@@ -14,7 +14,6 @@ use crate::ops::accumulate::Accumulate;
 use crate::ops::binary::Binary;
 use crate::ops::clock::{Advance, WORDS};
 use crate::ops::copy::Copy;
-use crate::ops::gather::Gather;
 use crate::ops::moving_average::MovingAverage;
 use crate::ops::predictions::Keep;
 use crate::ops::record::Record;
@@ -156,31 +155,8 @@ pub(crate) fn step(model: &Definition<'_>, parameters: &mut [Parameter], key: &K
     let mut g = Graph::new();
     let clock = g.leaf(Leaf::Clock, Type::u32([WORDS]));
     let order = g.leaf(Leaf::Order, Type::u32([key.rows]));
-    let source = &key.source;
-    let mut columns: Vec<(usize, Type)> = source.columns().collect();
-    let weights = if source.weighted { columns.pop() } else { None };
-    let mut scales: Vec<f64> = source.inputs.iter().map(|&(_, scale)| f64::from_bits(scale)).collect();
-    let inputs = scales.len();
-    if key.mode == Mode::Predict {
-        columns.truncate(inputs);
-    }
-    scales.resize(columns.len(), 1.0);
-    let mut gather = |columns: &[(usize, Type)], scales: &[f64]| {
-        let gather = Gather { batch: key.batch, scales: scales.to_vec() };
-        let columns = columns.iter().map(|(column, ty)| g.leaf(Leaf::Data(*column), ty.clone()));
-        let mut reads: Vec<Id> = columns.collect();
-        reads.extend([order, clock]);
-        g.apply_all(Arc::new(gather), &reads)
-    };
-    let mut batch = Vec::new();
-    for (columns, scales) in columns.chunks(2).zip(scales.chunks(2)) {
-        batch.extend(gather(columns, scales)?);
-    }
-    let weights = match weights.filter(|_| key.mode != Mode::Predict) {
-        Some(column) => Some(gather(&[column], &[1.0])?[0]),
-        None => None,
-    };
-    let (x, targets) = batch.split_at(inputs);
+    let Gathered { inputs: x, targets, weights } = Gathered::of(&mut g, key, order, clock)?;
+    let (x, targets) = (&x[..], &targets[..]);
     let training = (key.mode == Mode::Train).then_some(clock);
     let network = model.network;
     let Forward { outputs, states, masks } = network.forward(&mut g, Known::Built(&mut *parameters), x, training)?;

@@ -116,7 +116,6 @@ fn what_does_not_pair_is_refused() {
     let several = Dataset::new(x(), numbers(&[3, 2], vec![0u8; 6])).unwrap();
     says(&text(several.clone().with_labels()), &["y has shape (3, 2)", "one a sample"]);
     says(&text(several.stratified_split(0.5, 0)), &["needs one class index a sample, the targets are (3, 2)"]);
-    says(&text(Dataset::new(numbers(&[3, 2], vec![0u32; 6]), y(3))), &["x: the samples are u32"]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod convolutions;
 mod custom_op;
 mod data;
 #[cfg(feature = "cli")]
+mod embeddings;
 mod examples;
 mod finite;
 mod functional;

@@ -3,7 +3,7 @@
 /// Each class that takes one input, and the settings that may stand behind it without a name, in the order of Keras' constructor.
 /// One in brackets may be left out; one with dots takes all values that follow. A class that is not made by
 /// [`super::from_config`] is passed over.
-pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
+pub(crate) const ARGUMENTS: [(&str, &str); 55] = [
     ("Activation", "activation"),
     ("AdaptiveAveragePooling1D", "output_size"),
     ("AdaptiveAveragePooling2D", "output_size"),
@@ -23,6 +23,7 @@ pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
     ("DepthwiseConv1D", "kernel_size [activation]"),
     ("DepthwiseConv2D", "kernel_size [activation]"),
     ("Dropout", "rate"),
+    ("Embedding", "input_dim output_dim"),
     ("Flatten", ""),
     ("GaussianDropout", "rate"),
     ("GaussianNoise", "stddev"),
@@ -39,6 +40,7 @@ pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
     ("Normalization", ""),
     ("PReLU", ""),
     ("Permute", "dims..."),
+    ("PositionEmbedding", "sequence_length"),
     ("RMSNormalization", ""),
     ("RandomFlip", "[mode]"),
     ("RandomRotation", "factor"),
@@ -49,6 +51,7 @@ pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
     ("Resizing", "height width"),
     ("SeparableConv1D", "filters kernel_size [activation]"),
     ("SeparableConv2D", "filters kernel_size [activation]"),
+    ("SinePositionEncoding", ""),
     ("SpatialDropout1D", "rate"),
     ("SpatialDropout2D", "rate"),
     ("UnitNormalization", ""),

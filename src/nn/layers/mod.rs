@@ -6,6 +6,7 @@ mod convolution;
 mod data_format;
 mod dense;
 mod dropout;
+mod embedding;
 mod flatten;
 mod gaussian_dropout;
 mod gaussian_noise;
@@ -19,6 +20,7 @@ mod numbers;
 mod pair;
 mod permute;
 mod pooling;
+mod positions;
 mod prelu;
 mod rescaling;
 mod reshape;
@@ -36,6 +38,7 @@ use data_format::by_name;
 pub use data_format::{DataFormat, Padding};
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
@@ -58,6 +61,7 @@ pub use pooling::{
     AveragePooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D,
     MaxPooling1D, MaxPooling2D,
 };
+pub use positions::{PositionEmbedding, SinePositionEncoding};
 pub use prelu::PRelu;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
@@ -121,6 +125,12 @@ pub trait Layer: Debug + Send + Sync {
     /// `supports_masking` says. Of any other layer the outputs have none: see [`Scope::mask`].
     fn supports_masking(&self) -> bool {
         false
+    }
+
+    /// How many rows the table has, where the layer takes its input's numbers as rows of one, as [`Embedding`] does. Samples that
+    /// are none are refused before a run, where the layer reads an input of the model itself.
+    fn input_dim(&self) -> Option<usize> {
+        None
     }
 
     /// Whether a file can keep the layer, by its class and its [`Layer::config`].
@@ -233,8 +243,11 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "Multiply" => Box::new(Multiply),
         "Subtract" => Box::new(Subtract),
         "Dropout" => Box::new(Dropout::new(config.take("rate")?)),
+        "Embedding" => Box::new(Embedding::from_config(config)?),
         "Flatten" => Box::new(Flatten),
         "GaussianDropout" => Box::new(GaussianDropout::new(config.take("rate")?)),
+        "PositionEmbedding" => Box::new(PositionEmbedding::from_config(config)?),
+        "SinePositionEncoding" => Box::new(SinePositionEncoding::from_config(config)?),
         "PReLU" => Box::new(PRelu::from_config(config)?),
         "SpatialDropout1D" => Box::new(SpatialDropout1D::new(config.take("rate")?)),
         "SpatialDropout2D" => Box::new(SpatialDropout2D::new(config.take("rate")?)),
@@ -292,6 +305,11 @@ macro_rules! forwarded {
         fn supports_masking(&self) -> bool {
             let $this = self;
             $layer.supports_masking()
+        }
+
+        fn input_dim(&self) -> Option<usize> {
+            let $this = self;
+            $layer.input_dim()
         }
 
         fn is_saved(&self) -> bool {

@@ -85,6 +85,11 @@ pub(super) fn check_inputs(network: &Network, inputs: &[(&Tensor, f32)]) -> Resu
         }
         data::check_scale("with_scale", scale)?;
     }
+    let names = network.input_names();
+    for ((name, table), &(x, scale)) in names.iter().zip(network.tables()).zip(inputs) {
+        let name = if names.len() > 1 { name } else { "x" };
+        table.map_or(Ok(()), |table| table.check(name, x, scale))?;
+    }
     Ok(())
 }
 
