@@ -1,6 +1,39 @@
-//! Kiln trains neural networks with compute shaders.
+//! Kiln trains neural networks with compute shaders: on any GPU that Vulkan, Metal, DX12 or WebGPU reaches, and on the CPU.
+//!
+//! A model is built from layers under Keras' names, compiled with an optimizer, a loss and metrics, and fitted to arrays:
+//!
+//! ```
+//! use kiln::prelude::*;
+//!
+//! // Four points, and whether one coordinate alone is 1.
+//! let x = Tensor::from([[0.0f32, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]);
+//! let y = Tensor::from([[0.0f32], [1.0], [1.0], [0.0]]);
+//! let mut model = Sequential::new()
+//!     .add(Input::new([2]))
+//!     .add(Dense::new(8).activation("tanh"))
+//!     .add(Dense::new(1).activation("sigmoid"))
+//!     .device(Device::cpu())
+//!     .seed(1);
+//! model.compile(Adam::new(0.1), "binary_crossentropy", ["accuracy"])?;
+//! model.fit(&Dataset::new(x.clone(), y)?, Fit::new().epochs(100).verbose(0))?;
+//! let wanted = [false, true, true, false];
+//! assert!(model.predict(&x)?.to_vec::<f32>().iter().zip(wanted).all(|(&p, yes)| (p > 0.5) == yes));
+//! # Ok::<(), kiln::Error>(())
+//! ```
+//!
+//! - **Networks**: [`Sequential`](nn::Sequential) for chains; [`Model`](nn::Model) with [`Input`](nn::layers::Input) and
+//!   [`Layer::apply`](nn::layers::Layer::apply) for several inputs and outputs, skip connections and shared weights. [`nn::layers`] has all layers.
+//! - **Data**: [`Dataset`](data::Dataset) pairs arrays in memory, a [`Source`](data::Source) streams what is larger; [`data`] reads IDX,
+//!   `.npz`, tables and pictures, and fetches the named sets, such as MNIST.
+//! - **Devices**: [`Device`](device::Device) chooses a GPU, the CPU or the f64 reference; the fastest there is unless told otherwise.
+//! - **Training**: [`Fit`](train::Fit) holds epochs, batch size and callbacks ([`train::callbacks`]); [`History`](train::History) what each epoch came to.
+//! - **Files**: `save` and `load` of a model keep weights, optimizer and position, so that training goes on to the same bits.
+//! - **Your own**: a closure as an activation, a loss or a metric, a [`Layer`](nn::layers::Layer), or an op with its kernel: `examples/custom_op.rs`.
+//!
+//! Modules that this documentation does not show serve the command and the tests, and may change with any version.
 #![warn(missing_docs)]
 
+#[doc(hidden)]
 pub mod bench;
 mod cache;
 pub mod check;
@@ -15,6 +48,7 @@ mod kernel;
 mod memory;
 pub mod nn;
 pub mod ops;
+#[doc(hidden)]
 pub mod plan;
 #[cfg(feature = "plot")]
 pub mod plot;

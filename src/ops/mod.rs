@@ -20,8 +20,11 @@ pub use crate::kernel::cpu::{CpuArgs, CpuOp, Real};
 pub use crate::kernel::dispatch::{AdapterKind, Binding, Dispatch, Module, Params, Target};
 use crate::kernel::reduction;
 pub(crate) use crate::kernel::sums;
+#[doc(hidden)]
 pub use crate::kernel::tuning::Tuning;
-pub use crate::kernel::{convolution, cpu, dispatch, philox, pool, product, strided, tuning, window};
+pub use crate::kernel::{cpu, dispatch, philox};
+#[doc(hidden)]
+pub use crate::kernel::{convolution, pool, product, strided, tuning, window};
 use crate::tensor::DType;
 
 /// The modules of each folder, and the test cases of all of them.
@@ -37,6 +40,7 @@ macro_rules! ops {
         )*
 
         /// The test cases of every op.
+        #[doc(hidden)]
         pub fn all_cases() -> Vec<Case> {
             let mut cases = Vec::new();
             $($(cases.extend($name::cases());)*)*
