@@ -22,9 +22,9 @@ use crate::kernel::reduction;
 pub(crate) use crate::kernel::sums;
 #[doc(hidden)]
 pub use crate::kernel::tuning::Tuning;
-pub use crate::kernel::{cpu, dispatch, philox};
 #[doc(hidden)]
 pub use crate::kernel::{convolution, pool, product, strided, tuning, window};
+pub use crate::kernel::{cpu, dispatch, philox};
 use crate::tensor::DType;
 
 /// The modules of each folder, and the test cases of all of them.
