@@ -33,7 +33,6 @@ use crate::ops::slice::{Cut, Slice};
 pub use crate::ops::translate::Fill;
 
 named!(Fill: "reflect" = Reflect, "nearest" = Nearest, "wrap" = Wrap, "constant" = Constant);
-named!(Interpolation: "bilinear" = Bilinear, "nearest" = Nearest);
 by_name!(Fill: "fill_mode", Interpolation: "interpolation");
 
 /// How many rows above and below an image, and how many columns left and right of it: `1` of each, `[1, 2]` rows and columns at both
