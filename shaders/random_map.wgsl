@@ -1,5 +1,5 @@
 // Affine maps of n samples in the whole numbers that affine.wgsl takes, drawn from the clock: `rotation` by angles in 2^-24 turns, `zoom`
-// by factors of height and width in 2^-16. A number is one of range + 1 from low on, a 32-bit pattern. Where same = 1 the second one is
+// by factors of height and width in 2^-16, `shift` by whole rows and columns. A number is one of range + 1 from low on, a 32-bit pattern. Where same = 1 the second one is
 // the first. One invocation makes one map.
 
 struct Params {
@@ -23,13 +23,13 @@ fn drawn(sample: u32) -> vec2<u32> {
     return vec2(params.low_0, params.low_1) + high_words(words, vec2(params.range_0, params.range_1) + 1u);
 }
 
-fn write(sample: u32, rows: vec2<u32>, columns: vec2<u32>) {
+fn write(sample: u32, rows: vec3<u32>, columns: vec3<u32>) {
     maps[6u * sample] = rows.x;
     maps[6u * sample + 1u] = rows.y;
-    maps[6u * sample + 2u] = 0u;
+    maps[6u * sample + 2u] = rows.z;
     maps[6u * sample + 3u] = columns.x;
     maps[6u * sample + 4u] = columns.y;
-    maps[6u * sample + 5u] = 0u;
+    maps[6u * sample + 5u] = columns.z;
 }
 
 // Cosine and sine of t of a quarter turn, t of it in 2^-32 from either end, in 2^-16: a sum of powers, whose terms are in 2^-30.
@@ -58,7 +58,7 @@ fn rotation(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let quarter = (angle >> 22u) & 3u;
     let turned = select(own, vec2(0u - own.y, own.x), (quarter & 1u) == 1u);
     let circle = select(turned, vec2(0u) - turned, quarter >= 2u);
-    write(sample, circle, vec2(0u - circle.y, circle.x));
+    write(sample, vec3(circle, 0u), vec3(0u - circle.y, circle.x, 0u));
 }
 
 @compute @workgroup_size(WIDTH)
@@ -68,5 +68,16 @@ fn zoom(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
         return;
     }
     let factors = drawn(sample);
-    write(sample, vec2(factors.x, 0u), vec2(0u, select(factors.y, factors.x, params.same == 1u)));
+    write(sample, vec3(factors.x, 0u, 0u), vec3(0u, select(factors.y, factors.x, params.same == 1u), 0u));
+}
+
+@compute @workgroup_size(WIDTH)
+fn shift(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let sample = grid_index(id, workgroups);
+    if sample >= params.n {
+        return;
+    }
+    // 256ths of a pixel.
+    let further = drawn(sample) << vec2(8u);
+    write(sample, vec3(0x10000u, 0u, further.x), vec3(0u, 0x10000u, further.y));
 }

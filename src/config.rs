@@ -227,6 +227,15 @@ impl Config {
         self
     }
 
+    /// Adds settings by name, each as [`Config::with`] does.
+    ///
+    /// # Panics
+    /// As [`Config::with`].
+    #[must_use]
+    pub fn with_all<K: AsRef<str>, V: Into<Setting>>(self, settings: impl IntoIterator<Item = (K, V)>) -> Self {
+        settings.into_iter().fold(self, |config, (name, value)| config.with(name.as_ref(), value))
+    }
+
     /// Takes a setting out.
     ///
     /// # Errors

@@ -268,8 +268,17 @@ impl Item {
         Ok(Row::new(findings, start.elapsed()))
     }
 
-    fn each(&self, check: impl FnMut(&Case) -> Result<Finding>) -> Result<Vec<Finding>> {
-        self.cases.iter().map(check).collect()
+    fn each(&self, mut check: impl FnMut(&Case) -> Result<Finding>) -> Result<Vec<Finding>> {
+        let mut findings = Vec::with_capacity(self.cases.len());
+        for case in &self.cases {
+            let finding = check(case)?;
+            let is_enough = finding.result.is_err() && one_failure_is_enough();
+            findings.push(finding);
+            if is_enough {
+                break;
+            }
+        }
+        Ok(findings)
     }
 
     fn forward(&self, bench: &mut Bench) -> Result<Vec<Finding>> {
@@ -279,6 +288,11 @@ impl Item {
         let mut tested = Executor::new(&bench.device.clone().with_kernels_for(target.clone()))?;
         self.each(|case| check_case(case, &mut tested, &mut bench.reference))
     }
+}
+
+/// Whether a fault was put into a shader: the first case that finds it ends an item.
+fn one_failure_is_enough() -> bool {
+    cfg!(feature = "mutate") && std::env::var_os("KILN_MUTANT").is_some()
 }
 
 impl Row {

@@ -1,5 +1,6 @@
 //! Folders of pictures: a folder a class, as Keras' `image_dataset_from_directory` reads them.
 
+mod head;
 mod jpeg;
 mod loader;
 mod resize;
@@ -7,13 +8,16 @@ mod resize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use crate::ops::resize::Interpolation;
 pub use loader::{ColorMode, ImageLoader};
-pub use resize::Interpolation;
 
 use super::png::{most_bytes, without_panic};
 use super::{Dataset, Source, parse_png_within};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+
+/// What is wrong with a file that is no picture.
+const NEITHER: &str = "cannot be read as PNG or JPEG: it begins as neither; mend or remove it";
 
 /// The picture in the bytes of a PNG or JPEG file: `u8` of shape `(height, width, channels)`, as [`super::parse_png`] has it; a JPEG has
 /// one channel or three. The first bytes tell which it is. `path` stands in the errors only.
@@ -33,7 +37,7 @@ pub fn parse_image_within(bytes: &[u8], path: &Path, max_unpacked: u64) -> Resul
         return parse_png_within(bytes, path, max_unpacked);
     }
     if !bytes.starts_with(jpeg::SIGNATURE) {
-        return Err(Error::format(path, "cannot be read as PNG or JPEG: it begins as neither; mend or remove it"));
+        return Err(Error::format(path, NEITHER));
     }
     let most = usize::try_from(max_unpacked).unwrap_or(usize::MAX);
     without_panic(|| jpeg::parse(bytes, most)).map_err(|e| Error::format(path, e))
@@ -141,8 +145,8 @@ impl ImageFolder {
         self
     }
 
-    /// Brings pictures of another size to the first one's, or to that of [`ImageFolder::image_size`], in this way;
-    /// without either call, such a picture is an error.
+    /// Brings pictures of another size to the first one's, or to that of [`ImageFolder::image_size`], in this way; default bilinear,
+    /// over as many more of the old pixels where a picture shrinks. Without either call, a picture of another size is an error.
     #[must_use]
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.loader = self.loader.interpolation(interpolation);

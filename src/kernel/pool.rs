@@ -10,8 +10,8 @@ use crate::tensor::{DType, Type};
 pub enum Area {
     /// One window that goes over the image. What is added at the edges has no pixels.
     Window(Window),
-    /// So many rows and columns of windows over images of any extent: of E pixels of an axis window i of n has those from
-    /// `floor(i E / n)` up to below `ceil((i + 1) E / n)`.
+    /// A given number of rows and columns of windows over images of any extent. Along an axis of E pixels window i of n has those
+    /// from `floor(i E / n)` up to below `ceil((i + 1) E / n)`.
     Adaptive([usize; 2]),
 }
 
@@ -268,6 +268,28 @@ impl Pool {
         along(0) * along(1)
     }
 
+    /// The same images with the pixels at their edges that an average counts as their own, by which [`Pool::len`] counts.
+    pub fn counting(mut self, counted: [[usize; 2]; 2]) -> Self {
+        for (axis, [low, high]) in self.axes.iter_mut().zip(counted) {
+            axis.before -= low;
+            axis.extent += low + high;
+        }
+        self
+    }
+
+    /// How many pixels are under a window.
+    #[inline(always)]
+    pub fn len(&self, [row, column]: [usize; 2]) -> usize {
+        self.axes[0].span(row).len() * self.axes[1].span(column).len()
+    }
+
+    /// The pixels of an image x that are under a window of two rows and two columns of neighbours, row by row; `None` of other windows.
+    #[inline(always)]
+    pub fn four<'x>(&self, x: &'x [f32], rows: Span, columns: Span) -> Option<[&'x [f32]; 2]> {
+        let (row, column) = (rows.pair()?, columns.pair()?);
+        Some([row, row + 1].map(|row| &x[(row * self.axes[1].extent + column) * self.channels..][..2 * self.channels]))
+    }
+
     /// Channels that an invocation of a kernel makes at once: their number fits loads of four, or not.
     pub fn lanes(&self) -> usize {
         if self.channels.is_multiple_of(4) { 4 } else { 1 }
@@ -357,6 +379,12 @@ pub(crate) fn cases_of() -> Vec<(&'static str, Vec<usize>, Area)> {
         ),
         ("uneven pads", vec![2, 3, 5, 3], pads(Window { strides: [1, 2], ..Window::new([2, 3]) }, [[1, 0], [0, 2]])),
         ("pads, dilated", vec![1, 4, 5, 2], pads(Window { dilation: [2, 3], ..Window::new([2, 2]) }, [[1, 2], [3, 1]])),
+        (
+            "pads, dilated, of four channels",
+            vec![2, 5, 7, 4],
+            pads(Window { strides: [2, 1], dilation: [1, 2], ..Window::new([2, 3]) }, [[1, 0], [0, 2]]),
+        ),
+        ("2x2 the same of eight channels", vec![1, 5, 7, 8], same(window([2, 2]), [5, 7])),
         ("windows over pads alone", vec![1, 2, 2, 1], pads(window([2, 2]), [[4, 2], [2, 2]])),
         ("a sequence", vec![3, 1, 17, 5], window([1, 3]).into()),
         ("to (2, 3)", vec![2, 7, 5, 3], Area::Adaptive([2, 3])),
@@ -399,8 +427,13 @@ mod tests {
                 let at = |h: usize, w: usize| (h * pool.axes[1].extent + w) * pool.channels;
                 let spans: Vec<usize> = down.pixels().flat_map(|h| across.pixels().map(move |w| at(h, w))).collect();
                 assert_eq!(spans, pool.elements([row, column]).collect::<Vec<_>>(), "{label}: {row}, {column}");
-                assert_eq!(down.len() * across.len(), spans.len(), "{label}: {row}, {column}");
+                assert_eq!(pool.len([row, column]), spans.len(), "{label}: {row}, {column}");
                 assert_eq!(pool.count([row, column], [[0; 2]; 2]), spans.len(), "{label}: {row}, {column}");
+                let pads = if let Area::Window(window) = area { window.pads } else { [[0; 2]; 2] };
+                for counted in [pads, [pads[0], [0; 2]], pads.map(|[before, _]| [before, 0])] {
+                    let (found, wanted) = (pool.counting(counted), pool.count([row, column], counted));
+                    assert_eq!(found.len([row, column]), wanted, "{label}: {row}, {column}, {counted:?}");
+                }
             }
         }
     }

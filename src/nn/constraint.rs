@@ -122,8 +122,7 @@ impl Constraint {
 
     /// The constraint as Keras serializes it.
     pub fn keras(&self) -> KerasObject {
-        let object = KerasObject::new("keras.constraints", self.class());
-        let object = self.numbers().into_iter().fold(object, |object, (name, number)| object.with(name, number));
+        let object = KerasObject::new("keras.constraints", self.class()).with_all(self.numbers());
         if *self == Self::NonNeg { object } else { object.with("axis", axes_of(self.axes())) }
     }
 
@@ -204,8 +203,7 @@ fn clipped(g: &mut Graph, norms: Id, least: Option<f64>, most: f64) -> Result<Id
 
 impl Configured for Constraint {
     fn config(&self) -> Config {
-        let config = Config::new(self.class());
-        let config = self.numbers().into_iter().fold(config, |config, (name, number)| config.with(name, number));
+        let config = Config::new(self.class()).with_all(self.numbers());
         if *self == Self::NonNeg { config } else { config.with("axes", self.axes().to_vec()) }
     }
 

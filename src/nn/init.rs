@@ -136,8 +136,7 @@ impl Initializer {
             Self::LecunNormal => ("LecunNormal", SCALED),
         };
         let object = KerasObject::new("keras.initializers", class);
-        let object = others.iter().fold(object, |object, key| object.with(key, Setting::Null));
-        self.settings().into_iter().fold(object, |object, (key, value)| object.with(key, value))
+        object.with_all(others.iter().map(|key| (key, Setting::Null))).with_all(self.settings())
     }
 
     /// Its settings by name.
@@ -209,8 +208,7 @@ impl Configured for Initializer {
     fn config(&self) -> Config {
         let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(self);
         let name = NAMES.iter().find(|(_, initializer)| same(initializer)).map(|(name, _)| *name);
-        let config = Config::new(name.expect("every initialiser has a name"));
-        self.settings().into_iter().fold(config, |config, (name, number)| config.with(name, number))
+        Config::new(name.expect("every initialiser has a name")).with_all(self.settings())
     }
 
     fn from_config(config: &mut Config) -> Result<Self> {

@@ -65,6 +65,12 @@ impl KerasObject {
         self
     }
 
+    /// Adds entries to the config by their keys, each as [`KerasObject::with`] does.
+    #[must_use]
+    pub fn with_all<K: AsRef<str>, V: Into<Setting>>(self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
+        entries.into_iter().fold(self, |object, (key, value)| object.with(key.as_ref(), value))
+    }
+
     /// The module: `keras.layers`.
     pub fn module(&self) -> &str {
         &self.module

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::picture::{Area, Drawn, Picture, TEXT, UNITS, save, text, title_width, width_of};
 use crate::error::{Error, Result};
-use crate::tensor::{Shape, Tensor, Values};
+use crate::tensor::{Tensor, Values};
 
 /// About the longer side of a tile.
 const SIDE: u32 = 112;
@@ -114,9 +114,22 @@ pub fn feature_maps(image: &Tensor) -> Result<Tensor> {
         let message = format!("takes (height, width, channels), was given {}", image.shape());
         return Err(Error::shape("feature_maps", message));
     };
-    let values = image.values().to_f64();
-    let map = |channel: usize| normalized(&values.iter().skip(channel).step_by(channels).copied().collect::<Vec<_>>());
-    Tensor::new(Shape::from([channels, height, width, 1]), (0..channels).flat_map(map).collect::<Vec<_>>())
+    filters(&image.reshape(&[height, width, 1, channels].map(|extent| extent as isize))?)
+}
+
+/// The filters of a kernel (height, width, channels, filters), of one channel or three, as images (filters, height, width, channels),
+/// each from its smallest value to its largest.
+///
+/// # Errors
+/// [`Error::Shape`] where it is no such kernel.
+pub fn filters(kernel: &Tensor) -> Result<Tensor> {
+    let [height, width, channels @ (1 | 3), filters] = **kernel.shape() else {
+        let message = format!("takes (height, width, 1 or 3, filters), was given {}", kernel.shape());
+        return Err(Error::shape("filters", message));
+    };
+    let values = kernel.values().to_f64();
+    let filter = |i: usize| normalized(&values.iter().skip(i).step_by(filters).copied().collect::<Vec<_>>());
+    Tensor::new([filters, height, width, channels], (0..filters).flat_map(filter).collect::<Vec<_>>())
 }
 
 impl Part {
@@ -191,6 +204,12 @@ mod tests {
         let image = Tensor::new([1, 2, 2], vec![0.0f32, 10.0, 4.0, 30.0]).unwrap();
         let maps = feature_maps(&image).unwrap();
         assert_eq!(maps, Tensor::new([2, 1, 2, 1], vec![0.0f32, 1.0, 0.0, 1.0]).unwrap());
+        // Of three channels the smallest and the largest of all three are black and white.
+        let kernel = Tensor::new([1, 1, 3, 2], vec![0.0f32, 4.0, 1.0, 0.0, 2.0, 2.0]).unwrap();
+        let colours = Tensor::new([2, 1, 1, 3], vec![0.0f32, 0.5, 1.0, 1.0, 0.0, 0.5]).unwrap();
+        assert_eq!(filters(&kernel).unwrap(), colours);
+        let refused = filters(&Tensor::new([1, 1, 2, 1], vec![0.0f32; 2]).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("takes (height, width, 1 or 3, filters), was given (1, 1, 2, 1)"), "{refused}");
     }
 
     #[test]

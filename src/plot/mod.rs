@@ -11,7 +11,7 @@ mod png;
 use std::path::Path;
 
 pub(crate) use heat_map::HeatMap;
-pub use image_grid::{ImageGrid, feature_maps, normalized};
+pub use image_grid::{ImageGrid, feature_maps, filters, normalized};
 // Whoever draws a model looks for it here; it stands where models do.
 pub use crate::train::{ModelPlot, plot_model};
 

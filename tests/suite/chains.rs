@@ -155,7 +155,7 @@ fn pooling_is_written_as_keras_has_it() {
 #[test]
 fn layers_over_images_are_written_as_keras_has_them() {
     let text = "input 12 10 3, random_flip, random_translation 0.1 0.1, random_rotation 0.1, random_zoom 0.2,
-        rescaling 2 -1, normalization, zero_padding2d, zero_padding2d 2, zero_padding2d ((1, 0), (0, 2)), cropping2d 1x2,
+        random_brightness 0.1 value_range=(0, 1), random_contrast 0.1, random_crop 12 10, center_crop 12 10, rescaling 2 -1, normalization, zero_padding2d, zero_padding2d 2, zero_padding2d ((1, 0), (0, 2)), cropping2d 1x2,
         up_sampling2d, up_sampling2d (1, 2) interpolation=bilinear, resizing 6 5 interpolation=nearest, reshape 30 3,
         up_sampling1d 2, zero_padding1d, zero_padding1d (3, 0), cropping1d 1";
     let model = Sequential::from_text(text).unwrap();

@@ -57,6 +57,14 @@ fn layer_of_images(name: &str) -> Sequential {
             .interpolation("nearest")
             .fill_value(0.5)
             .data_format("channels_first")),
+        "center_crop" => of(CenterCrop::new(4, 5)),
+        "center_crop_first" => of(CenterCrop::new(4, 5).data_format("channels_first")),
+        "random_crop" => of(RandomCrop::new(4, 5)),
+        "random_crop_first" => of(RandomCrop::new(4, 5).data_format(DataFormat::ChannelsFirst)),
+        "random_brightness" => of(RandomBrightness::new(0.25)),
+        "random_brightness_all" => of(RandomBrightness::new([0.25, -0.5]).value_range([0.0, 1.0])),
+        "random_contrast" => of(RandomContrast::new(0.25)),
+        "random_contrast_all" => of(RandomContrast::new((0.25, 0.5)).value_range((0.0, 1.0))),
         "random_zoom" => of(RandomZoom::new(0.25)),
         "random_zoom_all" => {
             let zoom = RandomZoom::new((0.25, 0.5)).width_factor(-0.125).fill_mode(Fill::Wrap).fill_value(2.0);

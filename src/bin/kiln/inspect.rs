@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use kiln::device::Device;
 use kiln::io::printable;
 use kiln::nn::Model;
-use kiln::plot::{ImageGrid, feature_maps, normalized};
+use kiln::plot::{self, ImageGrid, feature_maps, normalized};
 use kiln::tensor::{Shape, Tensor};
 
 use crate::model::DeviceArgs;
@@ -172,11 +172,10 @@ fn filters(kernel: &Tensor, kind: &str, sample: &Shape) -> Result<Option<Tensor>
         (&[inputs, units], _, &[height, width, 3]) if inputs == height * width * 3 => [height, width, 3, units],
         _ => return Ok(None),
     };
-    let [height, width, channels @ (1 | 3), filters] = extents else { return Ok(None) };
-    let values = kernel.values().to_f64();
-    let filter = |i: usize| normalized(&values.iter().skip(i).step_by(filters).copied().collect::<Vec<_>>());
-    let tiles = (0..filters).flat_map(filter).collect::<Vec<_>>();
-    Ok(Some(Tensor::new([filters, height, width, channels], tiles)?))
+    if ![1, 3].contains(&extents[2]) {
+        return Ok(None);
+    }
+    Ok(Some(plot::filters(&kernel.reshape(&extents.map(|extent| extent as isize))?)?))
 }
 
 /// What a layer gives as images, and in words.

@@ -29,11 +29,6 @@ pub(super) fn parse(bytes: &[u8], most: usize) -> Result<Tensor, String> {
     Tensor::new([height, width, channels], samples).map_err(|e| e.to_string())
 }
 
-/// How many channels it has.
-pub(super) fn channels(bytes: &[u8]) -> Result<usize, String> {
-    header(bytes).map(|(_, channels)| channels)
-}
-
 type Decoder<'b> = JpegDecoder<ZCursor<&'b [u8]>>;
 
 /// A decoder that has read the header, and the channels that it gives.

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::resize::{Interpolation, resized};
-use super::{jpeg, parse_image_within};
-use crate::data::png::{self, without_panic};
+use super::head::Head;
+use super::resize::resized;
+use super::{Interpolation, parse_image_within};
+use crate::data::png;
 use crate::data::rgb_to_grayscale;
 use crate::error::{Error, Result};
 use crate::io::whole;
@@ -83,8 +84,7 @@ impl ImageLoader {
 
     /// The size of the picture in a file, for all.
     pub(super) fn sized_like(mut self, path: &Path) -> Result<Self> {
-        let Pixels { height, width, .. } = self.pixels(path)?;
-        self.size = Some([height, width].map(|extent| extent as u32));
+        self.size = Some(Head::read(path)?.size);
         self.like = Some(path.into());
         Ok(self)
     }
@@ -196,7 +196,7 @@ impl ImageLoader {
     /// # Errors
     /// [`Error::Format`] that names one of each where there are both, or a file that cannot be read.
     pub fn color_mode_of<P: AsRef<Path> + Sync>(files: &[P]) -> Result<ColorMode> {
-        let modes = map_each(files, |file| mode_of(file.as_ref()))?;
+        let modes = map_each(files, |file| Head::read(file.as_ref()).map(|head| head.color_mode))?;
         let place = |mode| modes.iter().position(|known| *known == mode).map(|at| files[at].as_ref());
         match (place(ColorMode::Grayscale), place(ColorMode::Rgb)) {
             (Some(grey), Some(colour)) => {
@@ -212,17 +212,6 @@ impl ImageLoader {
 
 /// How many pictures are decoded before they are put beside the others.
 const AT_ONCE: usize = 256;
-
-/// Grey or in colour, by the file's head.
-fn mode_of(path: &Path) -> Result<ColorMode> {
-    let bytes = whole::read(path)?;
-    let is_grey = match bytes[..] {
-        // The type of colours, behind the signature, the first chunk's length and name, and the picture's size and depth.
-        [0x89, b'P', b'N', b'G', ..] => bytes.get(25).is_some_and(|kind| [0, 4].contains(kind)),
-        _ => without_panic(|| jpeg::channels(&bytes)).map_err(|e| Error::format(path, e))? == 1,
-    };
-    Ok(if is_grey { ColorMode::Grayscale } else { ColorMode::Rgb })
-}
 
 impl Pixels {
     /// In a mode of colours, without alpha.

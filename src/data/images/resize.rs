@@ -1,16 +1,7 @@
-//! Pictures of another size.
+//! Pictures of another size, as Pillow makes them: where a picture shrinks, [`Interpolation::Bilinear`] weighs as many more of the old
+//! pixels, which the layer [`Resizing`](crate::nn::layers::Resizing) does not.
 
-/// How pictures come to another size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Interpolation {
-    /// Each pixel from those around its place, weighed by their distance; where the picture shrinks, from as many more.
-    #[default]
-    Bilinear,
-    /// Each pixel from the one nearest to its place.
-    Nearest,
-}
-
-crate::config::named!(Interpolation: "bilinear" = Bilinear, "nearest" = Nearest);
+use crate::ops::resize::Interpolation;
 
 /// The old places that a new one is made of: the first one, and the share of each from there on.
 struct Taps {

@@ -3,7 +3,7 @@
 /// Each class that takes one input, and the settings that may stand behind it without a name, in the order of Keras' constructor.
 /// One in brackets may be left out; one with dots takes all values that follow. A class that is not made by
 /// [`super::from_config`] is passed over.
-pub(crate) const ARGUMENTS: [(&str, &str); 55] = [
+pub(crate) const ARGUMENTS: &[(&str, &str)] = &[
     ("Activation", "activation"),
     ("AdaptiveAveragePooling1D", "output_size"),
     ("AdaptiveAveragePooling2D", "output_size"),
@@ -42,6 +42,9 @@ pub(crate) const ARGUMENTS: [(&str, &str); 55] = [
     ("Permute", "dims..."),
     ("PositionEmbedding", "sequence_length"),
     ("RMSNormalization", ""),
+    ("RandomBrightness", "factor [value_range]"),
+    ("RandomContrast", "factor [value_range]"),
+    ("RandomCrop", "height width"),
     ("RandomFlip", "[mode]"),
     ("RandomRotation", "factor"),
     ("RandomTranslation", "height_factor width_factor"),

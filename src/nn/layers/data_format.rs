@@ -27,7 +27,7 @@ named!(Padding: "valid" = Valid, "same" = Same, "causal" = Causal);
 macro_rules! by_name {
     ($($type:ident: $setting:literal),*) => {$(
         impl $type {
-            /// The one of this name of Keras'.
+            /// The one that Keras gives this name.
             ///
             /// # Errors
             /// [`Error::Argument`](crate::error::Error::Argument) that lists the names.
@@ -67,7 +67,7 @@ impl DataFormat {
     /// What a layer made of [`DataFormat::to_images`], as the layer gives it.
     ///
     /// # Errors
-    /// [`Error::Shape`] where `y` is none of such images.
+    /// [`Error::Shape`] where `y` is no batch of images.
     pub(super) fn of_images(self, scope: &mut Scope<'_>, y: Id, spatial: usize) -> Result<Id> {
         let &[batch, height, width, channels] = &scope.graph.shape(y)[..] else {
             return Err(scope.error(format!("made {}, which are no images", scope.graph.shape(y))));
@@ -85,7 +85,7 @@ impl DataFormat {
         }
     }
 
-    /// Which axes of the layer's input are spatial, where it has so many.
+    /// Which axes of the layer's input are spatial, given how many.
     pub(super) fn spatial(self, spatial: usize) -> Range<usize> {
         match self {
             Self::ChannelsLast => 1..1 + spatial,
@@ -93,7 +93,7 @@ impl DataFormat {
         }
     }
 
-    /// That the layer's input has so many spatial axes beside those of the batch and of the channels.
+    /// Checks that the layer's input has this many spatial axes beside those of the batch and of the channels.
     ///
     /// # Errors
     /// [`Error::Shape`] of the layer that says what it takes and what it was given.

@@ -12,7 +12,7 @@ use crate::nn::Scope;
 type Call = dyn Fn(&mut Scope<'_>, &[Id]) -> Result<Vec<Id>> + Send + Sync;
 
 /// A layer that is a closure. The summary shows it; a file cannot keep it, and refuses a model that has one by its name: a
-/// [`Layer`] of one's own, which a file knows by its class, is kept.
+/// [`Layer`] of your own, which a file knows by its class, is kept.
 ///
 /// ```
 /// use kiln::nn::layers::Lambda;

@@ -1,4 +1,4 @@
-//! Layers, one a file. A layer of one's own implements [`Layer`]: `examples/custom_op.rs`.
+//! Layers, one a file. Implement [`Layer`] for a layer of your own, as `examples/custom_op.rs` does.
 
 mod activation;
 pub(crate) mod arguments;
@@ -43,8 +43,9 @@ pub use flatten::Flatten;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
 pub use image::{
-    Cropping1D, Cropping2D, Edges, Factor, Fill, Interpolation, RandomFlip, RandomRotation, RandomTranslation,
-    RandomZoom, Resizing, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D,
+    CenterCrop, Cropping1D, Cropping2D, Edges, Factor, Fill, Interpolation, RandomBrightness, RandomContrast,
+    RandomCrop, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, Resizing, UpSampling1D, UpSampling2D,
+    ZeroPadding1D, ZeroPadding2D,
 };
 pub use input::Input;
 pub use lambda::Lambda;
@@ -253,6 +254,10 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "SpatialDropout2D" => Box::new(SpatialDropout2D::new(config.take("rate")?)),
         "GaussianNoise" => Box::new(GaussianNoise::new(config.take("stddev")?)),
         "Permute" => Box::new(Permute::new(config.take::<Vec<usize>>("dims")?)),
+        "CenterCrop" => Box::new(CenterCrop::from_config(config)?),
+        "RandomBrightness" => Box::new(RandomBrightness::from_config(config)?),
+        "RandomContrast" => Box::new(RandomContrast::from_config(config)?),
+        "RandomCrop" => Box::new(RandomCrop::from_config(config)?),
         "RandomFlip" => Box::new(RandomFlip::from_config(config)?),
         "RandomRotation" => Box::new(RandomRotation::from_config(config)?),
         "RandomTranslation" => Box::new(RandomTranslation::from_config(config)?),

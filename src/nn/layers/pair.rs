@@ -45,7 +45,7 @@ impl FromSetting for Pair {
     }
 }
 
-/// The settings of layers of one and of two spatial axes: of one, which sequences have, rows stand for nothing.
+/// Settings of layers with one or two spatial axes. With one, which sequences have, the number for rows means nothing.
 impl Pair {
     /// A number for the steps of sequences, which are an image's only row.
     pub(super) fn of_steps(steps: usize) -> Self {

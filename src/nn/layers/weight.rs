@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::Id;
-use crate::nn::{Config, Constraint, Initializer, KerasObject, Regularizer, Scope, Setting};
+use crate::nn::{Config, Constraint, Initializer, KerasObject, Regularizer, Scope};
 use crate::tensor::Shape;
 
 /// What a weight starts from, what its size adds to the loss, and within what it is held.
@@ -30,26 +30,23 @@ impl Weight {
 
     /// Adds the settings of weights by name: what all start from, their penalties, their constraints.
     pub fn keep_all(config: Config, weights: &[(&str, &Self)]) -> Config {
-        let with = |config: Config, of: &dyn Fn(Config, &str, &Self) -> Config| {
-            weights.iter().fold(config, |config, (name, weight)| of(config, name, weight))
-        };
-        let config = with(config, &|config, name, w| config.with(&format!("{name}_initializer"), w.initializer));
-        let config = with(config, &|config, name, w| config.with(&format!("{name}_regularizer"), w.regularizer));
-        // Where there is none a version that knows none reads the file.
-        with(config, &|config, name, w| match &w.constraint {
-            Some(constraint) => config.with(&format!("{name}_constraint"), constraint.clone()),
-            None => config,
-        })
+        let initializers = weights.iter().map(|(name, w)| (format!("{name}_initializer"), w.initializer));
+        let regularizers = weights.iter().map(|(name, w)| (format!("{name}_regularizer"), w.regularizer));
+        // A weight without a constraint has no setting, so that versions before constraints read the file.
+        let constraints =
+            weights.iter().filter_map(|(name, w)| Some((format!("{name}_constraint"), w.constraint.clone()?)));
+        config.with_all(initializers).with_all(regularizers).with_all(constraints)
     }
 
     /// Adds the settings of weights by name, as Keras has them.
     pub fn keras_all(layer: KerasObject, weights: &[(&str, &Self)]) -> KerasObject {
-        let with = |layer: KerasObject, what: &str, of: &dyn Fn(&Self) -> Setting| {
-            weights.iter().fold(layer, |layer, (name, weight)| layer.with(&format!("{name}_{what}"), of(weight)))
-        };
-        let layer = with(layer, "initializer", &|w| w.initializer.keras().into());
-        let layer = with(layer, "regularizer", &|w| w.regularizer.map(Regularizer::keras).into());
-        with(layer, "constraint", &|w| w.constraint.as_ref().map(Constraint::keras).into())
+        let initializers = weights.iter().map(|(name, w)| (format!("{name}_initializer"), w.initializer.keras()));
+        let regularizers =
+            weights.iter().map(|(name, w)| (format!("{name}_regularizer"), w.regularizer.map(Regularizer::keras)));
+        let constraints = weights
+            .iter()
+            .map(|(name, w)| (format!("{name}_constraint"), w.constraint.as_ref().map(Constraint::keras)));
+        layer.with_all(initializers).with_all(regularizers).with_all(constraints)
     }
 
     /// Asks for the weight.

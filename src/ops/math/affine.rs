@@ -26,7 +26,7 @@ pub const UNIT: i32 = 1 << 16;
 pub const PARTS: i32 = 256;
 
 /// Pixels of an image along an axis, at most: with factors up to 2 places stay within 31 bits.
-const LARGEST: usize = 8_192;
+pub(super) const LARGEST: usize = 8_192;
 
 /// No pixel.
 const NONE: u32 = u32::MAX;

@@ -110,13 +110,12 @@ impl pulp::WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let Self { pool, counted, x, row, y } = self;
-        let ([down, across], c) = (pool.axes, pool.channels);
+        let ([down, across], c, counted) = (pool.axes, pool.channels, pool.counting(counted));
         let rows = down.span(row);
         for (column, y) in y.chunks_exact_mut(c).enumerate() {
             let columns = across.span(column);
-            let count = count_of(&pool, [row, column], counted);
-            if let (Some(h), Some(w), 4) = (rows.pair(), columns.pair(), count) {
-                let [above, below] = [h, h + 1].map(|h| &x[(h * across.extent + w) * c..][..2 * c]);
+            let count = counted.len([row, column]).max(1);
+            if let (Some([above, below]), 4) = (pool.four(x, rows, columns), count) {
                 mean_of_four(y, above, below);
                 continue;
             }
@@ -130,16 +129,6 @@ impl pulp::WithSimd for Row<'_> {
             y.iter_mut().for_each(|y| *y /= count as f32);
         }
     }
-}
-
-/// What the sum of a window is divided by.
-#[inline(always)]
-fn count_of(pool: &Pool, window: [usize; 2], counted: [[usize; 2]; 2]) -> usize {
-    let [down, across] = pool.axes;
-    let none = counted == [[0; 2]; 2];
-    let count =
-        if none { down.span(window[0]).len() * across.span(window[1]).len() } else { pool.count(window, counted) };
-    count.max(1)
 }
 
 /// Of two pixels side by side and the two below them.
@@ -212,9 +201,7 @@ impl CpuOp<f64> for AveragePoolGrad {
 impl CpuOp<f32> for AveragePoolGrad {
     fn cpu(&self, mut args: CpuArgs<'_, f32>) {
         let AveragePool { area, counted } = self.forward;
-        let pool = Pool::new(&area, &args.io.outputs[0], &args.io.inputs[0]);
-        // What a window counts hangs on where it is.
-        let pool = if counted == [[0; 2]; 2] { pool.bands() } else { pool };
+        let pool = Pool::new(&area, &args.io.outputs[0], &args.io.inputs[0]).bands();
         let (dy, [dx]) = (args.real(0), args.out());
         let (pixels, windows) = (pool.image(), pool.axes[0].windows * pool.pooled_row());
         for_each_row_of(dx.len(), dx, pixels, |image, dx| {
@@ -238,11 +225,11 @@ impl pulp::WithSimd for Image<'_> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let Self { pool, counted, dy, dx } = self;
-        let ([down, across], c) = (pool.axes, pool.channels);
+        let ([down, across], c, counted) = (pool.axes, pool.channels, pool.counting(counted));
         dx.fill(0.0);
         for (window, dy) in dy.chunks_exact(c).enumerate() {
             let (row, column) = (window / across.windows, window % across.windows);
-            let count = count_of(&pool, [row, column], counted) as f32;
+            let count = counted.len([row, column]).max(1) as f32;
             for h in down.span(row).pixels() {
                 for w in across.span(column).pixels() {
                     let dx = &mut dx[(h * across.extent + w) * c..][..c];

@@ -77,8 +77,7 @@ impl pulp::WithSimd for Row<'_> {
         let rows = down.span(row);
         for (column, y) in y.chunks_exact_mut(c).enumerate() {
             let columns = across.span(column);
-            if let (Some(h), Some(w)) = (rows.pair(), columns.pair()) {
-                let [above, below] = [h, h + 1].map(|h| &x[(h * across.extent + w) * c..][..2 * c]);
+            if let Some([above, below]) = pool.four(x, rows, columns) {
                 largest_of_four(y, above, below);
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Affine maps drawn at random, one a sample, in the whole numbers that [`super::affine`] takes: rotations and zooms about the
-//! middle. The draws are [`super::philox`]'s, and sines are made of whole numbers, so that all devices have the same maps to the bit.
+//! middle, and shifts by whole pixels. The draws are [`super::philox`]'s, and sines are made of whole numbers, so that all devices have the same maps to the bit.
 
-use super::affine::{NUMBERS, UNIT};
+use super::affine::{LARGEST, NUMBERS, PARTS, UNIT};
 use super::case::clock;
 use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
@@ -38,6 +38,8 @@ pub enum Draw {
     Rotation([f64; 2]),
     /// What heights and widths are multiplied by to find where a pixel is taken from, 0 to 2. Without the second widths are as heights.
     Zoom([f64; 2], Option<[f64; 2]>),
+    /// How many rows and columns further a pixel is taken from: 0 to these, each as likely.
+    Shift([usize; 2]),
 }
 
 /// Whole numbers from `low` on, one of `range + 1`.
@@ -66,6 +68,7 @@ impl RandomMap {
         match self.draw {
             Draw::Rotation(turns) => [Span::new(turns, TURN); 2],
             Draw::Zoom(height, width) => [height, width.unwrap_or(height)].map(|ends| Span::new(ends, f64::from(UNIT))),
+            Draw::Shift(most) => most.map(|most| Span { low: 0, range: most as u32 }),
         }
     }
 
@@ -78,11 +81,15 @@ impl RandomMap {
         let random = |k: usize| word((2 * sample + k) as u32, self.salt, clock);
         let [first, second] = self.spans();
         let number = first.of(random(0));
-        if let Draw::Rotation(_) = self.draw {
-            let [cos, sin] = on_the_circle(number as u32);
-            return [cos, sin, 0, -sin, cos, 0];
+        let other = if self.is_same() { number } else { second.of(random(1)) };
+        match self.draw {
+            Draw::Rotation(_) => {
+                let [cos, sin] = on_the_circle(number as u32);
+                [cos, sin, 0, -sin, cos, 0]
+            }
+            Draw::Zoom(..) => [number, 0, 0, 0, other, 0],
+            Draw::Shift(_) => [UNIT, 0, PARTS * number, 0, UNIT, PARTS * other],
         }
-        [number, 0, 0, 0, if self.is_same() { number } else { second.of(random(1)) }, 0]
     }
 }
 
@@ -122,6 +129,7 @@ impl Op for RandomMap {
         match self.draw {
             Draw::Rotation(_) => "random_map_rotation",
             Draw::Zoom(..) => "random_map_zoom",
+            Draw::Shift(_) => "random_map_shift",
         }
     }
 
@@ -131,6 +139,7 @@ impl Op for RandomMap {
         let (ends, within) = match self.draw {
             Draw::Rotation(turns) => (vec![turns], -1.0..=1.0),
             Draw::Zoom(height, width) => ([height].into_iter().chain(width).collect(), 0.0..=2.0),
+            Draw::Shift(most) => (most.map(|most| [0.0, most as f64]).to_vec(), 0.0..=LARGEST as f64),
         };
         if let Some(ends) =
             ends.iter().find(|[low, high]| !(within.contains(low) && within.contains(high) && low <= high))
@@ -151,7 +160,11 @@ impl Op for RandomMap {
         let params = Params::new().u32("n", self.batch).u32("salt", self.salt as usize);
         let params = params.u32("low_0", word(first.low)).u32("low_1", word(second.low));
         let params = params.u32("range_0", first.range as usize).u32("range_1", second.range as usize);
-        let entry = if matches!(self.draw, Draw::Rotation(_)) { "rotation" } else { "zoom" };
+        let entry = match self.draw {
+            Draw::Rotation(_) => "rotation",
+            Draw::Zoom(..) => "zoom",
+            Draw::Shift(_) => "shift",
+        };
         vec![Dispatch::over(MODULE, entry, io, params.u32("same", usize::from(self.is_same())), self.batch)]
     }
 
@@ -168,6 +181,8 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a quarter", Draw::Rotation([0.25, 0.25])),
         ("any zoom", Draw::Zoom([0.0, 2.0], Some([0.5, 1.5]))),
         ("one zoom for both", Draw::Zoom([0.8, 1.2], None)),
+        ("any of seven columns", Draw::Shift([0, 6])),
+        ("any place", Draw::Shift([300, 1])),
     ];
     let cases = draws.into_iter().zip(770..).flat_map(|((label, draw), seed)| {
         [1, 3, 257].map(|batch| {
@@ -228,13 +243,23 @@ mod tests {
         let apart = maps.iter().filter(|m| (factor(m[0]) < 0.75) == (factor(m[4]) < 1.375)).count();
         assert!(apart.abs_diff(10_000) < 360, "heights and widths hang together: {apart}");
         assert!(drawn(Draw::Zoom([0.5, 1.5], None)).iter().all(|m| m[0] == m[4]));
+        let maps = drawn(Draw::Shift([3, 3]));
+        for i in [2, 5] {
+            even(maps.iter().map(|m| f64::from(m[i] / PARTS) + 0.5).collect(), [0.0, 4.0]);
+        }
+        assert!(maps.iter().all(|m| [m[0], m[1], m[3], m[4]] == [UNIT, 0, 0, UNIT]));
         assert!(drawn(Draw::Rotation([0.0, 0.0])).iter().all(|m| *m == [UNIT, 0, 0, 0, UNIT, 0]));
     }
 
     #[test]
     fn ends_that_are_none_are_refused() {
         let clock = [Type::u32([clock_op::WORDS])];
-        for draw in [Draw::Rotation([0.5, 0.25]), Draw::Rotation([-1.5, 0.0]), Draw::Zoom([0.5, 2.5], None)] {
+        for draw in [
+            Draw::Rotation([0.5, 0.25]),
+            Draw::Rotation([-1.5, 0.0]),
+            Draw::Zoom([0.5, 2.5], None),
+            Draw::Shift([0, 8_193]),
+        ] {
             let refused = RandomMap { batch: 1, draw, salt: 0 }.outputs(&clock).unwrap_err().to_string();
             assert!(refused.contains("the lower one first"), "{refused}");
         }

@@ -16,7 +16,7 @@ const MODULE: Module =
 /// Elements along the axis, at most: the gradient's kernel loops over them.
 const LARGEST: usize = 16_000;
 
-/// How a value between elements is made of them.
+/// How a value between elements or pixels is made of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
     /// By the two along each axis that it lies between, each weighed by how near it is.
@@ -25,6 +25,8 @@ pub enum Interpolation {
     /// The one that it is nearest to.
     Nearest,
 }
+
+crate::config::named!(Interpolation: "bilinear" = Bilinear, "nearest" = Nearest);
 
 /// y of x with `extent` elements along an axis; what lies beyond the first and the last is these
 #[derive(Clone, Copy, Debug)]

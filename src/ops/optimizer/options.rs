@@ -107,7 +107,7 @@ impl Options {
     /// Adds what is given to an optimizer's config.
     fn added_to(&self, config: Config) -> Config {
         let given = self.clips().into_iter().filter_map(|(name, limit)| Some((name, limit?)));
-        let config = given.fold(config, |config, (name, limit)| config.with(name, limit));
+        let config = config.with_all(given);
         let excluded: Vec<&str> = self.exclude_from_weight_decay.iter().map(String::as_str).collect();
         let config = if excluded.is_empty() { config } else { config.with("exclude_from_weight_decay", excluded) };
         let config = match self.gradient_accumulation_steps {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::ops::conv::Conv;
 
-/// So many filters for each channel, which see it alone.
+/// Filters for each channel, which see that channel alone.
 #[derive(Clone, Debug)]
 pub(super) struct Depthwise {
     pub(super) depth_multiplier: usize,
@@ -56,16 +56,16 @@ impl Kind for Depthwise {
 }
 
 convolution_layer! {
-    /// Each channel of sequences (batch, steps, channels) under kernels of its own, which makes (batch, new steps, channels *
-    /// depth_multiplier), those of a channel side by side; then bias and activation.
+    /// Convolves each channel of sequences (batch, steps, channels) by kernels of its own, adds the bias and applies the activation.
+    /// Gives (batch, new steps, channels * depth_multiplier), where what one channel became are neighbours.
     ///
     /// The kernel (kernel_size, channels, depth_multiplier) starts Glorot-uniform, the bias at zero, unless told otherwise.
     DepthwiseConv1D: Depthwise, 1, usize, Pair::of_steps, "Sets what is added at the edges: `valid`, the default, adds nothing; `same` as much as makes ceil(steps / stride) of them."
 }
 
 convolution_layer! {
-    /// Each channel of images (batch, height, width, channels) under kernels of its own, which makes (batch, new height, new width,
-    /// channels * depth_multiplier), those of a channel side by side; then bias and activation.
+    /// Convolves each channel of images (batch, height, width, channels) by kernels of its own, adds the bias and applies the
+    /// activation. Gives (batch, new height, new width, channels * depth_multiplier), where what one channel became are neighbours.
     ///
     /// The kernel (height, width, channels, depth_multiplier) starts Glorot-uniform, the bias at zero, unless told otherwise.
     ///
@@ -85,7 +85,7 @@ convolution_layer! {
 macro_rules! setters {
     ($name:ident, $spatial:literal, $given:ty, $sized:expr) => {
         impl $name {
-            /// A layer with a kernel of this size for each channel, that adds nothing at the edges.
+            /// A layer with a kernel of this size for each channel, without padding.
             pub fn new(kernel_size: $given) -> Self {
                 Self { inner: Convolution::new($spatial, $sized(kernel_size), Depthwise::new()) }
             }

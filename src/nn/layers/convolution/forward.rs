@@ -6,7 +6,7 @@ use super::{
 };
 use crate::ops::conv::Conv;
 
-/// Each filter of each place under the kernel, over the channels of the filter's group.
+/// Each filter at each place of the kernel, over the channels of the filter's group.
 #[derive(Clone, Debug)]
 struct Forward {
     filters: usize,
@@ -99,12 +99,12 @@ convolution_layer! {
 macro_rules! setters {
     ($name:ident, $spatial:literal, $given:ty, $sized:expr) => {
         impl $name {
-            /// A layer of this many filters and a kernel of this size, that adds nothing at the edges.
+            /// A layer with this many filters and a kernel of this size, without padding.
             pub fn new(filters: usize, kernel_size: $given) -> Self {
                 Self { inner: Convolution::new($spatial, $sized(kernel_size), Forward::new(filters)) }
             }
 
-            /// Cuts channels and filters into so many groups: filters of a group see its channels alone; default 1.
+            /// Sets into how many groups channels and filters are cut; default 1. Filters see the channels of their own group alone.
             #[must_use]
             pub fn groups(mut self, groups: usize) -> Self {
                 self.inner.kind.groups = groups;

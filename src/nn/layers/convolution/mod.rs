@@ -15,7 +15,7 @@ macro_rules! convolution_layer {
                 Ok(Self { inner: Convolution::from_config(config, $spatial)? })
             }
 
-            /// Sets how far the kernel goes at once; default 1.
+            /// Sets the strides: how far the kernel moves at a time; default 1.
             #[must_use]
             pub fn strides(mut self, strides: $given) -> Self {
                 self.inner.sliding.strides = $sized(strides);
@@ -31,7 +31,7 @@ macro_rules! convolution_layer {
 
             data_format_setter!(inner.sliding);
 
-            /// Sets how far the kernel's neighbouring pixels, or steps, are apart; default 1.
+            /// Sets the dilation rate: how far apart the kernel's neighbouring pixels, or steps, lie; default 1.
             #[must_use]
             pub fn dilation_rate(mut self, dilation_rate: $given) -> Self {
                 self.inner.sliding.dilation_rate = $sized(dilation_rate);
@@ -115,7 +115,7 @@ pub(super) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
     }))
 }
 
-/// What all of them have: how a kernel goes over sequences or images, and what is done to what it makes.
+/// What all convolution layers have: how a kernel goes over sequences or images, and what is done to its output.
 #[derive(Clone, Debug)]
 struct Sliding {
     /// How many axes it goes along.
@@ -133,7 +133,7 @@ struct Sliding {
 
 /// What a layer makes of images with its kernels, before bias and activation.
 trait Kind: Sized {
-    /// Whether sequences may be padded before alone.
+    /// Whether sequences may have `causal` padding.
     const CAUSAL: bool = false;
     /// Whether strides and dilation may both be above 1.
     const STRIDED_AND_DILATED: bool = false;
@@ -188,19 +188,17 @@ impl<K: Kind> Convolution<K> {
     }
 
     fn config(&self, class: &str) -> Config {
-        let config =
-            self.settings().into_iter().fold(Config::new(class), |config, (key, value)| config.with(key, value));
-        Weight::keep_all(config.with("activation", self.sliding.activation), &self.weights())
+        let config = Config::new(class).with_all(self.settings()).with("activation", self.sliding.activation);
+        Weight::keep_all(config, &self.weights())
     }
 
     fn keras(&self, layer: KerasObject) -> Result<KerasObject> {
-        let layer = self.settings().into_iter().fold(layer, |layer, (key, value)| layer.with(key, value));
-        let layer = layer.with("activation", self.sliding.activation.keras()?);
+        let layer = layer.with_all(self.settings()).with("activation", self.sliding.activation.keras()?);
         Ok(Weight::keras_all(layer, &self.weights()).with("activity_regularizer", Setting::Null))
     }
 }
 
-/// More than images have rows or steps, and few enough to count with on any device.
+/// The largest setting: more than any image has rows, and small enough that 32-bit numbers count with it.
 const TOO_MANY: usize = 1 << 30;
 
 impl Sliding {
@@ -244,7 +242,7 @@ impl Sliding {
         ]
     }
 
-    /// That the settings are some.
+    /// Checks that the settings are legal.
     fn check(&self, scope: &Scope<'_>, causal: bool, strided_and_dilated: bool) -> Result<()> {
         self.misnamed.check_in(scope)?;
         let sizes =
@@ -329,7 +327,7 @@ fn reshaped(scope: &mut Scope<'_>, x: Id, shape: [usize; 4]) -> Result<Id> {
     if **scope.graph.shape(x) == shape { Ok(x) } else { scope.graph.apply(Reshape(shape.into()), &[x]) }
 }
 
-/// That there are some of what a layer makes.
+/// Checks that a layer has at least one of its filters or channels.
 fn check_some(scope: &Scope<'_>, count: usize, what: &str) -> Result<()> {
     if count > 0 { Ok(()) } else { Err(scope.error(format!("0 {what} make nothing; give 1 or more"))) }
 }

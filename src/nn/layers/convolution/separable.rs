@@ -87,7 +87,7 @@ convolution_layer! {
 macro_rules! setters {
     ($name:ident, $spatial:literal, $given:ty, $sized:expr) => {
         impl $name {
-            /// A layer of this many filters and a kernel of this size for each channel, that adds nothing at the edges.
+            /// A layer with this many filters and a kernel of this size for each channel, without padding.
             pub fn new(filters: usize, kernel_size: $given) -> Self {
                 Self { inner: Convolution::new($spatial, $sized(kernel_size), Separable::new(filters)) }
             }

@@ -7,7 +7,7 @@ use super::{
 use crate::ops::conv::Conv;
 use crate::ops::window::Window;
 
-/// What a convolution from filters to channels does to the gradient of what it makes.
+/// What a convolution from filters to channels does to the gradient of its output.
 #[derive(Clone, Debug)]
 struct Transposed {
     filters: usize,
@@ -100,8 +100,8 @@ impl Kind for Transposed {
 }
 
 convolution_layer! {
-    /// A convolution turned round: each step of sequences (batch, steps, channels) adds its multiple of the kernel to (batch, new steps,
-    /// filters), places that lie `strides` apart; then bias and activation. What upsamples and learns how.
+    /// The transpose of a convolution, which upsamples with weights that are learned. Each step of sequences (batch, steps, channels)
+    /// adds its multiple of the kernel to (batch, new steps, filters), at places that lie `strides` apart; then bias and activation.
     ///
     /// The kernel (kernel_size, filters, channels) starts Glorot-uniform, the bias (filters,) at zero, unless told otherwise.
     ///
@@ -117,8 +117,9 @@ convolution_layer! {
 }
 
 convolution_layer! {
-    /// A convolution turned round: each pixel of images (batch, height, width, channels) adds its multiple of the kernel to (batch, new
-    /// height, new width, filters), at places that lie `strides` apart; then bias and activation. What upsamples and learns how.
+    /// The transpose of a convolution, which upsamples with weights that are learned. Each pixel of images (batch, height, width,
+    /// channels) adds its multiple of the kernel to (batch, new height, new width, filters), at places that lie `strides` apart; then
+    /// bias and activation.
     ///
     /// The kernel (height, width, filters, channels) starts Glorot-uniform, the bias (filters,) at zero, unless told otherwise.
     ///
@@ -137,14 +138,14 @@ convolution_layer! {
 macro_rules! setters {
     ($name:ident, $spatial:literal, $given:ty, $sized:expr, $added:expr) => {
         impl $name {
-            /// A layer of this many filters and a kernel of this size.
+            /// A layer with this many filters and a kernel of this size.
             pub fn new(filters: usize, kernel_size: $given) -> Self {
                 Self { inner: Convolution::new($spatial, $sized(kernel_size), Transposed::new(filters)) }
             }
 
-            /// Sets how much larger the output is than (extent - 1) * stride + what the kernel reaches over or, where padding is `same`,
-            /// than (extent - 1) * stride, and one more of a kernel of odd reach; below the strides. Unless told, `padding` says how
-            /// large it is.
+            /// Sets by how much the output is larger than its least size, which must be less than the strides. The least size is
+            /// (extent - 1) * stride + the kernel's reach; where padding is `same`, it is (extent - 1) * stride, and one more for a
+            /// kernel of odd reach. Without this setting `padding` alone says how large the output is.
             #[must_use]
             pub fn output_padding(mut self, output_padding: $given) -> Self {
                 self.inner.kind.output_padding = Some($added(output_padding));

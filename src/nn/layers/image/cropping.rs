@@ -7,7 +7,7 @@ use crate::nn::layers::data_format::{DataFormat, data_format_setter};
 use crate::nn::layers::{Layer, Pair};
 use crate::nn::{Config, KerasObject, Misnamed, Scope};
 
-/// Sequences (batch, steps, channels) without some steps at their beginning and their end.
+/// Cuts steps off the beginning and the end of sequences (batch, steps, channels).
 #[derive(Clone, Copy, Debug)]
 pub struct Cropping1D {
     cropping: Pair,
@@ -21,7 +21,7 @@ impl Default for Cropping1D {
 }
 
 impl Cropping1D {
-    /// Without so many steps at both ends: `2`, or `[1, 2]` at the beginning and at the end.
+    /// Cuts this many steps off both ends: `2`, or `[1, 2]` at the beginning and at the end.
     pub fn new(cropping: impl Into<Pair>) -> Self {
         Self { cropping: cropping.into() }
     }
@@ -52,7 +52,7 @@ impl Layer for Cropping1D {
     }
 }
 
-/// Images (batch, height, width, channels) without some rows and columns at their edges.
+/// Cuts rows and columns off the edges of images (batch, height, width, channels).
 ///
 /// ```
 /// use kiln::nn::layers::Cropping2D;
@@ -69,14 +69,14 @@ pub struct Cropping2D {
 }
 
 impl Default for Cropping2D {
-    /// The whole images.
+    /// Cuts nothing off.
     fn default() -> Self {
         Self::new(0)
     }
 }
 
 impl Cropping2D {
-    /// Without so many at each edge: `1`, `[rows, columns]` or `[[top, bottom], [left, right]]`.
+    /// Cuts this many off each edge: `1`, `[rows, columns]` or `[[top, bottom], [left, right]]`.
     pub fn new(cropping: impl Into<Edges>) -> Self {
         Self { cropping: cropping.into(), data_format: DataFormat::default(), misnamed: Misnamed::default() }
     }

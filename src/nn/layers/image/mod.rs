@@ -1,20 +1,24 @@
 //! Layers over images and sequences that learn nothing: edges, sizes, and augmentation,
 //! <https://keras.io/api/layers/preprocessing_layers/image_augmentation/>.
 
+mod crop;
 mod cropping;
 mod moved;
 mod random_flip;
 mod random_rotation;
+mod random_tone;
 mod random_translation;
 mod random_zoom;
 mod resizing;
 mod up_sampling;
 mod zero_padding;
 
+pub use crop::{CenterCrop, RandomCrop};
 pub use cropping::{Cropping1D, Cropping2D};
 pub use moved::Factor;
 pub use random_flip::RandomFlip;
 pub use random_rotation::RandomRotation;
+pub use random_tone::{RandomBrightness, RandomContrast};
 pub use random_translation::RandomTranslation;
 pub use random_zoom::RandomZoom;
 pub use resizing::Resizing;
@@ -33,7 +37,6 @@ use crate::ops::slice::{Cut, Slice};
 pub use crate::ops::translate::Fill;
 
 named!(Fill: "reflect" = Reflect, "nearest" = Nearest, "wrap" = Wrap, "constant" = Constant);
-named!(Interpolation: "bilinear" = Bilinear, "nearest" = Nearest);
 by_name!(Fill: "fill_mode", Interpolation: "interpolation");
 
 /// How many rows above and below an image, and how many columns left and right of it: `1` of each, `[1, 2]` rows and columns at both
@@ -78,7 +81,7 @@ impl From<Edges> for Setting {
     }
 }
 
-/// Any of the forms that there are.
+/// Any of the forms that [`Edges`] is made from.
 impl FromSetting for Edges {
     fn from_setting(setting: &Setting) -> Result<Self, String> {
         if let Setting::Int(_) = setting {
@@ -90,7 +93,7 @@ impl FromSetting for Edges {
     }
 }
 
-/// x within a number: so many elements before and behind it along each of some axes from `first` on.
+/// x with this many elements of a value added before and behind it, along the axes from `first` on.
 fn padded(scope: &mut Scope<'_>, x: Id, first: usize, edges: &[[usize; 2]], value: f64) -> Result<Id> {
     if edges.iter().all(|edge| *edge == [0, 0]) {
         return Ok(x);
@@ -113,7 +116,7 @@ fn padded(scope: &mut Scope<'_>, x: Id, first: usize, edges: &[[usize; 2]], valu
     scope.graph.apply(op, &[x])
 }
 
-/// x without so many elements at its beginning and its end along each of some axes from `first` on.
+/// x without this many elements at its beginning and its end, along the axes from `first` on.
 fn cropped(scope: &mut Scope<'_>, x: Id, first: usize, edges: &[[usize; 2]]) -> Result<Id> {
     let shape = scope.graph.shape(x).clone();
     let mut cuts: Vec<Cut> = shape.iter().map(|&extent| Cut::new(0, extent)).collect();

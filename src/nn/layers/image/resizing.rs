@@ -7,8 +7,8 @@ use crate::nn::layers::Layer;
 use crate::nn::layers::data_format::{DataFormat, data_format_setter};
 use crate::nn::{Config, KerasObject, Misnamed, OrName, Scope};
 
-/// Images (batch, height, width, channels) of whatever size as images of one size, with values between pixels interpolated and
-/// without `antialias`, as is Keras' default.
+/// Brings images (batch, height, width, channels) to a given size. Values between pixels are interpolated; as Keras' default has it,
+/// without `antialias`.
 ///
 /// ```
 /// use kiln::nn::layers::Resizing;
@@ -33,7 +33,7 @@ pub struct Resizing {
 const FILL_MODE: &str = "constant";
 
 impl Resizing {
-    /// To so many rows and columns.
+    /// Brings images to this many rows and columns.
     pub fn new(height: usize, width: usize) -> Self {
         Self {
             extents: [height, width],

@@ -17,7 +17,7 @@ fn enlarged(scope: &mut Scope<'_>, x: Id, first: usize, size: &[usize], interpol
     resized(scope.graph, x, first, &extents, interpolation)
 }
 
-/// Each step of sequences (batch, steps, channels) several times, one behind the other.
+/// Repeats each step of sequences (batch, steps, channels).
 #[derive(Clone, Copy, Debug)]
 pub struct UpSampling1D {
     size: usize,
@@ -31,7 +31,7 @@ impl Default for UpSampling1D {
 }
 
 impl UpSampling1D {
-    /// Each step so many times.
+    /// Repeats each step this many times.
     pub fn new(size: usize) -> Self {
         Self { size }
     }
@@ -62,7 +62,7 @@ impl Layer for UpSampling1D {
     }
 }
 
-/// Images (batch, height, width, channels) several times as high and as wide: each pixel is repeated, or values are interpolated
+/// Makes images (batch, height, width, channels) several times as high and as wide: repeats each pixel, or interpolates values
 /// between pixels.
 ///
 /// ```
@@ -89,7 +89,7 @@ impl Default for UpSampling2D {
 }
 
 impl UpSampling2D {
-    /// So many times as high and as wide: `2`, or `[2, 3]`.
+    /// Makes images this many times as high and as wide: `2`, or `[2, 3]`.
     pub fn new(size: impl Into<Pair>) -> Self {
         Self {
             size: size.into(),

@@ -7,7 +7,7 @@ use crate::nn::layers::data_format::{DataFormat, data_format_setter};
 use crate::nn::layers::{Layer, Pair};
 use crate::nn::{Config, KerasObject, Misnamed, Scope};
 
-/// Zeros before and behind the steps of sequences (batch, steps, channels).
+/// Adds zeros before and behind the steps of sequences (batch, steps, channels).
 #[derive(Clone, Debug)]
 pub struct ZeroPadding1D {
     padding: Pair,
@@ -23,7 +23,7 @@ impl Default for ZeroPadding1D {
 }
 
 impl ZeroPadding1D {
-    /// So many steps at both ends: `2`, or `[1, 2]` before and behind.
+    /// Adds this many steps at both ends: `2`, or `[1, 2]` before and behind.
     pub fn new(padding: impl Into<Pair>) -> Self {
         Self { padding: padding.into(), data_format: DataFormat::default(), misnamed: Misnamed::default() }
     }
@@ -59,7 +59,7 @@ impl Layer for ZeroPadding1D {
     }
 }
 
-/// Rows and columns of zeros around images (batch, height, width, channels).
+/// Adds rows and columns of zeros around images (batch, height, width, channels).
 ///
 /// ```
 /// use kiln::nn::layers::ZeroPadding2D;
@@ -84,7 +84,7 @@ impl Default for ZeroPadding2D {
 }
 
 impl ZeroPadding2D {
-    /// So many at each edge: `1`, `[rows, columns]` or `[[top, bottom], [left, right]]`.
+    /// Adds this many at each edge: `1`, `[rows, columns]` or `[[top, bottom], [left, right]]`.
     pub fn new(padding: impl Into<Edges>) -> Self {
         Self { padding: padding.into(), data_format: DataFormat::default(), misnamed: Misnamed::default() }
     }

@@ -1,4 +1,4 @@
-//! So many windows over images or sequences of any extent.
+//! Pooling to a given size, whatever the size of the input.
 
 use super::data_format::data_format_setter;
 use super::window::required;
@@ -20,8 +20,8 @@ macro_rules! adaptive_layers {
             }
 
             impl $name {
-                /// To this size, whatever the input's: window i of n has the pixels of E from floor(i E / n) up to below
-                /// ceil((i + 1) E / n).
+                /// A layer that gives this size, whatever the size of the input. Along an axis of E pixels window i of n has those
+                /// from floor(i E / n) up to below ceil((i + 1) E / n).
                 pub fn new(output_size: $given) -> Self {
                     Self {
                         output_size: $sized(output_size),
@@ -64,13 +64,13 @@ macro_rules! adaptive_layers {
 }
 
 adaptive_layers! {
-    /// Images (batch, height, width, channels) to a given height and width, by means.
+    /// Pools images (batch, height, width, channels) to a given height and width, by means.
     AdaptiveAveragePooling2D: 2, Average, impl Into<Pair>, Into::into;
-    /// Images (batch, height, width, channels) to a given height and width, by the largest numbers.
+    /// Pools images (batch, height, width, channels) to a given height and width, by the largest numbers.
     AdaptiveMaxPooling2D: 2, Max, impl Into<Pair>, Into::into;
-    /// Sequences (batch, steps, channels) to a given number of steps, by means.
+    /// Pools sequences (batch, steps, channels) to a given number of steps, by means.
     AdaptiveAveragePooling1D: 1, Average, usize, Pair::of_steps;
-    /// Sequences (batch, steps, channels) to a given number of steps, by the largest numbers.
+    /// Pools sequences (batch, steps, channels) to a given number of steps, by the largest numbers.
     AdaptiveMaxPooling1D: 1, Max, usize, Pair::of_steps;
 }
 

@@ -78,8 +78,8 @@ global_layers! {
     GlobalAveragePooling2D: 2, Average;
     /// The largest number of each channel over images (batch, height, width, channels), as (batch, channels).
     GlobalMaxPooling2D: 2, Max;
-    /// The mean of each channel over the steps of sequences (batch, steps, channels), as (batch, channels): over those steps
-    /// alone that a mask lets count.
+    /// The mean of each channel over the steps of sequences (batch, steps, channels), as (batch, channels). Under a mask
+    /// only the steps that it keeps count.
     GlobalAveragePooling1D: 1, Average;
     /// The largest number of each channel over the steps of sequences (batch, steps, channels), as (batch, channels).
     GlobalMaxPooling1D: 1, Max;

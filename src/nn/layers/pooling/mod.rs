@@ -1,7 +1,7 @@
 //! Layers that make one number of several neighbouring ones, channel by channel,
 //! <https://keras.io/api/layers/pooling_layers/>.
 
-/// What a layer with `settings`, by Keras' keys, keeps of them and says as Keras.
+/// `kind`, `config` and `keras` of a layer whose `settings` are under Keras' keys.
 macro_rules! kept_by_settings {
     ($name:ident) => {
         fn kind(&self) -> &'static str {
@@ -9,13 +9,11 @@ macro_rules! kept_by_settings {
         }
 
         fn config(&self) -> Config {
-            let settings = self.settings().into_iter();
-            settings.fold(Config::new(self.kind()), |config, (key, value)| config.with(key, value))
+            Config::new(self.kind()).with_all(self.settings())
         }
 
         fn keras(&self, name: &str) -> Result<KerasObject> {
-            let settings = self.settings().into_iter();
-            Ok(settings.fold(KerasObject::layer(self.kind(), name), |layer, (key, value)| layer.with(key, value)))
+            Ok(KerasObject::layer(self.kind(), name).with_all(self.settings()))
         }
     };
 }

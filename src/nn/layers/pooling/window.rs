@@ -27,7 +27,7 @@ macro_rules! window_layers {
             }
 
             impl $name {
-                /// A window of this size, which goes on by its own size.
+                /// A layer with windows of this size, whose strides are the same.
                 pub fn new(pool_size: $given) -> Self {
                     Self {
                         pool_size: $sized(pool_size),
@@ -38,15 +38,15 @@ macro_rules! window_layers {
                     }
                 }
 
-                /// How far the window goes at once; default its size.
+                /// Sets the strides: how far the window moves at a time; default its size.
                 #[must_use]
                 pub fn strides(mut self, strides: $given) -> Self {
                     self.strides = Some($sized(strides));
                     self
                 }
 
-                /// `valid`, the default, keeps the window inside; `same` gives ceil(extent / stride) outputs, of pixels of the
-                /// image alone.
+                /// Sets the padding. `valid`, the default, keeps windows inside; `same` gives ceil(extent / stride) outputs, for
+                /// which only pixels of the image count.
                 #[must_use]
                 pub fn padding(mut self, padding: impl OrName<Padding>) -> Self {
                     self.misnamed.set(&mut self.padding, padding);
@@ -98,7 +98,7 @@ macro_rules! window_layers {
 }
 
 window_layers! {
-    /// Of each window over images (batch, height, width, channels) the largest number of each channel.
+    /// The largest number of each channel under each window over images (batch, height, width, channels).
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -109,22 +109,22 @@ window_layers! {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     MaxPooling2D: 2, Max, impl Into<Pair>, Into::into;
-    /// Of each window over images (batch, height, width, channels) the mean of each channel.
+    /// The mean of each channel under each window over images (batch, height, width, channels).
     AveragePooling2D: 2, Average, impl Into<Pair>, Into::into;
-    /// Of each window over sequences (batch, steps, channels) the largest number of each channel.
+    /// The largest number of each channel under each window over sequences (batch, steps, channels).
     MaxPooling1D: 1, Max, usize, Pair::of_steps;
-    /// Of each window over sequences (batch, steps, channels) the mean of each channel.
+    /// The mean of each channel under each window over sequences (batch, steps, channels).
     AveragePooling1D: 1, Average, usize, Pair::of_steps;
 }
 
-/// Keras' size.
+/// With Keras' default size, 2.
 impl Default for MaxPooling2D {
     fn default() -> Self {
         Self::new(2)
     }
 }
 
-/// Keras' size.
+/// With Keras' default size, 2.
 impl Default for MaxPooling1D {
     fn default() -> Self {
         Self::new(2)

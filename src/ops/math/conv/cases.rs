@@ -60,6 +60,8 @@ fn settings() -> Vec<Setting> {
     ];
     // Keras' same padding, windows larger than the image among them.
     for (x, filters, groups, window) in [
+        // As many channels and filters as the kernels by subgroups take, in all passes.
+        ([1, 7, 9, 16], 20, 1, window([3, 2], [2, 1], [1, 1])),
         ([2, 5, 7, 3], 4, 1, plain([3, 3])),
         ([1, 2, 3, 5], 2, 1, plain([5, 7])),
         ([1, 8, 7, 4], 4, 1, window([4, 3], [2, 2], [1, 1])),
