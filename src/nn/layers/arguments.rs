@@ -3,7 +3,7 @@
 /// Each class that takes one input, and the settings that may stand behind it without a name, in the order of Keras' constructor.
 /// One in brackets may be left out; one with dots takes all values that follow. A class that is not made by
 /// [`super::from_config`] is passed over.
-pub(crate) const ARGUMENTS: [(&str, &str); 55] = [
+pub(crate) const ARGUMENTS: [(&str, &str); 56] = [
     ("Activation", "activation"),
     ("AdaptiveAveragePooling1D", "output_size"),
     ("AdaptiveAveragePooling2D", "output_size"),
@@ -37,6 +37,7 @@ pub(crate) const ARGUMENTS: [(&str, &str); 55] = [
     ("Masking", "[mask_value]"),
     ("MaxPooling1D", "[pool_size]"),
     ("MaxPooling2D", "[pool_size]"),
+    ("MultiHeadAttention", "num_heads key_dim"),
     ("Normalization", ""),
     ("PReLU", ""),
     ("Permute", "dims..."),
