@@ -52,6 +52,16 @@ mod shared {
         y.par_chunks_mut(len).with_min_len(few).enumerate().for_each(|(i, y)| f(i, y));
     }
 
+    /// [`for_each_chunk`] of two slices that have equally many chunks.
+    pub(crate) fn for_each_pair<T: Send>(
+        [y, a]: [Chunks<'_, T>; 2],
+        few: usize,
+        f: impl Fn(usize, [&mut [T]; 2]) + Sync + Send,
+    ) {
+        let [y, a] = [y, a].map(|Chunks(all, len)| all.par_chunks_mut(len));
+        y.zip(a).with_min_len(few).enumerate().for_each(|(i, (y, a))| f(i, [y, a]));
+    }
+
     /// [`for_each_chunk`] of three slices that have equally many chunks.
     pub(crate) fn for_each_block<T: Send>(
         [y, a, b]: [Chunks<'_, T>; 3],
@@ -181,6 +191,11 @@ mod alone {
 
     pub(crate) fn for_each_chunk<T>(Chunks(y, len): Chunks<'_, T>, _few: usize, f: impl Fn(usize, &mut [T])) {
         y.chunks_mut(len).enumerate().for_each(|(i, y)| f(i, y));
+    }
+
+    pub(crate) fn for_each_pair<T>([y, a]: [Chunks<'_, T>; 2], _few: usize, f: impl Fn(usize, [&mut [T]; 2])) {
+        let [y, a] = [y, a].map(|Chunks(all, len)| all.chunks_mut(len));
+        y.zip(a).enumerate().for_each(|(i, (y, a))| f(i, [y, a]));
     }
 
     pub(crate) fn for_each_block<T>([y, a, b]: [Chunks<'_, T>; 3], _few: usize, f: impl Fn(usize, [&mut [T]; 3])) {

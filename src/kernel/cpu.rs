@@ -2,6 +2,7 @@
 
 use super::Io;
 use super::convolution::Convolution;
+use super::exponential::exponential;
 use super::product::Product;
 use crate::tensor::{Values, first_of, is_above};
 use crate::threads::{self, Chunks, for_each_chunk};
@@ -29,6 +30,13 @@ pub trait Real:
     /// processors and some GPUs take many times longer over subnormals.
     fn flushed(self) -> Self {
         if self.abs() < Self::of(f64::from(f32::MIN_POSITIVE)) { Self::zero() } else { self }
+    }
+
+    /// e to the power of the number, which loops of f32 make by vectors.
+    #[must_use]
+    #[inline(always)]
+    fn exponential(self) -> Self {
+        self.exp()
     }
 
     /// y = op(a) op(b), a product of matrices.
@@ -66,6 +74,11 @@ impl Real for f32 {
 
     fn values(elements: Vec<Self>) -> Values {
         Values::F32(elements)
+    }
+
+    #[inline(always)]
+    fn exponential(self) -> Self {
+        exponential(self)
     }
 
     fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {

@@ -4,11 +4,13 @@
 pub mod convolution;
 pub mod cpu;
 pub mod dispatch;
+mod exponential;
 pub mod matmul;
 pub mod philox;
 pub mod pool;
 pub mod product;
 pub mod reduction;
+pub(crate) mod room;
 pub mod strided;
 pub mod sums;
 pub mod tuning;

@@ -117,6 +117,26 @@ impl Initializer {
         }
     }
 
+    /// The same where fans are known to be others than a tensor's shape says.
+    pub(super) fn of_fans(self, fan_in: usize, fan_out: usize) -> Self {
+        let glorot = 2.0 / (fan_in + fan_out).max(2) as f64;
+        let by_inputs = |scale: f64| scale / fan_in.max(1) as f64;
+        let uniform = |variance: f64| {
+            let limit = (3.0 * variance).sqrt();
+            Self::RandomUniform { minval: -limit, maxval: limit }
+        };
+        let normal = |variance: f64| Self::TruncatedNormal { mean: 0.0, stddev: variance.sqrt() / CUT_STDDEV };
+        match self {
+            Self::GlorotUniform => uniform(glorot),
+            Self::GlorotNormal => normal(glorot),
+            Self::HeUniform => uniform(by_inputs(2.0)),
+            Self::HeNormal => normal(by_inputs(2.0)),
+            Self::LecunUniform => uniform(by_inputs(1.0)),
+            Self::LecunNormal => normal(by_inputs(1.0)),
+            other => other,
+        }
+    }
+
     /// The initialiser as Keras serializes it. Keras keeps no gain of an identity.
     pub fn keras(self) -> KerasObject {
         let (class, others): (_, &[&str]) = match self {
@@ -163,7 +183,6 @@ impl Initializer {
         let (n, index) = (shape.len(), index as u64);
         // Asked for here, where it can be refused.
         drop(memory::room::<f32>(n, &format!("the initial values of {shape}"))?);
-        let (fan_in, fan_out) = fans(shape);
         let uniform = |mean: f64, limit: f64| {
             let mut values = random::uniform(n, limit, seed, WEIGHTS, index);
             if mean != 0.0 {
@@ -178,28 +197,20 @@ impl Initializer {
             values.extend(normal().filter(|z| z.abs() <= 2.0).take(n).map(|z| (mean + stddev * z) as f32));
             values
         };
-        let uniform_of = |variance: f64| uniform(0.0, (3.0 * variance).sqrt());
-        let normal_of = |variance: f64| cut(0.0, variance.sqrt() / CUT_STDDEV);
-        let glorot = 2.0 / (fan_in + fan_out).max(2) as f64;
-        let by_inputs = |scale: f64| scale / fan_in.max(1) as f64;
-        Ok(match self {
+        let (fan_in, fan_out) = fans(shape);
+        Ok(match self.of_fans(fan_in, fan_out) {
             Self::Zeros => vec![0.0; n],
             Self::Ones => vec![1.0; n],
             Self::Constant(value) => vec![value as f32; n],
             Self::RandomUniform { minval, maxval } => uniform(f64::midpoint(minval, maxval), 0.5 * (maxval - minval)),
             Self::RandomNormal { mean, stddev } => normal().take(n).map(|z| (mean + stddev * z) as f32).collect(),
             Self::TruncatedNormal { mean, stddev } => cut(mean, stddev),
-            Self::GlorotUniform => uniform_of(glorot),
-            Self::GlorotNormal => normal_of(glorot),
-            Self::HeUniform => uniform_of(by_inputs(2.0)),
-            Self::HeNormal => normal_of(by_inputs(2.0)),
-            Self::LecunUniform => uniform_of(by_inputs(1.0)),
-            Self::LecunNormal => normal_of(by_inputs(1.0)),
             Self::Orthogonal(gain) => orthogonal(shape, gain, normal()),
             Self::Identity(gain) => {
                 let on_diagonal = |i: usize| i / shape[1] == i % shape[1];
                 (0..n).map(|i| if on_diagonal(i) { gain as f32 } else { 0.0 }).collect()
             }
+            by_fans => unreachable!("{by_fans:?} is another by its fans"),
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::tensor::Shape;
 pub(crate) use config::{CHAIN, FUNCTIONAL};
 use forward::batch_of_one;
 pub(super) use forward::traced_alone;
-pub(crate) use forward::{Forward, Pass, Within, is_mask_of, path_of};
+pub(crate) use forward::{Dropped, Forward, Pass, Within, is_mask_of, path_of};
 pub(super) use keras::batches_of;
 pub(crate) use tables::Table;
 
@@ -80,12 +80,15 @@ pub(crate) struct Built {
     pub outputs: Vec<Shape>,
     /// Whether each of the outputs has a mask.
     pub masked: Vec<bool>,
+    /// The layers that drop a mask.
+    pub dropped: Vec<Dropped>,
 }
 
 /// What a trace of a batch of one finds.
 struct Traced {
     shapes: Vec<Vec<Shape>>,
     masked: Vec<bool>,
+    dropped: Vec<Dropped>,
 }
 
 impl Network {
@@ -233,17 +236,18 @@ impl Network {
         let mut graph = Graph::new();
         let inputs = batch_of_one(&mut graph, samples);
         let clock = training.then(|| graph.leaf(Leaf::Clock, Type::u32([WORDS])));
-        let Forward { outputs, masks, .. } = self.forward(&mut graph, Known::Growing(parameters), &inputs, clock)?;
+        let forward = self.forward(&mut graph, Known::Growing(parameters), &inputs, clock)?;
+        let Forward { outputs, masks, dropped, .. } = forward;
         let masked = |wire: &Wire| wire.of(&inputs, &outputs).map(|y| masks.contains_key(&y));
         let masked = self.outputs.iter().map(masked).collect::<Result<_>>()?;
         let shapes = outputs.iter().map(|given| given.iter().map(|&y| graph.shape(y).clone()).collect()).collect();
-        Ok(Traced { shapes, masked })
+        Ok(Traced { shapes, masked, dropped })
     }
 
     /// What samples of these shapes, one for each input, give rise to.
     pub fn build(&self, samples: Vec<Shape>) -> Result<Built> {
         let mut parameters = Vec::new();
-        let Traced { shapes, masked } = self.trace(&samples, &mut parameters, false)?;
+        let Traced { shapes, masked, dropped } = self.trace(&samples, &mut parameters, false)?;
         // Weights for which a layer asks in training alone have their places from the start. A model that cannot be trained
         // says so when it is.
         let mut with_training = parameters.clone();
@@ -254,7 +258,7 @@ impl Network {
             with_training.sort_by_key(|p| places[p.layer.as_str()]);
             parameters = with_training;
         }
-        let mut built = Built { samples, parameters, shapes, outputs: Vec::new(), masked };
+        let mut built = Built { samples, parameters, shapes, outputs: Vec::new(), masked, dropped };
         built.outputs = self.outputs.iter().map(|&wire| built.sample_of(wire)).collect();
         Ok(built)
     }

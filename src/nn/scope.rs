@@ -207,6 +207,7 @@ impl Scope<'_> {
     /// the value counts and 0 where it is to be passed over. It comes of a layer such as [`super::layers::Masking`], and goes on
     /// beside values through layers that let it through ([`super::Layer::supports_masking`]), to losses and metrics.
     pub fn mask(&self, value: Id) -> Option<Id> {
+        self.pass.asks_for_masks.set(true);
         self.pass.masks.get(&value).copied()
     }
 

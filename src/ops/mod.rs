@@ -52,7 +52,7 @@ macro_rules! ops {
 ops! {
     // What networks compute.
     math:
-        accuracy, activation, affine, argreduce, average_pool, binary, cast, concat, conv, curve,
+        accuracy, activation, affine, argreduce, attention, average_pool, binary, cast, concat, conv, curve,
         dropout, expand, flip, gaussian_noise, log_softmax, matmul, max_pool, normalize, one_hot,
         pad, peak, random_map, reduce, reshape, resize, select, slice, softmax,
         softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;

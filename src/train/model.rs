@@ -7,6 +7,7 @@ mod confusion;
 mod gate;
 mod inputs;
 mod keras;
+mod masks;
 mod nested;
 #[cfg(feature = "plot")]
 mod plot;

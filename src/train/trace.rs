@@ -159,7 +159,8 @@ pub(crate) fn step(model: &Definition<'_>, parameters: &mut [Parameter], key: &K
     let (x, targets) = (&x[..], &targets[..]);
     let training = (key.mode == Mode::Train).then_some(clock);
     let network = model.network;
-    let Forward { outputs, states, masks } = network.forward(&mut g, Known::Built(&mut *parameters), x, training)?;
+    let Forward { outputs, states, masks, .. } =
+        network.forward(&mut g, Known::Built(&mut *parameters), x, training)?;
     let predicted = network.outputs.iter().map(|wire| wire.of(x, &outputs)).collect::<Result<Vec<_>>>()?;
     if key.mode != Mode::Predict {
         let masks: Vec<Option<Id>> = predicted.iter().map(|y| masks.get(y).copied()).collect();

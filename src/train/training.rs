@@ -68,7 +68,9 @@ pub(crate) async fn fit(model: &mut Model, data: &dyn Source, mut options: Fit<'
     let whole = Position { step: 0, samples: count, batch_size, shuffle, seed, totals: Vec::new() };
     let mut begun = resumed(model, &options, &whole)?;
     let mut callbacks = std::mem::take(&mut options.callbacks);
+    let dropped = model.dropped_masks()?;
     let mut run = Run::new(model, &options, rows.steps());
+    dropped.iter().for_each(|line| run.say(line));
     run.validation =
         validation.as_ref().map(|(_, own, rows)| Validation { source: own.unwrap_or(data), rows: rows.clone() });
     let mut history = History::default();

@@ -203,6 +203,24 @@ fn layer_with_weights(name: &str) -> Sequential {
             .embeddings_regularizer(Regularizer::l2(0.03))
             .embeddings_constraint("non_neg")
             .mask_zero(true)),
+        "attention" => of(Attention::new()),
+        "attention_all" => of(Attention::new().use_scale(true).concat_scores(true).dropout(0.25)),
+        "additive_attention" => of(AdditiveAttention::new()),
+        "additive_attention_all" => of(AdditiveAttention::new().use_scale(false).dropout(0.5)),
+        "multi_head_attention" => of(MultiHeadAttention::new(2, 4)),
+        "multi_head_attention_all" => of(MultiHeadAttention::new(3, 4)
+            .value_dim(5)
+            .dropout(0.25)
+            .use_bias(false)
+            .use_gate(true)
+            .output_shape([6, 2])
+            .sliding_window(7)
+            .kernel_initializer("he_normal")
+            .bias_initializer("ones")
+            .kernel_regularizer(Regularizer::l2(0.03))
+            .bias_regularizer(Regularizer::l1(0.03))
+            .kernel_constraint("non_neg")
+            .bias_constraint("unit_norm")),
         "prelu" => of(PRelu::new()),
         "prelu_all" => of(PRelu::new()
             .alpha_initializer(Initializer::HeNormal)
@@ -285,6 +303,7 @@ fn the_script_has_every_layer() {
     // An arm each, of the functions that make layers of files.
     let sources = [
         include_str!("../../src/nn/layers/mod.rs"),
+        include_str!("../../src/nn/layers/attention/mod.rs"),
         include_str!("../../src/nn/layers/convolution/mod.rs"),
         include_str!("../../src/nn/layers/pooling/mod.rs"),
     ];

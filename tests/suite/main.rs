@@ -2,6 +2,7 @@
 
 mod accumulation;
 mod activations;
+mod attention;
 mod averages;
 mod bad_input;
 mod by_hand;

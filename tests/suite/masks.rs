@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln::graph::{Graph, Id};
-use kiln::nn::layers::{Average, Lambda, Masking};
+use kiln::nn::layers::{
+    AdaptiveAveragePooling1D, AdaptiveMaxPooling1D, Average, AveragePooling1D, Conv1DTranspose, Lambda, Masking,
+};
 use kiln::nn::{Scope, Values};
 use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 use tempfile::TempDir;
 
-use crate::common::{executors, says};
+use crate::common::{executors, fixture, says};
 
 /// A layer that gives what it is given and says whether that had a mask.
 fn probe() -> (Arc<AtomicBool>, Lambda) {
@@ -54,6 +56,121 @@ fn masks_go_through_the_layers_that_keras_lets_them_through() {
         let zero = scope.graph.fill(0.0, []);
         Ok(vec![scope.graph.apply(Binary::Add, &[x[0], zero])?])
     })));
+}
+
+/// The layer of a class of the script's.
+fn of_class(class: &str) -> Box<dyn Layer> {
+    match class {
+        "Activation" => Box::new(Activation::Relu),
+        "AdaptiveAveragePooling1D" => Box::new(AdaptiveAveragePooling1D::new(2)),
+        "AdaptiveMaxPooling1D" => Box::new(AdaptiveMaxPooling1D::new(2)),
+        "AveragePooling1D" => Box::new(AveragePooling1D::new(2)),
+        "BatchNormalization" => Box::new(BatchNormalization::new()),
+        "Conv1D" => Box::new(Conv1D::new(3, 2)),
+        "Conv1DTranspose" => Box::new(Conv1DTranspose::new(3, 2)),
+        "Cropping1D" => Box::new(Cropping1D::new(1)),
+        "Dense" => Box::new(Dense::new(3)),
+        "DepthwiseConv1D" => Box::new(DepthwiseConv1D::new(2)),
+        "Dropout" => Box::new(Dropout::new(0.5)),
+        "Embedding" => Box::new(Embedding::new(5, 3)),
+        "Embedding_mask_zero" => Box::new(Embedding::new(5, 3).mask_zero(true)),
+        "Flatten" => Box::new(Flatten),
+        "GaussianDropout" => Box::new(GaussianDropout::new(0.5)),
+        "GaussianNoise" => Box::new(GaussianNoise::new(0.5)),
+        "GlobalAveragePooling1D" => Box::new(GlobalAveragePooling1D::new()),
+        "GlobalMaxPooling1D" => Box::new(GlobalMaxPooling1D::new()),
+        "GroupNormalization" => Box::new(GroupNormalization::new(3)),
+        "LayerNormalization" => Box::new(LayerNormalization::new()),
+        "Masking" => Box::new(Masking::new(0.5)),
+        "MaxPooling1D" => Box::new(MaxPooling1D::new(2)),
+        "MultiHeadAttention" => Box::new(MultiHeadAttention::new(2, 3)),
+        "Normalization" => Box::new(Normalization::new().mean_and_variance(0.0, 1.0)),
+        "PReLU" => Box::new(PRelu::new()),
+        "Permute" => Box::new(Permute::new([2, 1])),
+        "RMSNormalization" => Box::new(RmsNormalization::new()),
+        "Rescaling" => Box::new(Rescaling::new(2.0)),
+        "Reshape" => Box::new(Reshape::new([6, 4])),
+        "SeparableConv1D" => Box::new(SeparableConv1D::new(3, 2)),
+        "SpatialDropout1D" => Box::new(SpatialDropout1D::new(0.5)),
+        "UnitNormalization" => Box::new(UnitNormalization::new()),
+        "UpSampling1D" => Box::new(UpSampling1D::new(2)),
+        "ZeroPadding1D" => Box::new(ZeroPadding1D::new(1)),
+        _ => merge_of_class(class),
+    }
+}
+
+fn merge_of_class(class: &str) -> Box<dyn Layer> {
+    match class {
+        "Add" => Box::new(Add),
+        "AdditiveAttention" => Box::new(AdditiveAttention::new()),
+        "Attention" => Box::new(Attention::new()),
+        "Average" => Box::new(Average),
+        "Concatenate" => Box::new(Concatenate::new()),
+        "Dot" => Box::new(Dot::new([2, 2])),
+        "Maximum" => Box::new(Maximum),
+        "Minimum" => Box::new(Minimum),
+        "Multiply" => Box::new(Multiply),
+        "Subtract" => Box::new(Subtract),
+        other => panic!("{other} is none of the script's layers"),
+    }
+}
+
+/// What a layer's output has where its inputs have a mask, and whether the model says that the layer drops it.
+fn becomes(class: &str) -> (&'static str, bool) {
+    let tokens = class.starts_with("Embedding");
+    let (x, mask) = (Input::new(if tokens { vec![4] } else { vec![4, 6] }), Input::new([4]));
+    let attach = Lambda::new(|scope, inputs| {
+        let zero = scope.graph.fill(0.0, []);
+        let y = scope.graph.apply(Binary::Add, &[inputs[0], zero])?;
+        scope.set_mask(y, inputs[1])?;
+        Ok(vec![y])
+    });
+    let given = attach.apply([&x, &mask]).unwrap();
+    let layer = of_class(class);
+    let merges = merge_classes().contains(&class) || class == "MultiHeadAttention";
+    let y = if merges { layer.apply([&given, &given]) } else { layer.apply(&given) }.unwrap();
+    // The mask, or a number that none has.
+    let show = Lambda::new(|scope, inputs| match scope.mask(inputs[0]) {
+        Some(mask) => Ok(vec![mask]),
+        None => {
+            let rows = scope.graph.shape(inputs[0])[0];
+            let [zero, two] = [0.0, 2.0].map(|number| scope.graph.fill(number, [rows, 1]));
+            Ok(vec![scope.graph.apply(Binary::Add, &[zero, two])?])
+        }
+    });
+    let mut model = Model::new([&x, &mask], show.apply(&y).unwrap()).unwrap().device(Device::cpu());
+    let ones = Tensor::new([2, 4], vec![1.0f32, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]).unwrap();
+    let x = match tokens {
+        true => Tensor::new([2, 4], vec![1.0f32, 2.0, 3.0, 0.0, 4.0, 0.0, 1.0, 1.0]).unwrap(),
+        false => Tensor::new([2, 4, 6], vec![1.0f32; 48]).unwrap(),
+    };
+    let found = model.predict_all(&[&x, &ones]).unwrap();
+    let mask = match found[0].values().to_f64() {
+        values if values == ones.values().to_f64() => "same",
+        values if values[0] == 2.0 => "none",
+        _ => "another",
+    };
+    let said = model.dropped_masks().unwrap();
+    let named = |line: &String| line.contains(&format!("({class}) drops the mask"));
+    (mask, said.iter().any(named))
+}
+
+fn merge_classes() -> [&'static str; 10] {
+    let sums = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"];
+    let [a, b, c, d, e, f, g, h] = sums;
+    [a, b, c, d, e, f, g, h, "AdditiveAttention", "Attention"]
+}
+
+/// Layer by layer, as `scripts/golden-masks` has asked Keras.
+#[test]
+fn masks_become_in_each_layer_what_keras_makes_of_them() {
+    let golden = fixture("keras-masks.json");
+    let layers = golden["layers"].as_object().unwrap();
+    assert!(layers.len() > 40, "{}", layers.len());
+    for (class, wanted) in layers {
+        let (mask, says) = becomes(class);
+        assert_eq!((Some(mask), Some(says)), (wanted["mask"].as_str(), wanted["warns"].as_bool()), "{class}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The ONNX project's own test cases of operators (`scripts/golden-onnx`), each through Kiln's layers and ops on every device, and
 //! the table of them in `docs/onnx-cases.md`.
 
+mod attention;
 mod call;
 mod losses;
 mod math;
@@ -135,7 +136,7 @@ impl Case {
 }
 
 fn translation(operator: &str) -> Option<Translation> {
-    [math::translation, losses::translation, normalizations::translation, windows::translation]
+    [attention::translation, math::translation, losses::translation, normalizations::translation, windows::translation]
         .into_iter()
         .find_map(|of| of(operator))
 }

@@ -37,6 +37,7 @@ pub(crate) const ARGUMENTS: &[(&str, &str)] = &[
     ("Masking", "[mask_value]"),
     ("MaxPooling1D", "[pool_size]"),
     ("MaxPooling2D", "[pool_size]"),
+    ("MultiHeadAttention", "num_heads key_dim"),
     ("Normalization", ""),
     ("PReLU", ""),
     ("Permute", "dims..."),

@@ -298,6 +298,8 @@ impl Layer for Dot {
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [a, b] = scope.expect(inputs)?;
+        // Masks end here, as in Keras, without a word.
+        let _ = [a, b].map(|x| scope.mask(x));
         let ranks = [a, b].map(|x| scope.graph.shape(x).rank());
         let x = [self.operand(scope, a, self.axes[0])?, self.operand(scope, b, self.axes[1])?];
         let [a, b] = x.map(|x| scope.graph.shape(x).clone());

@@ -2,6 +2,7 @@
 
 mod activation;
 pub(crate) mod arguments;
+mod attention;
 mod convolution;
 mod data_format;
 mod dense;
@@ -30,6 +31,7 @@ mod weight;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub use attention::{AdditiveAttention, Attention, MultiHeadAttention};
 pub use convolution::{
     Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D,
     SeparableConv2D,
@@ -265,10 +267,14 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "Rescaling" => Box::new(Rescaling::from_config(config)?),
         "Resizing" => Box::new(Resizing::from_config(config)?),
         "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
-        _ => match pooling::from_config(config)? {
-            None => return convolution::from_config(config),
-            some => return Ok(some),
-        },
+        _ => {
+            for of in [attention::from_config, convolution::from_config, pooling::from_config] {
+                if let Some(layer) = of(config)? {
+                    return Ok(Some(layer));
+                }
+            }
+            return Ok(None);
+        }
     }))
 }
 

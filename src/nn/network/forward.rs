@@ -23,6 +23,10 @@ pub(crate) struct Pass {
     pub states: BTreeMap<usize, Id>,
     /// The masks that travel beside values.
     pub masks: BTreeMap<Id, Id>,
+    /// Whether the layer that is called has asked for a mask.
+    pub asks_for_masks: Cell<bool>,
+    /// Layers that were given masks and neither take them nor let them through, by path and kind.
+    pub dropped: Vec<Dropped>,
     /// Whether a layer is called by itself, to know the shapes that it gives.
     pub is_alone: bool,
 }
@@ -36,6 +40,13 @@ pub(crate) struct Within<'a> {
     pub trainable: bool,
 }
 
+/// A layer that drops a mask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub path: String,
+    pub kind: &'static str,
+}
+
 /// A batch that went through all layers.
 pub(crate) struct Forward {
     /// What each call gives.
@@ -44,6 +55,7 @@ pub(crate) struct Forward {
     pub states: BTreeMap<usize, Id>,
     /// The masks of values that have one.
     pub masks: BTreeMap<Id, Id>,
+    pub dropped: Vec<Dropped>,
 }
 
 impl Pass {
@@ -53,6 +65,14 @@ impl Pass {
             own.entry(parameter.layer.clone()).or_default().push(i);
         }
         Self { own, place, clock, ..Self::default() }
+    }
+
+    /// Notes a layer whose inputs have masks that it has not asked for, and whose outputs have none.
+    fn note_dropped(&mut self, layer: &dyn Layer, path: &str, reads: &[Id], given: &[Id]) {
+        let masked = |values: &[Id]| values.iter().any(|value| self.masks.contains_key(value));
+        if layer.nested().is_none() && !self.asks_for_masks.get() && masked(reads) && !masked(given) {
+            self.dropped.push(Dropped { path: path.into(), kind: layer.kind() });
+        }
     }
 
     /// Gives outputs the masks of the inputs of the same position, where the layer set none of its own.
@@ -91,7 +111,7 @@ impl Network {
         let mut pass = Pass::new(parameters.all(), self.first_place, clock);
         let outputs = self.run(graph, parameters, &mut pass, Within { path: "", trainable: true }, inputs)?;
         graph.set_layer("");
-        Ok(Forward { outputs, states: pass.states, masks: pass.masks })
+        Ok(Forward { outputs, states: pass.states, masks: pass.masks, dropped: pass.dropped })
     }
 
     /// Calls all layers on a batch and returns what each call gives.
@@ -125,11 +145,14 @@ impl Network {
                 draws: Cell::new(0),
                 trainable,
             };
+            scope.pass.asks_for_masks.set(false);
             let given = layer.call(&mut scope, &reads)?;
             let own = scope.own;
             check_outputs(graph, &path, &given, batch)?;
             if layer.supports_masking() {
                 pass.pass_masks(graph, &path, &reads, &given)?;
+            } else {
+                pass.note_dropped(&**layer, &path, &reads, &given);
             }
             pass.own.insert(path, own);
             outputs.push(given);

@@ -38,7 +38,7 @@ impl<T: Real> CpuOp<T> for LogSoftmax {
             let best = first_largest(x);
             let most = x[best];
             // Without the largest, whose term is 1: near certainty the others' sum would be lost beside it.
-            let others = sum_of(0..columns, &|c| if c == best { T::zero() } else { (x[c] - most).exp() });
+            let others = sum_of(0..columns, &|c| if c == best { T::zero() } else { (x[c] - most).exponential() });
             let log = others.ln_1p();
             // In this order: most + log would lose the digits of log where x is large.
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most) - log);
@@ -80,7 +80,7 @@ impl<T: Real> CpuOp<T> for LogSoftmaxGrad {
             let (y, dy) = (&y[row * columns..][..columns], &dy[row * columns..][..columns]);
             let total = sum_of(0..columns, &|c| dy[c]);
             for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = dy - y.exp() * total;
+                *dx = dy - y.exponential() * total;
             }
         });
     }

@@ -87,7 +87,7 @@ impl<T: Real> CpuOp<T> for Softmax {
         for_each_row(y, columns, |row, y| {
             let x = &x[row * columns..][..columns];
             let most = x.iter().copied().fold(T::neg_infinity(), T::max);
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most).exp());
+            y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most).exponential());
             let total = sum_of(0..columns, &|c| y[c]);
             y.iter_mut().for_each(|y| *y /= total);
         });

@@ -45,7 +45,7 @@ impl<T: Real> Row<T> {
     fn new(x: &[T]) -> Self {
         let best = first_largest(x);
         let most = x[best];
-        Self { best, most, total: sum_of(0..x.len(), &|c| (x[c] - most).exp()) }
+        Self { best, most, total: sum_of(0..x.len(), &|c| (x[c] - most).exponential()) }
     }
 
     fn loss(&self, x: &[T], label: u32) -> T {
@@ -56,7 +56,7 @@ impl<T: Real> Row<T> {
         let dloss = if (label as usize) < x.len() { dloss } else { T::nan() };
         for (c, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
             let hit = if c == label as usize { T::one() } else { T::zero() };
-            *dx = dloss * ((x - self.most).exp() / self.total - hit);
+            *dx = dloss * ((x - self.most).exponential() / self.total - hit);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kiln::graph::Type;
 use kiln::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
 use kiln::ops::argreduce::ArgReduce;
+use kiln::ops::attention::{Attention, AttentionGrad};
 use kiln::ops::average_pool::{AveragePool, AveragePoolGrad};
 use kiln::ops::log_softmax::{LogSoftmax, LogSoftmaxGrad};
 use kiln::ops::matmul::MatMul;
@@ -104,6 +105,24 @@ fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
     all
 }
 
+/// Attention of many keys, of many queries, and of many of both, of narrow rows and of wide ones.
+fn attentions() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
+    let mut all: Vec<(Arc<dyn Op>, Vec<Type>)> = Vec::new();
+    for ([queries, keys], [heads, width]) in
+        [([3, 70_000], [1, 1]), ([70_000, 3], [1, 1]), ([20_000, 20_000], [2, 3]), ([3, 3], [8, 4096])]
+    {
+        for causal in [false, true] {
+            let op = Attention { causal, ..Attention::new(1.0) };
+            let (q, k) = (float(&[1, queries, heads, width]), float(&[1, keys, 1, width]));
+            let inputs = vec![q.clone(), k.clone(), k];
+            let left = float(&[1, queries, heads, 2]);
+            all.push((Arc::new(AttentionGrad(op)), [&inputs[..], &[q.clone(), left, q]].concat()));
+            all.push((Arc::new(op), inputs));
+        }
+    }
+    all
+}
+
 /// Pooling by windows about as large as its kernels take.
 fn pools() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
     let window = |size, strides| Area::Window(Window { strides, ..Window::new(size) });
@@ -152,7 +171,7 @@ fn measured<T>(dispatch: &Dispatch, io: &Io, of: fn(&naga::Module, usize, &Dispa
 fn no_invocation_loops_longer_than_every_adapter_lets_it() {
     let cases = all_cases().into_iter().filter(|case| !case.op.is_view());
     let cases = cases.map(|case| (case.op.clone(), case.io().expect("cases are legal")));
-    let large = large().into_iter().chain(pools()).map(|(op, inputs)| {
+    let large = large().into_iter().chain(pools()).chain(attentions()).map(|(op, inputs)| {
         let io = io_of(&*op, inputs);
         (op, io)
     });

@@ -1,0 +1,224 @@
+// dv[j] = sum over t of p[t, j] dy[t], p[t, j] = exp(s[t, j] - most[t]) / total[t], with s as lib/attention.wgsl has it
+// dq[t] = sum over j of ds[t, j] k[j], dk[j] = sum over t of ds[t, j] q[t], where a key counts
+// ds[t, j] = scale p[t, j] (dy[t] . v[j] - dy[t] . y[t])
+//
+// Launches of one node. `rows` leaves for each row of y what its weights are made of: most, 1 / total, dy . y. Then an invocation
+// makes COLUMNS columns of a row of dq (`queries`), dk (`keys`) or dv (`values`): it goes along what its row is paired with, from
+// `first` to `end`, and adds to what a launch before it left there. Where heads share a group, each head has launches of its own.
+
+// Whether a launch before this one has left a part of the sum.
+override GOES_ON: bool = false;
+
+@group(0) @binding(1) var<storage, read_write> row_stats: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read> y: array<f32>;
+@group(0) @binding(4) var<storage, read> stats: array<f32>;
+
+fn zeros() -> Sums {
+    return Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
+}
+
+// The four numbers of a row of dx from a column on.
+fn add(row: u32, column: u32, width: u32, numbers: vec4<f32>) {
+    let at = row * width + column;
+    if column < width {
+        dx[at] = select(0.0, dx[at], GOES_ON) + numbers.x;
+    }
+    if column + 1u < width {
+        dx[at + 1u] = select(0.0, dx[at + 1u], GOES_ON) + numbers.y;
+    }
+    if column + 2u < width {
+        dx[at + 2u] = select(0.0, dx[at + 2u], GOES_ON) + numbers.z;
+    }
+    if column + 3u < width {
+        dx[at + 3u] = select(0.0, dx[at + 3u], GOES_ON) + numbers.w;
+    }
+}
+
+fn add_all(row: u32, column: u32, width: u32, sums: Sums) {
+    add(row, column, width, sums.a);
+    add(row, column + 4u, width, sums.b);
+    add(row, column + 8u, width, sums.c);
+    add(row, column + 12u, width, sums.d);
+}
+
+@compute @workgroup_size(WIDTH)
+fn rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let row = grid_index(id, workgroups);
+    if row >= params.n {
+        return;
+    }
+    var sum = 0.0;
+    for (var at = row * VALUE; at < (row + 1u) * VALUE; at++) {
+        sum += y[at] * dy[at];
+    }
+    row_stats[3u * row] = stats[2u * row];
+    row_stats[3u * row + 1u] = 1.0 / stats[2u * row + 1u];
+    row_stats[3u * row + 2u] = sum;
+}
+
+struct Weight {
+    p: f32,
+    // Where the key does not count the score is a constant.
+    counts: bool,
+}
+
+// A query's row and a key's, whose places are t and j.
+fn weight_of(sample: u32, head: u32, t: u32, j: u32, row: u32, key: u32) -> Weight {
+    let most = row_stats[3u * row];
+    let share = row_stats[3u * row + 1u];
+    if !counts(sample, head, t, j) {
+        return Weight(exp(LOW - most) * share, false);
+    }
+    return Weight(exp(answer(row * KEY, key * KEY) - most) * share, true);
+}
+
+// ds of a weight.
+fn slope(weight: Weight, row: u32, key: u32) -> f32 {
+    if !weight.counts {
+        return 0.0;
+    }
+    let whole = row * VALUE + VALUE / 4u * 4u;
+    var other = key * VALUE;
+    var sums = vec4<f32>(0.0);
+    for (var at = row * VALUE; at < whole; at += 4u) {
+        let a = vec4<f32>(dy[at], dy[at + 1u], dy[at + 2u], dy[at + 3u]);
+        sums += a * vec4<f32>(v[other], v[other + 1u], v[other + 2u], v[other + 3u]);
+        other += 4u;
+    }
+    var sum = (sums.x + sums.y) + (sums.z + sums.w);
+    for (var at = whole; at < row * VALUE + VALUE; at++) {
+        sum += dy[at] * v[other];
+        other++;
+    }
+    return params.scale * weight.p * (sum - row_stats[3u * row + 2u]);
+}
+
+// Four numbers of a row from a column on, the last of them again for those that it does not have.
+fn q_of(row: u32, column: u32) -> vec4<f32> {
+    let last = KEY - 1u;
+    let at = row * KEY;
+    return vec4<f32>(
+        q[at + min(column, last)],
+        q[at + min(column + 1u, last)],
+        q[at + min(column + 2u, last)],
+        q[at + min(column + 3u, last)],
+    );
+}
+
+fn k_of(row: u32, column: u32) -> vec4<f32> {
+    let last = KEY - 1u;
+    let at = row * KEY;
+    return vec4<f32>(
+        k[at + min(column, last)],
+        k[at + min(column + 1u, last)],
+        k[at + min(column + 2u, last)],
+        k[at + min(column + 3u, last)],
+    );
+}
+
+fn dy_of(row: u32, column: u32) -> vec4<f32> {
+    let last = VALUE - 1u;
+    let at = row * VALUE;
+    return vec4<f32>(
+        dy[at + min(column, last)],
+        dy[at + min(column + 1u, last)],
+        dy[at + min(column + 2u, last)],
+        dy[at + min(column + 3u, last)],
+    );
+}
+
+@compute @workgroup_size(WIDTH)
+fn queries(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.n {
+        return;
+    }
+    let chunks = (KEY + COLUMNS - 1u) / COLUMNS;
+    let row = i / chunks;
+    let column = i % chunks * COLUMNS;
+    let head = row % params.heads;
+    let t = row / params.heads % params.queries;
+    let sample = row / params.heads / params.queries;
+    let first = sample * params.keys * params.groups + head / (params.heads / params.groups);
+    let places = places_of(t, false);
+    var sums = zeros();
+    var j = places.first;
+    let end = first + places.end * params.groups;
+    for (var key = first + places.first * params.groups; key < end; key += params.groups) {
+        let ds = slope(weight_of(sample, head, t, j, row, key), row, key);
+        sums.a += ds * k_of(key, column);
+        sums.b += ds * k_of(key, column + 4u);
+        sums.c += ds * k_of(key, column + 8u);
+        sums.d += ds * k_of(key, column + 12u);
+        j++;
+    }
+    add_all(row, column, KEY, sums);
+}
+
+// The head's queries go along from a key's row.
+struct Key {
+    row: u32,
+    column: u32,
+    sample: u32,
+    head: u32,
+    j: u32,
+    // The row of the head's first query.
+    query: u32,
+}
+
+fn key_of(i: u32, width: u32) -> Key {
+    let chunks = (width + COLUMNS - 1u) / COLUMNS;
+    let row = i / chunks;
+    let sample = row / params.groups / params.keys;
+    let head = row % params.groups * (params.heads / params.groups) + params.member;
+    let j = row / params.groups % params.keys;
+    return Key(row, i % chunks * COLUMNS, sample, head, j, sample * params.queries * params.heads + head);
+}
+
+@compute @workgroup_size(WIDTH)
+fn keys(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.n {
+        return;
+    }
+    let key = key_of(i, KEY);
+    let column = key.column;
+    let places = places_of(key.j, true);
+    var sums = zeros();
+    var t = places.first;
+    let end = key.query + places.end * params.heads;
+    for (var row = key.query + places.first * params.heads; row < end; row += params.heads) {
+        let ds = slope(weight_of(key.sample, key.head, t, key.j, row, key.row), row, key.row);
+        sums.a += ds * q_of(row, column);
+        sums.b += ds * q_of(row, column + 4u);
+        sums.c += ds * q_of(row, column + 8u);
+        sums.d += ds * q_of(row, column + 12u);
+        t++;
+    }
+    add_all(key.row, column, KEY, sums);
+}
+
+@compute @workgroup_size(WIDTH)
+fn values(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= params.n {
+        return;
+    }
+    let key = key_of(i, VALUE);
+    let column = key.column;
+    let places = places_of(key.j, true);
+    var sums = zeros();
+    var t = places.first;
+    let end = key.query + places.end * params.heads;
+    for (var row = key.query + places.first * params.heads; row < end; row += params.heads) {
+        let p = weight_of(key.sample, key.head, t, key.j, row, key.row).p;
+        sums.a += p * dy_of(row, column);
+        sums.b += p * dy_of(row, column + 4u);
+        sums.c += p * dy_of(row, column + 8u);
+        sums.d += p * dy_of(row, column + 12u);
+        t++;
+    }
+    add_all(key.row, column, VALUE, sums);
+}

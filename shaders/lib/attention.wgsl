@@ -1,0 +1,94 @@
+// The scores of attention: s[t, j] = scale q[b, t, h] . k[b, j, g], or LOW where key j does not count for query t.
+//
+// Rows of q are (b, t, h) in order, rows of k and v (b, j, g); `heads / groups` neighbouring heads share a group. A key counts where
+// the mask is above a half there, if there is one, and where the query may look: nowhere behind its own place where it is CAUSAL, and
+// less than `window` places away. Where it is BOUNDED, there is no mask, and each query sees a key: what it does not see is passed over.
+
+override KEY: u32 = 1u;
+override VALUE: u32 = 1u;
+override MASKED: bool = false;
+override CAUSAL: bool = false;
+override BOUNDED: bool = false;
+
+struct Params {
+    n: u32,
+    queries: u32,
+    keys: u32,
+    heads: u32,
+    groups: u32,
+    window: u32,
+    // Of the axis that an invocation goes along: what this launch goes along.
+    first: u32,
+    end: u32,
+    // The mask's strides.
+    mask_batch: u32,
+    mask_head: u32,
+    mask_query: u32,
+    mask_key: u32,
+    // Which head of each group this launch is for, where it is for one.
+    member: u32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> q: array<f32>;
+@group(0) @binding(4) var<storage, read> k: array<f32>;
+@group(0) @binding(5) var<storage, read> mask: array<f32>;
+@group(0) @binding(7) var<storage, read> v: array<f32>;
+
+const LOW: f32 = -1e30;
+// Columns of a row that an invocation adds up: four vectors, which have names, since registers have no index.
+const COLUMNS: u32 = 16u;
+
+struct Sums {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
+}
+
+struct Places {
+    first: u32,
+    end: u32,
+}
+
+// The places that place `own` is paired with: those keys that a query sees, or those queries that see a key.
+fn places_of(own: u32, is_key: bool) -> Places {
+    var places = Places(params.first, params.end);
+    if BOUNDED {
+        let low = own - min(own, params.window - 1u);
+        let high = own + min(params.window, 0xffffffffu - own);
+        places.first = max(places.first, select(low, own, CAUSAL && is_key));
+        places.end = min(places.end, select(high, own + 1u, CAUSAL && !is_key));
+    }
+    return places;
+}
+
+fn counts(sample: u32, head: u32, t: u32, j: u32) -> bool {
+    if (CAUSAL && j > t) || max(t, j) - min(t, j) >= params.window {
+        return false;
+    }
+    if MASKED {
+        let at = sample * params.mask_batch + head * params.mask_head + t * params.mask_query + j * params.mask_key;
+        return mask[at] > 0.5;
+    }
+    return true;
+}
+
+// The product of two rows, by their first elements.
+fn answer(query: u32, key: u32) -> f32 {
+    let whole = query + KEY / 4u * 4u;
+    var other = key;
+    var sums = vec4<f32>(0.0);
+    for (var at = query; at < whole; at += 4u) {
+        let a = vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]);
+        sums += a * vec4<f32>(k[other], k[other + 1u], k[other + 2u], k[other + 3u]);
+        other += 4u;
+    }
+    var sum = (sums.x + sums.y) + (sums.z + sums.w);
+    for (var at = whole; at < query + KEY; at++) {
+        sum += q[at] * k[other];
+        other++;
+    }
+    return params.scale * sum;
+}
