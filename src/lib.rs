@@ -45,13 +45,14 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{
         AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, Add,
-        AveragePooling1D, AveragePooling2D, BatchNormalization, Concatenate, Conv1D, Conv1DTranspose, Conv2D,
-        Conv2DTranspose, Cropping1D, Cropping2D, Dense, DepthwiseConv1D, DepthwiseConv2D, Dot, Dropout, Flatten,
-        GaussianDropout, GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D,
-        GlobalMaxPooling2D, GroupNormalization, Input, Layer, LayerNormalization, Masking, MaxPooling1D, MaxPooling2D,
-        Maximum, Minimum, Multiply, Normalization, PRelu, Permute, RandomFlip, RandomRotation, RandomTranslation,
-        RandomZoom, Rescaling, Reshape, Resizing, RmsNormalization, SeparableConv1D, SeparableConv2D, SpatialDropout1D,
-        SpatialDropout2D, Subtract, UnitNormalization, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D,
+        AveragePooling1D, AveragePooling2D, BatchNormalization, Bidirectional, Concatenate, Conv1D, Conv1DTranspose,
+        Conv2D, Conv2DTranspose, Cropping1D, Cropping2D, Dense, DepthwiseConv1D, DepthwiseConv2D, Dot, Dropout,
+        Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D,
+        GlobalMaxPooling2D, GroupNormalization, Gru, Input, Layer, LayerNormalization, Lstm, Masking, MaxPooling1D,
+        MaxPooling2D, Maximum, Minimum, Multiply, Normalization, PRelu, Permute, RandomFlip, RandomRotation,
+        RandomTranslation, RandomZoom, RepeatVector, Rescaling, Reshape, Resizing, RmsNormalization, SeparableConv1D,
+        SeparableConv2D, SimpleRnn, SpatialDropout1D, SpatialDropout2D, Subtract, TimeDistributed, UnitNormalization,
+        UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D,
     };
     pub use crate::nn::metric::{AucCurve, Average, ClassAggregation, ConfusionMatrix};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};

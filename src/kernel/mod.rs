@@ -1,14 +1,17 @@
 //! What kernels share, on the CPU and on GPUs: their operands, launches as plain data, sums, products, random numbers. No op is
 //! known here.
 
+mod bounded;
 pub mod convolution;
 pub mod cpu;
 pub mod dispatch;
+mod exponential;
 pub mod matmul;
 pub mod philox;
 pub mod pool;
 pub mod product;
 pub mod reduction;
+pub(crate) mod room;
 pub mod strided;
 pub mod sums;
 pub mod tuning;

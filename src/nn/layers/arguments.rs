@@ -3,7 +3,7 @@
 /// Each class that takes one input, and the settings that may stand behind it without a name, in the order of Keras' constructor.
 /// One in brackets may be left out; one with dots takes all values that follow. A class that is not made by
 /// [`super::from_config`] is passed over.
-pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
+pub(crate) const ARGUMENTS: [(&str, &str); 56] = [
     ("Activation", "activation"),
     ("AdaptiveAveragePooling1D", "output_size"),
     ("AdaptiveAveragePooling2D", "output_size"),
@@ -24,6 +24,7 @@ pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
     ("DepthwiseConv2D", "kernel_size [activation]"),
     ("Dropout", "rate"),
     ("Flatten", ""),
+    ("GRU", "units [activation]"),
     ("GaussianDropout", "rate"),
     ("GaussianNoise", "stddev"),
     ("GlobalAveragePooling1D", ""),
@@ -32,6 +33,7 @@ pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
     ("GlobalMaxPooling2D", ""),
     ("GroupNormalization", "[groups]"),
     ("InputLayer", "shape..."),
+    ("LSTM", "units [activation]"),
     ("LayerNormalization", ""),
     ("Masking", "[mask_value]"),
     ("MaxPooling1D", "[pool_size]"),
@@ -44,11 +46,13 @@ pub(crate) const ARGUMENTS: [(&str, &str); 52] = [
     ("RandomRotation", "factor"),
     ("RandomTranslation", "height_factor width_factor"),
     ("RandomZoom", "height_factor [width_factor]"),
+    ("RepeatVector", "n"),
     ("Rescaling", "scale [offset]"),
     ("Reshape", "target_shape..."),
     ("Resizing", "height width"),
     ("SeparableConv1D", "filters kernel_size [activation]"),
     ("SeparableConv2D", "filters kernel_size [activation]"),
+    ("SimpleRNN", "units [activation]"),
     ("SpatialDropout1D", "rate"),
     ("SpatialDropout2D", "rate"),
     ("UnitNormalization", ""),

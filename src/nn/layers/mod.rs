@@ -20,6 +20,7 @@ mod pair;
 mod permute;
 mod pooling;
 mod prelu;
+pub(crate) mod recurrent;
 mod rescaling;
 mod reshape;
 mod spatial_dropout;
@@ -59,6 +60,7 @@ pub use pooling::{
     MaxPooling1D, MaxPooling2D,
 };
 pub use prelu::PRelu;
+pub use recurrent::{Bidirectional, Gru, IntoRecurrent, Lstm, MergeMode, RepeatVector, SimpleRnn, TimeDistributed};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D};
@@ -103,6 +105,12 @@ pub trait Layer: Debug + Send + Sync {
     fn keras(&self, name: &str) -> Result<KerasObject> {
         let message = format!("is a {}, which is none of Keras' layers", self.kind());
         Err(Error::argument(format!("layer {name:?}"), message))
+    }
+
+    /// The path in Keras of a weight of the layer, which is of this name here, behind the layer's own path.
+    #[doc(hidden)]
+    fn keras_weight(&self, name: &str) -> String {
+        name.into()
     }
 
     /// The network that the layer is, where a model is a layer of another one.
@@ -247,10 +255,14 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "Rescaling" => Box::new(Rescaling::from_config(config)?),
         "Resizing" => Box::new(Resizing::from_config(config)?),
         "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
-        _ => match pooling::from_config(config)? {
-            None => return convolution::from_config(config),
-            some => return Ok(some),
-        },
+        _ => {
+            for of_folder in [pooling::from_config, recurrent::from_config, convolution::from_config] {
+                if let Some(layer) = of_folder(config)? {
+                    return Ok(Some(layer));
+                }
+            }
+            return Ok(None);
+        }
     }))
 }
 
@@ -287,6 +299,11 @@ macro_rules! forwarded {
         fn carried(&self) -> Vec<(String, Tensor)> {
             let $this = self;
             $layer.carried()
+        }
+
+        fn keras_weight(&self, name: &str) -> String {
+            let $this = self;
+            $layer.keras_weight(name)
         }
 
         fn supports_masking(&self) -> bool {
