@@ -79,15 +79,16 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::nn::layers::{
         AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, Add,
-        AdditiveAttention, Attention, AveragePooling1D, AveragePooling2D, BatchNormalization, CenterCrop, Concatenate,
-        Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Cropping1D, Cropping2D, Dense, DepthwiseConv1D,
-        DepthwiseConv2D, Dot, Dropout, Embedding, Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D,
-        GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, GroupNormalization, Input, Layer,
-        LayerNormalization, Masking, MaxPooling1D, MaxPooling2D, Maximum, Minimum, MultiHeadAttention, Multiply,
-        Normalization, PRelu, Permute, PositionEmbedding, RandomBrightness, RandomContrast, RandomCrop, RandomFlip,
-        RandomRotation, RandomTranslation, RandomZoom, Rescaling, Reshape, Resizing, RmsNormalization, SeparableConv1D,
-        SeparableConv2D, SinePositionEncoding, SpatialDropout1D, SpatialDropout2D, Subtract, UnitNormalization,
-        UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D,
+        AdditiveAttention, Attention, AveragePooling1D, AveragePooling2D, BatchNormalization, Bidirectional,
+        CenterCrop, Concatenate, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Cropping1D, Cropping2D, Dense,
+        DepthwiseConv1D, DepthwiseConv2D, Dot, Dropout, Embedding, Flatten, GaussianDropout, GaussianNoise,
+        GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, GroupNormalization,
+        Gru, Input, Layer, LayerNormalization, Lstm, Masking, MaxPooling1D, MaxPooling2D, Maximum, Minimum,
+        MultiHeadAttention, Multiply, Normalization, PRelu, Permute, PositionEmbedding, RandomBrightness,
+        RandomContrast, RandomCrop, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RepeatVector, Rescaling,
+        Reshape, Resizing, RmsNormalization, SeparableConv1D, SeparableConv2D, SimpleRnn, SinePositionEncoding,
+        SpatialDropout1D, SpatialDropout2D, Subtract, TimeDistributed, UnitNormalization, UpSampling1D, UpSampling2D,
+        ZeroPadding1D, ZeroPadding2D,
     };
     pub use crate::nn::metric::{AucCurve, Average, ClassAggregation, ConfusionMatrix};
     pub use crate::nn::optimizer::{Adadelta, Adagrad, Adam, Adamax, Lion, Nadam, Optimizer, RmsProp, Sgd};

@@ -1,6 +1,9 @@
 //! The CPU side of an op: plain loops over slices, generic over f32 (to train) and f64 (to check).
 
+use std::ops::Range;
+
 use super::Io;
+use super::bounded::{sigmoid, tanh};
 use super::convolution::Convolution;
 use super::exponential::exponential;
 use super::product::Product;
@@ -47,6 +50,32 @@ pub trait Real:
         product.by_library(y);
     }
 
+    /// [`Real::multiply`] by the calling thread alone.
+    ///
+    /// # Panics
+    /// Where a slice is not as long as the extents say.
+    fn multiply_alone(product: &Product<'_, Self>, y: &mut [Self]) {
+        product.by_library_alone(y);
+    }
+
+    /// Whether [`Real::multiply_alone`] gives a row of a product with a right side of these extents the same bits whatever other rows
+    /// there are.
+    fn is_by_rows(_right: [usize; 2]) -> bool {
+        false
+    }
+
+    /// 1 / (1 + exp(-x)), which loops of f32 make by vectors.
+    #[must_use]
+    fn sigmoid(self) -> Self {
+        Self::one() / (Self::one() + (-self).exp())
+    }
+
+    /// The hyperbolic tangent, which loops of f32 make by vectors.
+    #[must_use]
+    fn hyperbolic_tangent(self) -> Self {
+        self.tanh()
+    }
+
     /// A pass of a convolution, and what follows it.
     ///
     /// # Panics
@@ -83,6 +112,24 @@ impl Real for f32 {
 
     fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
         product.by_kernel(y);
+    }
+
+    fn multiply_alone(product: &Product<'_, Self>, y: &mut [Self]) {
+        product.by_kernel_alone(y);
+    }
+
+    fn is_by_rows(right: [usize; 2]) -> bool {
+        Product::has_kernel_for(right)
+    }
+
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        sigmoid(self)
+    }
+
+    #[inline(always)]
+    fn hyperbolic_tangent(self) -> Self {
+        tanh(self)
     }
 
     fn convolve(convolution: &Convolution<'_, Self>, y: &mut [Self], finish: Finish<'_, Self>) {
@@ -252,6 +299,46 @@ pub(crate) fn for_each_row_of<T: Send>(
     }
     let few = (y.len() / width).div_ceil(8 * threads::count()).max(1);
     for_each_chunk(Chunks(y, width), few, f);
+}
+
+/// Calls `f(first row, parts)` for parts of the same rows of several slices, at most so many rows at once, in parallel. `widths` are
+/// of a row of each slice.
+pub(crate) fn for_each_part<T: Send, const N: usize>(
+    all: [&mut [T]; N],
+    widths: [usize; N],
+    rows: usize,
+    most: usize,
+    f: &(impl Fn(usize, [&mut [T]; N]) + Sync),
+) {
+    part_of_rows(all, widths, 0..rows, most, f);
+}
+
+fn part_of_rows<T: Send, const N: usize>(
+    all: [&mut [T]; N],
+    widths: [usize; N],
+    rows: Range<usize>,
+    most: usize,
+    f: &(impl Fn(usize, [&mut [T]; N]) + Sync),
+) {
+    let parts = rows.len().div_ceil(most);
+    if parts < 2 {
+        return if parts == 1 {
+            f(rows.start, all)
+        };
+    }
+    let (first, middle) = (rows.start, rows.start + parts / 2 * most);
+    let mut tails: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
+    let mut slots = tails.iter_mut().zip(widths);
+    let heads = all.map(|slice| {
+        let (tail, width) = slots.next().expect("one for each");
+        let (head, behind) = slice.split_at_mut((middle - first) * width);
+        *tail = behind;
+        head
+    });
+    threads::join(
+        || part_of_rows(heads, widths, first..middle, most, f),
+        || part_of_rows(tails, widths, middle..rows.end, most, f),
+    );
 }
 
 /// Calls `f(start, y_piece)` for pieces of `y`, in parallel where it pays; `start` is the piece's first index.

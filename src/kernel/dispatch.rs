@@ -165,6 +165,9 @@ pub struct Dispatch {
     pub params: Params,
     /// Workgroups along x, y and z.
     pub workgroups: [u32; 3],
+    /// How many times it is launched, each time the same: what differs it finds in what it left the time before. A plan does not grow
+    /// by it.
+    pub repeats: usize,
 }
 
 impl Dispatch {
@@ -178,7 +181,7 @@ impl Dispatch {
 
     /// A launch of so many workgroups, folded as those of [`Dispatch::over`].
     pub fn of(module: Module, entry: &'static str, bindings: Vec<Binding>, params: Params, workgroups: usize) -> Self {
-        Self { module, entry, constants: Vec::new(), bindings, params, workgroups: fold(workgroups.max(1)) }
+        Self { module, entry, constants: Vec::new(), bindings, params, workgroups: fold(workgroups.max(1)), repeats: 1 }
     }
 
     /// Invocations a workgroup of the one-dimensional kernels.
@@ -193,6 +196,13 @@ impl Dispatch {
     /// Its kernel's name: shader and entry point.
     pub fn kernel(&self) -> String {
         format!("{}/{}", self.module.stem, self.entry)
+    }
+
+    /// Launches it so many times.
+    #[must_use]
+    pub fn repeated(mut self, repeats: usize) -> Self {
+        self.repeats = repeats;
+        self
     }
 
     /// Sets an `override` constant.

@@ -1,6 +1,7 @@
 //! What kernels share, on the CPU and on GPUs: their operands, launches as plain data, sums, products, random numbers. No op is
 //! known here.
 
+mod bounded;
 pub mod convolution;
 pub mod cpu;
 pub mod dispatch;

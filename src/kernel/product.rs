@@ -62,6 +62,12 @@ impl<T: Real> Product<'_, T> {
         self.part_by_library(0..m, 0..k, self.threads(), y);
     }
 
+    /// By the `gemm` crate on the calling thread.
+    pub(crate) fn by_library_alone(&self, y: &mut [T]) {
+        let [m, _, k] = self.extents;
+        self.part_by_library(0..m, 0..k, 1, y);
+    }
+
     /// Some rows of y, of sums over a range of K, by the `gemm` crate. Rows and range decide the bits, threads do not.
     fn part_by_library(&self, rows: Range<usize>, depth: Range<usize>, threads: usize, y: &mut [T]) {
         let threads = parallelism(threads);
@@ -118,6 +124,11 @@ impl Product<'_, f32> {
         self.multiply(0..k, halves, self.threads(), y);
     }
 
+    /// By the kernels of this file or by the library, on the calling thread.
+    pub(crate) fn by_kernel_alone(&self, y: &mut [f32]) {
+        self.multiply(0..self.extents[2], 1, 1, y);
+    }
+
     /// Sums over a range of K, by so many threads. The library has the rows in `calls` calls: it chooses by their number.
     fn multiply(&self, depth: Range<usize>, calls: usize, threads: usize, y: &mut [f32]) {
         let n = self.extents[1];
@@ -135,10 +146,14 @@ impl Product<'_, f32> {
 
     /// Whether the kernels of this file suit sums of so many of the K products.
     fn has_kernel(&self, depth: usize) -> bool {
-        let [_, n, _] = self.extents;
+        !self.trans_b && Self::has_kernel_for([depth, self.extents[1]])
+    }
+
+    /// Whether they suit a right side of these extents.
+    pub(crate) fn has_kernel_for([depth, n]: [usize; 2]) -> bool {
         // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. For a larger b these
         // kernels are no faster than the library's, which are right for any processor.
-        !self.trans_b && n >= 8 && depth * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth * n * 4 <= 2 * RESIDENT_BYTES
+        n >= 8 && depth * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth * n * 4 <= 2 * RESIDENT_BYTES
     }
 
     /// Cuts the sums over K into two parts, one for each half of the threads, and adds these up.

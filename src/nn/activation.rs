@@ -125,6 +125,17 @@ impl Activation {
             Self::Softplus => return graph.apply(Bend(Curve::Softplus), &[x]),
             Self::Softsign => return graph.apply(Bend(Curve::Softsign), &[x]),
             Self::HardSilu => return graph.apply(Bend(Curve::HardSilu), &[x]),
+            _ => self.function()?.expect("the others are among them"),
+        };
+        graph.apply(Activate(function), &[x])
+    }
+
+    /// The activation where its slope follows from its value; linear is none of them.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a slope or alpha below 0.
+    pub(crate) fn function(self) -> Result<Option<Function>> {
+        Ok(Some(match self {
             Self::Relu => Function::Relu,
             Self::Sigmoid => Function::Sigmoid,
             Self::Tanh => Function::Tanh,
@@ -136,8 +147,8 @@ impl Activation {
             Self::Selu => Function::Selu,
             Self::Exponential => Function::Exponential,
             Self::HardSigmoid => Function::HardSigmoid,
-        };
-        graph.apply(Activate(function), &[x])
+            _ => return Ok(None),
+        }))
     }
 }
 

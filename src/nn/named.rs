@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::layers::{DataFormat, Fill, Interpolation, Padding};
+use super::layers::{DataFormat, Fill, Interpolation, MergeMode, Padding};
 use super::metric::Metric;
 use super::optimizer::{self, Optimizer};
 use super::{Activation, Constraint, Initializer, Loss, Regularizer, Scope};
@@ -73,7 +73,19 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(Activation, Constraint, DataFormat, Fill, Initializer, Interpolation, Loss, Metric, Padding, Regularizer);
+plain!(
+    Activation,
+    Constraint,
+    DataFormat,
+    Fill,
+    Initializer,
+    Interpolation,
+    Loss,
+    MergeMode,
+    Metric,
+    Padding,
+    Regularizer
+);
 
 impl<O: Optimizer + 'static> OrName<Box<dyn Optimizer>> for O {
     fn given(self) -> Result<Box<dyn Optimizer>> {

@@ -1,6 +1,7 @@
 //! Where a layer is applied: the graph under construction and the model's trainable tensors.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::network::{Pass, is_mask_of, path_of};
 use super::{Constraint, Initializer, OrName, Regularizer};
@@ -27,6 +28,8 @@ pub struct Parameter {
     pub trainable: bool,
     /// Whether it is a state, which the layer changes and no optimizer: see [`Scope::state`].
     pub is_state: bool,
+    /// The elements that start at one, whatever the initializer gives: an LSTM's forget gate.
+    pub ones: Range<usize>,
 }
 
 impl Parameter {
@@ -277,6 +280,7 @@ impl Scope<'_> {
                     constraint: None,
                     trainable,
                     is_state,
+                    ones: 0..0,
                 });
                 self.own.push(all.len() - 1);
                 Ok(all.len() - 1)
@@ -309,6 +313,13 @@ impl Scope<'_> {
         let index = self.known(name).expect("asked for just now");
         self.parameters.all()[index].regularizer = regularizer;
         Ok(id)
+    }
+
+    /// Lets some elements of a weight that the layer asked for start at one.
+    pub(crate) fn start_at_one(&mut self, name: &str, elements: Range<usize>) {
+        if let Some(index) = self.known(name) {
+            self.parameters.all()[index].ones = elements;
+        }
     }
 
     /// Holds a weight of the layer within a bound: it is brought back there after each update, and nowhere else. `None` holds it
@@ -349,7 +360,10 @@ impl Scope<'_> {
                 let (layer, name, initializer) = (layer.into(), name.into(), Initializer::Zeros);
                 let shape = shape.clone();
                 let (regularizer, constraint, trainable, is_state) = (None, None, true, false);
-                all.push(Parameter { layer, name, shape, initializer, regularizer, constraint, trainable, is_state });
+                let ones = 0..0;
+                let parameter =
+                    Parameter { layer, name, shape, initializer, regularizer, constraint, trainable, is_state, ones };
+                all.push(parameter);
                 all.len() - 1
             }
             _ => {

@@ -61,7 +61,7 @@ impl Launches<'_> {
         let constants = own.chain(self.constants.iter().copied()).collect();
         let workgroups = [n.div_ceil(tile_n), m.div_ceil(tile_m), stacks.len()].map(|x| x as u32);
         let params = self.fields(kernel, &stacks, &deep).and(&self.params);
-        let launch = Dispatch { module, entry, constants, bindings, params, workgroups }
+        let launch = Dispatch { module, entry, constants, bindings, params, workgroups, repeats: 1 }
             .constant("TRANS_A", trans_a)
             .constant("TRANS_B", trans_b)
             .constant("STACKED", self.problem.stacks > 1);

@@ -58,7 +58,7 @@ impl fmt::Display for Report<'_> {
         )?;
         for (i, step) in self.plan.steps.iter().enumerate() {
             let launches = step.op.gpu(&step.io, &self.target);
-            dispatches += launches.len();
+            dispatches += launches.iter().map(|launch| launch.repeats).sum::<usize>();
             let handed = scratch.add(&launches);
             let kernels: Vec<String> = launches.iter().map(Dispatch::kernel).collect();
             let grids: Vec<String> = launches

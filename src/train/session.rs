@@ -61,8 +61,9 @@ impl Session {
         session.allocate_arena(BufferId::Params)?;
         // One tensor at a time, so that the host holds no second copy of all.
         for (i, (p, segment)) in session.parameters.iter().zip(session.arena.segments()).enumerate() {
-            let values = Values::F32(p.initializer.values(&p.shape, seed, i)?);
-            session.executor.write_at_async(BufferId::Params, segment.start, &values).await?;
+            let mut values = p.initializer.values(&p.shape, seed, i)?;
+            values[p.ones.clone()].fill(1.0);
+            session.executor.write_at_async(BufferId::Params, segment.start, &Values::F32(values)).await?;
         }
         Ok(session)
     }

@@ -42,7 +42,7 @@ struct DeviceBuffer {
     buffer: wgpu::Buffer,
 }
 
-/// One launch of a loaded plan.
+/// What a loaded plan launches, once or more often.
 #[derive(Debug)]
 struct Launch {
     /// The index of the plan's step that it belongs to.
@@ -74,8 +74,10 @@ struct LoadedPlan {
     name: String,
     own: HashMap<BufferId, DeviceBuffer>,
     uniforms: wgpu::Buffer,
-    launches: Vec<Launch>,
-    /// One a launch, made when the session's buffers last changed.
+    kernels: Vec<Launch>,
+    /// Which kernel each launch is of, in order.
+    launches: Vec<usize>,
+    /// One a kernel, made when the session's buffers last changed.
     bind_groups: Vec<wgpu::BindGroup>,
     generation: u64,
     pace: Pace,
@@ -176,7 +178,8 @@ impl Executor {
             }
             own.insert(layout.id, DeviceBuffer { layout: layout.clone(), buffer });
         }
-        let (mut uniforms, mut launches, mut guesses) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut uniforms, mut kernels) = (Vec::new(), Vec::new());
+        let (mut launches, mut guesses) = (Vec::new(), Vec::new());
         let dispatches: Vec<_> = plan.steps.iter().map(|step| step.op.gpu(&step.io, &self.target)).collect();
         if let Some(layout) = scratch(dispatches.iter().flatten()) {
             let buffer = self.context.buffer(&layout)?;
@@ -185,7 +188,7 @@ impl Executor {
         let pipelines = self.context.pipelines(dispatches.iter().flatten());
         let mut pipelines = pipelines.into_iter();
         for (index, (step, dispatches)) in plan.steps.iter().zip(&dispatches).enumerate() {
-            let guess = pace::guess(step) / dispatches.len().max(1) as u32;
+            let guess = pace::guess(step) / dispatches.iter().map(|d| d.repeats).sum::<usize>().max(1) as u32;
             for dispatch in dispatches {
                 let start = uniforms.len() as u64;
                 uniforms.extend(dispatch.params.to_bytes());
@@ -197,15 +200,17 @@ impl Executor {
                 };
                 let bindings = dispatch.bindings.iter().map(bind).collect();
                 let pipeline = pipelines.next().expect("one a dispatch");
-                guesses.push(guess);
-                launches.push(Launch { step: index, pipeline, bindings, workgroups: dispatch.workgroups });
+                guesses.extend(std::iter::repeat_n(guess, dispatch.repeats));
+                launches.extend(std::iter::repeat_n(kernels.len(), dispatch.repeats));
+                kernels.push(Launch { step: index, pipeline, bindings, workgroups: dispatch.workgroups });
                 uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize), 0);
             }
         }
         let uniforms = self.uniform_buffer(&uniforms);
         self.context.check(&format!("preparing the plan {:?}", plan.name))?;
         let (name, pace) = (plan.name.clone(), Pace::new(&guesses, self.flight.longest));
-        self.plans.push(LoadedPlan { name, own, uniforms, launches, bind_groups: Vec::new(), generation: 0, pace });
+        let (bind_groups, generation) = (Vec::new(), 0);
+        self.plans.push(LoadedPlan { name, own, uniforms, kernels, launches, bind_groups, generation, pace });
         Ok(self.plans.len() - 1)
     }
 
@@ -267,10 +272,10 @@ impl Executor {
     /// Makes a plan's bind groups, unless the session's buffers are still those it is bound to.
     fn bind(&mut self, plan: usize) -> Result<()> {
         let loaded = &self.plans[plan];
-        if loaded.bind_groups.len() == loaded.launches.len() && loaded.generation == self.generation {
+        if loaded.bind_groups.len() == loaded.kernels.len() && loaded.generation == self.generation {
             return Ok(());
         }
-        let bind_groups = loaded.launches.iter().map(|launch| {
+        let bind_groups = loaded.kernels.iter().map(|launch| {
             let entries: Vec<_> = launch.bindings.iter().zip(0..).map(|(b, i)| self.entry(loaded, b, i)).collect();
             self.context.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,

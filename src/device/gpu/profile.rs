@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Executor;
+use super::{Executor, LoadedPlan};
 use crate::device::Span;
 use crate::error::Result;
 
@@ -26,7 +26,8 @@ impl Executor {
             let zero = ticks.first().copied().unwrap_or(0);
             // One run after the other on one line of time: what lies between two submits is the host's.
             let offset = spans.last().map_or(Duration::ZERO, |last: &Span| last.start + last.duration);
-            for (launch, times) in self.plans[plan].launches.iter().zip(ticks.chunks_exact(2)) {
+            let LoadedPlan { kernels, launches, .. } = &self.plans[plan];
+            for (launch, times) in launches.iter().map(|&i| &kernels[i]).zip(ticks.chunks_exact(2)) {
                 let (start, duration) = (offset + since(zero, times[0]), since(times[0], times[1]));
                 spans.push(Span { step: launch.step, start, duration });
             }
@@ -59,7 +60,7 @@ impl Executor {
                     end_of_pass_write_index: Some(2 * i as u32 + 1),
                 });
                 let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-                loaded.launches[i].encode(&loaded.bind_groups[i], &mut encoder.begin_compute_pass(&descriptor));
+                loaded.encode(i..i + 1, &mut encoder.begin_compute_pass(&descriptor));
             }
             let submitted = self.context.submit(Some(encoder));
             self.context.wait(&submitted, self.flight.patience).await?;

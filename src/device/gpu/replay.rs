@@ -69,9 +69,8 @@ impl LoadedPlan {
         self.pace.parts().len() > 1
     }
 
-    fn encode(&self, launches: Range<usize>, pass: &mut wgpu::ComputePass<'_>) {
-        let bound = self.launches[launches.clone()].iter().zip(&self.bind_groups[launches]);
-        bound.for_each(|(launch, bind_group)| launch.encode(bind_group, pass));
+    pub(super) fn encode(&self, launches: Range<usize>, pass: &mut wgpu::ComputePass<'_>) {
+        self.launches[launches].iter().for_each(|&i| self.kernels[i].encode(&self.bind_groups[i], pass));
     }
 }
 

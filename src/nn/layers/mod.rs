@@ -23,6 +23,7 @@ mod permute;
 mod pooling;
 mod positions;
 mod prelu;
+pub(crate) mod recurrent;
 mod rescaling;
 mod reshape;
 mod spatial_dropout;
@@ -66,6 +67,7 @@ pub use pooling::{
 };
 pub use positions::{PositionEmbedding, SinePositionEncoding};
 pub use prelu::PRelu;
+pub use recurrent::{Bidirectional, Gru, IntoRecurrent, Lstm, MergeMode, RepeatVector, SimpleRnn, TimeDistributed};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D};
@@ -110,6 +112,12 @@ pub trait Layer: Debug + Send + Sync {
     fn keras(&self, name: &str) -> Result<KerasObject> {
         let message = format!("is a {}, which is none of Keras' layers", self.kind());
         Err(Error::argument(format!("layer {name:?}"), message))
+    }
+
+    /// The path in Keras of a weight of the layer, which is of this name here, behind the layer's own path.
+    #[doc(hidden)]
+    fn keras_weight(&self, name: &str) -> String {
+        name.into()
     }
 
     /// The network that the layer is, where a model is a layer of another one.
@@ -268,7 +276,7 @@ pub(crate) fn from_config(config: &mut Config) -> Result<Option<Box<dyn Layer>>>
         "Resizing" => Box::new(Resizing::from_config(config)?),
         "Reshape" => Box::new(Reshape::new(config.take::<Vec<isize>>("target_shape")?)),
         _ => {
-            for of in [attention::from_config, convolution::from_config, pooling::from_config] {
+            for of in [attention::from_config, convolution::from_config, pooling::from_config, recurrent::from_config] {
                 if let Some(layer) = of(config)? {
                     return Ok(Some(layer));
                 }
@@ -311,6 +319,11 @@ macro_rules! forwarded {
         fn carried(&self) -> Vec<(String, Tensor)> {
             let $this = self;
             $layer.carried()
+        }
+
+        fn keras_weight(&self, name: &str) -> String {
+            let $this = self;
+            $layer.keras_weight(name)
         }
 
         fn supports_masking(&self) -> bool {

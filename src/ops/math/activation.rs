@@ -105,8 +105,8 @@ impl Function {
             // Written so that NaN passes through, as it does in Keras.
             Self::Relu if x < T::zero() => T::zero(),
             Self::Relu => x,
-            Self::Sigmoid => T::one() / (T::one() + (-x).exp()),
-            Self::Tanh => x.tanh(),
+            Self::Sigmoid => x.sigmoid(),
+            Self::Tanh => x.hyperbolic_tangent(),
             Self::LeakyRelu { negative_slope } if x < T::zero() => T::of(negative_slope) * x,
             Self::Elu { alpha } if x < T::zero() => T::of(alpha) * x.exp_m1(),
             Self::Selu if x < T::zero() => T::of(SELU_LEAST) * x.exp_m1(),

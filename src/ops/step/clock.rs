@@ -61,6 +61,7 @@ impl Op for Advance {
             bindings: vec![Binding::Output(0), Binding::Params],
             params: Params::new().u32("batch", self.batch),
             workgroups: [1, 1, 1],
+            repeats: 1,
         }]
     }
 

@@ -23,7 +23,10 @@ impl Model {
     pub fn keras_paths(&self) -> Result<Vec<String>> {
         let chain = if self.network.is_sequential() { &self.about.name } else { "" };
         let layers = self.network.keras_layers(chain);
-        let path = |parameter: &Parameter| format!("{}/{}", layers[&parameter.layer], parameter.name);
+        let path = |Parameter { layer, name, .. }: &Parameter| {
+            let weight = self.network.layer(layer).map_or_else(|| name.clone(), |layer| layer.keras_weight(name));
+            format!("{}/{weight}", layers[layer])
+        };
         Ok(self.built()?.parameters.iter().map(path).collect())
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Loaded, Model};
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
-use crate::nn::layers::Layer;
+use crate::nn::layers::{Layer, recurrent};
 use crate::nn::nested::inside;
 use crate::nn::{Network, Parameter};
 use crate::tensor::Tensor;
@@ -77,6 +77,24 @@ impl Model {
             .iter()
             .position(|known| known == path)
             .ok_or_else(|| Error::argument("weight", crate::suggest::unknown(path, &paths)))
+    }
+
+    /// Makes the state that a stateful recurrent layer keeps from batch to batch zeros again: Keras' `reset_states`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where no layer of this name keeps any, and those of [`Model::set_weight`].
+    pub fn reset_states(&mut self, layer: &str) -> Result<()> {
+        let is_kept = |p: &&Parameter| p.layer == layer && p.is_state && recurrent::is_kept(&p.name);
+        let kept: Vec<Parameter> = self.built()?.parameters.iter().filter(is_kept).cloned().collect();
+        if kept.is_empty() {
+            let message = format!("{layer:?} keeps no state from batch to batch; a recurrent layer does by `stateful`");
+            return Err(Error::argument("layer", message));
+        }
+        for parameter in kept {
+            let zeros = vec![0.0f32; parameter.shape.len()];
+            self.set_weight(&parameter.path(), &Tensor::new(parameter.shape.clone(), zeros)?)?;
+        }
+        Ok(())
     }
 
     /// The layers by their names, in the order in which they were added or first applied.

@@ -14,6 +14,7 @@ use kiln::ops::max_pool::{MaxPool, MaxPoolGrad};
 use kiln::ops::normalize::{Normalize, NormalizeGrad};
 use kiln::ops::pool::Area;
 use kiln::ops::record::Record;
+use kiln::ops::recurrence::{Cell, MOST_UNITS, Recurrence, RecurrenceGrad};
 use kiln::ops::reduce::{Reduce, ReduceGrad, Reduction};
 use kiln::ops::resize::{Interpolation, Resize, ResizeGrad};
 use kiln::ops::softmax::{Softmax, SoftmaxGrad};
@@ -101,6 +102,26 @@ fn large() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
             all.push((Arc::new(ResizeGrad { axis, extent: x_extent, interpolation }), vec![shape(y_extent)]));
         }
         all.push((Arc::new(TakeGrad { rows: 10 }), vec![labels(n), float(&[n, 3])]));
+    }
+    all.extend(recurrences());
+    all
+}
+
+/// Recurrences of many steps and of many units.
+fn recurrences() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
+    let mut all: Vec<(Arc<dyn Op>, Vec<Type>)> = Vec::new();
+    for cell in [Cell::Simple, Cell::Lstm, Cell::Gru, Cell::GruResetAfter] {
+        for [rows, steps, units] in [[1, 70_000, 3], [3, 10, MOST_UNITS], [70_000, 2, 5]] {
+            let forward = Recurrence::new(cell);
+            let width = cell.gates() * units;
+            let mut inputs =
+                vec![float(&[rows, steps, width]), float(&[units, width]), float(&[rows, cell.states(), units])];
+            inputs.extend((cell == Cell::GruResetAfter).then(|| float(&[units])));
+            let made = forward.outputs(&inputs).expect("a legal shape");
+            all.push((Arc::new(forward.clone()), inputs));
+            let inputs = vec![made[3].clone(), float(&[width, units]), made[2].clone(), made[0].clone()];
+            all.push((Arc::new(RecurrenceGrad { forward, of_y: true, of_last: false }), inputs));
+        }
     }
     all
 }
@@ -225,7 +246,8 @@ fn of_text(body: &str, n: u32) -> u32 {
     let module = kiln::ops::Module { stem: "rounds", source: "", libs: &[] };
     let params = kiln::ops::Params::new().u32("n", n as usize);
     let bindings = vec![kiln::ops::Binding::Output(0), kiln::ops::Binding::Params];
-    let dispatch = Dispatch { module, entry: "f", constants: vec![], bindings, params, workgroups: [3, 1, 1] };
+    let dispatch =
+        Dispatch { module, entry: "f", constants: vec![], bindings, params, workgroups: [3, 1, 1], repeats: 1 };
     let io = Io { inputs: vec![], outputs: vec![float(&[12])] };
     let checked = parse(&text).unwrap_or_else(|e| panic!("{e}"));
     rounds::most(&checked.module, 0, &dispatch, &io)

@@ -1,0 +1,309 @@
+// h[t] = cell(x[t], h[t - 1] u)                                                entry `walk`, behind `begin`
+// x: (rows, steps, GATES UNITS), u: (UNITS, GATES UNITS), y and prev: (rows, steps, UNITS), last: (rows, states, UNITS),
+// saved: (rows, steps, KEPT UNITS). A workgroup has four rows, one a part of each vector here, and walks SPAN steps with them; an
+// invocation makes every GROUP-th unit. h before a step is in prev, which the workgroup alone writes. How far a workgroup has come
+// stands in scratch, for the next launch.
+//
+//   CELL 0   h = f(x + h u)
+//   CELL 1   (i, f, g, o) = x + h u; c = s(f) c + s(i) f(g); h = s(o) f(c)
+//   CELL 2   (z, r) = s(x + h u); g = f(x + (r h) u); h = z h + (1 - z) g
+//   CELL 3   the same with g = f(x + r (h u + bias))
+
+override CELL: u32 = 1u;
+override GATES: u32 = 4u;
+override KEPT: u32 = 5u;
+override UNITS: u32 = 1u;
+override SPAN: u32 = 1u;
+override GROUP: u32 = 32u;
+override BACKWARDS: bool = false;
+override MASKED: bool = false;
+override DROPPED: bool = false;
+override ACTIVATION: u32 = 0u;
+override RECURRENT_ACTIVATION: u32 = 0u;
+
+struct Params {
+    rows: u32,
+    steps: u32,
+    // Workgroups that walk.
+    groups: u32,
+}
+
+@group(0) @binding(0) var<storage, read> begin_first: array<f32>;
+@group(0) @binding(1) var<storage, read> begin_dropped: array<f32>;
+@group(0) @binding(2) var<storage, read> begin_bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> begin_last: array<f32>;
+@group(0) @binding(4) var<storage, read_write> begin_prev: array<f32>;
+@group(0) @binding(5) var<storage, read_write> begin_scratch: array<f32>;
+@group(0) @binding(6) var<uniform> begin_params: Params;
+
+// An invocation puts one element of each in place.
+@compute @workgroup_size(WIDTH)
+fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    let states = select(1u, 2u, CELL == 1u);
+    let rows = begin_params.rows;
+    let steps = begin_params.steps;
+    if i < rows * states * UNITS {
+        begin_last[i] = begin_first[i];
+    }
+    if i < rows * UNITS {
+        let row = i / UNITS;
+        let unit = i % UNITS;
+        if steps > 0u {
+            let step = select(0u, steps - 1u, BACKWARDS);
+            begin_prev[(row * steps + step) * UNITS + unit] = begin_first[row * states * UNITS + unit];
+        }
+        if DROPPED {
+            begin_scratch[begin_params.groups + i] = begin_dropped[i];
+        }
+    }
+    if i < begin_params.groups {
+        begin_scratch[i] = 0.0;
+    }
+    if CELL == 3u && i < UNITS {
+        begin_scratch[begin_params.groups + select(0u, rows * UNITS, DROPPED) + i] = begin_bias[i];
+    }
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> u: array<f32>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> last: array<f32>;
+@group(0) @binding(5) var<storage, read_write> prev: array<f32>;
+@group(0) @binding(6) var<storage, read_write> saved: array<f32>;
+@group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
+@group(0) @binding(8) var<uniform> params: Params;
+
+fn x_at(i: vec4<u32>) -> vec4<f32> {
+    return vec4(x[i.x], x[i.y], x[i.z], x[i.w]);
+}
+
+fn prev_at(i: vec4<u32>) -> vec4<f32> {
+    return vec4(prev[i.x], prev[i.y], prev[i.z], prev[i.w]);
+}
+
+fn last_at(i: vec4<u32>) -> vec4<f32> {
+    return vec4(last[i.x], last[i.y], last[i.z], last[i.w]);
+}
+
+fn saved_at(i: vec4<u32>) -> vec4<f32> {
+    return vec4(saved[i.x], saved[i.y], saved[i.z], saved[i.w]);
+}
+
+fn dropped_at(row: vec4<u32>, unit: u32) -> vec4<f32> {
+    let i = params.groups + row * UNITS + unit;
+    return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
+}
+
+fn counts_at(i: vec4<u32>) -> vec4<bool> {
+    if MASKED {
+        return vec4(mask[i.x], mask[i.y], mask[i.z], mask[i.w]) != vec4(0.0);
+    }
+    return vec4(true);
+}
+
+// Four rows at a step: the last row stands for those that there are not, and `count` of them are written.
+struct Place {
+    row: vec4<u32>,
+    // Of the step in a list of all rows' steps.
+    at: vec4<u32>,
+    count: u32,
+    place: u32,
+}
+
+fn step_of(place: u32) -> u32 {
+    return select(place, params.steps - 1u - place, BACKWARDS);
+}
+
+fn place_of(first: u32, place: u32) -> Place {
+    let row = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(params.rows - 1u));
+    return Place(row, row * params.steps + step_of(place), params.rows - first, place);
+}
+
+fn save(p: Place, part: u32, unit: u32, v: vec4<f32>) {
+    let i = (p.at * KEPT + part) * UNITS + unit;
+    saved[i.x] = v.x;
+    if p.count > 1u { saved[i.y] = v.y; }
+    if p.count > 2u { saved[i.z] = v.z; }
+    if p.count > 3u { saved[i.w] = v.w; }
+}
+
+fn put_last(p: Place, i: vec4<u32>, v: vec4<f32>) {
+    last[i.x] = v.x;
+    if p.count > 1u { last[i.y] = v.y; }
+    if p.count > 2u { last[i.z] = v.z; }
+    if p.count > 3u { last[i.w] = v.w; }
+}
+
+// h behind the step, and before the next.
+fn put(p: Place, unit: u32, v: vec4<f32>) {
+    let i = p.at * UNITS + unit;
+    y[i.x] = v.x;
+    if p.count > 1u { y[i.y] = v.y; }
+    if p.count > 2u { y[i.z] = v.z; }
+    if p.count > 3u { y[i.w] = v.w; }
+    put_last(p, p.row * select(1u, 2u, CELL == 1u) * UNITS + unit, v);
+    if p.place + 1u < params.steps {
+        let next = (p.row * params.steps + step_of(p.place + 1u)) * UNITS + unit;
+        prev[next.x] = v.x;
+        if p.count > 1u { prev[next.y] = v.y; }
+        if p.count > 2u { prev[next.z] = v.z; }
+        if p.count > 3u { prev[next.w] = v.w; }
+    }
+}
+
+// Parts of x + h u.
+struct Sums {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
+}
+
+// What h of unit k adds to the sums of a unit.
+fn add(sums: ptr<function, Sums>, p: Place, k: u32, unit: u32) {
+    var h = prev_at(p.at * UNITS + k);
+    if DROPPED {
+        h *= dropped_at(p.row, k);
+    }
+    let i = k * GATES * UNITS + unit;
+    (*sums).a += h * u[i];
+    if GATES > 1u {
+        (*sums).b += h * u[i + UNITS];
+    }
+    if GATES > 2u && CELL != 2u {
+        (*sums).c += h * u[i + 2u * UNITS];
+    }
+    if GATES > 3u {
+        (*sums).d += h * u[i + 3u * UNITS];
+    }
+}
+
+fn product(p: Place, unit: u32) -> Sums {
+    var sums = Sums(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
+    for (var k = 0u; k + 4u <= UNITS; k += 4u) {
+        add(&sums, p, k, unit);
+        add(&sums, p, k + 1u, unit);
+        add(&sums, p, k + 2u, unit);
+        add(&sums, p, k + 3u, unit);
+    }
+    for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
+        add(&sums, p, k, unit);
+    }
+    return sums;
+}
+
+// What r h of unit k adds.
+fn add_reset(sum: ptr<function, vec4<f32>>, p: Place, k: u32, unit: u32) {
+    var h = prev_at(p.at * UNITS + k) * saved_at((p.at * KEPT + 1u) * UNITS + k);
+    if DROPPED {
+        h *= dropped_at(p.row, k);
+    }
+    *sum += h * u[(k * GATES + 2u) * UNITS + unit];
+}
+
+fn product_of_reset(p: Place, unit: u32) -> vec4<f32> {
+    var sum = vec4(0.0);
+    for (var k = 0u; k + 4u <= UNITS; k += 4u) {
+        add_reset(&sum, p, k, unit);
+        add_reset(&sum, p, k + 1u, unit);
+        add_reset(&sum, p, k + 2u, unit);
+        add_reset(&sum, p, k + 3u, unit);
+    }
+    for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
+        add_reset(&sum, p, k, unit);
+    }
+    return sum;
+}
+
+// h where the step counts, elsewhere what was there before.
+fn keep(p: Place, unit: u32, h: vec4<f32>) {
+    put(p, unit, select(prev_at(p.at * UNITS + unit), h, counts_at(p.at)));
+}
+
+fn lstm(p: Place, unit: u32, sums: Sums, i: vec4<u32>) {
+    let input = activate(RECURRENT_ACTIVATION, x_at(i) + sums.a);
+    let forget = activate(RECURRENT_ACTIVATION, x_at(i + UNITS) + sums.b);
+    let g = activate(ACTIVATION, x_at(i + 2u * UNITS) + sums.c);
+    let o = activate(RECURRENT_ACTIVATION, x_at(i + 3u * UNITS) + sums.d);
+    let at = (p.row * 2u + 1u) * UNITS + unit;
+    let before = last_at(at);
+    let c = forget * before + input * g;
+    save(p, 0u, unit, input);
+    save(p, 1u, unit, forget);
+    save(p, 2u, unit, g);
+    save(p, 3u, unit, o);
+    save(p, 4u, unit, before);
+    put_last(p, at, select(before, c, counts_at(p.at)));
+    keep(p, unit, o * activate(ACTIVATION, c));
+}
+
+// z h + (1 - z) g
+fn mixed(p: Place, unit: u32, z: vec4<f32>, g: vec4<f32>) {
+    save(p, 2u, unit, g);
+    keep(p, unit, z * prev_at(p.at * UNITS + unit) + (1.0 - z) * g);
+}
+
+fn step_unit(p: Place, unit: u32) {
+    let sums = product(p, unit);
+    let i = p.at * GATES * UNITS + unit;
+    if CELL == 0u {
+        let h = activate(ACTIVATION, x_at(i) + sums.a);
+        save(p, 0u, unit, h);
+        keep(p, unit, h);
+    } else if CELL == 1u {
+        lstm(p, unit, sums, i);
+    } else {
+        let z = activate(RECURRENT_ACTIVATION, x_at(i) + sums.a);
+        let r = activate(RECURRENT_ACTIVATION, x_at(i + UNITS) + sums.b);
+        save(p, 0u, unit, z);
+        save(p, 1u, unit, r);
+        if CELL == 3u {
+            let inner = sums.c + scratch[params.groups + select(0u, params.rows * UNITS, DROPPED) + unit];
+            save(p, 3u, unit, inner);
+            mixed(p, unit, z, activate(ACTIVATION, x_at(i + 2u * UNITS) + r * inner));
+        }
+    }
+}
+
+// The candidate of a GRU that resets h before the product: it needs r of all units.
+fn step_candidate(p: Place, unit: u32) {
+    let x = x_at((p.at * GATES + 2u) * UNITS + unit);
+    let g = activate(ACTIVATION, x + product_of_reset(p, unit));
+    mixed(p, unit, saved_at(p.at * KEPT * UNITS + unit), g);
+}
+
+@compute @workgroup_size(GROUP)
+fn walk(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let group = id.y * workgroups.x + id.x;
+    let first = 4u * group;
+    let start = u32(scratch[min(group, params.groups - 1u)]);
+    for (var i = 0u; i < SPAN; i++) {
+        let place = start + i;
+        let is_one = first < params.rows && place < params.steps;
+        if is_one {
+            let p = place_of(first, place);
+            for (var unit = local; unit < UNITS; unit += GROUP) {
+                step_unit(p, unit);
+            }
+        }
+        storageBarrier();
+        if CELL == 2u {
+            if is_one {
+                let p = place_of(first, place);
+                for (var unit = local; unit < UNITS; unit += GROUP) {
+                    step_candidate(p, unit);
+                }
+            }
+            storageBarrier();
+        }
+    }
+    if local == 0u && group < params.groups {
+        scratch[group] = f32(start + SPAN);
+    }
+}

@@ -1,0 +1,282 @@
+// dx and the gradient ds of the first state of a recurrence, from the last step to the first     entry `walk`, behind `begin`
+// Shapes, cells and what a workgroup does are those of recurrence.wgsl; u here is transposed, (GATES UNITS, UNITS), dx is as x.
+// ds has what goes from a step to the one before: dh and, of CELL 1, dc. At a step dx of all units is made; then the product of it
+// with u is added to dh.
+
+override CELL: u32 = 1u;
+override GATES: u32 = 4u;
+override KEPT: u32 = 5u;
+override UNITS: u32 = 1u;
+override SPAN: u32 = 1u;
+override GROUP: u32 = 32u;
+override BACKWARDS: bool = false;
+override MASKED: bool = false;
+override DROPPED: bool = false;
+override OF_Y: bool = true;
+override OF_LAST: bool = true;
+override ACTIVATION: u32 = 0u;
+override RECURRENT_ACTIVATION: u32 = 0u;
+
+struct Params {
+    rows: u32,
+    steps: u32,
+    // Workgroups that walk.
+    groups: u32,
+}
+
+@group(0) @binding(0) var<storage, read> begin_last: array<f32>;
+@group(0) @binding(1) var<storage, read> begin_dropped: array<f32>;
+@group(0) @binding(2) var<storage, read_write> begin_ds: array<f32>;
+@group(0) @binding(3) var<storage, read_write> begin_scratch: array<f32>;
+@group(0) @binding(4) var<uniform> begin_params: Params;
+
+// An invocation puts one element of each in place.
+@compute @workgroup_size(WIDTH)
+fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i < begin_params.rows * select(1u, 2u, CELL == 1u) * UNITS {
+        var gradient = 0.0;
+        if OF_LAST {
+            gradient = begin_last[i];
+        }
+        begin_ds[i] = gradient;
+    }
+    if DROPPED && i < begin_params.rows * UNITS {
+        begin_scratch[begin_params.groups + i] = begin_dropped[i];
+    }
+    if i < begin_params.groups {
+        begin_scratch[i] = 0.0;
+    }
+}
+
+@group(0) @binding(0) var<storage, read> saved: array<f32>;
+@group(0) @binding(1) var<storage, read> u: array<f32>;
+@group(0) @binding(2) var<storage, read> prev: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(6) var<storage, read_write> ds: array<f32>;
+@group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
+@group(0) @binding(8) var<uniform> params: Params;
+
+// Four rows at a step: the last row stands for those that there are not, and `count` of them are written.
+struct Place {
+    row: vec4<u32>,
+    // Of the step in a list of all rows' steps.
+    at: vec4<u32>,
+    count: u32,
+}
+
+fn place_of(first: u32, place: u32) -> Place {
+    let row = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(params.rows - 1u));
+    let step = select(place, params.steps - 1u - place, BACKWARDS);
+    return Place(row, row * params.steps + step, params.rows - first);
+}
+
+fn saved_at(p: Place, part: u32, unit: u32) -> vec4<f32> {
+    let i = (p.at * KEPT + part) * UNITS + unit;
+    return vec4(saved[i.x], saved[i.y], saved[i.z], saved[i.w]);
+}
+
+fn dx_at(p: Place, part: u32, unit: u32) -> vec4<f32> {
+    let i = (p.at * GATES + part) * UNITS + unit;
+    return vec4(dx[i.x], dx[i.y], dx[i.z], dx[i.w]);
+}
+
+fn ds_at(p: Place, part: u32, unit: u32) -> vec4<f32> {
+    let i = (p.row * select(1u, 2u, CELL == 1u) + part) * UNITS + unit;
+    return vec4(ds[i.x], ds[i.y], ds[i.z], ds[i.w]);
+}
+
+fn prev_at(p: Place, unit: u32) -> vec4<f32> {
+    let i = p.at * UNITS + unit;
+    return vec4(prev[i.x], prev[i.y], prev[i.z], prev[i.w]);
+}
+
+fn dy_at(p: Place, unit: u32) -> vec4<f32> {
+    let i = p.at * UNITS + unit;
+    return vec4(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
+}
+
+fn dropped_at(p: Place, unit: u32) -> vec4<f32> {
+    if DROPPED {
+        let i = params.groups + p.row * UNITS + unit;
+        return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
+    }
+    return vec4(1.0);
+}
+
+fn counts_at(i: vec4<u32>) -> vec4<bool> {
+    if MASKED {
+        return vec4(mask[i.x], mask[i.y], mask[i.z], mask[i.w]) != vec4(0.0);
+    }
+    return vec4(true);
+}
+
+fn put_dx(p: Place, part: u32, unit: u32, gradient: vec4<f32>) {
+    let i = (p.at * GATES + part) * UNITS + unit;
+    let v = select(vec4(0.0), gradient, counts_at(p.at));
+    dx[i.x] = v.x;
+    if p.count > 1u { dx[i.y] = v.y; }
+    if p.count > 2u { dx[i.z] = v.z; }
+    if p.count > 3u { dx[i.w] = v.w; }
+}
+
+fn put_ds(p: Place, part: u32, unit: u32, v: vec4<f32>) {
+    let i = (p.row * select(1u, 2u, CELL == 1u) + part) * UNITS + unit;
+    ds[i.x] = v.x;
+    if p.count > 1u { ds[i.y] = v.y; }
+    if p.count > 2u { ds[i.z] = v.z; }
+    if p.count > 3u { ds[i.w] = v.w; }
+}
+
+// What goes to the step before without a product, where the step counts; elsewhere all does.
+fn pass_on(p: Place, part: u32, unit: u32, all: vec4<f32>, rest: vec4<f32>) {
+    put_ds(p, part, unit, select(all, rest, counts_at(p.at)));
+}
+
+fn lstm(p: Place, unit: u32, dh: vec4<f32>) {
+    let dc = ds_at(p, 1u, unit);
+    let input = saved_at(p, 0u, unit);
+    let forget = saved_at(p, 1u, unit);
+    let g = saved_at(p, 2u, unit);
+    let o = saved_at(p, 3u, unit);
+    let before = saved_at(p, 4u, unit);
+    let h = activate(ACTIVATION, forget * before + input * g);
+    let through = dc + dh * o * activate_grad(ACTIVATION, h);
+    put_dx(p, 0u, unit, through * g * activate_grad(RECURRENT_ACTIVATION, input));
+    put_dx(p, 1u, unit, through * before * activate_grad(RECURRENT_ACTIVATION, forget));
+    put_dx(p, 2u, unit, through * input * activate_grad(ACTIVATION, g));
+    put_dx(p, 3u, unit, dh * h * activate_grad(RECURRENT_ACTIVATION, o));
+    pass_on(p, 0u, unit, dh, vec4(0.0));
+    pass_on(p, 1u, unit, dc, through * forget);
+}
+
+fn gru(p: Place, unit: u32, dh: vec4<f32>) {
+    let z = saved_at(p, 0u, unit);
+    let g = saved_at(p, 2u, unit);
+    let dg = dh * (1.0 - z) * activate_grad(ACTIVATION, g);
+    put_dx(p, 0u, unit, dh * (prev_at(p, unit) - g) * activate_grad(RECURRENT_ACTIVATION, z));
+    put_dx(p, 2u, unit, dg);
+    if CELL == 3u {
+        let r = saved_at(p, 1u, unit);
+        put_dx(p, 1u, unit, dg * saved_at(p, 3u, unit) * activate_grad(RECURRENT_ACTIVATION, r));
+    }
+    pass_on(p, 0u, unit, dh, dh * z);
+}
+
+// dx of a unit.
+fn step_unit(p: Place, unit: u32) {
+    var dh = ds_at(p, 0u, unit);
+    if OF_Y {
+        dh += dy_at(p, unit);
+    }
+    if CELL == 0u {
+        put_dx(p, 0u, unit, dh * activate_grad(ACTIVATION, saved_at(p, 0u, unit)));
+        pass_on(p, 0u, unit, dh, vec4(0.0));
+    } else if CELL == 1u {
+        lstm(p, unit, dh);
+    } else {
+        gru(p, unit, dh);
+    }
+}
+
+// What dx of unit k adds to the gradient of h by way of some parts of u.
+fn add(sum: ptr<function, vec4<f32>>, p: Place, k: u32, unit: u32) {
+    let i = k * UNITS + unit;
+    let part = UNITS * UNITS;
+    *sum += dx_at(p, 0u, k) * u[i];
+    if GATES > 1u {
+        *sum += dx_at(p, 1u, k) * u[i + part];
+    }
+    if CELL == 1u {
+        *sum += dx_at(p, 2u, k) * u[i + 2u * part] + dx_at(p, 3u, k) * u[i + 3u * part];
+    }
+    if CELL == 3u {
+        *sum += dx_at(p, 2u, k) * saved_at(p, 1u, k) * u[i + 2u * part];
+    }
+}
+
+fn product(p: Place, unit: u32) -> vec4<f32> {
+    var sum = vec4(0.0);
+    for (var k = 0u; k + 4u <= UNITS; k += 4u) {
+        add(&sum, p, k, unit);
+        add(&sum, p, k + 1u, unit);
+        add(&sum, p, k + 2u, unit);
+        add(&sum, p, k + 3u, unit);
+    }
+    for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
+        add(&sum, p, k, unit);
+    }
+    return sum;
+}
+
+fn add_candidate(sum: ptr<function, vec4<f32>>, p: Place, k: u32, unit: u32) {
+    *sum += dx_at(p, 2u, k) * u[(2u * UNITS + k) * UNITS + unit];
+}
+
+// The gradient of r h, of a GRU that resets h before the product.
+fn product_of_candidate(p: Place, unit: u32) -> vec4<f32> {
+    var sum = vec4(0.0);
+    for (var k = 0u; k + 4u <= UNITS; k += 4u) {
+        add_candidate(&sum, p, k, unit);
+        add_candidate(&sum, p, k + 1u, unit);
+        add_candidate(&sum, p, k + 2u, unit);
+        add_candidate(&sum, p, k + 3u, unit);
+    }
+    for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
+        add_candidate(&sum, p, k, unit);
+    }
+    return sum;
+}
+
+fn step_reset(p: Place, unit: u32) {
+    let r = saved_at(p, 1u, unit);
+    let drh = product_of_candidate(p, unit) * dropped_at(p, unit);
+    put_dx(p, 1u, unit, drh * prev_at(p, unit) * activate_grad(RECURRENT_ACTIVATION, r));
+    put_ds(p, 0u, unit, ds_at(p, 0u, unit) + drh * r);
+}
+
+// The gradient of h before the step.
+fn step_before(p: Place, unit: u32) {
+    put_ds(p, 0u, unit, ds_at(p, 0u, unit) + product(p, unit) * dropped_at(p, unit));
+}
+
+@compute @workgroup_size(GROUP)
+fn walk(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let group = id.y * workgroups.x + id.x;
+    let first = 4u * group;
+    let start = u32(scratch[min(group, params.groups - 1u)]);
+    for (var i = 0u; i < SPAN; i++) {
+        let done = start + i;
+        let is_one = first < params.rows && done < params.steps;
+        let p = place_of(first, params.steps - 1u - done);
+        if is_one {
+            for (var unit = local; unit < UNITS; unit += GROUP) {
+                step_unit(p, unit);
+            }
+        }
+        storageBarrier();
+        if CELL == 2u {
+            if is_one {
+                for (var unit = local; unit < UNITS; unit += GROUP) {
+                    step_reset(p, unit);
+                }
+            }
+            storageBarrier();
+        }
+        if is_one {
+            for (var unit = local; unit < UNITS; unit += GROUP) {
+                step_before(p, unit);
+            }
+        }
+    }
+    storageBarrier();
+    if local == 0u && group < params.groups {
+        scratch[group] = f32(start + SPAN);
+    }
+}
