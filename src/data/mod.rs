@@ -20,6 +20,8 @@ mod sets;
 mod source;
 mod split;
 mod sums;
+mod text;
+mod timeseries;
 
 pub use columns::{Column, Columns};
 pub(crate) use columns::{ordered, places};
@@ -41,3 +43,5 @@ pub use scaler::Scaler;
 pub use sets::{SETS, airline, airline_with, fashion_mnist, mnist, mnist_from, mnist_with, moby_dick, moby_dick_with};
 pub use source::Source;
 pub use split::{Fold, KFold};
+pub use text::{Standardize, TextOutput, TextSplit, TextVectorization};
+pub use timeseries::{TimeseriesDataset, Windows};
