@@ -150,8 +150,10 @@ impl TimeseriesDataset {
         let range = windows.end_index.unwrap_or(steps) - windows.start_index;
         let len = range.saturating_sub(span).min(most).div_ceil(windows.sequence_stride);
         if len == 0 {
-            let message =
-                format!("a window and its target take {} steps; there are {range} to take them from", span + 1);
+            let message = format!(
+                "a window and its target take {} steps; there are {range} to take them from",
+                span.saturating_add(1)
+            );
             return Err(Error::argument("sequence_length", message));
         }
         Ok(Self { data, targets, windows, len })
