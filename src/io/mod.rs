@@ -9,7 +9,7 @@ mod safetensors;
 pub mod tensorboard;
 pub(crate) mod unpacking;
 pub(crate) mod whole;
-mod zip;
+pub(crate) mod zip;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

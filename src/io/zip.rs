@@ -1,4 +1,4 @@
-//! ZIP archives, as far as NumPy's `.npz` needs: files that are stored or deflated. Written are archives below 4 GB, read
+//! ZIP archives, as far as NumPy's `.npz` and Python's wheels need: files that are stored or deflated. Written are archives below 4 GB, read
 //! larger ones, too (ZIP64).
 
 use std::io::Read as _;
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
 
 /// A file of an archive, as the archive's list has it.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub name: String,
     flags: usize,
     method: usize,
@@ -69,7 +69,7 @@ pub(super) struct Entry {
 
 /// The files of an archive, in the order of its list. None is unpacked. No two share bytes, which would let a small archive
 /// stand for as much as it likes.
-pub(super) fn list(bytes: &[u8]) -> Result<Vec<Entry>, String> {
+pub(crate) fn list(bytes: &[u8]) -> Result<Vec<Entry>, String> {
     // A comment of up to 64 KB may follow.
     let end = (bytes.len().saturating_sub(END_LEN + 0xffff)..=bytes.len().saturating_sub(END_LEN)).rev();
     let end = end.into_iter().find(|&at| bytes[at..].starts_with(END)).ok_or("is cut off: it has no list of files")?;
@@ -143,6 +143,15 @@ fn data<'a>(bytes: &'a [u8], entry: &Entry) -> Result<&'a [u8], String> {
 /// The first bytes of a file, `most` or fewer.
 pub(super) fn start(bytes: &[u8], entry: &Entry, most: usize) -> Result<Vec<u8>, String> {
     unpacked(data(bytes, entry)?, entry, most)
+}
+
+/// [`read`] of a file that should have `len` bytes, or is gzipped and has fewer.
+#[cfg(feature = "fetch")]
+pub(crate) fn read_within(bytes: &[u8], entry: &Entry, len: usize) -> Result<Vec<u8>, String> {
+    if entry.len > len {
+        return Err(format!("{}: has {} bytes, {len} were expected", entry.name, entry.len));
+    }
+    read(bytes, entry)
 }
 
 /// A file's bytes: not more than the list says, and those that were packed.

@@ -26,7 +26,7 @@ pub use finite::CheckFinite;
 pub use fit::Fit;
 pub use history::{History, Logs};
 pub(crate) use model::{About, Inputs, range};
-pub use model::{Model, Predictor};
+pub use model::{Generation, Model, Predictor};
 #[cfg(feature = "plot")]
 pub use model::{ModelPlot, plot_model};
 pub(crate) use profile::profile;

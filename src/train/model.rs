@@ -15,6 +15,7 @@ mod prediction;
 mod predictor;
 mod saving;
 mod targets;
+mod text;
 mod weights;
 
 use std::sync::OnceLock;
@@ -41,6 +42,7 @@ pub use plot::{ModelPlot, plot_model};
 pub use predictor::Predictor;
 pub(crate) use saving::About;
 use saving::{Loaded, Reached};
+pub use text::Generation;
 
 /// A network that is trained by [`Model::fit`]: what [`super::Sequential`] is, too.
 #[derive(Debug)]
@@ -311,11 +313,6 @@ impl Model {
         let expected = self.expected()?;
         let (session, model) = self.parts();
         evaluation::evaluate(session, &model, data, expected).await
-    }
-
-    /// The names of the inputs, in their order: by them [`Dataset::new`] may be given arrays.
-    pub fn input_names(&self) -> Vec<String> {
-        self.network.input_names()
     }
 
     /// The names of the outputs, in their order.

@@ -243,7 +243,7 @@ fn data_get_says_where_the_files_are() {
     let folder = fixture();
     let text = output(folder.path(), &["data", "get", "mnist"]);
     says(&text, &["mnist is already in ", folder.path().to_str().unwrap(), "235216 bytes", "108 bytes"]);
-    says(&text, &SETS[0].files.map(|file| file.name));
+    says(&text, &SETS[0].files.iter().map(|file| file.name).collect::<Vec<_>>());
 }
 
 #[test]

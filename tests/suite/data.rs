@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
 use kiln::data::{
-    Dataset, LoadOptions, NamedSet, RemoteFile, SETS, mnist_from, mnist_with, parse_idx, read_idx, read_pair, write_idx,
+    Content, Dataset, LoadOptions, NamedSet, RemoteFile, SETS, mnist_from, mnist_with, parse_idx, read_idx, read_pair,
+    write_idx,
 };
 use kiln::{DType, Error, Shape, Tensor, Values};
 use sha2::{Digest, Sha256};
@@ -325,9 +326,24 @@ fn missing_files_are_listed_with_their_places() {
 #[test]
 fn a_set_is_found_by_name() {
     for set in SETS {
-        assert_eq!((NamedSet::find(set.name).unwrap(), set.classes), (set, 10));
+        let classes = if set.content == Content::Images { 10 } else { 0 };
+        assert_eq!((NamedSet::find(set.name).unwrap(), set.classes), (set, classes));
+        assert_eq!(NamedSet::find_images(set.name).is_ok(), set.content == Content::Images);
     }
+    let refusal = ["airline holds no images with labels; these do: mnist, fashion-mnist"];
+    says(&text(NamedSet::find_images("airline")), &refusal);
+    says(&text(NamedSet::find("airline").unwrap().load(LoadOptions::default())), &refusal);
     says(&text(NamedSet::find("minst")), &["\"minst\"", "did you mean \"mnist\"?"]);
+}
+
+/// The set's files, as if they held these contents.
+fn known(set: &NamedSet, contents: &[Vec<u8>]) -> &'static [RemoteFile<'static>] {
+    let file = |(file, bytes): (&RemoteFile<'static>, &Vec<u8>)| RemoteFile {
+        sha256: sum(bytes).leak(),
+        len: bytes.len() as u64,
+        ..*file
+    };
+    set.files.iter().zip(contents).map(file).collect::<Vec<_>>().leak()
 }
 
 #[test]
@@ -335,9 +351,7 @@ fn a_named_sets_files_are_checked_as_they_are_loaded() {
     let folder = TempDir::new().unwrap();
     let contents = small_mnist(3, 2);
     let mut set = SETS[0];
-    for (file, bytes) in set.files.iter_mut().zip(&contents) {
-        *file = RemoteFile { sha256: sum(bytes).leak(), len: bytes.len() as u64, ..*file };
-    }
+    set.files = known(&set, &contents);
     write_all(folder.path(), &contents);
     set.load_from(folder.path()).unwrap();
     let images = folder.path().join(set.files[0].name);

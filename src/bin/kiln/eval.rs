@@ -148,7 +148,7 @@ impl Args {
         if of_table {
             bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
         }
-        let set = NamedSet::find(&name)?;
+        let set = NamedSet::find_images(&name)?;
         Ok((name, shaped(Bar::load(set)?.test, model.sample_shape()?)?, class_names(set)))
     }
 }

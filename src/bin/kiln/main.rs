@@ -7,6 +7,7 @@ mod compare;
 mod data;
 mod devices;
 mod eval;
+mod generate;
 mod inspect;
 mod interrupt;
 mod model;
@@ -53,6 +54,7 @@ enum Command {
     Train(Box<train::Args>),
     Eval(eval::Args),
     Predict(predict::Args),
+    Generate(generate::Args),
     Inspect(inspect::Args),
     Summary(summary::Args),
     Check(check::Args),
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, start),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Check(args) => check::run(&args),

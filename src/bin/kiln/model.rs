@@ -134,7 +134,7 @@ impl ModelArgs {
 
     /// The plan of a training step; it takes no data.
     pub fn training_plan(&self, device: &Device) -> Result<Plan> {
-        let set = NamedSet::find(&self.set)?;
+        let set = NamedSet::find_images(&self.set)?;
         let (samples, sample_len) = extents(set);
         let batch = self.batch(samples)?;
         let mut model = self.model(set, device.clone(), None)?;
@@ -215,7 +215,7 @@ pub fn shaped(data: Dataset, sample: &Shape) -> Result<Dataset> {
 /// How many training samples the set has and how many bytes each: the lengths of its files tell, so that a plan needs
 /// no data. An IDX file has 4 bytes, then 4 an axis, then one byte an element.
 fn extents(set: &NamedSet) -> (usize, usize) {
-    let [images, labels, ..] = set.files.map(|file| file.len as usize);
+    let [images, labels] = [0, 1].map(|at: usize| set.files[at].len as usize);
     let samples = labels - 8;
     (samples, (images - 16) / samples)
 }

@@ -47,7 +47,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let set = NamedSet::find(&args.model.set)?;
+    let set = NamedSet::find_images(&args.model.set)?;
     let Choice { device, .. } = Device::choose(&args.place.device)?;
     let mut model = args.model.model(set, device.clone(), None)?;
     // Before anything runs: hours later is late to learn that a folder is missing.

