@@ -254,17 +254,7 @@ impl<'a> Invocation<'a> {
 
     fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement) -> Flow {
         match statement {
-            Statement::Emit(range) => {
-                for handle in range.clone() {
-                    if let Expression::Load { pointer } = frame.function.expressions[handle] {
-                        self.count(frame, pointer);
-                    }
-                    if frame.needed.values[handle.index()] {
-                        frame.values[handle.index()] = None;
-                        frame.values[handle.index()] = Some(self.value(frame, handle));
-                    }
-                }
-            }
+            Statement::Emit(range) => range.clone().for_each(|of| self.emit(frame, of)),
             Statement::Block(block) => return self.block(frame, block),
             Statement::If { condition, accept, reject } => match self.value(frame, *condition) {
                 Value::Bool(true) => return self.block(frame, accept),
@@ -324,6 +314,16 @@ impl<'a> Invocation<'a> {
             _ => {}
         }
         Flow::Next
+    }
+
+    fn emit(&mut self, frame: &mut Frame<'a>, of: Handle<Expression>) {
+        if let Expression::Load { pointer } = frame.function.expressions[of] {
+            self.count(frame, pointer);
+        }
+        if frame.needed.values[of.index()] {
+            frame.values[of.index()] = None;
+            frame.values[of.index()] = Some(self.value(frame, of));
+        }
     }
 
     fn rounds_of(

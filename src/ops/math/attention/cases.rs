@@ -19,7 +19,7 @@ fn operands([batch, queries, keys, heads, groups, key, value]: Extents, seed: u6
 /// Ones and zeros of a shape that go by their place; whole rows of zeros, too, where `rows`.
 fn mask(shape: [usize; 4], rows: bool) -> Tensor {
     let keys = shape[3];
-    let one = |i: usize| f32::from(i % 5 < 3 && !(rows && i / keys % 4 == 1) || (!rows && i % keys == 0));
+    let one = |i: usize| f32::from(i % 5 < 3 && !(rows && i / keys % 4 == 1) || (!rows && i.is_multiple_of(keys)));
     Tensor::new(shape, (0..shape.iter().product()).map(one).collect::<Vec<_>>()).expect("one an element")
 }
 
