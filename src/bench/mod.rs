@@ -19,6 +19,8 @@ use crate::device::{Device, Executor};
 pub use crate::device::{Peaks, Timing};
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Type};
+use crate::ops::conv::Conv;
+use crate::ops::convolution::Pass;
 use crate::ops::copy::Copy;
 use crate::ops::cpu::vectorised;
 use crate::ops::matmul::MatMul;
@@ -41,6 +43,31 @@ pub const NORMALIZED: [usize; 2] = [4096, 512];
 
 /// The images (batch, height, width, channels) that [`Meter::max_pool`] takes, by windows of 2 by 2.
 pub const POOLED: [usize; 4] = [200, 24, 24, 64];
+
+/// A convolution of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// What it is in a network.
+    pub what: &'static str,
+    /// The images (batch, height, width, channels).
+    pub images: [usize; 4],
+    /// Height and width of its kernel.
+    pub size: [usize; 2],
+    /// The channels that it makes.
+    pub filters: usize,
+    /// How many groups the channels are cut into: as many as there are where each is by itself.
+    pub groups: usize,
+}
+
+/// The convolutions that are timed: those of a net for MNIST's images, and one of each channel by itself.
+pub fn convolutions() -> [Convolution; 3] {
+    let of = |what, images, filters, groups| Convolution { what, images, size: [3; 2], filters, groups };
+    [
+        of("first", [32, 28, 28, 1], 32, 1),
+        of("second", [32, 26, 26, 32], 64, 1),
+        of("depthwise", [32, 26, 26, 32], 32, 32),
+    ]
+}
 
 /// Rounds that a median is taken of.
 const ROUNDS: usize = 5;
@@ -177,6 +204,26 @@ impl Meter {
         let x = Type::float(POOLED);
         let y = area.pooled("max_pool", &x)?;
         Ok([self.op(MaxPool(area), slice::from_ref(&x))?, self.op(MaxPoolGrad(area), &[x, y])?])
+    }
+
+    /// The forward pass of a convolution, its gradient with respect to the images and that with respect to the kernel. The bytes are
+    /// the least that each moves: each operand once.
+    ///
+    /// # Errors
+    /// What the device reports, or [`crate::Error::Shape`] where the kernel does not fit the images.
+    pub fn convolution(&mut self, convolution: Convolution) -> Result<[Timing; 3]> {
+        let Convolution { images: [batch, height, width, channels], size, filters, groups, .. } = convolution;
+        let window = Window::new(size);
+        let [rows, columns] = window.output("conv", [height, width])?;
+        let x = Type::float([batch, height, width, channels]);
+        let w = Type::float([size[0], size[1], channels / groups.max(1), filters]);
+        let y = Type::float([batch, rows, columns, filters]);
+        let (forward, backward) = (Conv::new(window, groups), Conv::transposed(window, groups, [height, width]));
+        Ok([
+            self.op(forward, &[x.clone(), w.clone()])?,
+            self.op(backward, &[y.clone(), w])?,
+            self.op(Conv { pass: Pass::Kernel, ..forward }, &[x, y])?,
+        ])
     }
 
     fn copy(&mut self, len: usize) -> Result<Timing> {

@@ -8,10 +8,11 @@ use crate::check::check_case;
 use crate::device::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::graph::Type;
-use crate::ops::Epilogue;
 use crate::ops::activation::Function;
+use crate::ops::conv::{self, Conv};
+use crate::ops::convolution::Pass;
 use crate::ops::matmul::{Form, Kernel, MatMul, Problem, case_of_problem};
-use crate::ops::{AdapterKind, Tuning};
+use crate::ops::{AdapterKind, Case, Epilogue, Tuning};
 use crate::plan::Plan;
 
 /// A choice takes at most this share of the built-in one's time, or it is not made: a difference that the next
@@ -21,12 +22,18 @@ const MARGIN: f64 = 0.95;
 /// Rounds that built-in choice and best candidate are measured in, in turn, before the latter displaces the former.
 const REMATCHES: usize = 3;
 
-/// A product to find the fastest kernel for.
+/// A product, or a convolution's, to find the fastest kernel for.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    op: MatMul,
+    op: Product,
     inputs: Vec<Type>,
     problem: Problem,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Product {
+    Matrices(MatMul),
+    Images(Conv),
 }
 
 /// What a [`Trial`] came to.
@@ -74,8 +81,16 @@ pub fn default_problems(kind: AdapterKind) -> Vec<Problem> {
 }
 
 impl Trial {
-    /// The bare product.
-    pub fn of(problem: Problem) -> Self {
+    /// The bare product of matrices.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for that of a convolution, whose extents do not say how the kernel goes over the images.
+    pub fn of(problem: Problem) -> Result<Self> {
+        if problem.form != Form::Matrices {
+            let message =
+                format!("{problem} is a convolution's: give a set and --layers, whose convolutions are measured");
+            return Err(Error::argument("shape", message));
+        }
         let Problem { stacks, extents: [m, n, k], transposed: [trans_a, trans_b], .. } = problem;
         let stack = if stacks > 1 { vec![stacks] } else { vec![] };
         let side = |transposed: bool, rows: usize, columns: usize| {
@@ -83,17 +98,23 @@ impl Trial {
             Type::float([&stack[..], &matrix].concat())
         };
         let op = MatMul { stacked: stacks > 1, ..MatMul::new(trans_a, trans_b) };
-        Self { op, inputs: vec![side(trans_a, m, k), side(trans_b, k, n)], problem }
+        Ok(Self { op: Product::Matrices(op), inputs: vec![side(trans_a, m, k), side(trans_b, k, n)], problem })
     }
 
-    /// Every product of a plan, once.
+    /// Every product of a plan and every pass of its convolutions, once.
     pub fn of_plan(plan: &Plan) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         for step in &plan.steps {
-            let Some(op) = (&*step.op as &dyn Any).downcast_ref::<MatMul>() else { continue };
-            let problem = op.problem(&step.io.inputs);
-            if all.iter().all(|trial| trial.problem != problem) {
-                all.push(Self { op: *op, inputs: step.io.inputs.clone(), problem });
+            let (op, inputs) = (&*step.op as &dyn Any, &step.io.inputs);
+            let (op, problems) = match (op.downcast_ref::<MatMul>(), op.downcast_ref::<Conv>()) {
+                (Some(op), _) => (Product::Matrices(*op), vec![op.problem(inputs)]),
+                (_, Some(op)) => (Product::Images(*op), op.problems(inputs).expect("the plan has it")),
+                _ => continue,
+            };
+            for problem in problems {
+                if all.iter().all(|trial| trial.problem != problem) {
+                    all.push(Self { op, inputs: inputs.clone(), problem });
+                }
             }
         }
         all
@@ -147,34 +168,61 @@ impl Trial {
         })
     }
 
-    /// The device with this kernel for the product.
-    fn with(&self, device: &Device, kernel: &Kernel) -> Device {
+    /// The device with this kernel for products.
+    fn with(device: &Device, kernel: &Kernel, problems: &[Problem]) -> Device {
         let mut tuning = Tuning::default();
-        tuning.choose(self.problem, Some(kernel.clone()));
+        problems.iter().for_each(|problem| tuning.choose(*problem, Some(kernel.clone())));
         device.clone().tuned(tuning)
     }
 
     fn time(&self, device: &Device, kernel: &Kernel, round: Duration, patience: Duration) -> Result<Duration> {
-        let mut meter = Meter::new(&self.with(device, kernel), round)?;
+        let mut meter = Meter::new(&Self::with(device, kernel, &[self.problem]), round)?;
         meter.patience = patience;
-        Ok(meter.op(self.op, &self.inputs)?.duration)
+        let timing = match self.op {
+            Product::Matrices(op) => meter.op(op, &self.inputs),
+            Product::Images(op) => meter.op(op, &self.inputs),
+        };
+        Ok(timing?.duration)
     }
 
-    /// That a kernel gives what the reference does, on random numbers, with every kind of epilogue; or what is wrong.
-    fn check(&self, device: &Device, kernel: &Kernel) -> Result<(), String> {
-        let words = |e: Error| e.to_string();
-        let mut tested = Executor::new(&self.with(device, kernel)).map_err(words)?;
-        let mut reference = Executor::new(&Device::reference()).map_err(words)?;
+    /// The epilogues that a kernel is checked with: its own, and of each kind one.
+    fn epilogues(&self) -> Vec<Epilogue> {
         let activation = Function::Tanh;
-        let kinds = [
-            self.op.epilogue,
+        let each = [
             Epilogue::None,
             Epilogue::Bias,
             Epilogue::Activate { bias: true, activation },
             Epilogue::ActivateGrad(activation),
         ];
-        for (epilogue, seed) in kinds.into_iter().zip(300..) {
-            let case = case_of_problem(self.problem, epilogue, seed);
+        match self.op {
+            Product::Images(Conv { pass: Pass::Kernel, .. }) => vec![Epilogue::None],
+            Product::Matrices(MatMul { epilogue, .. }) | Product::Images(Conv { epilogue, .. }) => {
+                [&[epilogue][..], &each].concat()
+            }
+        }
+    }
+
+    /// The product of random numbers with an epilogue, and what its kernels are chosen by. Of a convolution it has fewer images where
+    /// they are many.
+    fn case(&self, epilogue: Epilogue, seed: u64) -> Result<(Case, Vec<Problem>)> {
+        match self.op {
+            Product::Matrices(_) => Ok((case_of_problem(self.problem, epilogue, seed), vec![self.problem])),
+            Product::Images(op) => {
+                let op = Conv { epilogue, ..op };
+                let case = conv::case_of_types(op, &self.inputs[..2], seed)?;
+                let problems = op.problems(&case.io()?.inputs)?;
+                Ok((case, problems))
+            }
+        }
+    }
+
+    /// That a kernel gives what the reference does, on random numbers, with every kind of epilogue; or what is wrong.
+    fn check(&self, device: &Device, kernel: &Kernel) -> Result<(), String> {
+        let words = |e: Error| e.to_string();
+        let mut reference = Executor::new(&Device::reference()).map_err(words)?;
+        for (epilogue, seed) in self.epilogues().into_iter().zip(300..) {
+            let (case, problems) = self.case(epilogue, seed).map_err(words)?;
+            let mut tested = Executor::new(&Self::with(device, kernel, &problems)).map_err(words)?;
             let finding = check_case(&case, &mut tested, &mut reference).map_err(words)?;
             finding.result.map_err(|fault| format!("{}: {fault}", case.label))?;
         }

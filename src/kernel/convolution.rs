@@ -3,6 +3,7 @@
 //! Images are NHWC, the kernel is (rows, columns, channels / groups, filters). All three passes are products of matrices whose
 //! one side is never written down: its elements are read where they lie, as a [`Sweep`] says.
 
+mod depthwise;
 mod kernel_gradient;
 mod vectors;
 
@@ -73,6 +74,29 @@ impl Sweep {
     fn reach(&self, axis: usize) -> isize {
         (self.taps[axis].max(1) as isize - 1) * self.tap_step[axis]
     }
+
+    /// The first row and column that are read, which may be outside the image, and how many there are from there to the last.
+    fn reads(&self) -> ([isize; 2], [usize; 2]) {
+        let (mut from, mut extent) = ([0; 2], [0; 2]);
+        for axis in 0..2 {
+            let reach = self.reach(axis);
+            let last = (self.made[axis].max(1) - 1) * self.from_step[axis];
+            from[axis] = self.from[axis] + reach.min(0);
+            extent[axis] = (last as isize + reach.abs() + 1) as usize;
+        }
+        (from, extent)
+    }
+
+    /// How far behind the first row or column that a pixel reads it reads for a tap.
+    fn offset(&self, axis: usize, tap: usize) -> usize {
+        (tap as isize * self.tap_step[axis] - self.reach(axis).min(0)) as usize
+    }
+
+    /// Which tap of a kernel of so many columns it is that takes part as this row and column.
+    fn kernel_tap(&self, columns: usize, [row, column]: [usize; 2]) -> usize {
+        let Self { kernel, kernel_step, .. } = self;
+        (kernel[0] + row * kernel_step[0]) * columns + kernel[1] + column * kernel_step[1]
+    }
 }
 
 impl Geometry {
@@ -100,6 +124,11 @@ impl Geometry {
     /// Channels and filters of a group.
     pub fn grouped(&self) -> [usize; 2] {
         [self.channels / self.groups, self.filters / self.groups]
+    }
+
+    /// Whether each channel has filters of its own, which see no other.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.channels
     }
 
     /// The kernel's shape.

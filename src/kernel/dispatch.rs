@@ -217,7 +217,7 @@ impl Dispatch {
 pub const MOST_WORKGROUPS: usize = 65_535;
 
 /// A grid of at least `workgroups` workgroups, no dimension over [`MOST_WORKGROUPS`].
-fn fold(workgroups: usize) -> [u32; 3] {
+pub(crate) fn fold(workgroups: usize) -> [u32; 3] {
     let rows = workgroups.div_ceil(MOST_WORKGROUPS);
     let columns = workgroups.div_ceil(rows);
     assert!(rows <= MOST_WORKGROUPS, "{workgroups} workgroups are more than a grid holds");

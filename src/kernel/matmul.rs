@@ -1,10 +1,13 @@
 //! Which kernel computes a product: the built-in rule, and what else there is for `kiln tune` to measure.
 
+mod depthwise;
+
 use std::fmt;
 use std::str::FromStr;
 
 use super::dispatch::{
-    AdapterKind, LIB_ACTIVATION, LIB_CONVOLUTION, LIB_PRODUCT, LIB_TILE, MOST_WORKGROUPS, Module, Target,
+    AdapterKind, Dispatch, LIB_ACTIVATION, LIB_CONVOLUTION, LIB_PRODUCT, LIB_TILE, MOST_WORKGROUPS, Module, Target,
+    fold,
 };
 use crate::error::{Error, Result};
 
@@ -24,6 +27,12 @@ pub enum Form {
         /// Whether the channels and the filters of a group are multiples of four.
         fours: bool,
     },
+    /// Images and the kernel of a convolution of each channel by itself. Rows and columns are those of the product of images whose
+    /// columns are the channels of all groups; each column is made of one group alone.
+    Depthwise {
+        /// Whether each channel has one filter, and they are a multiple of four.
+        fours: bool,
+    },
 }
 
 impl Form {
@@ -32,6 +41,7 @@ impl Form {
         let (stems, libs) = match self {
             Self::Matrices => (["matmul", "matmul_subgroup", "matmul_tiled"], MATRICES),
             Self::Images { .. } => (["conv", "conv_subgroup", "conv_tiled"], IMAGES),
+            Self::Depthwise { .. } => return [depthwise::MODULE; 3],
         };
         let [direct, subgroup, tiled] = stems;
         [
@@ -43,8 +53,8 @@ impl Form {
 }
 
 /// A product as far as the choice of its kernel goes. As text `784x512x128:tn`: M, N, K, before them the number of products
-/// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`). That of a convolution, which is not read
-/// from text, has `conv` before it, or `conv4` where channels and filters are multiples of four.
+/// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`). That of a convolution has `conv` before it, or
+/// `conv4` where channels and filters are multiples of four; that of each channel by itself `depthwise` or `depthwise4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// What the operands are.
@@ -130,6 +140,10 @@ impl Problem {
             }
         };
         let form = self.form;
+        if let Form::Depthwise { fours } = form {
+            self.channel_kernels(fours, target).into_iter().for_each(add);
+            return all;
+        }
         if self.fits_vec4() && target.subgroup_size == Some(8) {
             add(Kernel::subgroup(form));
         }
@@ -148,6 +162,9 @@ impl Problem {
 
     /// The kernel by rule, where nothing was measured.
     pub(crate) fn built_in(&self, target: &Target) -> Kernel {
+        if let Form::Depthwise { fours } = self.form {
+            return self.channel_kernel(fours, target);
+        }
         match target.kind {
             AdapterKind::Hardware => self.tiled(target.workgroup_bytes),
             AdapterKind::Software => self.direct(target.subgroup_size),
@@ -156,7 +173,7 @@ impl Problem {
 
     /// Whether the contiguous extents of all matrices are multiples of four.
     fn fits_vec4(&self) -> bool {
-        if let Form::Images { fours } = self.form {
+        if let Form::Images { fours } | Form::Depthwise { fours } = self.form {
             return fours;
         }
         let ([m, n, k], [trans_a, trans_b]) = (self.extents, self.transposed);
@@ -198,6 +215,9 @@ impl Problem {
         let tiles = match (m, n) {
             (_, 0..=16) => &[(4, [128, 16, 8]), (4, [32, 16, 8])][..],
             (0..=16, _) => &[(4, [16, 128, 8]), (4, [16, 32, 8])],
+            // Of tiles wider than y more than half would be made for nothing.
+            (_, ..=32) => &[(4, [64, 32, 16]), (4, [32, 32, 16])],
+            (_, ..=64) => &[(8, [128, 64, 8]), (8, [64, 64, 8]), (4, [32, 32, 16])],
             _ if workgroup_bytes >= 32 << 10 => &[(8, [128, 128, 16]), (8, [64, 64, 8]), (4, [32, 32, 16])],
             _ => &[(8, [128, 128, 8]), (8, [64, 64, 8]), (4, [32, 32, 16])],
         };
@@ -223,6 +243,17 @@ fn tiled_bytes([bm, bn, bk]: [usize; 3]) -> usize {
 }
 
 impl Kernel {
+    /// The grid of a launch that makes so many products.
+    pub(crate) fn workgroups(&self, problem: &Problem, stacks: usize) -> [u32; 3] {
+        let ([m, n, _], [rows, columns]) = (problem.extents, self.tile);
+        let tiles = [n.div_ceil(columns), m.div_ceil(rows), stacks];
+        match problem.form {
+            // A tile is an invocation's, and they are numbered.
+            Form::Depthwise { .. } => fold(tiles.iter().product::<usize>().div_ceil(Dispatch::WIDTH).max(1)),
+            _ => tiles.map(|tiles| tiles as u32),
+        }
+    }
+
     /// What a part of K is a multiple of: BK, or what is loaded at once.
     fn step(&self) -> usize {
         self.constants.iter().find(|(name, _)| *name == "BK").map_or(4, |&(_, bk)| bk)
@@ -267,6 +298,8 @@ impl fmt::Display for Problem {
             Form::Matrices => "",
             Form::Images { fours: false } => "conv ",
             Form::Images { fours: true } => "conv4 ",
+            Form::Depthwise { fours: false } => "depthwise ",
+            Form::Depthwise { fours: true } => "depthwise4 ",
         };
         f.pad(&format!("{form}{stacks}{m}x{n}x{k}:{a}{b}"))
     }
@@ -277,7 +310,15 @@ impl FromStr for Problem {
 
     fn from_str(text: &str) -> Result<Self> {
         let refused = |what: &str| Error::argument("shape", format!("{text:?} {what}"));
-        let (extents, sides) = text.split_once(':').unwrap_or((text, "nn"));
+        let forms = [
+            ("conv ", Form::Images { fours: false }),
+            ("conv4 ", Form::Images { fours: true }),
+            ("depthwise ", Form::Depthwise { fours: false }),
+            ("depthwise4 ", Form::Depthwise { fours: true }),
+        ];
+        let of_form = forms.into_iter().find_map(|(word, form)| Some((form, text.strip_prefix(word)?)));
+        let (form, rest) = of_form.unwrap_or((Form::Matrices, text));
+        let (extents, sides) = rest.split_once(':').unwrap_or((rest, "nn"));
         let sides = ["nn", "nt", "tn", "tt"].into_iter().zip(0..).find(|&(name, _)| name == sides);
         let numbers: Option<Vec<usize>> = extents.split('x').map(|n| n.parse().ok().filter(|&n| n > 0)).collect();
         let (stacks, extents) = match numbers.as_deref() {
@@ -296,10 +337,11 @@ impl FromStr for Problem {
             let elements = rows.checked_mul(columns).and_then(|x| x.checked_mul(stacks));
             elements.is_some_and(|x| u32::try_from(x).is_ok())
         };
-        if !(small(m, k) && small(k, n) && small(m, n)) {
+        // Of images a row of the product is no row of memory.
+        if form == Form::Matrices && !(small(m, k) && small(k, n) && small(m, n)) {
             return Err(refused("has a side of more than 4,294,967,295 elements, which kernels count by 32 bits"));
         }
-        Ok(Self { form: Form::Matrices, stacks, extents, transposed: [sides & 2 != 0, sides & 1 != 0] })
+        Ok(Self { form, stacks, extents, transposed: [sides & 2 != 0, sides & 1 != 0] })
     }
 }
 
@@ -307,9 +349,24 @@ impl FromStr for Problem {
 mod tests {
     use super::*;
 
+    /// As of a convolution to 64 channels: of a tile of 128 columns half would be thrown away.
+    #[test]
+    fn tiles_are_no_wider_than_the_product() {
+        let hardware = Target::new(AdapterKind::Hardware);
+        for (columns, tile) in [(32, [64, 32]), (33, [128, 64]), (64, [128, 64]), (65, [128, 128])] {
+            let problem = Problem {
+                form: Form::Images { fours: true },
+                stacks: 1,
+                extents: [1 << 17, columns, 288],
+                transposed: [false; 2],
+            };
+            assert_eq!(problem.built_in(&hardware).tile, tile, "{columns} columns");
+        }
+    }
+
     #[test]
     fn candidates_are_distinct_and_the_built_in_choice_is_the_first() {
-        for text in ["128x512x784", "784x512x128:tn", "97x10x13:tt", "1x1x1", "3x8x12x4:nt"] {
+        for text in ["128x512x784", "784x512x128:tn", "97x10x13:tt", "1x1x1", "3x8x12x4:nt", "conv4 9x64x5408:tn"] {
             let problem: Problem = text.parse().unwrap();
             for target in Target::all() {
                 let all: Vec<String> = problem.candidates(&target).iter().map(ToString::to_string).collect();

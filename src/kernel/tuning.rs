@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::dispatch::Target;
-use super::matmul::{Kernel, Problem};
+use super::matmul::{Form, Kernel, Problem};
 
 /// For products of given extents the kernel that was fastest on an adapter, where it is not the built-in one. As text a line
-/// each: `matmul`, the problem, a tab, the kernel.
+/// each: the problem, before it `matmul` where it is one of matrices, a tab, the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tuning(BTreeMap<Problem, Kernel>);
 
@@ -49,10 +49,14 @@ impl Tuning {
         let lines = text.lines().zip(1..).filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
         for (line, number) in lines {
             let refused = |what: String| format!("line {number}, {line:?}: {what}");
-            let Some((problem, name)) = line.strip_prefix("matmul ").and_then(|rest| rest.split_once('\t')) else {
-                return Err(refused("expected `matmul`, a product such as 128x512x784:nn, a tab and a kernel".into()));
+            let words = line.split_once('\t').filter(|(problem, _)| problem.contains(' '));
+            let Some((problem, name)) = words else {
+                let expected = "expected `matmul`, a product such as 128x512x784:nn, a tab and a kernel; or `conv`, `conv4`, \
+                                `depthwise` or `depthwise4` in place of `matmul`";
+                return Err(refused(expected.into()));
             };
-            let problem: Problem = problem.parse().map_err(|e| refused(format!("{e}")))?;
+            let problem: Problem =
+                problem.strip_prefix("matmul ").unwrap_or(problem).parse().map_err(|e| refused(format!("{e}")))?;
             let candidates = problem.candidates(target);
             let Some(kernel) = candidates.iter().find(|kernel| kernel.to_string() == name) else {
                 let names: Vec<String> = candidates.iter().map(ToString::to_string).collect();
@@ -69,7 +73,10 @@ impl Tuning {
 
 impl fmt::Display for Tuning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(problem, kernel)| writeln!(f, "matmul {problem}\t{kernel}"))
+        self.0.iter().try_for_each(|(problem, kernel)| {
+            let matrices = if problem.form == Form::Matrices { "matmul " } else { "" };
+            writeln!(f, "{matrices}{problem}\t{kernel}")
+        })
     }
 }
 
@@ -82,15 +89,17 @@ mod tests {
     fn choices_and_their_text_are_the_same_thing() {
         for target in Target::all() {
             let mut tuning = Tuning::default();
-            for text in ["128x512x784", "97x10x13:tt", "3x8x12x4:nt"] {
+            let convolutions =
+                ["conv 4x676x32x9:nn", "conv4 9x64x5408:tn", "depthwise 9x67x5408:tn", "depthwise4 676x32x9:nt"];
+            for text in ["128x512x784", "97x10x13:tt", "3x8x12x4:nt"].into_iter().chain(convolutions) {
                 let problem: Problem = text.parse().unwrap();
                 tuning.choose(problem, problem.candidates(&target).pop());
             }
-            assert_eq!(tuning.len(), 3);
+            assert_eq!(tuning.len(), 7);
             assert_eq!(Tuning::parse(&format!("# remark\n\n{tuning}"), &target), Ok(tuning.clone()), "{target:?}");
             let one = "97x10x13:tt".parse().unwrap();
             tuning.choose(one, None);
-            assert_eq!((tuning.len(), tuning.kernel(&one)), (2, None));
+            assert_eq!((tuning.len(), tuning.kernel(&one)), (6, None));
         }
     }
 
@@ -102,7 +111,9 @@ mod tests {
         for (line, parts) in [
             ("nonsense", ["\"nonsense\"", "a tab and a kernel"]),
             ("matmul 128x512x784:nn direct_vec4 WG_X=8 WG_Y=1", ["line 3", "a tab and a kernel"]),
-            ("conv 1x1x1:nn\tdirect_vec4", ["line 3", "`matmul`"]),
+            ("conv 1x1x1:nn\tdirect_vec4 WG_X=8 WG_Y=1", ["unknown", "direct_guarded WG_X=8 WG_Y=1"]),
+            ("128x512x784:nn\tdirect_vec4 WG_X=8 WG_Y=1", ["line 3", "`matmul`"]),
+            ("convolution 1x1x1:nn\tdirect_vec4", ["line 3", "MxNxK"]),
             ("matmul 0x1x1:nn\tdirect_vec4", ["\"0x1x1:nn\"", "MxNxK"]),
             ("matmul 4x4x4:nn\tdirect_vec5 WG_X=8 WG_Y=1", ["unknown", "did you mean \"direct_vec4 WG_X=8 WG_Y=1\""]),
             // Its extents are no multiples of four.

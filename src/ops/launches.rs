@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::epilogue::Epilogue;
-use super::{Binding, Dispatch, Io, Module, Params, Target};
+use super::{Binding, Dispatch, Io, Module, Params, Target, sum};
 use crate::kernel::dispatch::{LIB_ACTIVATION, LIB_GRID, LIB_PRODUCT, LIB_TILE};
-use crate::kernel::matmul::{Kernel, Problem};
+use crate::kernel::matmul::{Form, Kernel, Problem};
+use crate::kernel::reduction::Shares;
 
 const SPLIT_MODULE: Module = Module {
     stem: "matmul_split",
@@ -30,7 +31,7 @@ impl Launches<'_> {
         let Problem { stacks, .. } = self.problem;
         let kernel = target.tuning.kernel(&self.problem).cloned().unwrap_or_else(|| self.problem.built_in(target));
         if kernel.span.is_some() {
-            return self.in_parts(&kernel);
+            return self.in_parts(&kernel, target);
         }
         let at_once = self.problem.stacks_at_once();
         let ranges = (0..stacks).step_by(at_once).map(|first| first..stacks.min(first + at_once));
@@ -53,13 +54,13 @@ impl Launches<'_> {
 
     /// One of these launches, that for a range of K.
     fn launch(&self, kernel: &Kernel, stacks: Range<usize>, deep: Range<usize>, epilogue: Epilogue) -> Dispatch {
-        let Problem { extents: [m, n, _], transposed: [trans_a, trans_b], .. } = self.problem;
+        let [trans_a, trans_b] = self.problem.transposed;
         let bindings =
             vec![Binding::Input(0), Binding::Output(0), Binding::Params, epilogue.extra(), Binding::Input(1)];
-        let Kernel { module, entry, tile: [tile_m, tile_n], .. } = *kernel;
+        let Kernel { module, entry, .. } = *kernel;
         let own = kernel.constants.iter().map(|&(name, value)| (name, value as f64));
         let constants = own.chain(self.constants.iter().copied()).collect();
-        let workgroups = [n.div_ceil(tile_n), m.div_ceil(tile_m), stacks.len()].map(|x| x as u32);
+        let workgroups = kernel.workgroups(&self.problem, stacks.len());
         let params = self.fields(kernel, &stacks, &deep).and(&self.params);
         let launch = Dispatch { module, entry, constants, bindings, params, workgroups, repeats: 1 }
             .constant("TRANS_A", trans_a)
@@ -77,7 +78,7 @@ impl Launches<'_> {
     }
 
     /// The launches of a product whose K is split: its parts, which are a stack of what y is, and their sum.
-    fn in_parts(&self, kernel: &Kernel) -> Vec<Dispatch> {
+    fn in_parts(&self, kernel: &Kernel, target: &Target) -> Vec<Dispatch> {
         let [m, n, k] = self.problem.extents;
         let parts = k.div_ceil(kernel.span.unwrap_or(k));
         let scratch = Binding::Scratch(parts * m * n);
@@ -87,6 +88,12 @@ impl Launches<'_> {
         };
         let launches = self.along_k(kernel, 0..parts, Epilogue::None);
         let mut launches: Vec<Dispatch> = launches.into_iter().map(of_parts).collect();
+        if let Form::Depthwise { .. } = self.problem.form {
+            // They are many, and nothing follows.
+            let shares = Shares::whole([1, parts, m * n], target);
+            launches.push(shares.launch(&sum::kernel(), [scratch, Binding::Output(0)], 1.0));
+            return launches;
+        }
         let bindings = vec![scratch, Binding::Output(0), Binding::Params, self.epilogue.extra()];
         let params = self.fields(kernel, &(0..parts), &(0..self.problem.depth()));
         let sum = Dispatch::over(SPLIT_MODULE, "add_parts", self.io, params, m * n.div_ceil(4));

@@ -317,7 +317,8 @@ fn chain(bytes: &[u8]) {
 }
 
 fn tunings() -> Vec<Vec<u8>> {
-    let text = "# remark\nmatmul 7x5x3:tn\ttiled_4x4_guarded BM=32 BN=32 BK=16\nmatmul 128x512x784:nn\tdirect_vec4 WG_X=4 WG_Y=2\n";
+    let text = "# remark\nmatmul 7x5x3:tn\ttiled_4x4_guarded BM=32 BN=32 BK=16\nmatmul 128x512x784:nn\tdirect_vec4 WG_X=4 WG_Y=2\n\
+                conv4 676x32x36:nn\tdirect_vec4 WG_X=4 WG_Y=2\ndepthwise 9x3x676:tn\ttaps_guarded SPAN=66\n";
     vec![text.as_bytes().to_vec(), b"matmul 1x1x1:nn\tx\n".to_vec()]
 }
 

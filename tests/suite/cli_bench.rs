@@ -32,6 +32,17 @@ fn bench_measures_peaks_kernels_and_models() {
             assert!(timing["what"] == what && positive(&timing["share_of_bound"]), "{moved}");
         }
     }
+    let convolutions =
+        json(&output(data.path(), &["bench", "--device", "cpu", "--only", "conv", "--round-ms", "1", "--json"]));
+    for (i, what) in ["first", "second", "depthwise"].into_iter().enumerate() {
+        for (j, pass) in ["forward", "dX", "dW"].into_iter().enumerate() {
+            let timing = &convolutions["conv"][3 * i + j];
+            assert!(timing["what"] == what && timing["pass"] == pass, "{convolutions}");
+            for field in ["seconds", "flops_per_second", "bytes_per_second", "share_of_bound"] {
+                assert!(positive(&timing[field]), "{field}: {convolutions}");
+            }
+        }
+    }
     let sums = json(&output(data.path(), &["bench", "--device", "cpu", "--only", "sums", "--round-ms", "1", "--json"]));
     for (i, what) in ["sum", "read"].into_iter().enumerate() {
         assert!(sums["sums"][i]["what"] == what && positive(&sums["sums"][i]["bytes_per_second"]), "{sums}");

@@ -49,6 +49,48 @@ fn tune_measures_every_candidate_and_keeps_what_displaces() {
 }
 
 #[test]
+fn the_passes_of_convolutions_are_measured_and_what_is_kept_is_taken() {
+    let (data, device) = (fixture(), adapter());
+    let layers = "depthwise_conv2d 9 strides=9 depth_multiplier=10, depthwise_conv2d 2, global_average_pooling2d, activation softmax";
+    let model = ["mnist", "--layers", layers, "--batch-size", "4"];
+    let all = tune(data.path(), &model);
+    let products = all["products"].as_array().unwrap();
+    let names: Vec<_> = products.iter().map(|p| p["product"].as_str().unwrap()).collect();
+    // Of one channel it is a convolution as others are, and nothing asks for the gradient of the images.
+    let passes = [
+        "conv 36x10x81:nn",
+        "depthwise 16x10x4:nn",
+        "depthwise 36x10x4:nt",
+        "depthwise 4x10x16:tn",
+        "conv 81x10x36:tn",
+    ];
+    let sorted = |mut names: Vec<&str>| {
+        names.sort_unstable();
+        names.join(", ")
+    };
+    assert_eq!(sorted(names), sorted(passes.to_vec()));
+    for product in products {
+        assert!(
+            product["candidates"].as_u64().unwrap() >= 1 && product["refused"].as_array().unwrap().is_empty(),
+            "{product}"
+        );
+    }
+    let path = file(data.path(), &all);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(
+        &path,
+        "conv 36x10x81:nn\ttiled_4x4_guarded BM=64 BN=64 BK=16\ndepthwise 16x10x4:nn\tpixels_guarded\n",
+    )
+    .unwrap();
+    let plan = output(data.path(), &[&["plan"], &model[..], &["--device", &device]].concat());
+    says(
+        &plan,
+        &["conv_tiled/tiled_4x4_guarded", "conv_depthwise/pixels_guarded", "kernels of 2 products are chosen by"],
+    );
+    says(&output(data.path(), &["tune", "--forget", "--device", &device]), &["Removed"]);
+}
+
+#[test]
 fn what_is_kept_is_taken_said_and_forgotten() {
     let (data, device) = (fixture(), adapter());
     let model = ["mnist", "--hidden", "8", "--batch-size", "4", "--device", &device];
@@ -111,6 +153,7 @@ fn tune_says_what_is_wrong_with_its_options() {
         (&["--shape", "4x5"], ["\"4x5\" is no product", "MxNxK"]),
         (&["--shape", "4x5x6:at"], ["\"4x5x6:at\" is no product", ":tn"]),
         (&["--shape", "99999999999x1x1"], ["99999999999x1x1", "32 bits"]),
+        (&["--shape", "conv 4x5x6"], ["conv 4x5x6:nn is a convolution's", "--layers"]),
         (&["--hidden", "8"], ["DATASET", "required"]),
         (&["mnist", "--forget"], ["--forget", "cannot be used with"]),
         (&["--shape", "1x1x1", "--forget"], ["--forget", "cannot be used with"]),

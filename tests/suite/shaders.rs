@@ -3,6 +3,7 @@
 //!
 //! A launch is one that an op's case makes on either kind of adapter, so a kernel that no case reaches is found too.
 
+mod candidates;
 mod long;
 mod loops;
 mod registers;
@@ -16,9 +17,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use kiln::ops::Epilogue;
-use kiln::ops::matmul::{Problem, case_of_problem};
-use kiln::ops::{Binding, Dispatch, Io, Module, Target, Tuning, all_cases};
+use kiln::ops::{Binding, Dispatch, Io, Module, Target, all_cases};
 use kiln::tensor::DType;
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides};
 use naga::valid::{
@@ -94,27 +93,7 @@ fn launches() -> Vec<Launch> {
             }
         }
     }
-    launches.extend(candidates(node));
-    launches
-}
-
-/// What `kiln tune` may choose: every candidate for a product where loads by vec4 fit, and for one where they do not.
-fn candidates(mut node: usize) -> Vec<Launch> {
-    let mut launches = Vec::new();
-    for (target, problem) in Target::all().iter().flat_map(|t| ["64x32x16:nn", "7x5x3:tn"].map(|p| (t, p))) {
-        let problem: Problem = problem.parse().expect("a product");
-        let case = case_of_problem(problem, Epilogue::None, 0);
-        let io = case.io().expect("a product");
-        for kernel in problem.candidates(target) {
-            let tuning = Tuning::parse(&format!("matmul {problem}\t{kernel}"), target).expect("a candidate");
-            let target = Target { tuning: tuning.into(), ..target.clone() };
-            node += 1;
-            let label = format!("{problem} by {kernel} on {:?}", target.kind);
-            let launch =
-                |dispatch| Launch { label: label.clone(), node, dispatch, io: io.clone(), target: target.clone() };
-            launches.extend(case.op.gpu(&io, &target).into_iter().map(launch));
-        }
-    }
+    launches.extend(candidates::launches(node));
     launches
 }
 

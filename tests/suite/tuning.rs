@@ -5,9 +5,13 @@ use kiln::device::Device;
 use kiln::{
     check::{check_case, outputs},
     device::Executor,
+    graph::Type,
     ops::{
         AdapterKind, Case, Epilogue, Target, Tuning,
+        conv::{Conv, case_of_types},
+        convolution::Pass,
         matmul::{Problem, case_of_problem},
+        window::Window,
     },
 };
 
@@ -43,6 +47,42 @@ fn a_chosen_kernel_is_launched_and_right_for_ragged_extents() {
         let kernel = problem.candidates(&adapter.target()).pop().unwrap();
         let tuned = adapter.clone().with_tuning(&format!("matmul {problem}\t{kernel}")).unwrap();
         assert_eq!(launched(&other, &tuned), launched(&other, &adapter), "another product's kernel stays");
+    }
+}
+
+/// Each pass of a convolution of all channels and of each by itself, with strides too, where dx is several products.
+#[cfg(feature = "gpu")]
+#[test]
+fn any_candidate_for_a_convolution_is_right() {
+    let adapter = crate::common::adapter();
+    let mut reference = Executor::new(&Device::reference()).unwrap();
+    for (channels, filters, groups, strides, step) in
+        [(4, 8, 1, [1, 1], 17), (3, 5, 1, [2, 1], 19), (8, 8, 8, [1, 1], 1), (3, 6, 3, [2, 1], 1), (5, 5, 5, [1, 1], 1)]
+    {
+        let window = Window { strides, ..Window::new([3, 2]) };
+        let forward = Conv::new(window, groups);
+        let [rows, columns] = window.output("conv", [21, 12]).unwrap();
+        let (x, w) = (Type::float([2, 21, 12, channels]), Type::float([3, 2, channels / groups, filters]));
+        let y = Type::float([2, rows, columns, filters]);
+        for (op, operands) in [
+            (forward, [&x, &w]),
+            (Conv::transposed(window, groups, [21, 12]), [&y, &w]),
+            (Conv { pass: Pass::Kernel, ..forward }, [&x, &y]),
+        ] {
+            let operands = operands.map(Type::clone);
+            let case = case_of_types(op, &operands, 78).unwrap();
+            let problem = op.problems(&operands).unwrap()[0];
+            for kernel in problem.candidates(&adapter.target()).iter().step_by(step) {
+                let device = adapter.clone().with_tuning(&format!("{problem}\t{kernel}")).unwrap();
+                let launches = case.op.gpu(&case.io().unwrap(), &device.target());
+                assert!(
+                    launches.iter().any(|launch| kernel.to_string().starts_with(launch.entry)),
+                    "{problem}: {kernel}"
+                );
+                let finding = check_case(&case, &mut Executor::new(&device).unwrap(), &mut reference).unwrap();
+                assert!(finding.result.is_ok(), "{problem} by {kernel}: {finding:?}");
+            }
+        }
     }
 }
 

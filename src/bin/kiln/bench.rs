@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use kiln::bench::{Meter, Model, ModelTime, NORMALIZED, POOLED, Peaks, Product, STANDARD, SUMMED, Timing, products};
+use kiln::bench::{
+    Convolution, Meter, Model, ModelTime, NORMALIZED, POOLED, Peaks, Product, STANDARD, SUMMED, Timing, convolutions,
+    products,
+};
 use kiln::device::{Choice, Device};
 use kiln::train::KernelTime;
 use serde_json::{Value, json};
@@ -21,7 +24,7 @@ Examples:
   kiln bench --device gpu --json > bench.json
   kiln bench --only products --round-ms 20";
 
-/// Measure this device: its peaks, matrix products, a long sum, layer normalization, pooling, the kernels of a training step, whole models
+/// Measure this device: its peaks, matrix products, a long sum, layer normalization, pooling, convolutions, the kernels of a training step, whole models
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -49,6 +52,7 @@ enum Part {
     LayerNorm,
     #[value(name = "max_pool")]
     MaxPool,
+    Conv,
     Kernels,
     Models,
 }
@@ -88,6 +92,14 @@ pub fn run(args: &Args) -> Result<()> {
         out.title("max_pool", &["ms", "GB/s", "of bound"])?;
         for (what, timing) in ["forward", "backward"].into_iter().zip(meter.max_pool()?) {
             out.pool(what, &timing)?;
+        }
+    }
+    if wanted(Part::Conv) {
+        out.title("conv", &["ms", "GFLOP/s", "GB/s", "of bound"])?;
+        for convolution in convolutions() {
+            for (pass, timing) in ["forward", "dX", "dW"].into_iter().zip(meter.convolution(convolution)?) {
+                out.convolution(convolution, pass, &timing)?;
+            }
         }
     }
     if wanted(Part::Kernels) {
@@ -216,21 +228,39 @@ impl<W: Write> Printer<W> {
         self.row(part, name, &cells, value)
     }
 
+    fn convolution(&mut self, convolution: Convolution, pass: &str, timing: &Timing) -> Result<()> {
+        let Convolution { what, images: [batch, height, width, channels], size: [rows, columns], filters, groups } =
+            convolution;
+        let name = format!("{what} {batch}x{height}x{width}x{channels} {pass}");
+        let value = json!({
+            "what": what, "pass": pass, "batch": batch, "height": height, "width": width, "channels": channels,
+            "kernel_height": rows, "kernel_width": columns, "filters": filters, "groups": groups,
+        });
+        self.computed("conv", &name, timing, value)
+    }
+
     fn kernel(&mut self, kernel: &KernelTime) -> Result<()> {
         let KernelTime { op, layer, timing, .. } = kernel;
-        let share = timing.share_of_bound(&self.peaks);
+        let value = json!({ "op": op, "layer": layer, "kernel": kernel.kernel });
+        self.computed("kernels", format!("{layer} {op}").trim(), timing, value)
+    }
+
+    /// What arithmetic or the memory bounds.
+    fn computed(&mut self, part: &str, name: &str, timing: &Timing, mut value: Value) -> Result<()> {
+        let (flops, bytes) = (timing.flops_per_second(), timing.bytes_per_second());
+        let (seconds, share) = (timing.duration.as_secs_f64(), timing.share_of_bound(&self.peaks));
         let columns = [
             format!("{:.3}", ms(timing.duration)),
-            format!("{:.1}", timing.flops_per_second() / 1e9),
-            format!("{:.1}", timing.bytes_per_second() / 1e9),
+            format!("{:.1}", flops / 1e9),
+            format!("{:.1}", bytes / 1e9),
             format!("{:.0}%", 100.0 * share),
         ];
-        let value = json!({
-            "op": op, "layer": layer, "kernel": kernel.kernel, "seconds": timing.duration.as_secs_f64(),
-            "flops_per_second": timing.flops_per_second(), "bytes_per_second": timing.bytes_per_second(),
-            "share_of_bound": share,
-        });
-        self.row("kernels", format!("{layer} {op}").trim(), &columns, value)
+        for (key, number) in
+            [("seconds", seconds), ("flops_per_second", flops), ("bytes_per_second", bytes), ("share_of_bound", share)]
+        {
+            value[key] = number.into();
+        }
+        self.row(part, name, &columns, value)
     }
 
     fn model(&mut self, model: Model, time: &ModelTime) -> Result<()> {

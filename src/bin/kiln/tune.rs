@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::model::ModelArgs;
 
 const EXAMPLES: &str = "\
-Measures every kernel that computes a product: those of a data set's training step, those of --shape, or a default set of
-squares and layers. A kernel that is at least 5% faster than the built-in choice and gives what the f64 reference does is
+Measures every kernel that computes a product: those of a data set's training step, its convolutions' passes among them, those
+of --shape, or a default set of squares and layers. A kernel that is at least 5% faster than the built-in choice and gives what the f64 reference does is
 kept for this adapter, its driver and this version of Kiln, in a file of the user's cache ($KILN_CACHE_DIR names another
 folder). Whatever opens the adapter from then on takes it; nothing is measured at any other time. Another kernel may
 round otherwise: a run repeats itself to the bit as long as the file stays as it is. Run it where nothing else runs.
@@ -22,6 +22,7 @@ round otherwise: a run repeats itself to the bit as long as the file stays as it
 Examples:
   kiln tune mnist
   kiln tune mnist --hidden 512,256 --batch-size 32 --device 1
+  kiln tune mnist --layers \"conv2d 32 3 relu, flatten, dense 10 softmax\"
   kiln tune --shape 128x512x784 --shape 784x512x128:tn
   kiln tune --forget";
 
@@ -92,11 +93,12 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn trials(args: &Args, device: &Device) -> Result<Vec<Trial>> {
-    let mut trials: Vec<Trial> = args.shapes.iter().copied().map(Trial::of).collect();
+    let of = |shapes: &[Problem]| shapes.iter().copied().map(Trial::of).collect::<kiln::Result<Vec<_>>>();
+    let mut trials = of(&args.shapes)?;
     match &args.model {
         Some(model) => trials.extend(Trial::of_plan(&model.training_plan(device)?)),
         None if trials.is_empty() => {
-            trials.extend(default_problems(device.target().kind).into_iter().map(Trial::of));
+            trials.extend(of(&default_problems(device.target().kind))?);
         }
         None => {}
     }
@@ -133,7 +135,7 @@ impl<W: Write> Printer<W> {
         if self.rows.is_none() {
             let [built_in, best] = ["built-in us", "best us"];
             writeln!(self.out, "Device:  {device}\nDriver:  {}\n", device.driver().unwrap_or("none"))?;
-            writeln!(self.out, "{:<22} {built_in:>12} {best:>12} {:>6}  kernel", "product", "ratio")?;
+            writeln!(self.out, "{:<28} {built_in:>12} {best:>12} {:>6}  kernel", "product", "ratio")?;
         }
         Ok(self.out.flush()?)
     }
@@ -153,7 +155,7 @@ impl<W: Write> Printer<W> {
         }
         let whose = if tuned.displaces() { "" } else { " (built-in)" };
         let (built_in, best) = (us(*built_in_time), us(*time));
-        writeln!(self.out, "{problem:<22} {built_in:>12.1} {best:>12.1} {ratio:>6.2}  {kernel}{whose}")?;
+        writeln!(self.out, "{problem:<28} {built_in:>12.1} {best:>12.1} {ratio:>6.2}  {kernel}{whose}")?;
         for (kernel, fault) in refused {
             writeln!(self.out, "  not taken: {kernel}: {fault}")?;
         }

@@ -30,12 +30,23 @@ impl Convolution<'_, f32> {
         let pixels = batch * rows * columns;
         let parts = (pixels / LEAST_PIXELS).clamp(1, MOST_PARTS).min(batch.max(1));
         let at_once = batch.div_ceil(parts);
+        let images = |part: usize| part * at_once..((part + 1) * at_once).min(batch);
+        if self.geometry.is_depthwise() {
+            let lines = self.lines();
+            return self.in_parts(parts, dw, |part, dw| self.depthwise_part(&lines, images(part), dw));
+        }
         let [read, written] = self.geometry.grouped();
         let plan = Plan::new(self, self.geometry.forward(), read, written);
-        let images = |part: usize| part * at_once..((part + 1) * at_once).min(batch);
+        self.in_parts(parts, dw, |part, dw| {
+            pulp::Arch::new().dispatch(Part { all: self, plan: &plan, images: images(part), dw });
+        });
+    }
+
+    /// The sum of what `work` adds to zeros for each of so many parts, in their order.
+    fn in_parts(&self, parts: usize, dw: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync + Send) {
         let work = |part: usize, dw: &mut [f32]| {
             dw.fill(0.0);
-            pulp::Arch::new().dispatch(Part { all: self, plan: &plan, images: images(part), dw });
+            work(part, dw);
         };
         if parts == 1 {
             return work(0, dw);

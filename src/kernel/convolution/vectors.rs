@@ -53,7 +53,7 @@ impl Convolution<'_, f32> {
     }
 
     /// How many images a thread has at once.
-    fn images_at_once(&self) -> usize {
+    pub(super) fn images_at_once(&self) -> usize {
         let [m, n, k] = self.geometry.extents(Pass::Forward);
         let [batch, groups] = [self.geometry.batch, self.geometry.groups];
         let one = (m / batch.max(1) * n * k * groups).max(1);
@@ -62,6 +62,9 @@ impl Convolution<'_, f32> {
 
     /// Each image by all sweeps, and what follows.
     fn sweeps(&self, sweeps: &[Sweep], y: &mut [f32], finish: Finish<'_, f32>) {
+        if self.geometry.is_depthwise() {
+            return self.depthwise_sweeps(sweeps, y, finish);
+        }
         let [_, ([rows, columns], channels)] = self.sides();
         let mut packed = SHARED.take();
         packed.clear();
@@ -155,15 +158,7 @@ fn strip_width(columns: usize) -> usize {
 impl Plan {
     pub fn new(all: &Convolution<'_, f32>, sweep: Sweep, read: usize, written: usize) -> Self {
         let ([rows, columns], channels) = all.sides()[0];
-        // The range of what is read along either axis.
-        let mut from = [0; 2];
-        let mut extent = [0; 2];
-        for axis in 0..2 {
-            let reach = sweep.reach(axis);
-            let last = (sweep.made[axis].max(1) - 1) * sweep.from_step[axis];
-            from[axis] = sweep.from[axis] + reach.min(0);
-            extent[axis] = (last as isize + reach.abs() + 1) as usize;
-        }
+        let (mut from, mut extent) = sweep.reads();
         let inside = |axis: usize, all: usize| from[axis] >= 0 && from[axis] as usize + extent[axis] <= all;
         let is_inside = inside(0, rows) && inside(1, columns);
         let mut start = [0; 2];
@@ -197,25 +192,16 @@ impl Plan {
             let taps = 0..sweep.taps[axis];
             if sweep.tap_step[axis] < 0 { taps.rev().collect() } else { taps.collect() }
         };
-        let offset = |axis: usize, tap: usize| {
-            // From the smallest that any tap reads.
-            (tap as isize * sweep.tap_step[axis] - sweep.reach(axis).min(0)) as usize
-        };
         for &i in &in_order(0) {
             for &j in &in_order(1) {
-                let at = (offset(0, i) * self.extent[1] + offset(1, j)) * self.channels;
+                let at = (sweep.offset(0, i) * self.extent[1] + sweep.offset(1, j)) * self.channels;
                 match self.stretches.last_mut() {
                     Some((start, len)) if *start + *len == at && self.read == self.channels => *len += self.read,
                     _ => self.stretches.push((at, self.read)),
                 }
-                self.taps.push(self.kernel_tap(i, j));
+                self.taps.push(sweep.kernel_tap(self.kernel_columns, [i, j]));
             }
         }
-    }
-
-    fn kernel_tap(&self, i: usize, j: usize) -> usize {
-        let Sweep { kernel, kernel_step, .. } = self.sweep;
-        (kernel[0] + i * kernel_step[0]) * self.kernel_columns + kernel[1] + j * kernel_step[1]
     }
 
     fn depth(&self) -> usize {

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
+pub use cases::case_of_types;
 pub(crate) use cases::cases;
 
 /// One of a convolution's passes: y of images x and kernel w, dx of dy and w, or dw of x and dy.
@@ -152,14 +153,9 @@ impl Op for Conv {
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
         let geometry = self.known(io);
-        match self.pass {
-            Pass::Forward | Pass::Kernel => self.sweep(io, &geometry, geometry.forward(), false, target),
-            Pass::Input { .. } => {
-                let sweeps = geometry.backward();
-                let scattered = sweeps.len() > 1;
-                sweeps.into_iter().flat_map(|sweep| self.sweep(io, &geometry, sweep, scattered, target)).collect()
-            }
-        }
+        let sweeps = self.sweeps(&geometry);
+        let scattered = sweeps.len() > 1;
+        sweeps.into_iter().flat_map(|sweep| self.launches(io, &geometry, sweep, scattered, target)).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -170,17 +166,50 @@ impl Op for Conv {
 }
 
 impl Conv {
-    /// The launches of one sweep.
-    fn sweep(&self, io: &Io, geometry: &Geometry, sweep: Sweep, scattered: bool, target: &Target) -> Vec<Dispatch> {
-        let Geometry { batch, groups, filters, window, .. } = *geometry;
-        let [group_channels, group_filters] = geometry.grouped();
-        let made = batch * sweep.made[0] * sweep.made[1];
+    /// What the choice of kernels goes by, for operands of these types: with strides the gradient of x is several products.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the op does not take such operands.
+    pub fn problems(&self, inputs: &[Type]) -> Result<Vec<Problem>> {
+        let geometry = self.geometry(inputs)?;
+        Ok(self.sweeps(&geometry).iter().map(|sweep| self.problem(&geometry, sweep)).collect())
+    }
+
+    fn sweeps(&self, geometry: &Geometry) -> Vec<Sweep> {
+        match self.pass {
+            Pass::Forward | Pass::Kernel => vec![geometry.forward()],
+            Pass::Input { .. } => geometry.backward(),
+        }
+    }
+
+    fn problem(&self, geometry: &Geometry, sweep: &Sweep) -> Problem {
+        let [channels, filters] = geometry.grouped();
+        let made = geometry.batch * sweep.made[0] * sweep.made[1];
         let taps = sweep.taps[0] * sweep.taps[1];
-        let extents = match self.pass {
-            Pass::Forward => [made, group_filters, taps * group_channels],
-            Pass::Input { .. } => [made, group_channels, taps * group_filters],
-            Pass::Kernel => [taps * group_channels, group_filters, made],
+        let [m, n, k] = match self.pass {
+            Pass::Forward => [made, filters, taps * channels],
+            Pass::Input { .. } => [made, channels, taps * filters],
+            Pass::Kernel => [taps * channels, filters, made],
         };
+        let transposed = [self.pass == Pass::Kernel, matches!(self.pass, Pass::Input { .. })];
+        let fours = |all: [usize; 2]| all.iter().all(|extent| extent.is_multiple_of(4));
+        if geometry.is_depthwise() {
+            let fours = filters == 1 && fours([geometry.channels; 2]);
+            return Problem {
+                form: Form::Depthwise { fours },
+                stacks: 1,
+                extents: [m, n * geometry.groups, k],
+                transposed,
+            };
+        }
+        let form = Form::Images { fours: fours([channels, filters]) };
+        Problem { form, stacks: geometry.groups, extents: [m, n, k], transposed }
+    }
+
+    /// The launches of one sweep.
+    fn launches(&self, io: &Io, geometry: &Geometry, sweep: Sweep, scattered: bool, target: &Target) -> Vec<Dispatch> {
+        let Geometry { filters, window, .. } = *geometry;
+        let [group_channels, group_filters] = geometry.grouped();
         let (a, y) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let is_input = matches!(self.pass, Pass::Input { .. });
         let (read, written) = if is_input { (group_filters, group_channels) } else { (group_channels, group_filters) };
@@ -213,13 +242,7 @@ impl Conv {
             .u32("to_column", sweep.to[1])
             .u32("to_step_rows", sweep.to_step[0])
             .u32("to_step_columns", sweep.to_step[1]);
-        let fours = group_channels % 4 == 0 && group_filters % 4 == 0;
-        let problem = Problem {
-            form: Form::Images { fours },
-            stacks: groups,
-            extents,
-            transposed: [self.pass == Pass::Kernel, is_input],
-        };
+        let problem = self.problem(geometry, &sweep);
         let constants = vec![("SCATTERED", f64::from(scattered))];
         Launches { io, problem, params, constants, epilogue: self.epilogue }.of(target)
     }

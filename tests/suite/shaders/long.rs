@@ -8,6 +8,8 @@ use kiln::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
 use kiln::ops::argreduce::ArgReduce;
 use kiln::ops::attention::{Attention, AttentionGrad};
 use kiln::ops::average_pool::{AveragePool, AveragePoolGrad};
+use kiln::ops::conv::Conv;
+use kiln::ops::convolution::Pass;
 use kiln::ops::log_softmax::{LogSoftmax, LogSoftmaxGrad};
 use kiln::ops::matmul::MatMul;
 use kiln::ops::max_pool::{MaxPool, MaxPoolGrad};
@@ -144,6 +146,22 @@ fn attentions() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
     all
 }
 
+/// Convolutions of each channel by itself: of many pixels, by large kernels, to many filters a channel.
+fn depthwise() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
+    let mut all: Vec<(Arc<dyn Op>, Vec<Type>)> = Vec::new();
+    for (pixels, channels, taps, multiplier) in [(1_000_000, 4, 3, 1), (70_000, 4, 9_000, 1), (70_000, 3, 100, 90)] {
+        let window = Window::new([1, taps]);
+        let filters = channels * multiplier;
+        let (x, w) = (float(&[1, 1, pixels, channels]), float(&[1, taps, 1, filters]));
+        let y = float(&[1, 1, pixels - taps + 1, filters]);
+        let forward = Conv::new(window, channels);
+        all.push((Arc::new(forward), vec![x.clone(), w.clone()]));
+        all.push((Arc::new(Conv::transposed(window, channels, [1, pixels])), vec![y.clone(), w]));
+        all.push((Arc::new(Conv { pass: Pass::Kernel, ..forward }), vec![x, y]));
+    }
+    all
+}
+
 /// Pooling by windows about as large as its kernels take.
 fn pools() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
     let window = |size, strides| Area::Window(Window { strides, ..Window::new(size) });
@@ -192,7 +210,7 @@ fn measured<T>(dispatch: &Dispatch, io: &Io, of: fn(&naga::Module, usize, &Dispa
 fn no_invocation_loops_longer_than_every_adapter_lets_it() {
     let cases = all_cases().into_iter().filter(|case| !case.op.is_view());
     let cases = cases.map(|case| (case.op.clone(), case.io().expect("cases are legal")));
-    let large = large().into_iter().chain(pools()).chain(attentions()).map(|(op, inputs)| {
+    let large = large().into_iter().chain(pools()).chain(attentions()).chain(depthwise()).map(|(op, inputs)| {
         let io = io_of(&*op, inputs);
         (op, io)
     });

@@ -5,6 +5,7 @@ use super::super::binary::changed;
 use super::super::case::random;
 use super::super::window::Padding;
 use super::{Case, Conv, Epilogue, Geometry, Pass, Window};
+use crate::error::Result;
 use crate::graph::Type;
 use crate::ops::Op;
 use crate::tensor::{Shape, Tensor};
@@ -55,6 +56,16 @@ fn settings() -> Vec<Setting> {
         ([1, 7, 5, 3], 3, 3, window([3, 3], [2, 2], [1, 1])),
         ([2, 5, 6, 5], 10, 5, plain([2, 3])),
         ([1, 6, 6, 16], 8, 2, plain([3, 3])),
+        // A group for each channel: lines of whole vectors and of less, several filters a channel, more pixels than a part has.
+        ([2, 13, 17, 12], 12, 12, plain([3, 3])),
+        ([1, 9, 11, 67], 67, 67, window([3, 2], [1, 1], [2, 3])),
+        ([1, 10, 9, 32], 32, 32, window([3, 3], [2, 2], [1, 1])),
+        ([2, 5, 7, 4], 12, 4, window([2, 3], [2, 1], [1, 1])),
+        ([1, 8, 7, 3], 6, 3, window([2, 1], [3, 5], [1, 1])),
+        ([3, 70, 69, 4], 4, 4, plain([2, 2])),
+        ([1, 1, 9_001, 3], 3, 3, plain([1, 2])),
+        // Windows over what is padded alone.
+        ([1, 2, 2, 3], 3, 3, Window { pads: [[4, 2], [2, 4]], ..window([2, 2], [2, 2], [1, 1]) }),
         // What is padded unevenly, by hand.
         ([1, 4, 5, 2], 3, 1, Window { pads: [[0, 2], [3, 1]], ..window([3, 4], [2, 1], [1, 1]) }),
     ];
@@ -66,6 +77,9 @@ fn settings() -> Vec<Setting> {
         ([1, 2, 3, 5], 2, 1, plain([5, 7])),
         ([1, 8, 7, 4], 4, 1, window([4, 3], [2, 2], [1, 1])),
         ([1, 5, 5, 2], 2, 2, window([3, 3], [1, 1], [2, 2])),
+        ([1, 2, 3, 5], 5, 5, plain([5, 7])),
+        ([2, 7, 6, 8], 8, 8, plain([3, 3])),
+        ([1, 9, 8, 2], 6, 2, window([4, 3], [2, 3], [1, 1])),
     ] {
         all.push((x, filters, groups, same(window, x)));
     }
@@ -97,6 +111,41 @@ fn operands((x, filters, groups, window): Setting, seed: u64) -> (Geometry, [(Co
     (geometry, passes)
 }
 
+/// Operations of a convolution that the reference is asked for, at most.
+const MOST_FLOPS: u64 = 1 << 28;
+
+/// A case of random operands for a convolution of operands of these types, of fewer images where the reference would take long.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where the op does not take such operands.
+pub fn case_of_types(op: Conv, operands: &[Type], seed: u64) -> Result<Case> {
+    let known = op.geometry(operands)?;
+    let [m, n, k] = known.extents(Pass::Forward).map(|extent| extent as u64);
+    let images = (MOST_FLOPS / (2 * m * n * k * known.groups as u64 / known.batch.max(1) as u64).max(1)).max(1);
+    let batch = known.batch.min(images as usize);
+    let of_images = |i: usize| i == 0 || op.pass == Pass::Kernel;
+    let tensor = |i: usize| {
+        let shape = &operands[i].shape;
+        let first = if of_images(i) { batch } else { shape[0] };
+        random([&[first], &shape[1..]].concat(), seed + i as u64)
+    };
+    let operands = vec![tensor(0), tensor(1)];
+    let geometry = op.geometry(&operands.iter().map(Type::of).collect::<Vec<_>>())?;
+    Ok(case_of(op, &geometry, with_extra(op, operands, seed + 100)))
+}
+
+/// The operands and what an epilogue reads beside them.
+fn with_extra(op: Conv, mut operands: Vec<Tensor>, seed: u64) -> Vec<Tensor> {
+    let bare = Conv { epilogue: Epilogue::None, ..op };
+    let y = bare.outputs(&operands.iter().map(Type::of).collect::<Vec<_>>()).expect("legal").remove(0).shape;
+    operands.extend(match op.epilogue {
+        Epilogue::ActivateGrad(f) => Some(changed(&random(y, seed), |x| f.of(x))),
+        epilogue if epilogue.has_bias() => Some(random([y[3]], seed)),
+        _ => None,
+    });
+    operands
+}
+
 fn case_of(op: Conv, geometry: &Geometry, inputs: Vec<Tensor>) -> Case {
     let Geometry { batch, image: [rows, columns], channels, filters, groups, window, .. } = *geometry;
     let [m, n, k] = geometry.extents(op.pass);
@@ -121,20 +170,17 @@ fn epilogue_cases() -> Vec<Case> {
             ([2, 6, 4, 3], 5, 1, window([2, 3], [2, 1], [1, 1])),
             ([1, 6, 5, 4], 8, 1, Window::new([3, 3])),
             ([2, 4, 6, 4], 6, 2, window([2, 2], [1, 2], [1, 1])),
+            ([2, 4, 6, 4], 4, 4, window([2, 2], [1, 2], [1, 1])),
+            ([1, 5, 4, 3], 6, 3, Window::new([3, 2])),
         ]
         .into_iter()
         .enumerate()
         {
             let seed = 600 + (i * 10 + j) as u64;
             let (geometry, [forward, transposed, _]) = operands((x, filters, groups, window), seed);
-            for (op, mut inputs) in [forward, transposed] {
-                let y = op.outputs(&inputs.iter().map(Type::of).collect::<Vec<_>>()).expect("legal").remove(0).shape;
-                inputs.extend(match epilogue {
-                    Epilogue::ActivateGrad(f) => Some(changed(&random(y, seed + 100), |x| f.of(x))),
-                    _ if epilogue.has_bias() => Some(random([y[3]], seed + 100)),
-                    _ => None,
-                });
-                cases.push(case_of(Conv { epilogue, ..op }, &geometry, inputs));
+            for (op, operands) in [forward, transposed] {
+                let op = Conv { epilogue, ..op };
+                cases.push(case_of(op, &geometry, with_extra(op, operands, seed + 100)));
             }
         }
     }
