@@ -6,6 +6,7 @@
 mod candidates;
 mod long;
 mod loops;
+mod needed;
 mod registers;
 mod rounds;
 mod tint;
