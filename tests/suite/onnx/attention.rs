@@ -1,6 +1,6 @@
 //! Attention, and rows by their numbers.
 
-use kiln::graph::{Graph, Id};
+use kiln::graph::{Aggregation, Graph, Id};
 use kiln::ops::attention::Attention;
 use kiln::ops::binary::Binary;
 use kiln::ops::cast::Cast;
@@ -61,7 +61,8 @@ fn attention(call: &mut Call<'_>) -> Result<Vec<Id>> {
                 None => seen,
             });
         }
-        Attention { causal, ..Attention::new(scale) }.append(&mut call.g, [q, k, v], mask)?
+        let y = Attention { causal, ..Attention::new(scale) }.append(&mut call.g, [q, k, v], mask)?;
+        mask.map_or(Ok(y), |mask| where_any_counts(call, y, mask, causal))?
     } else {
         assert!(!is_windowed, "no case has a window beside a cap or what is added");
         let y = of_scores(call, [q, k, v], scale, causal)?;
@@ -73,6 +74,18 @@ fn attention(call: &mut Call<'_>) -> Result<Vec<Id>> {
     } else {
         call.transposed(y, [0, 2, 1, 3])?
     }])
+}
+
+/// y (batch, queries, heads, value), and zero where nothing counts for a query: there the op has the mean, as Keras does.
+fn where_any_counts(call: &mut Call<'_>, y: Id, mask: Id, causal: bool) -> Result<Id> {
+    let shape = call.shape(mask);
+    let (queries, keys) = (call.shape(y)[1], shape[3]);
+    let seen = (0..queries * keys).map(|i| f32::from(!causal || i % keys <= i / keys)).collect::<Vec<_>>();
+    let seen = call.g.constant(&Tensor::new([queries, keys], seen)?);
+    let seen = call.with(Binary::Mul, mask, seen)?;
+    let any = call.reduced(Aggregation::Max, seen, Some(&[-1]))?;
+    let any = call.transposed(any, [0, 2, 1, 3])?;
+    call.with(Binary::Mul, y, any)
 }
 
 /// What is within so many places before a query and so many behind it, -1 for all: (1, 1, queries, keys).
@@ -102,6 +115,12 @@ fn of_scores(call: &mut Call<'_>, [q, k, v]: [Id; 3], scale: f64, causal: bool) 
     let scores = call.g.apply(MatMul::stacked(false, true), &[q, k])?;
     let mut scores = call.number(Binary::Mul, scores, scale)?;
     let low = |g: &mut Graph| g.fill(-1e30, []);
+    let cap = call.case.number("softcap", 0.0);
+    if cap != 0.0 {
+        scores = call.number(Binary::Div, scores, cap)?;
+        scores = call.map(kiln::ops::activation::Activate(kiln::ops::activation::Function::Tanh), scores)?;
+        scores = call.number(Binary::Mul, scores, cap)?;
+    }
     if call.has(3) {
         let mask = call.x(3);
         scores = if call.g.ty(mask).dtype == kiln::tensor::DType::U32 {
@@ -111,12 +130,6 @@ fn of_scores(call: &mut Call<'_>, [q, k, v]: [Id; 3], scale: f64, causal: bool) 
         } else {
             call.with(Binary::Add, scores, mask)?
         };
-    }
-    let cap = call.case.number("softcap", 0.0);
-    if cap != 0.0 {
-        scores = call.number(Binary::Div, scores, cap)?;
-        scores = call.map(kiln::ops::activation::Activate(kiln::ops::activation::Function::Tanh), scores)?;
-        scores = call.number(Binary::Mul, scores, cap)?;
     }
     if causal {
         let [queries, keys] = [call.shape(scores)[2], call.shape(scores)[3]];

@@ -55,7 +55,9 @@ macro_rules! global_layers {
                     self.misnamed.check_in(scope)?;
                     self.data_format.check(scope, x, $spatial)?;
                     let axes: Vec<isize> = self.data_format.spatial($spatial).map(|axis| axis as isize).collect();
-                    if let (1, Pooling::Average, Some(mask)) = ($spatial, Pooling::$pooling, scope.mask(x)) {
+                    // The largest takes no mask: it does not ask for one.
+                    let takes_masks = matches!(($spatial, Pooling::$pooling), (1, Pooling::Average));
+                    if let Some(mask) = takes_masks.then(|| scope.mask(x)).flatten() {
                         return Ok(vec![masked_mean(scope, [x, mask], axes[0], self.keepdims)?]);
                     }
                     let aggregation = Pooling::$pooling.aggregation();

@@ -68,7 +68,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Form("17 and 33 numbers", causal, [1, 19, 19, 2, 2, 17, 33], None),
         Form("64 steps of 4 heads", causal, [2, 64, 64, 4, 4, 16, 16], None),
         Form("1,700 keys in two launches", plain, [1, 3, 1700, 1, 1, 19, 2], None),
-        Form("1,700 causal steps in launches", causal, [1, 1700, 1700, 1, 1, 19, 2], None),
+        Form("1,700 queries in launches", plain, [1, 1700, 3, 2, 1, 19, 2], None),
+        Form("1,700 causal queries in launches", causal, [1, 1700, 5, 1, 1, 19, 2], None),
     ];
     let mut cases: Vec<Case> = forms.iter().map(Form::forward).collect();
     cases.extend(forms.iter().map(Form::gradient));

@@ -1,6 +1,8 @@
 //! The loops of attention on the CPU. The reference goes as the formula does; f32 makes the scores of a query, and what its values
 //! answer, for all keys side by side, from keys and values that are turned once for each head.
 
+use std::ops::Range;
+
 use super::super::cpu::{CpuArgs, CpuOp, vectorised};
 use super::{Attention, AttentionGrad, Extents, LOW, Real};
 use crate::kernel::room::with_room;
@@ -75,14 +77,21 @@ impl<'a, T: Real> Reads<'a, T> {
         mask[head.sample * a + head.head * b + t * c + j * d] > T::of(0.5)
     }
 
-    /// The scores of a query for all keys, by keys that are turned.
+    /// The keys that a query's mean is of: those that it sees, or all where it may see none.
     #[inline(always)]
-    fn scores(&self, head: Head, t: usize, keys: &[T], scores: &mut [T]) {
-        products(self.query(head, t), keys, scores);
+    fn span(&self, t: usize) -> Range<usize> {
+        let seen = self.op.seen(t, self.e.keys);
+        if self.mask.is_some() || seen.is_empty() { 0..self.e.keys } else { seen }
+    }
+
+    /// The scores of a query for a span of the keys, by keys that are turned.
+    #[inline(always)]
+    fn scores(&self, head: Head, t: usize, span: Range<usize>, keys: &[T], scores: &mut [T]) {
+        products(self.query(head, t), (keys, self.e.keys, span.start), scores);
         let (seen, scale, low) = (self.op.seen(t, self.e.keys), T::of(self.op.scale), T::of(LOW));
         scores.iter_mut().for_each(|s| *s *= scale);
-        if seen.len() < self.e.keys || self.mask.is_some() {
-            for (j, s) in scores.iter_mut().enumerate() {
+        if seen != span || self.mask.is_some() {
+            for (j, s) in span.zip(scores) {
                 if !seen.contains(&j) || !self.counts(head, t, j) {
                     *s = low;
                 }
@@ -91,30 +100,35 @@ impl<'a, T: Real> Reads<'a, T> {
     }
 }
 
-/// y[j] = sum over c of x[c] columns[c, j]
+/// y[j] = sum over c of x[c] columns[c, first + j], rows of columns being so long.
 #[inline(always)]
-fn products<T: Real>(x: &[T], columns: &[T], y: &mut [T]) {
+fn products<T: Real>(x: &[T], (columns, width, first): (&[T], usize, usize), y: &mut [T]) {
     let n = y.len();
     y.fill(T::zero());
-    let rows = |first: usize| columns[first * n..].chunks_exact(n.max(1));
+    let row = |c: usize| &columns[c * width + first..][..n];
     let fours = x.chunks_exact(4);
     let rest = fours.remainder();
     for (i, x) in fours.enumerate() {
-        let mut four = rows(4 * i);
-        let [a, b, c, d] = std::array::from_fn(|_| four.next().unwrap_or_default());
+        let [a, b, c, d] = std::array::from_fn(|c| row(4 * i + c));
         for ((((y, &a), &b), &c), &d) in y.iter_mut().zip(a).zip(b).zip(c).zip(d) {
             *y = x[3].mul_add(d, x[2].mul_add(c, x[1].mul_add(b, x[0].mul_add(a, *y))));
         }
     }
-    for (&x, row) in rest.iter().zip(rows(x.len() - rest.len())) {
-        add(y, x, row);
+    for (c, &a) in (x.len() - rest.len()..).zip(rest) {
+        y.iter_mut().zip(row(c)).for_each(|(y, &x)| *y = a.mul_add(x, *y));
     }
 }
 
-/// y += a x
+/// y += a x, of rows that are short: whole vectors of them are known to be such.
 #[inline(always)]
 fn add<T: Real>(y: &mut [T], a: T, x: &[T]) {
-    y.iter_mut().zip(x).for_each(|(y, &x)| *y = a.mul_add(x, *y));
+    let (mut y, mut x) = (y.chunks_exact_mut(COLUMNS), x.chunks_exact(COLUMNS));
+    for (y, x) in (&mut y).zip(&mut x) {
+        let (y, x): (&mut [T; COLUMNS], &[T; COLUMNS]) =
+            (y.try_into().expect("as many"), x.try_into().expect("as many"));
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = a.mul_add(x, *y));
+    }
+    y.into_remainder().iter_mut().zip(x.remainder()).for_each(|(y, &x)| *y = a.mul_add(x, *y));
 }
 
 /// Columns of a mean that are summed at once.
@@ -195,13 +209,15 @@ fn of_sample<T: Real>(reads: &Reads<'_, T>, sample: usize, room: &mut [T], y: &m
             reads.turn(turned, |j| reads.key(head, j));
         }
         for t in 0..e.queries {
-            reads.scores(head, t, turned, weights);
+            let span = reads.span(t);
+            let (first, weights) = (span.start, &mut weights[..span.len()]);
+            reads.scores(head, t, span, turned, weights);
             let most = largest(weights);
             weights.iter_mut().for_each(|s| *s = (*s - most).exponential());
             let sum = total(weights);
             let row = t * e.heads + head.head;
             let y = &mut y[row * e.value..][..e.value];
-            mean(weights, |j| reads.value(head, j), y);
+            mean(weights, |j| reads.value(head, first + j), y);
             let share = sum.recip();
             y.iter_mut().for_each(|y| *y *= share);
             stats[2 * row..][..2].copy_from_slice(&[most, sum]);
@@ -258,8 +274,10 @@ impl<T: Real> Backwards<'_, T> {
                 let (y, dy) = (&self.y[row * e.value..][..e.value], &self.dy[row * e.value..][..e.value]);
                 let (most, share) = (self.stats[2 * row], self.stats[2 * row + 1].recip());
                 let delta = y.iter().zip(dy).fold(T::zero(), |sum, (&y, &dy)| y.mul_add(dy, sum));
-                reads.scores(head, t, turned, weights);
-                products(dy, values, answers);
+                let span = reads.span(t);
+                let (first, weights, answers) = (span.start, &mut weights[..span.len()], &mut answers[..span.len()]);
+                reads.scores(head, t, span, turned, weights);
+                products(dy, (values, e.keys, first), answers);
                 // Of scores that do not count the weights are constants.
                 let low = T::of(LOW);
                 for (answer, weight) in answers.iter_mut().zip(weights.iter_mut()) {
@@ -267,9 +285,9 @@ impl<T: Real> Backwards<'_, T> {
                     *weight = (*weight - most).exponential() * share;
                     *answer = *weight * (*answer - delta) * counts;
                 }
-                mean(answers, |j| reads.key(head, j), &mut dq[own * e.key..][..e.key]);
+                mean(answers, |j| reads.key(head, first + j), &mut dq[own * e.key..][..e.key]);
                 let query = reads.query(head, t);
-                for (j, (&answer, &weight)) in answers.iter().zip(weights.iter()).enumerate() {
+                for (j, (&answer, &weight)) in (first..).zip(answers.iter().zip(weights.iter())) {
                     let key = j * e.groups + head.group;
                     add(&mut dk[key * e.key..][..e.key], answer, query);
                     add(&mut dv[key * e.value..][..e.value], weight, dy);
