@@ -74,6 +74,7 @@ mod plot_model;
 mod pooling;
 mod predictor;
 mod progress;
+mod recurrent;
 mod reductions;
 mod reference;
 mod regularizers;

@@ -76,12 +76,15 @@ impl Bidirectional {
     }
 
     pub(super) fn from_config(config: &mut Config) -> Result<Self> {
-        let mut way = |name| {
-            let mut inner = config.take::<Config>(name)?;
+        let way = |mut inner: Config| {
             let recurrent = Recurrent::from_config(&mut inner)?;
             inner.end().map(|()| recurrent)
         };
-        let (forward, backward) = (way("layer")?, way("backward_layer")?);
+        let forward = way(config.take("layer")?)?;
+        let backward = match config.take_or("backward_layer", None)? {
+            Some(backward) => way(backward)?,
+            None => Recurrent { go_backwards: true, ..forward.clone() },
+        };
         let merge_mode = config.take_or("merge_mode", MergeMode::Concat)?;
         Ok(Self { forward, backward, merge_mode, misnamed: Misnamed::default() })
     }

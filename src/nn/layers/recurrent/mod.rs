@@ -18,7 +18,7 @@ pub(crate) use walk::is_kept;
 
 use super::Layer;
 use super::weight::{Weight, weight_setters};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Id;
 use crate::nn::{
     Activation, Config, Constraint, Initializer, KerasObject, Misnamed, OrName, Regularizer, Scope, Setting,
@@ -95,7 +95,11 @@ impl Recurrent {
         let kind = match config.class() {
             "LSTM" => Kind::Lstm { unit_forget_bias: config.take_or("unit_forget_bias", true)? },
             "GRU" => Kind::Gru { reset_after: config.take_or("reset_after", true)? },
-            _ => Kind::Simple,
+            "SimpleRNN" => Kind::Simple,
+            other => {
+                let message = format!("{other} is no recurrent layer; expected SimpleRNN, LSTM or GRU");
+                return Err(Error::argument("layer", message));
+            }
         };
         let default = Self::new(kind, config.take("units")?);
         let recurrent_activation = match kind {

@@ -1,0 +1,205 @@
+//! Recurrent layers: Keras' own trajectories (`scripts/golden-recurrent`), how little a plan has of the steps, states from batch to batch,
+//! files, and what does not fit.
+
+use std::sync::Arc;
+
+use kiln::graph::{Graph, Leaf, Type};
+use kiln::nn::layers::{Masking, MergeMode};
+use kiln::ops::recurrence::{Cell, Recurrence};
+use kiln::ops::sum::Sum;
+use kiln::ops::{AdapterKind, Op, Target};
+use kiln::plan::{Arena, Plan};
+use kiln::prelude::*;
+
+use crate::common::says;
+use crate::networks::{Net, follow_keras};
+
+fn chain() -> Sequential {
+    Sequential::new().add(Input::new([6, 3]).named("steps"))
+}
+
+fn by_error(mut model: Model) -> Result<Model> {
+    let adam = Adam { learning_rate: 0.015_625, ..Adam::default() };
+    model.compile(adam, Loss::MeanSquaredError, [Metric::MeanAbsoluteError])?;
+    Ok(model)
+}
+
+fn ended(chain: Sequential) -> Result<Model> {
+    by_error(chain.add(Dense::new(2).named("last")).into_model())
+}
+
+fn simple() -> Result<Model> {
+    let chain = chain().add(SimpleRnn::new(4).return_sequences(true).named("first"));
+    ended(chain.add(SimpleRnn::new(5).use_bias(false).named("second")))
+}
+
+fn lstm() -> Result<Model> {
+    let second = Lstm::new(3).activation("relu").recurrent_activation("hard_sigmoid").go_backwards(true);
+    ended(chain().add(Lstm::new(4).return_sequences(true).named("first")).add(second.named("second")))
+}
+
+fn gru() -> Result<Model> {
+    ended(chain().add(Gru::new(4).return_sequences(true).named("first")).add(Gru::new(3).named("second")))
+}
+
+fn gru_reset_before() -> Result<Model> {
+    let first = Gru::new(4).return_sequences(true).reset_after(false).go_backwards(true);
+    ended(chain().add(first.named("first")).add(Gru::new(3).reset_after(false).named("second")))
+}
+
+fn bidirectional() -> Result<Model> {
+    let second = Bidirectional::new(Gru::new(4).return_sequences(true)).merge_mode("mul");
+    let chain = chain()
+        .add(Bidirectional::new(Lstm::new(3).return_sequences(true)).named("first"))
+        .add(second.named("second"))
+        .add(Bidirectional::new(SimpleRnn::new(3)).merge_mode(MergeMode::Ave).named("third"));
+    ended(chain)
+}
+
+fn masked() -> Result<Model> {
+    let second = Bidirectional::new(SimpleRnn::new(3).return_sequences(true)).merge_mode("sum");
+    let chain = chain()
+        .add(Masking::new(0.5))
+        .add(Lstm::new(4).return_sequences(true).named("first"))
+        .add(second.named("second"))
+        .add(Gru::new(3).return_sequences(true).named("third"))
+        .add(Gru::new(3).return_sequences(true).reset_after(false).go_backwards(true).named("fourth"))
+        .add(TimeDistributed::new(Dense::new(2)).named("last"));
+    by_error(chain.into_model())
+}
+
+fn masked_ends() -> Result<Model> {
+    let first = SimpleRnn::new(4).return_sequences(true).zero_output_for_mask(true);
+    let chain = chain().add(Masking::new(0.5)).add(first.named("first"));
+    ended(chain.add(Bidirectional::new(Lstm::new(3)).named("second")))
+}
+
+/// What a layer gives of a sequence, and the states behind it.
+fn parts<const N: usize>(values: Vec<kiln::nn::Value>) -> [kiln::nn::Value; N] {
+    values.try_into().expect("as many values")
+}
+
+fn states() -> Result<Model> {
+    let x = Input::new([6, 3]).named("steps");
+    let [code, h, c] = parts(Lstm::new(4).return_state(true).named("encoder").apply_all(&x)?);
+    let y = RepeatVector::new(5).apply(&code)?;
+    let y = Lstm::new(4).return_sequences(true).named("decoder").apply([&y, &h, &c])?;
+    let [y, end] = parts(Gru::new(3).return_sequences(true).return_state(true).named("gru").apply_all(&y)?);
+    let y = SimpleRnn::new(3).return_sequences(true).named("simple").apply([&y, &end])?;
+    by_error(Model::new(&x, TimeDistributed::new(Dense::new(2)).named("last").apply(&y)?)?)
+}
+
+fn stateful() -> Result<Model> {
+    ended(chain().add(Gru::new(4).stateful(7).named("first")))
+}
+
+#[test]
+fn recurrent_nets_follow_keras() {
+    let nets: [Net; 9] = [
+        ("simple", simple),
+        ("lstm", lstm),
+        ("gru", gru),
+        ("gru_reset_before", gru_reset_before),
+        ("bidirectional", bidirectional),
+        ("masked", masked),
+        ("masked_ends", masked_ends),
+        ("states", states),
+        ("stateful", stateful),
+    ];
+    follow_keras("keras-recurrent.json", &nets);
+}
+
+/// The plan of a recurrence over so many steps, and of its gradients.
+fn plan(cell: Cell, steps: usize) -> Result<Plan> {
+    let (mut g, op) = (Graph::new(), Recurrence::new(cell));
+    let width = 8 * cell.gates();
+    let mut shapes = vec![vec![5, steps, width], vec![8, width], vec![5, cell.states(), 8]];
+    shapes.extend((cell == Cell::GruResetAfter).then(|| vec![8]));
+    let inputs: Vec<_> =
+        shapes.into_iter().enumerate().map(|(i, shape)| g.leaf(Leaf::Input(i), Type::float(shape))).collect();
+    let y = g.apply_all(Arc::new(op), &inputs)?[0];
+    let loss = g.apply(Sum::new(0..3), &[y])?;
+    for (i, gradient) in g.gradients(loss, &inputs)?.into_iter().enumerate() {
+        let place = g.leaf(Leaf::Output(i), g.ty(gradient).clone());
+        g.effect(kiln::ops::copy::Copy, &[gradient], &[place])?;
+    }
+    Plan::new("steps", &g, &Arena::default())
+}
+
+#[test]
+fn a_thousand_steps_are_planned_and_bound_as_ten() {
+    for cell in [Cell::Simple, Cell::Lstm, Cell::Gru, Cell::GruResetAfter] {
+        let [few, many] = [10, 1000].map(|steps| plan(cell, steps).unwrap());
+        let names = |plan: &Plan| plan.steps.iter().map(|step| step.op.name()).collect::<Vec<_>>();
+        assert_eq!(names(&few), names(&many));
+        assert_eq!(few.buffers.len(), many.buffers.len());
+        for kind in [AdapterKind::Hardware, AdapterKind::Software] {
+            let target = Target::new(kind);
+            let walks = |plan: &Plan| {
+                let walks = plan.steps.iter().filter(|step| step.op.name().starts_with(Recurrence::new(cell).name()));
+                walks.map(|step| step.op.gpu(&step.io, &target).len()).collect::<Vec<_>>()
+            };
+            assert_eq!((walks(&few), walks(&many)), (vec![2, 2], vec![2, 2]), "{cell:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stateful_layer_goes_on_where_the_last_batch_ended() -> Result<()> {
+    let mut model = stateful()?.device(Device::cpu());
+    let data = Dataset::new(Tensor::new([14, 6, 3], vec![0.5f32; 252])?, Tensor::new([14, 2], vec![1.0f32; 28])?)?;
+    let fit = || Fit::new().batch_size(7).shuffle(false).verbose(0);
+    model.fit(&data, fit())?;
+    let kept = model.weight("first/hidden_state")?;
+    assert!(kept.values().to_f32().iter().any(|&h| h != 0.0));
+    model.evaluate(&data)?;
+    assert_eq!(model.weight("first/hidden_state")?, kept, "evaluation leaves it");
+    model.reset_states("first")?;
+    assert_eq!(model.weight("first/hidden_state")?, Tensor::new([7, 4], vec![0.0f32; 28])?);
+    says(model.reset_states("last"), &["last", "keeps no state", "stateful"]);
+    says(model.fit(&data, Fit::new().batch_size(4).verbose(0)), &["first", "batches of 7", "4"]);
+    Ok(())
+}
+
+#[test]
+fn files_keep_recurrent_layers() -> Result<()> {
+    let x = Tensor::new([2, 6, 3], (0..36).map(|i| (i % 7) as f32 / 8.0).collect::<Vec<_>>())?;
+    for make in [simple, lstm, gru_reset_before, bidirectional, masked, states] {
+        let mut model = make()?.device(Device::cpu());
+        let mut again = Model::from_bytes(&model.to_bytes()?)?.device(Device::cpu());
+        assert_eq!(again.predict(&x)?, model.predict(&x)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn weights_start_as_keras_says() -> Result<()> {
+    let mut model = chain().add(Lstm::new(2)).add(Dense::new(1)).device(Device::cpu());
+    model.build([6, 3])?;
+    let bias = model.weight("lstm/bias")?;
+    assert_eq!(bias, Tensor::from([0.0f32, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]));
+    let kernel = model.weight("lstm/recurrent_kernel")?.values().to_f64();
+    let rows: Vec<f64> = kernel.chunks(8).map(|row| row.iter().map(|x| x * x).sum()).collect();
+    assert!(rows.iter().all(|length| (length - 1.0).abs() < 1e-5), "{rows:?}");
+    let chain = chain().add(Lstm::new(2).return_sequences(true)).add(Bidirectional::new(Gru::new(3)));
+    let paths = chain.keras_paths()?;
+    assert_eq!(paths[0], "sequential/lstm/lstm_cell/kernel");
+    assert_eq!(paths[4], "sequential/bidirectional/forward_gru/gru_cell/recurrent_kernel");
+    Ok(())
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let built = |chain: Sequential| chain.summary();
+    says(built(chain().add(Lstm::new(0))), &["lstm", "0 units"]);
+    says(built(chain().add(Flatten).add(Gru::new(2))), &["gru", "(batch, steps, features)"]);
+    says(built(chain().add(Lstm::new(2).activation("gelu"))), &["lstm", "activation", "hard_sigmoid"]);
+    says(built(chain().add(Lstm::new(2).dropout(1.0))), &["lstm", "rate 1"]);
+    let both = Bidirectional::new(Lstm::new(2).go_backwards(true));
+    says(built(chain().add(both)), &["bidirectional", "backward_layer"]);
+    says(built(chain().add(Bidirectional::new(Lstm::new(2)).merge_mode("add"))), &["merge_mode", "concat"]);
+    says(built(chain().add(RepeatVector::new(3))), &["repeat_vector", "(batch, features)"]);
+    let x = Input::new([6, 3]);
+    let h = Input::new([3]);
+    says(Gru::new(2).apply((&x, &h)), &["states of [1, 2]", "(1, 3)"]);
+}
