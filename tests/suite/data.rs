@@ -370,3 +370,29 @@ fn a_named_sets_files_are_checked_as_they_are_loaded() {
     write_all(folder.path(), &small_mnist(4, 2));
     set.load_from(folder.path()).unwrap();
 }
+
+/// Files of other lengths than the sets' own are somebody's who knows, gzipped or not.
+#[test]
+fn a_series_and_texts_are_read_from_their_files() {
+    let folder = TempDir::new().unwrap();
+    let options = || LoadOptions { folder: Some(folder.path().into()), fetch: false, ..LoadOptions::default() };
+    let series = folder.path().join("Airline.csv");
+    fs::write(&series, "Date,Passengers\n1949-01,112\n1949-02, 118.5\n").unwrap();
+    assert_eq!(kiln::data::airline_with(options()).unwrap(), kiln::Tensor::from([112f32, 118.5]));
+    for (line, part) in [("1949-03", "line 3"), ("1949-03,many", "line 3"), ("1949-03,inf", "line 3")] {
+        fs::write(&series, format!("Date,Passengers\n1949-01,112\n{line}\n")).unwrap();
+        says(&text(kiln::data::airline_with(options())), &["Airline.csv", part, "delete the damaged file"]);
+    }
+    says(&text(kiln::data::moby_dick_with(options())), &["moby-dick: ", "chapter_1.json"]);
+    let chapters = NamedSet::find("moby-dick").unwrap().files;
+    for (number, file) in (1..).zip(chapters) {
+        let content = format!(r#"{{"chapter":"{number}","text":"Chapter {number} — é\n"}}"#);
+        fs::write(folder.path().join(format!("{}.gz", file.name)), gzip(content.as_bytes())).unwrap();
+    }
+    let found = kiln::data::moby_dick_with(options()).unwrap();
+    assert_eq!((found.len(), found[9].as_str(), found[134].as_str()), (135, "Chapter 10 — é\n", "Chapter 135 — é\n"));
+    for (content, part) in [("{", "is no JSON"), ("{\"text\":5}", "has no text"), ("[]", "has no text")] {
+        fs::write(folder.path().join(chapters[4].name), content).unwrap();
+        says(&text(kiln::data::moby_dick_with(options())), &["chapter_5.json", part]);
+    }
+}

@@ -62,6 +62,7 @@ mod metrics;
 mod names;
 mod nested;
 mod networks;
+mod ngram;
 mod normalizations;
 mod numerics;
 mod onnx;
