@@ -10,6 +10,7 @@ use kiln::ops::case::random;
 use kiln::ops::copy::Copy;
 use kiln::ops::matmul::MatMul;
 use kiln::ops::reshape::Reshape;
+use kiln::ops::scale_shift::ScaleShift;
 use kiln::ops::sum::Sum;
 use kiln::ops::{AdapterKind, Target};
 use kiln::plan::{Arena, BufferId, Plan};
@@ -221,6 +222,21 @@ fn a_value_that_others_need_is_not_fused_away() {
     }
     let inputs = [Type::float([2, 3]), Type::float([3, 4])];
     assert_eq!(run(&g, &inputs, &Device::cpu()), run(&g.clone().fused(), &inputs, &Device::cpu()));
+}
+
+#[test]
+fn a_product_that_is_a_scale_or_a_shift_keeps_its_pass() {
+    for place in [1, 2] {
+        let mut g = Graph::new();
+        let types: Vec<Type> = [&[1, 2][..], &[2, 3], &[3], &[3]].map(Type::float).into();
+        let leaves: Vec<Id> = types.iter().enumerate().map(|(i, ty)| g.leaf(Leaf::Input(i), ty.clone())).collect();
+        let product = g.apply(MatMul::new(false, false), &leaves[..2]).unwrap();
+        let mut operands = leaves[2..].to_vec();
+        operands.insert(place, product);
+        let y = g.apply(ScaleShift, &operands).unwrap();
+        g.output(0, y).unwrap();
+        assert_eq!(run(&g, &types, &Device::cpu()), run(&g.clone().fused(), &types, &Device::cpu()));
+    }
 }
 
 fn mnist_net() -> Sequential {
