@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::activation::{Activate, ActivateGrad, Function};
+use super::activation::{Activate, ActivateGrad, Function, Slope};
 use super::binary::{Binary, changed};
 use super::case::random;
 use super::cpu::{CpuArgs, Real, for_each_rows};
@@ -182,8 +182,7 @@ impl Epilogue {
                     Some(activation) => scale_and_shift(y, columns, rows, |x| activation.of(x)),
                 }
             }
-            Self::ActivateGrad(Function::Relu) => weigh(y, &args.real(2)[start..], |h| Function::Relu.gradient(h)),
-            Self::ActivateGrad(activation) => weigh(y, &args.real(2)[start..], |h| activation.gradient(h)),
+            Self::ActivateGrad(activation) => Slope(Some(activation)).apply(y, &args.real(2)[start..]),
         }
     }
 }
@@ -213,10 +212,4 @@ fn scale_and_shift<T: Real>(
         }
         y.iter_mut().zip(scale).zip(shift).for_each(|((y, &scale), &shift)| *y = f(*y * scale + shift));
     }
-}
-
-/// y = y * f(h)
-#[inline(always)]
-fn weigh<T: Real>(y: &mut [T], h: &[T], f: impl Fn(T) -> T) {
-    y.iter_mut().zip(h).for_each(|(y, &h)| *y *= f(h));
 }

@@ -178,9 +178,9 @@ fn pools() -> Vec<(Arc<dyn Op>, Vec<Type>)> {
         let (x, forward) = (float(&shape), AveragePool::new(area));
         let y = area.pooled("pool", &x).expect("about as large as they may be");
         all.push((Arc::new(MaxPool(area)), vec![x.clone()]));
-        all.push((Arc::new(MaxPoolGrad(area)), vec![x.clone(), y.clone()]));
+        all.push((Arc::new(MaxPoolGrad::new(area)), vec![x.clone(), y.clone()]));
         all.push((Arc::new(forward), vec![x]));
-        all.push((Arc::new(AveragePoolGrad { forward, image: [shape[1], shape[2]] }), vec![y]));
+        all.push((Arc::new(AveragePoolGrad::new(forward, [shape[1], shape[2]])), vec![y]));
     }
     all
 }
