@@ -106,7 +106,7 @@ fn bench_elementwise(group: &mut Group<'_>) {
     op(group, "softplus", Bend(Curve::Softplus), one());
     op(group, "add", Binary::Add, two());
     op(group, "add a bias", Binary::Add, vec![random(ACTIVATIONS, 1), random([ACTIVATIONS[1]], 2)]);
-    let dropout = dropout::Dropout { rate: 0.5, salt: 1 };
+    let dropout = dropout::Dropout::new(0.5, 1);
     op(group, "dropout", dropout, vec![random(ACTIVATIONS, 1), case::clock(0, 0)]);
     op(group, "bias gradients", SumPair, vec![random(ACTIVATIONS, 1), random([ACTIVATIONS[0], 10], 2)]);
 }

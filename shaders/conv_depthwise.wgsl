@@ -93,7 +93,7 @@ fn pixel_vec4(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgro
         s = step_after(s);
     }
     if (o.part == 0u) {
-        store4(o.m, o.n, c, bias4(o.n));
+        store4(o.m, o.n, c, extras4(o.n));
     }
 }
 
@@ -152,7 +152,7 @@ fn pixel_guarded(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_work
         s = step_after(s);
     }
     if (o.part == 0u) {
-        store_row_guarded(o.m, o.n, c, bias_guarded(o.n));
+        store_row_guarded(o.m, o.n, c, extras_guarded(o.n));
     }
 }
 

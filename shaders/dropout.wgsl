@@ -1,5 +1,8 @@
 // y[i] = scale * x[i] where the upper 24 bits of element i's random word reach the threshold, else 0.
-// scale = 1 / (1 - rate), threshold = rate * 2^24. One invocation makes one of n elements.
+// scale = 1 / (1 - rate), threshold = rate * 2^24. ACTIVATION_GRAD = f: times f'(h[i]), where y is the gradient of an activation.
+// One invocation makes one of n elements.
+
+override ACTIVATION_GRAD: u32 = 0u;
 
 struct Params {
     n: u32,
@@ -11,8 +14,9 @@ struct Params {
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 // step, rows, total, seed
 @group(0) @binding(1) var<storage, read> clock: vec4<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> h: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(WIDTH)
 fn dropout(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
@@ -21,5 +25,9 @@ fn dropout(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         return;
     }
     let stays = (random_word(i, params.salt, clock) >> 8u) >= params.threshold;
-    y[i] = select(0.0, params.scale * x[i], stays);
+    var kept = select(0.0, params.scale * x[i], stays);
+    if ACTIVATION_GRAD != 0u {
+        kept *= activate_grad(ACTIVATION_GRAD, vec4(h[i])).x;
+    }
+    y[i] = kept;
 }

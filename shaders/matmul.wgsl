@@ -4,6 +4,7 @@
 //   op(b) is KxN: b is stored [K,N], or [N,K] where TRANS_B = 1.
 //   v = sum over k of op(a)[m,k] op(b)[k,n]
 //   BIAS = 1:               v + bias[n]                        extra is bias[N]
+//   SCALE_SHIFT = 1:        v scale[n] + shift[n]              scale[N], shift[N]; after the bias
 //   ACTIVATION = f:         f(v)                               (lib/activation.wgsl has the kinds)
 //   ACTIVATION_GRAD = f:    v f'(h[m,n])                       extra is h[M,N], the activation's output
 //

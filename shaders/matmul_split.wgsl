@@ -19,5 +19,5 @@ fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     for (var row = m + params.m; row < params.stacks * params.m; row += params.m) {
         v += part(row * params.n + columns(n));
     }
-    store_row_guarded(m, n, v, bias_guarded(n));
+    store_row_guarded(m, n, v, extras_guarded(n));
 }

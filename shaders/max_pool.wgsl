@@ -3,3 +3,7 @@
 alias Number = f32;
 alias Pixels = u32;
 alias Truths = bool;
+
+fn slope_of(h: Number) -> Number {
+    return activate_grad(ACTIVATION_GRAD, vec4(h)).x;
+}

@@ -1,5 +1,6 @@
 // y[window] = sum of x[pixel] over the pixels under it / count[window]                    entry `forward`
 // dx[pixel] = sum over the windows over it of dy[window] / count[window]                  entry `gradient`
+//             times f'(h[pixel]) where ACTIVATION_GRAD = f
 // Images and windows as lib/pool.wgsl has them; count[window] is how many of its places an average counts, at least 1.
 // One invocation makes one Number of y or dx, of one channel or of four neighbours.
 
@@ -7,6 +8,7 @@
 @group(0) @binding(2) var<storage, read_write> y: array<Number>;
 @group(0) @binding(1) var<storage, read> dy: array<Number>;
 @group(0) @binding(2) var<storage, read_write> dx: array<Number>;
+@group(0) @binding(3) var<storage, read> h: array<Number>;
 
 fn count_of(window: u32, axis: Axis) -> u32 {
     if ADAPTIVE {
@@ -62,5 +64,5 @@ fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
             }
         }
     }
-    dx[i] = sum;
+    dx[i] = sloped(sum, i);
 }

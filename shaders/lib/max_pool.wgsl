@@ -1,5 +1,6 @@
 // y[window] = the largest x[pixel] of the pixels under it, NaN where there is one                      entry `forward`
 // dx[pixel] = sum of dy[window] over the windows of which it is the first with the largest x          entries `gradient`, `apart`
+//             times f'(h[pixel]) where ACTIVATION_GRAD = f
 // Images and windows as lib/pool.wgsl has them. Where windows overlap, `places` leaves the pixel of each window's largest, and
 // `gradient` looks at the windows over its pixel. Where they do not, `apart` makes all pixels of a block, which is a window and
 // what is left to the next one. What is added at edges has no pixels: a window over it alone is -infinity.
@@ -12,6 +13,7 @@
 @group(0) @binding(1) var<storage, read> places: array<Pixels>;
 @group(0) @binding(2) var<storage, read> dy: array<Number>;
 @group(0) @binding(3) var<storage, read_write> dx: array<Number>;
+@group(0) @binding(4) var<storage, read> h: array<Number>;
 
 // Rows and columns of blocks.
 override BLOCK_ROWS: u32 = 1u;
@@ -88,7 +90,7 @@ fn gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
             sum += select(Number(0.0), dy[at], places[at] == Pixels(pixel));
         }
     }
-    dx[i] = sum;
+    dx[i] = sloped(sum, i);
 }
 
 // The pixels of a block along an axis: the places of a stride.
@@ -119,7 +121,8 @@ fn apart(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
     for (var h = rows.start; h < rows.end; h++) {
         for (var w = columns.start; w < columns.end; w++) {
             let at = h * params.width + w;
-            dx[image + at * params.channels] = select(Number(0.0), gradient, Pixels(at) == pixel);
+            let place = image + at * params.channels;
+            dx[place] = sloped(select(Number(0.0), gradient, Pixels(at) == pixel), place);
         }
     }
 }

@@ -4,6 +4,8 @@
 // ceil((i + 1) * extent / windows).
 
 override ADAPTIVE: bool = false;
+// The activation whose gradient dx is multiplied by, from its output h (lib/activation.wgsl); 0 for none.
+override ACTIVATION_GRAD: u32 = 0u;
 
 struct Params {
     n: u32,
@@ -75,6 +77,14 @@ fn place_of(i: u32, rows: u32, columns: u32) -> Place {
     let pixel = i / params.channels;
     let row = pixel / columns;
     return Place(row / rows, row % rows, pixel % columns, i % params.channels);
+}
+
+// Element i of dx. The module binds h, and has `slope_of` for as many channels as a Number is of.
+fn sloped(gradient: Number, i: u32) -> Number {
+    if ACTIVATION_GRAD == 0u {
+        return gradient;
+    }
+    return gradient * slope_of(h[i]);
 }
 
 // Where the first pixel of an image lies, in the place's channel.

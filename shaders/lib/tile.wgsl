@@ -16,6 +16,7 @@ override STACKED: u32 = 0;
 override SPLIT: u32 = 0;
 override ADD: u32 = 0;
 override BIAS: u32 = 0;
+override SCALE_SHIFT: u32 = 0;
 override ACTIVATION: u32 = 0;
 override ACTIVATION_GRAD: u32 = 0;
 
@@ -24,13 +25,17 @@ override ACTIVATION_GRAD: u32 = 0;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> extra: array<f32>;
-@group(0) @binding(4) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read> scale: array<f32>;
+@group(0) @binding(5) var<storage, read> shift: array<f32>;
+@group(0) @binding(6) var<storage, read> b: array<f32>;
 
 // The same buffers as vec4s: an entry point uses one set or the other, never both.
 @group(0) @binding(0) var<storage, read> a4: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> extra4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> b4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> scale4: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> shift4: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> b4: array<vec4<f32>>;
 
 // Where this workgroup's product starts. Known to be 0 when a kernel for one product is compiled.
 var<private> a_first: u32 = 0u;
@@ -66,12 +71,22 @@ fn enter(group: vec3<u32>) -> Depth {
     return Depth(part.k, select(0u, min(part.end, part.k + params.depth), stack < params.stacks));
 }
 
-// Four columns of y from four sums v; bias and h are zeros where they are not used. Drivers put a function into every
-// place that calls it before they know what ACTIVATION is: one call an element, not four, took lavapipe six times as long.
-fn epilogue(v: vec4<f32>, bias: vec4<f32>, h: vec4<f32>) -> vec4<f32> {
+// What the epilogue knows of four columns; zeros where it is not used.
+struct Extras {
+    bias: vec4<f32>,
+    scale: vec4<f32>,
+    shift: vec4<f32>,
+}
+
+// Four columns of y from four sums v; h is zeros where it is not used. Drivers put a function into every place that calls it
+// before they know what ACTIVATION is: one call an element, not four, took lavapipe six times as long.
+fn epilogue(v: vec4<f32>, extras: Extras, h: vec4<f32>) -> vec4<f32> {
     var r = v;
     if (BIAS == 1u) {
-        r += bias;
+        r += extras.bias;
+    }
+    if (SCALE_SHIFT == 1u) {
+        r = r * extras.scale + extras.shift;
     }
     r = activate(ACTIVATION, r);
     if (ACTIVATION_GRAD != 0u) {
@@ -80,7 +95,7 @@ fn epilogue(v: vec4<f32>, bias: vec4<f32>, h: vec4<f32>) -> vec4<f32> {
     return r;
 }
 
-fn store4(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
+fn store4(m: u32, n: u32, v: vec4<f32>, extras: Extras) {
     if (m >= params.m || n >= params.n) {
         return;
     }
@@ -93,24 +108,30 @@ fn store4(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     if (ACTIVATION_GRAD != 0u) {
         h = extra4[at];
     }
-    y4[at] = epilogue(sum, bias, h);
+    y4[at] = epilogue(sum, extras, h);
 }
 
-// The bias of columns n .. n+3, zeros where there is none.
-fn bias4(n: u32) -> vec4<f32> {
+// Of columns n .. n+3.
+fn extras4(n: u32) -> Extras {
+    let at = (n_first + min(n, params.n - 1u)) / 4u;
+    var extras = Extras();
     if (BIAS == 1u) {
-        return extra4[(n_first + min(n, params.n - 1u)) / 4u];
+        extras.bias = extra4[at];
     }
-    return vec4<f32>();
+    if (SCALE_SHIFT == 1u) {
+        extras.scale = scale4[at];
+        extras.shift = shift4[at];
+    }
+    return extras;
 }
 
 // Four rows that lie so many apart.
 fn store_rows_apart(m: u32, apart: u32, n: u32, c: mat4x4<f32>) {
-    let bias = bias4(n);
-    store4(m, n, c[0], bias);
-    store4(m + apart, n, c[1], bias);
-    store4(m + 2u * apart, n, c[2], bias);
-    store4(m + 3u * apart, n, c[3], bias);
+    let extras = extras4(n);
+    store4(m, n, c[0], extras);
+    store4(m + apart, n, c[1], extras);
+    store4(m + 2u * apart, n, c[2], extras);
+    store4(m + 3u * apart, n, c[3], extras);
 }
 
 fn store_rows(m: u32, n: u32, c: mat4x4<f32>) {
@@ -127,7 +148,7 @@ fn load_extra(at: vec4<u32>) -> vec4<f32> {
 }
 
 // Element by element, in straight lines: indexing c[i][j] in loops would send the matrix through memory.
-fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
+fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, extras: Extras) {
     if (m >= params.m) {
         return;
     }
@@ -141,7 +162,7 @@ fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
         let others = row + columns(n);
         sum += vec4(y[others.x], y[others.y], y[others.z], y[others.w]);
     }
-    let r = epilogue(sum, bias, h);
+    let r = epilogue(sum, extras, h);
     let at = row + n;
     if (n < params.n) {
         y[at] = r.x;
@@ -157,19 +178,25 @@ fn store_row_guarded(m: u32, n: u32, v: vec4<f32>, bias: vec4<f32>) {
     }
 }
 
-fn bias_guarded(n: u32) -> vec4<f32> {
+fn extras_guarded(n: u32) -> Extras {
+    let at = n_first + columns(n);
+    var extras = Extras();
     if (BIAS == 1u) {
-        return load_extra(n_first + columns(n));
+        extras.bias = load_extra(at);
     }
-    return vec4<f32>();
+    if (SCALE_SHIFT == 1u) {
+        extras.scale = vec4(scale[at.x], scale[at.y], scale[at.z], scale[at.w]);
+        extras.shift = vec4(shift[at.x], shift[at.y], shift[at.z], shift[at.w]);
+    }
+    return extras;
 }
 
 fn store_rows_guarded(m: u32, n: u32, c: mat4x4<f32>) {
-    let bias = bias_guarded(n);
-    store_row_guarded(m, n, c[0], bias);
-    store_row_guarded(m + 1u, n, c[1], bias);
-    store_row_guarded(m + 2u, n, c[2], bias);
-    store_row_guarded(m + 3u, n, c[3], bias);
+    let extras = extras_guarded(n);
+    store_row_guarded(m, n, c[0], extras);
+    store_row_guarded(m + 1u, n, c[1], extras);
+    store_row_guarded(m + 2u, n, c[2], extras);
+    store_row_guarded(m + 3u, n, c[3], extras);
 }
 
 // A block of 4x4 is a mat4x4 whose column i is row i of the block (WGSL's matrices are stored by column), so a

@@ -203,7 +203,7 @@ impl Meter {
         let area = Area::Window(Window { strides: [2; 2], ..Window::new([2; 2]) });
         let x = Type::float(POOLED);
         let y = area.pooled("max_pool", &x)?;
-        Ok([self.op(MaxPool(area), slice::from_ref(&x))?, self.op(MaxPoolGrad(area), &[x, y])?])
+        Ok([self.op(MaxPool(area), slice::from_ref(&x))?, self.op(MaxPoolGrad::new(area), &[x, y])?])
     }
 
     /// The forward pass of a convolution, its gradient with respect to the images and that with respect to the kernel. The bytes are

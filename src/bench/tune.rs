@@ -192,6 +192,7 @@ impl Trial {
             Epilogue::None,
             Epilogue::Bias,
             Epilogue::Activate { bias: true, activation },
+            Epilogue::ScaleShift { bias: true, activation: None },
             Epilogue::ActivateGrad(activation),
         ];
         match self.op {

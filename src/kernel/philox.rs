@@ -2,6 +2,8 @@
 //! 1, 2, 3" (2011). A number follows from a counter and a key alone, so that any device makes the same one for the same
 //! step, op and element, in any order.
 
+use super::cpu::for_each_row;
+
 /// The shared functions, `shaders/lib/philox.wgsl`.
 pub(crate) const LIB_PHILOX: &str = include_str!("../../shaders/lib/philox.wgsl");
 
@@ -53,6 +55,20 @@ pub(crate) fn words(first: u32, salt: u32, clock: &[u32]) -> [u32; AT_ONCE] {
         }
     }
     words
+}
+
+/// Calls `f(first, y_piece, words)` for pieces of `y` with the random words of their elements, in parallel where it pays; `first` is
+/// the piece's first index.
+pub(crate) fn for_each_words<T: Send>(
+    y: &mut [T],
+    salt: u32,
+    clock: &[u32],
+    f: impl Fn(usize, &mut [T], [u32; AT_ONCE]) + Sync,
+) {
+    for_each_row(y, AT_ONCE, |block, y| {
+        let first = block * AT_ONCE;
+        f(first, y, words(first as u32, salt, clock));
+    });
 }
 
 #[cfg(test)]

@@ -156,6 +156,16 @@ impl Axis {
         Span { start: start - before, end: end - before, step }
     }
 
+    /// A pixel that neither this window nor a later one reaches before.
+    #[inline(always)]
+    pub fn reached(&self, window: usize) -> usize {
+        if window == self.windows {
+            return self.extent;
+        }
+        let first = if self.is_adaptive { self.adapted(window).start + self.before } else { window * self.stride };
+        first.saturating_sub(self.before).min(self.extent)
+    }
+
     /// Pixels under a window, at most.
     pub fn most(&self) -> usize {
         if self.is_adaptive { shared_out(self.extent, self.windows) } else { self.size.min(self.extent) }

@@ -13,6 +13,12 @@ const SERIAL_SPAN: usize = 1024;
 /// Invocations of a workgroup in which units are shared: GROUP in the shader.
 const GROUP: usize = 256;
 
+/// Invocations of a workgroup of a software adapter that keep numbers: a vector of the processor's has as many.
+const FEW: usize = 8;
+
+/// Memory that a workgroup has on every adapter.
+const WORKGROUP_BYTES: usize = 16 << 10;
+
 /// Workgroups that keep a GPU busy.
 const MANY_GROUPS: usize = 128;
 
@@ -120,6 +126,26 @@ impl Shares {
                 .constant("SHARE", share as u32),
         };
         kernel.constants.iter().fold(launch, |launch, &(name, value)| launch.constant(name, value))
+    }
+
+    /// A launch that goes over the numbers of its units twice, as its module keeps numbers of `bytes` between: of each invocation as
+    /// many as workgroup memory holds. Invocations that have a unit alone do it by the entry `alone`, few to a workgroup.
+    pub fn keeping(&self, launch: Dispatch, alone: &'static str, bytes: usize) -> Dispatch {
+        if self.share.is_none() && self.span < 8 * FEW {
+            // So few numbers cost less than small workgroups do.
+            return launch;
+        }
+        let (keepers, stats) = if self.share.is_some() { (GROUP, GROUP * 16) } else { (FEW, 0) };
+        let most = (WORKGROUP_BYTES - stats - 16) / (keepers * bytes);
+        let kept = most.min(self.span.div_ceil(self.share.unwrap_or(1)));
+        let launch = match self.share {
+            Some(_) => launch,
+            None => {
+                let Dispatch { module, constants, bindings, params, .. } = launch;
+                Dispatch { constants, ..Dispatch::of(module, alone, bindings, params, self.units().div_ceil(FEW)) }
+            }
+        };
+        launch.constant("KEPT", kept as u32).constant("KEEPERS", keepers as u32)
     }
 
     /// The launches of a kernel that needs what is known of all parts, which another leaves: `left` floats a part.

@@ -2,12 +2,15 @@
 
 use std::any::Any;
 
-use super::activation::{Activate, ActivateGrad, Function};
-use super::binary::Binary;
+use super::activation::{Activate, ActivateGrad, Function, Slope};
+use super::binary::{Binary, changed};
+use super::case::random;
 use super::cpu::{CpuArgs, Real, for_each_rows};
+use super::scale_shift::ScaleShift;
 use super::{Binding, Dispatch, Op};
 use crate::error::{Error, Result};
 use crate::graph::Type;
+use crate::tensor::{Shape, Tensor};
 
 /// What happens to each element of a product before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,74 +26,130 @@ pub enum Epilogue {
         /// The activation.
         activation: Function,
     },
+    /// Times a scale (N,), plus a shift (N,), the last two inputs, after the bias where there is one; then an activation where there
+    /// is one.
+    ScaleShift {
+        /// Whether the third input is a bias (N,).
+        bias: bool,
+        /// The activation.
+        activation: Option<Function>,
+    },
     /// Times the gradient of an activation whose output h, of the product's shape, is the third input.
     ActivateGrad(Function),
 }
 
 impl Epilogue {
-    /// Whether there is a third input.
-    pub(super) fn has_extra(self) -> bool {
-        self.has_bias() || matches!(self, Self::ActivateGrad(_))
+    /// How many inputs there are behind the product's own two.
+    pub(super) fn extras(self) -> usize {
+        match self {
+            Self::None | Self::Activate { bias: false, .. } => 0,
+            Self::Bias | Self::Activate { bias: true, .. } | Self::ActivateGrad(_) => 1,
+            Self::ScaleShift { bias, .. } => 2 + usize::from(bias),
+        }
     }
 
     pub(super) fn has_bias(self) -> bool {
-        matches!(self, Self::Bias | Self::Activate { bias: true, .. })
+        matches!(self, Self::Bias | Self::Activate { bias: true, .. } | Self::ScaleShift { bias: true, .. })
     }
 
-    /// The one of these names, of an op without an epilogue, with a bias, an activation, or the gradient of one.
-    pub(super) fn choose(self, [none, bias, activation, activation_grad]: [&'static str; 4]) -> &'static str {
+    fn has_scale(self) -> bool {
+        matches!(self, Self::ScaleShift { .. })
+    }
+
+    /// The one of these names, of an op without an epilogue, with a bias, an activation, a scale and a shift, or the gradient of an
+    /// activation.
+    pub(super) fn choose(
+        self,
+        [none, bias, activation, scale_shift, activation_grad]: [&'static str; 5],
+    ) -> &'static str {
         match self {
             Self::None => none,
             Self::Bias => bias,
             Self::Activate { .. } => activation,
+            Self::ScaleShift { .. } => scale_shift,
             Self::ActivateGrad(_) => activation_grad,
         }
     }
 
-    /// Checks the third input of `op`, if it has one, against an output of so many columns.
-    pub(super) fn check(self, op: &str, extra: Option<&Type>, output: &Type, columns: usize) -> Result<()> {
-        let fits = |extra: &Type| match self.has_bias() {
-            true => *extra.shape == [columns],
-            false => extra.shape == output.shape,
-        };
-        match extra {
-            Some(extra) if !fits(extra) => {
-                Err(Error::shape(op, format!("the third input {extra} does not fit {output}")))
-            }
-            _ => Ok(()),
+    /// The shapes of the inputs behind the product's own two, given that of its output.
+    pub(super) fn shapes(self, output: &Shape) -> Vec<Shape> {
+        match self {
+            Self::ActivateGrad(_) => vec![output.clone()],
+            _ => vec![[output.as_rows().1].into(); self.extras()],
         }
     }
 
-    /// What it becomes where the product goes into `next` as its input `operand`: [`Op::absorb`] for a product of `columns`.
-    pub(super) fn and(self, next: &dyn Op, operand: usize, columns: usize, others: &[Type]) -> Option<Self> {
-        let next = next as &dyn Any;
-        let activate = next.downcast_ref().map(|&Activate(activation)| activation);
-        match (self, operand, activate) {
-            (Self::None | Self::Bias, 0, Some(activation)) => {
-                Some(Self::Activate { bias: self == Self::Bias, activation })
+    /// Random inputs of these shapes, for a case.
+    pub(super) fn random(self, output: &Shape, seed: u64) -> Vec<Tensor> {
+        let shapes = self.shapes(output).into_iter();
+        shapes
+            .zip(seed..)
+            .map(|(shape, seed)| match self {
+                Self::ActivateGrad(f) => changed(&random(shape, seed), |x| f.of(x)),
+                _ => random(shape, seed),
+            })
+            .collect()
+    }
+
+    /// Checks these inputs of `op` against its output.
+    pub(super) fn check(self, op: &str, extras: &[Type], output: &Type) -> Result<()> {
+        let wanted = self.shapes(&output.shape);
+        match extras.iter().zip(&wanted).find(|(extra, wanted)| extra.shape != **wanted) {
+            Some((extra, wanted)) => {
+                let message =
+                    format!("{extra}, behind the product's own inputs, does not fit {output}, expected {wanted}");
+                Err(Error::shape(op, message))
             }
-            (Self::None, 1, _) => Some(Self::ActivateGrad(next.downcast_ref::<ActivateGrad>()?.0)),
-            // It adds a row of N numbers, nothing wider.
-            (Self::None, 0, _) if next.downcast_ref() == Some(&Binary::Add) && *others[0].shape == [columns] => {
-                Some(Self::Bias)
-            }
-            _ => None,
+            None => Ok(()),
         }
+    }
+
+    /// What it becomes where the product y goes into `next` as its input `operand`: [`Op::absorb`] of a product.
+    pub(super) fn and(self, next: &dyn Op, operand: usize, y: &Type, others: &[Type]) -> Option<Self> {
+        let next = next as &dyn Any;
+        if let (Self::None, 1, Some(gradient)) = (self, operand, next.downcast_ref::<ActivateGrad>()) {
+            return Some(Self::ActivateGrad(gradient.0));
+        }
+        if operand != 0 {
+            return None;
+        }
+        // Rows of N numbers, nothing wider.
+        let of_rows = || others.iter().all(|other| *other.shape == [y.shape.as_rows().1]);
+        let bias = self.has_bias();
+        if let Some(&Activate(activation)) = next.downcast_ref() {
+            return match self {
+                Self::None | Self::Bias => Some(Self::Activate { bias, activation }),
+                Self::ScaleShift { activation: None, .. } => {
+                    Some(Self::ScaleShift { bias, activation: Some(activation) })
+                }
+                _ => None,
+            };
+        }
+        if next.is::<ScaleShift>() {
+            let fits = matches!(self, Self::None | Self::Bias) && of_rows();
+            return fits.then_some(Self::ScaleShift { bias, activation: None });
+        }
+        let adds = self == Self::None && next.downcast_ref() == Some(&Binary::Add) && of_rows();
+        adds.then_some(Self::Bias)
     }
 
     /// The launch of a kernel that ends with it.
     pub(super) fn specialise(self, launch: Dispatch) -> Dispatch {
-        let launch = launch.constant("BIAS", self.has_bias());
+        let launch = launch.constant("BIAS", self.has_bias()).constant("SCALE_SHIFT", self.has_scale());
         match self {
-            Self::None | Self::Bias => launch,
+            Self::None | Self::Bias | Self::ScaleShift { activation: None, .. } => launch,
+            Self::ScaleShift { activation: Some(activation), .. } => activation.specialise(launch, "ACTIVATION"),
             Self::Activate { activation, .. } => activation.specialise(launch, "ACTIVATION"),
             Self::ActivateGrad(activation) => activation.specialise(launch, "ACTIVATION_GRAD"),
         }
     }
 
-    /// What kernels bind as the third input, which must be something: without one, b a second time.
-    pub(super) fn extra(self) -> Binding {
-        Binding::Input(if self.has_extra() { 2 } else { 1 })
+    /// What kernels bind for its inputs: bias or h, scale, shift. Each must be something: without one, b once more.
+    pub(super) fn bindings(self) -> [Binding; 3] {
+        let first_of_rows = 2 + usize::from(self.has_bias());
+        let third = self.has_bias() || matches!(self, Self::ActivateGrad(_));
+        let inputs = [(third, 2), (self.has_scale(), first_of_rows), (self.has_scale(), first_of_rows + 1)];
+        inputs.map(|(is_there, input)| Binding::Input(if is_there { input } else { 1 }))
     }
 
     /// Applies it on the CPU to y, rows of so many columns.
@@ -114,8 +173,16 @@ impl Epilogue {
                 activate(y, columns, bias(), |x| Function::Relu.of(x));
             }
             Self::Activate { activation, .. } => activate(y, columns, bias(), |x| activation.of(x)),
-            Self::ActivateGrad(Function::Relu) => weigh(y, &args.real(2)[start..], |h| Function::Relu.gradient(h)),
-            Self::ActivateGrad(activation) => weigh(y, &args.real(2)[start..], |h| activation.gradient(h)),
+            Self::ScaleShift { activation, .. } => {
+                let first = 2 + usize::from(self.has_bias());
+                let rows = (bias(), args.real(first), args.real(first + 1));
+                match activation {
+                    None => scale_and_shift(y, columns, rows, |x| x),
+                    Some(Function::Relu) => scale_and_shift(y, columns, rows, |x| Function::Relu.of(x)),
+                    Some(activation) => scale_and_shift(y, columns, rows, |x| activation.of(x)),
+                }
+            }
+            Self::ActivateGrad(activation) => Slope(Some(activation)).apply(y, &args.real(2)[start..]),
         }
     }
 }
@@ -131,8 +198,18 @@ fn activate<T: Real>(y: &mut [T], columns: usize, bias: Option<&[T]>, f: impl Fn
     }
 }
 
-/// y = y * f(h)
+/// y = f((y + bias) scale + shift), row by row
 #[inline(always)]
-fn weigh<T: Real>(y: &mut [T], h: &[T], f: impl Fn(T) -> T) {
-    y.iter_mut().zip(h).for_each(|(y, &h)| *y *= f(h));
+fn scale_and_shift<T: Real>(
+    y: &mut [T],
+    columns: usize,
+    (bias, scale, shift): (Option<&[T]>, &[T], &[T]),
+    f: impl Fn(T) -> T,
+) {
+    for y in y.chunks_mut(columns) {
+        if let Some(bias) = bias {
+            y.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+        }
+        y.iter_mut().zip(scale).zip(shift).for_each(|((y, &scale), &shift)| *y = f(*y * scale + shift));
+    }
 }

@@ -55,8 +55,9 @@ impl Launches<'_> {
     /// One of these launches, that for a range of K.
     fn launch(&self, kernel: &Kernel, stacks: Range<usize>, deep: Range<usize>, epilogue: Epilogue) -> Dispatch {
         let [trans_a, trans_b] = self.problem.transposed;
+        let extras = epilogue.bindings();
         let bindings =
-            vec![Binding::Input(0), Binding::Output(0), Binding::Params, epilogue.extra(), Binding::Input(1)];
+            [&[Binding::Input(0), Binding::Output(0), Binding::Params][..], &extras, &[Binding::Input(1)]].concat();
         let Kernel { module, entry, .. } = *kernel;
         let own = kernel.constants.iter().map(|&(name, value)| (name, value as f64));
         let constants = own.chain(self.constants.iter().copied()).collect();
@@ -94,7 +95,7 @@ impl Launches<'_> {
             launches.push(shares.launch(&sum::kernel(), [scratch, Binding::Output(0)], 1.0));
             return launches;
         }
-        let bindings = vec![scratch, Binding::Output(0), Binding::Params, self.epilogue.extra()];
+        let bindings = [&[scratch, Binding::Output(0), Binding::Params][..], &self.epilogue.bindings()].concat();
         let params = self.fields(kernel, &(0..parts), &(0..self.problem.depth()));
         let sum = Dispatch::over(SPLIT_MODULE, "add_parts", self.io, params, m * n.div_ceil(4));
         launches.push(self.epilogue.specialise(Dispatch { bindings, ..sum }));

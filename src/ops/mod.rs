@@ -54,7 +54,7 @@ ops! {
     math:
         accuracy, activation, affine, argreduce, attention, average_pool, binary, cast, concat, conv, curve,
         dropout, expand, flip, gaussian_noise, log_softmax, matmul, max_pool, normalize, one_hot,
-        pad, peak, random_map, recurrence, reduce, reshape, resize, reverse, select, slice, softmax,
+        pad, peak, random_map, recurrence, reduce, reshape, resize, reverse, scale_shift, select, slice, softmax,
         softmax_cross_entropy, sum, take, thresholds, translate, transpose, unary;
     // How optimizers update weights.
     optim: adadelta, adagrad, adam, adamax, lion, moving_average, nadam, rmsprop, sgd;

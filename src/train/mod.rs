@@ -9,6 +9,8 @@ mod finite;
 mod fit;
 mod gathered;
 mod history;
+#[cfg(test)]
+mod inference_plans;
 mod model;
 pub(crate) mod position;
 mod profile;

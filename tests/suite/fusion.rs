@@ -5,16 +5,22 @@ use kiln::graph::{Graph, Id, Leaf, Type};
 use kiln::nn::optimizer::RmsProp;
 use kiln::nn::{Activation, Loss, Metric, Sequential};
 use kiln::ops::activation::{Activate, Function};
+use kiln::ops::average_pool::AveragePool;
 use kiln::ops::binary::Binary;
-use kiln::ops::case::random;
+use kiln::ops::case::{clock, random};
 use kiln::ops::copy::Copy;
+use kiln::ops::dropout::Dropout;
 use kiln::ops::matmul::MatMul;
+use kiln::ops::max_pool::MaxPool;
+use kiln::ops::pool::Area;
 use kiln::ops::reshape::Reshape;
+use kiln::ops::scale_shift::ScaleShift;
 use kiln::ops::sum::Sum;
-use kiln::ops::{AdapterKind, Target};
+use kiln::ops::window::{Padding, Window};
+use kiln::ops::{AdapterKind, Op, Target};
 use kiln::plan::{Arena, BufferId, Plan};
 use kiln::prelude::{Dense, Flatten};
-use kiln::tensor::Values;
+use kiln::tensor::{DType, Values};
 
 use crate::common::executors;
 
@@ -47,7 +53,8 @@ fn run(graph: &Graph, inputs: &[Type], device: &Device) -> (usize, Vec<Vec<f64>>
     let plan = Plan::new("fusion", graph, &Arena::default()).unwrap();
     let loaded = executor.load(&plan).unwrap();
     for (i, ty) in inputs.iter().enumerate() {
-        executor.write(BufferId::Input(i), random(ty.shape.clone(), i as u64).values()).unwrap();
+        let numbers = if ty.dtype == DType::U32 { clock(1, 3) } else { random(ty.shape.clone(), i as u64) };
+        executor.write(BufferId::Input(i), numbers.values()).unwrap();
     }
     executor.run(loaded, 1).unwrap();
     let outputs = plan.buffers.iter().filter(|b| matches!(b.id, BufferId::Output(_)));
@@ -79,6 +86,49 @@ fn fused_and_unfused_agree() {
             let both = [far(&plain), far(&found)];
             assert!(both.iter().all(|&far| far < most), "{device} {function:?} {shape:?}: {both:?}");
         }
+    }
+}
+
+/// That of an activation of (2, 7, 6, 5) and of what follows it, the gradient of the sum of squares.
+fn activated(function: Function, next: impl Op) -> (Graph, Vec<Type>) {
+    let types = vec![Type::float([2, 7, 6, 5]), Type::u32([4])];
+    let mut g = Graph::new();
+    let leaves: Vec<Id> = types.iter().enumerate().map(|(i, ty)| g.leaf(Leaf::Input(i), ty.clone())).collect();
+    let h = g.apply(Activate(function), &leaves[..1]).unwrap();
+    let takes_clock = next.name() == "dropout";
+    let y = g.apply(next, &[h, leaves[1]][..if takes_clock { 2 } else { 1 }]).unwrap();
+    let squares = g.apply(Binary::Mul, &[y, y]).unwrap();
+    let loss = g.apply(Sum::new(0..4), &[squares]).unwrap();
+    let dx = g.gradients(loss, &leaves[..1]).unwrap()[0];
+    g.output(0, dx).unwrap();
+    (g, if takes_clock { types } else { types[..1].to_vec() })
+}
+
+#[test]
+fn the_gradient_of_an_activation_goes_into_that_of_what_follows_it() {
+    let window = |size, strides| Window { strides, ..Window::new(size) };
+    let same = window([3, 2], [2, 1]).padded(Padding::Same, [7, 6]);
+    let dilated = Window { dilation: [2, 2], pads: [[1, 2], [0, 1]], ..Window::new([2, 3]) };
+    let areas = [window([2, 2], [2, 2]).into(), same.into(), dilated.into(), Area::Adaptive([3, 4])];
+    for (i, area) in areas.into_iter().enumerate() {
+        let f = [Function::Relu, Function::Elu { alpha: 0.5 }][i % 2];
+        for (graph, inputs) in [activated(f, MaxPool(area)), activated(f, AveragePool::new(area))] {
+            assert_one_step_less(&graph, &inputs);
+        }
+    }
+    for f in [Function::Relu, Function::Sigmoid] {
+        let (graph, inputs) = activated(f, Dropout::new(0.25, 7));
+        assert_one_step_less(&graph, &inputs);
+    }
+}
+
+/// On processors to the bit.
+fn assert_one_step_less(graph: &Graph, inputs: &[Type]) {
+    for device in executors() {
+        let [(steps, plain), (fewer, found)] = [graph, &graph.clone().fused()].map(|g| run(g, inputs, &device));
+        assert_eq!(fewer, steps - 1, "{device}");
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() <= if device.is_gpu() { 1e-6 } else { 0.0 };
+        assert!(plain[0].iter().zip(&found[0]).all(near), "{device}: {plain:?}, fused {found:?}");
     }
 }
 
@@ -221,6 +271,21 @@ fn a_value_that_others_need_is_not_fused_away() {
     }
     let inputs = [Type::float([2, 3]), Type::float([3, 4])];
     assert_eq!(run(&g, &inputs, &Device::cpu()), run(&g.clone().fused(), &inputs, &Device::cpu()));
+}
+
+#[test]
+fn a_product_that_is_a_scale_or_a_shift_keeps_its_pass() {
+    for place in [1, 2] {
+        let mut g = Graph::new();
+        let types: Vec<Type> = [&[1, 2][..], &[2, 3], &[3], &[3]].map(Type::float).into();
+        let leaves: Vec<Id> = types.iter().enumerate().map(|(i, ty)| g.leaf(Leaf::Input(i), ty.clone())).collect();
+        let product = g.apply(MatMul::new(false, false), &leaves[..2]).unwrap();
+        let mut operands = leaves[2..].to_vec();
+        operands.insert(place, product);
+        let y = g.apply(ScaleShift, &operands).unwrap();
+        g.output(0, y).unwrap();
+        assert_eq!(run(&g, &types, &Device::cpu()), run(&g.clone().fused(), &types, &Device::cpu()));
+    }
 }
 
 fn mnist_net() -> Sequential {

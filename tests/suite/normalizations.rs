@@ -1,6 +1,7 @@
 //! Normalization: Keras' losses, weights and states (`scripts/golden-normalizations`), states through files, snapshots, checks
 //! of each step and accumulation.
 
+use kiln::ops::case::random;
 use kiln::prelude::*;
 use kiln::train::callbacks::Mode;
 use serde_json::Value;
@@ -180,4 +181,59 @@ fn settings_out_of_range_and_states_misused_are_named() {
     says(states("w", false), &["sets w, which is none of its states"]);
     says(states("s", false), &["sets the state s of (2,) to f32 (3,)"]);
     says(states("s", true), &["asks for w as a weight and as a state"]);
+}
+
+/// A product before it, of random settings, and the shape of a sample that it takes.
+fn product(seed: u64) -> (Box<dyn Layer>, Vec<usize>) {
+    let drawn = random([16], seed).values().to_f32();
+    let pick = |i: usize, n: usize| ((drawn[i] + 1.0) / 2.0 * n as f32) as usize;
+    let [rows, columns, channels, filters] = [3 + pick(0, 6), 3 + pick(1, 6), 1 + pick(2, 5), 1 + pick(3, 9)];
+    let (size, strides, bias) = ([1 + pick(4, 3), 1 + pick(5, 3)], 1 + pick(6, 2), pick(7, 2) == 0);
+    let (images, sequences) = (vec![rows, columns, channels], vec![rows, channels]);
+    match seed % 7 {
+        0 => (Box::new(Conv2D::new(filters, size).strides(strides).use_bias(bias)), images),
+        1 => (Box::new(Conv2DTranspose::new(filters, size).strides(strides).use_bias(bias)), images),
+        2 => (Box::new(DepthwiseConv2D::new(size).depth_multiplier(1 + pick(8, 3)).use_bias(bias)), images),
+        3 => (Box::new(Conv1D::new(filters, size[0]).strides(strides).use_bias(bias)), sequences),
+        4 => (Box::new(Conv2D::new(4 * filters, size).use_bias(bias)), vec![rows, columns, 4 * channels]),
+        5 => (Box::new(Dense::new(filters).use_bias(bias)), sequences),
+        _ => (Box::new(Dense::new(4 * filters).use_bias(bias)), vec![4 * channels]),
+    }
+}
+
+/// Weights of a model, random; variances above 0.
+fn drawn(model: &Sequential, seed: u64) -> Vec<Tensor> {
+    let parameters = model.parameters().unwrap().iter().zip(10 * seed..);
+    let tensors = parameters.map(|(parameter, seed)| {
+        let least = if parameter.name == "moving_variance" { 1.25 } else { 0.0 };
+        let values = random(parameter.shape.clone(), seed).values().to_f32();
+        Tensor::new(parameter.shape.clone(), values.iter().map(|x| x + least).collect::<Vec<_>>()).unwrap()
+    });
+    tensors.collect()
+}
+
+fn predicted(mut model: Sequential, weights: &[Tensor], x: &Tensor) -> Tensor {
+    model.set_weights(weights).unwrap();
+    model.predict(x).unwrap()
+}
+
+/// Where the layers stand in a model each, they cannot be one pass.
+#[test]
+fn behind_a_product_it_predicts_what_it_does_alone() {
+    for (seed, device) in (0..14).flat_map(|seed| executors().into_iter().map(move |device| (seed, device))) {
+        let (layer, sample) = product(seed);
+        let said = format!("seed {seed}: {layer:?} on {device}");
+        let net = |sample: &[usize]| Sequential::new().add(Input::new(sample)).device(device.clone());
+        let activation = [Activation::Linear, Activation::Relu, Activation::Tanh][seed as usize % 3];
+        let norm = || BatchNormalization::new().center(seed % 4 != 1).scale(seed % 5 != 2);
+        let first = net(&sample).add(layer);
+        let second = net(first.output_shape().unwrap()).add(norm()).add(activation);
+        let both = net(&sample).add(product(seed).0).add(norm()).add(activation);
+        let (weights, x) = (drawn(&both, seed), random([&[5], &sample[..]].concat(), 900 + seed));
+        let (of_first, of_second) = weights.split_at(first.parameters().unwrap().len());
+        let apart = predicted(second, of_second, &predicted(first, of_first, &x)).values().to_f64();
+        let found = predicted(both, &weights, &x).values().to_f64();
+        let far = distance(&found, &apart, &vec![0.0; apart.len()]);
+        assert!(far < if device.is_gpu() { 1e-5 } else { 2e-6 }, "{said}: {far:e}");
+    }
 }

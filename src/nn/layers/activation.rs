@@ -4,6 +4,7 @@ use super::Layer;
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{Activation, Config, KerasObject, Scope};
+use crate::ops::reshape::Reshape;
 
 /// y = activation(x), any shape: `model.add(Activation::Relu)`.
 impl Layer for Activation {
@@ -13,7 +14,7 @@ impl Layer for Activation {
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [x] = scope.expect(inputs)?;
-        Ok(vec![self.append(scope.graph, x)?])
+        Ok(vec![Reshape::under(scope.graph, x, |graph, x| self.append(graph, x))?])
     }
 
     fn keras(&self, name: &str) -> Result<KerasObject> {

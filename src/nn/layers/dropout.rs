@@ -31,7 +31,7 @@ impl Layer for Dropout {
             return Err(scope.error(message));
         }
         let Some(clock) = scope.training() else { return Ok(vec![x]) };
-        let op = ops::dropout::Dropout { rate: self.rate, salt: scope.salt() };
+        let op = ops::dropout::Dropout::new(self.rate, scope.salt());
         Ok(vec![scope.graph.apply(op, &[x, clock])?])
     }
 

@@ -76,6 +76,6 @@ fn dropped(scope: &mut Scope<'_>, x: Id, rate: f64) -> Result<Id> {
     let last = extents.len() - 1;
     extents[1..last].fill(1);
     let ones = scope.graph.fill(1.0, extents);
-    let mask = scope.graph.apply(Dropout { rate, salt }, &[ones, clock])?;
+    let mask = scope.graph.apply(Dropout::new(rate, salt), &[ones, clock])?;
     scope.graph.apply(Binary::Mul, &[x, mask])
 }

@@ -3,12 +3,14 @@
 //! All of them are one op with a switch, because products apply them too, in their epilogue: an activation is named
 //! here and in `shaders/lib/activation.wgsl`, nowhere else. Those whose gradient needs x are in `curve.rs`.
 
+use std::any::Any;
+
 use super::binary::changed;
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, map, map_pairs};
 use super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, one_shape, only};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
@@ -223,6 +225,70 @@ impl Op for ActivateGrad {
 fn launch(entry: &'static str, f: Function, io: &Io) -> Vec<Dispatch> {
     let n = io.outputs[0].shape.len();
     vec![f.specialise(Dispatch::over(MODULE, entry, io, Params::new().u32("n", n), n), "ACTIVATION")]
+}
+
+/// The gradient of an activation that an op of gradients has taken in: it multiplies what it makes by f'(h), where h, the
+/// activation's output, is its last input.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Slope(pub Option<Function>);
+
+impl Slope {
+    /// What it becomes where `next` has the op's output as its input `operand`: [`Op::absorb`].
+    pub(super) fn and(self, next: &dyn Op, operand: usize) -> Option<Self> {
+        let gradient: &ActivateGrad = (next as &dyn Any).downcast_ref()?;
+        (self.0.is_none() && operand == 1).then_some(Self(Some(gradient.0)))
+    }
+
+    /// The one of these names, of an op without it and with it.
+    pub(super) fn choose(self, [without, with]: [&'static str; 2]) -> &'static str {
+        if self.0.is_some() { with } else { without }
+    }
+
+    /// How many inputs of an op are h.
+    pub(super) fn inputs(self) -> usize {
+        usize::from(self.0.is_some())
+    }
+
+    /// Checks h, where it is there, against the op's output.
+    pub(super) fn check(self, op: &str, h: &[Type], output: &Type) -> Result<()> {
+        match h.iter().find(|h| *h != output) {
+            Some(h) => Err(Error::shape(op, format!("h {h} is not of the output's shape, {output}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// That an op has taken in nothing, which its gradient does not know.
+    pub(super) fn check_none(self, op: &str) -> Result<()> {
+        if self == Self(None) {
+            return Ok(());
+        }
+        Err(Error::shape(op, "has no gradient; call gradients before the graph is fused"))
+    }
+
+    /// dx f'(h)
+    #[inline(always)]
+    pub(in crate::ops) fn apply<T: Real>(self, dx: &mut [T], h: &[T]) {
+        match self.0 {
+            None => {}
+            // Named apart, so that the compiler makes vectors of it.
+            Some(Function::Relu) => weigh(dx, h, |h| Function::Relu.gradient(h)),
+            Some(f) => weigh(dx, h, |h| f.gradient(h)),
+        }
+    }
+
+    /// The launch of a kernel that does it.
+    pub(super) fn specialise(self, launch: Dispatch) -> Dispatch {
+        match self.0 {
+            Some(f) => f.specialise(launch, "ACTIVATION_GRAD"),
+            None => launch,
+        }
+    }
+}
+
+/// y = y * f(h)
+#[inline(always)]
+fn weigh<T: Real>(y: &mut [T], h: &[T], f: impl Fn(T) -> T) {
+    y.iter_mut().zip(h).for_each(|(y, &h)| *y *= f(h));
 }
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,8 +1,12 @@
 //! The mean of the numbers under each window over images (batch, height, width, channels).
 
+use std::sync::Arc;
+
+use super::activation::{Function, Slope};
+use super::binary::changed;
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, for_each_row_of};
-use super::dispatch::{Binding, Dispatch, LIB_AVERAGE_POOL, LIB_GRID, LIB_POOL, Module, Target};
+use super::dispatch::{Binding, Dispatch, LIB_ACTIVATION, LIB_AVERAGE_POOL, LIB_GRID, LIB_POOL, Module, Target};
 use super::pool::{Area, Pool, cases_of};
 use super::window::Window;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -15,12 +19,12 @@ const MODULES: [Module; 2] = [
     Module {
         stem: "average_pool",
         source: include_str!("../../../shaders/average_pool.wgsl"),
-        libs: &[LIB_GRID, LIB_POOL, LIB_AVERAGE_POOL],
+        libs: &[LIB_GRID, LIB_ACTIVATION, LIB_POOL, LIB_AVERAGE_POOL],
     },
     Module {
         stem: "average_pool_vec4",
         source: include_str!("../../../shaders/average_pool_vec4.wgsl"),
-        libs: &[LIB_GRID, LIB_POOL, LIB_AVERAGE_POOL],
+        libs: &[LIB_GRID, LIB_ACTIVATION, LIB_POOL, LIB_AVERAGE_POOL],
     },
 ];
 
@@ -40,6 +44,8 @@ pub struct AveragePoolGrad {
     pub forward: AveragePool,
     /// The images' height and width.
     pub image: [usize; 2],
+    /// The gradient of an activation that dx is multiplied by.
+    pub slope: Slope,
 }
 
 impl AveragePool {
@@ -154,12 +160,13 @@ impl Op for AveragePool {
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         let image = [g.shape(x[0])[1], g.shape(x[0])[2]];
-        Ok(vec![Some(g.apply(AveragePoolGrad { forward: *self, image }, &[only(dy)])?)])
+        Ok(vec![Some(g.apply(AveragePoolGrad::new(*self, image), &[only(dy)])?)])
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
         let pool = Pool::new(&self.area, &io.inputs[0], &io.outputs[0]);
-        vec![self.launch(&pool, "forward", io.outputs[0].shape.len())]
+        let bindings = vec![Binding::Params, Binding::Input(0), Binding::Output(0)];
+        vec![self.launch(&pool, "forward", bindings, io.outputs[0].shape.len())]
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -168,17 +175,21 @@ impl Op for AveragePool {
 }
 
 impl AveragePool {
-    fn launch(&self, pool: &Pool, entry: &'static str, n: usize) -> Dispatch {
-        let bindings = vec![Binding::Params, Binding::Input(0), Binding::Output(0)];
+    fn launch(&self, pool: &Pool, entry: &'static str, bindings: Vec<Binding>, n: usize) -> Dispatch {
         pool.launch(MODULES, entry, bindings, n, self.counted)
     }
 }
 
 impl AveragePoolGrad {
+    /// dx alone.
+    pub fn new(forward: AveragePool, image: [usize; 2]) -> Self {
+        Self { forward, image, slope: Slope::default() }
+    }
+
     /// The images' type, for dy of this type.
     fn images(&self, dy: &Type) -> Result<Type> {
         let (&[images, _, _, channels], [height, width]) = (&dy.shape[..], self.image) else {
-            return Err(Error::shape("average_pool_grad", format!("dy {dy} is not of images")));
+            return Err(Error::shape(self.name(), format!("dy {dy} is not of images")));
         };
         Ok(Type::float([images, height, width, channels]))
     }
@@ -195,6 +206,7 @@ impl CpuOp<f64> for AveragePoolGrad {
             let share = dy / pool.count(window, counted).max(1) as f64;
             pool.elements(window).for_each(|at| dx[first + at] += share);
         }
+        self.slope.apply(dx, args.real(self.slope.inputs()));
     }
 }
 
@@ -203,10 +215,12 @@ impl CpuOp<f32> for AveragePoolGrad {
         let AveragePool { area, counted } = self.forward;
         let pool = Pool::new(&area, &args.io.outputs[0], &args.io.inputs[0]).bands();
         let (dy, [dx]) = (args.real(0), args.out());
+        let (slope, h) = (self.slope, args.inputs.get(1).map(|_| args.real(1)));
         let (pixels, windows) = (pool.image(), pool.axes[0].windows * pool.pooled_row());
         for_each_row_of(dx.len(), dx, pixels, |image, dx| {
             let dy = &dy[image * windows..][..windows];
-            pulp::Arch::new().dispatch(Image { pool, counted, dy, dx });
+            let h = h.map(|h| &h[image * pixels..][..pixels]);
+            pulp::Arch::new().dispatch(Image { pool, counted, dy, slope, h, dx });
         });
     }
 }
@@ -216,6 +230,8 @@ struct Image<'a> {
     pool: Pool,
     counted: [[usize; 2]; 2],
     dy: &'a [f32],
+    slope: Slope,
+    h: Option<&'a [f32]>,
     dx: &'a mut [f32],
 }
 
@@ -224,17 +240,25 @@ impl pulp::WithSimd for Image<'_> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Self { pool, counted, dy, dx } = self;
+        let Self { pool, counted, dy, slope, h, dx } = self;
         let ([down, across], c, counted) = (pool.axes, pool.channels, pool.counting(counted));
         dx.fill(0.0);
-        for (window, dy) in dy.chunks_exact(c).enumerate() {
-            let (row, column) = (window / across.windows, window % across.windows);
-            let count = counted.len([row, column]).max(1) as f32;
-            for h in down.span(row).pixels() {
-                for w in across.span(column).pixels() {
-                    let dx = &mut dx[(h * across.extent + w) * c..][..c];
-                    dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy / count);
+        // Rows that no window is over yet: the slope goes over the others while they are in the cache.
+        let mut ready = 0;
+        for (row, dy) in dy.chunks_exact(across.windows * c).enumerate() {
+            for (column, dy) in dy.chunks_exact(c).enumerate() {
+                let count = counted.len([row, column]).max(1) as f32;
+                for h in down.span(row).pixels() {
+                    for w in across.span(column).pixels() {
+                        let dx = &mut dx[(h * across.extent + w) * c..][..c];
+                        dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy / count);
+                    }
                 }
+            }
+            let rows = ready * pool.row()..down.reached(row + 1) * pool.row();
+            ready = down.reached(row + 1);
+            if let Some(h) = h {
+                slope.apply(&mut dx[rows.clone()], &h[rows]);
             }
         }
     }
@@ -242,20 +266,29 @@ impl pulp::WithSimd for Image<'_> {
 
 impl Op for AveragePoolGrad {
     fn name(&self) -> &'static str {
-        "average_pool_grad"
+        self.slope.choose(["average_pool_grad", "average_pool_grad+activation_grad"])
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        expect_inputs("average_pool_grad", inputs, &[DType::F32])?;
+        expect_inputs(self.name(), inputs, &[DType::F32; 2][..1 + self.slope.inputs()])?;
         self.forward.check()?;
         let x = self.images(&inputs[0])?;
-        self.forward.area.check_gradient("average_pool_grad", &x, &inputs[0])?;
+        self.forward.area.check_gradient(self.name(), &x, &inputs[0])?;
+        self.slope.check(self.name(), &inputs[1..], &x)?;
         Ok(vec![x])
+    }
+
+    /// The gradient of an activation.
+    fn absorb(&self, next: &dyn Op, operand: usize, _y: &Type, _others: &[Type]) -> Option<Arc<dyn Op>> {
+        let slope = self.slope.and(next, operand)?;
+        Some(Arc::new(Self { slope, ..*self }))
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
         let pool = Pool::new(&self.forward.area, &io.outputs[0], &io.inputs[0]);
-        vec![self.forward.launch(&pool, "gradient", io.outputs[0].shape.len())]
+        let h = Binding::Input(self.slope.inputs());
+        let bindings = vec![Binding::Params, Binding::Input(0), Binding::Output(0), h];
+        vec![self.slope.specialise(self.forward.launch(&pool, "gradient", bindings, io.outputs[0].shape.len()))]
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -268,7 +301,11 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut add = |label: &str, shape: &[usize], op: AveragePool| {
         let x = random(shape, 810);
         let y = op.area.pooled("average_pool", &Type::of(&x)).expect("cases are legal");
-        let grad = AveragePoolGrad { forward: op, image: [shape[1], shape[2]] };
+        let grad = AveragePoolGrad::new(op, [shape[1], shape[2]]);
+        let f = Function::Elu { alpha: 1.0 };
+        let inputs = vec![random(y.shape.clone(), 811), changed(&random(shape, 812), |x| f.of(x))];
+        let sloped = AveragePoolGrad { slope: Slope(Some(f)), ..grad };
+        cases.push(Case::new(format!("{label}, elu"), sloped, inputs).sums(9));
         cases.push(Case::new(label, op, vec![x]).wrt(&[0]).sums(9));
         cases.push(Case::new(label, grad, vec![random(y.shape, 811)]).sums(9));
     };

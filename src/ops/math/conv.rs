@@ -96,17 +96,20 @@ impl<T: Real> CpuOp<T> for Conv {
 impl Op for Conv {
     fn name(&self) -> &'static str {
         self.epilogue.choose(match self.pass {
-            Pass::Forward => ["conv", "conv+bias", "conv+activation", "conv+activation_grad"],
-            Pass::Input { .. } => {
-                ["conv_transpose", "conv_transpose+bias", "conv_transpose+activation", "conv_transpose+activation_grad"]
-            }
-            Pass::Kernel => ["conv_kernel"; 4],
+            Pass::Forward => ["conv", "conv+bias", "conv+activation", "conv+scale_shift", "conv+activation_grad"],
+            Pass::Input { .. } => [
+                "conv_transpose",
+                "conv_transpose+bias",
+                "conv_transpose+activation",
+                "conv_transpose+scale_shift",
+                "conv_transpose+activation_grad",
+            ],
+            Pass::Kernel => ["conv_kernel"; 5],
         })
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        let count = if self.epilogue.has_extra() { 3 } else { 2 };
-        expect_inputs(self.name(), inputs, &[DType::F32; 3][..count])?;
+        expect_inputs(self.name(), inputs, &[DType::F32; 5][..2 + self.epilogue.extras()])?;
         let geometry = self.geometry(inputs)?;
         let Geometry { batch, image, output, channels, filters, .. } = geometry;
         let shape = match self.pass {
@@ -115,7 +118,7 @@ impl Op for Conv {
             Pass::Kernel => geometry.kernel(),
         };
         let y = Type::float(shape);
-        self.epilogue.check(self.name(), inputs.get(2), &y, shape[3])?;
+        self.epilogue.check(self.name(), &inputs[2..], &y)?;
         Ok(vec![y])
     }
 
@@ -145,9 +148,9 @@ impl Op for Conv {
         Ok(vec![Some(da), Some(db)])
     }
 
-    /// A row that is added, then an activation; or the gradient of one.
+    /// A row that is added, a row that it is scaled by and one that it is shifted by, an activation; or the gradient of one.
     fn absorb(&self, next: &dyn Op, operand: usize, y: &Type, others: &[Type]) -> Option<Arc<dyn Op>> {
-        let epilogue = self.epilogue.and(next, operand, y.shape.as_rows().1, others)?;
+        let epilogue = self.epilogue.and(next, operand, y, others)?;
         (self.pass != Pass::Kernel).then(|| Arc::new(Self { epilogue, ..*self }) as Arc<dyn Op>)
     }
 

@@ -1,9 +1,9 @@
 //! Adds normal noise. The numbers are [`super::philox`]'s, the same on every device up to rounding.
 
 use super::case::{clock, random};
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece};
+use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, LIB_GRID, LIB_LOGARITHM, Module, Params, Target};
-use super::philox::{LIB_PHILOX, word};
+use super::philox::{LIB_PHILOX, for_each_words};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
@@ -53,9 +53,9 @@ impl<T: Real> CpuOp<T> for GaussianNoise {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, clock, [y]) = (args.real(0), args.u32(1), args.out());
         let stddev = T::of(self.stddev);
-        for_each_piece(y, |start, y| {
-            for (i, (y, &x)) in y.iter_mut().zip(&x[start..]).enumerate() {
-                *y = x + stddev * quantile(word((start + i) as u32, self.salt, clock));
+        for_each_words(y, self.salt, clock, |first, y, words| {
+            for ((y, &x), word) in y.iter_mut().zip(&x[first..]).zip(words) {
+                *y = x + stddev * quantile(word);
             }
         });
     }
@@ -103,6 +103,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::philox::word;
     use super::*;
 
     /// The normal distribution's quantiles, from tables.

@@ -1,4 +1,5 @@
-//! The matrix product, either side transposed, with an epilogue: `y = f(a b + bias)`, or `y = (a b) * f'(h)`.
+//! The matrix product, either side transposed, with an epilogue: `y = f(a b + bias)`, `y = f((a b + bias) scale + shift)`, or
+//! `y = (a b) * f'(h)`.
 //!
 //! Operands of more than two axes count as rows of their last axis, or, stacked, as matrices of their last two, each times
 //! its like. A plain matrix on the right of a stack is the former. What follows goes into the epilogue: see [`Op::absorb`].
@@ -87,12 +88,17 @@ impl<T: Real> CpuOp<T> for MatMul {
 
 impl Op for MatMul {
     fn name(&self) -> &'static str {
-        self.epilogue.choose(["matmul", "matmul+bias", "matmul+activation", "matmul+activation_grad"])
+        self.epilogue.choose([
+            "matmul",
+            "matmul+bias",
+            "matmul+activation",
+            "matmul+scale_shift",
+            "matmul+activation_grad",
+        ])
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        let count = if self.epilogue.has_extra() { 3 } else { 2 };
-        expect_inputs(self.name(), inputs, &[DType::F32; 3][..count])?;
+        expect_inputs(self.name(), inputs, &[DType::F32; 5][..2 + self.epilogue.extras()])?;
         let (a, b) = (&inputs[0].shape, &inputs[1].shape);
         if a.rank() < 2 || b.rank() < 2 {
             return Err(Error::shape(self.name(), format!("{a} times {b}: expected two axes or more on either side")));
@@ -120,7 +126,7 @@ impl Op for MatMul {
             (false, false) => [&a[..a.rank() - 1], &[n]].concat(),
         };
         let output = Type::float(shape);
-        self.epilogue.check(self.name(), inputs.get(2), &output, n)?;
+        self.epilogue.check(self.name(), &inputs[2..], &output)?;
         Ok(vec![output])
     }
 
@@ -142,9 +148,9 @@ impl Op for MatMul {
         Ok(vec![Some(da), Some(db)])
     }
 
-    /// A row that is added, then an activation; or the gradient of one.
+    /// A row that is added, a row that it is scaled by and one that it is shifted by, an activation; or the gradient of one.
     fn absorb(&self, next: &dyn Op, operand: usize, y: &Type, others: &[Type]) -> Option<Arc<dyn Op>> {
-        let epilogue = self.epilogue.and(next, operand, y.shape.as_rows().1, others)?;
+        let epilogue = self.epilogue.and(next, operand, y, others)?;
         Some(Arc::new(Self { epilogue, ..*self }))
     }
 

@@ -1,8 +1,12 @@
 //! The largest number under each window over images (batch, height, width, channels).
 
+use std::sync::Arc;
+
+use super::activation::{Function, Slope};
+use super::binary::changed;
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, for_each_row_of};
-use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_MAX_POOL, LIB_POOL, Module, Target};
+use super::dispatch::{Binding, Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_MAX_POOL, LIB_POOL, Module, Target};
 use super::pool::{Area, Pool, cases_of};
 use super::window::Window;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -15,12 +19,12 @@ const MODULES: [Module; 2] = [
     Module {
         stem: "max_pool",
         source: include_str!("../../../shaders/max_pool.wgsl"),
-        libs: &[LIB_GRID, LIB_POOL, LIB_MAX_POOL],
+        libs: &[LIB_GRID, LIB_ACTIVATION, LIB_POOL, LIB_MAX_POOL],
     },
     Module {
         stem: "max_pool_vec4",
         source: include_str!("../../../shaders/max_pool_vec4.wgsl"),
-        libs: &[LIB_GRID, LIB_POOL, LIB_MAX_POOL],
+        libs: &[LIB_GRID, LIB_ACTIVATION, LIB_POOL, LIB_MAX_POOL],
     },
 ];
 
@@ -33,7 +37,19 @@ pub struct MaxPool(pub Area);
 
 /// dx of images x and dy: to each pixel the dy of the windows of which it is the first with the largest number
 #[derive(Clone, Copy, Debug)]
-pub struct MaxPoolGrad(pub Area);
+pub struct MaxPoolGrad {
+    /// The windows.
+    pub area: Area,
+    /// The gradient of an activation that dx is multiplied by.
+    pub slope: Slope,
+}
+
+impl MaxPoolGrad {
+    /// dx alone.
+    pub fn new(area: Area) -> Self {
+        Self { area, slope: Slope::default() }
+    }
+}
 
 impl CpuOp<f64> for MaxPool {
     fn cpu(&self, mut args: CpuArgs<'_, f64>) {
@@ -125,7 +141,7 @@ impl Op for MaxPool {
     }
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
-        Ok(vec![Some(g.apply(MaxPoolGrad(self.0), &[x[0], only(dy)])?)])
+        Ok(vec![Some(g.apply(MaxPoolGrad::new(self.0), &[x[0], only(dy)])?)])
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
@@ -146,7 +162,7 @@ fn launch(pool: &Pool, entry: &'static str, bindings: Vec<Binding>, n: usize) ->
 
 impl CpuOp<f64> for MaxPoolGrad {
     fn cpu(&self, mut args: CpuArgs<'_, f64>) {
-        let pool = Pool::new(&self.0, &args.io.inputs[0], &args.io.inputs[1]);
+        let pool = Pool::new(&self.area, &args.io.inputs[0], &args.io.inputs[1]);
         let (x, dy, [dx]) = (args.real(0), args.real(1), args.out());
         dx.fill(0.0);
         for (i, dy) in dy.iter().enumerate() {
@@ -155,17 +171,20 @@ impl CpuOp<f64> for MaxPoolGrad {
             let largest = places.reduce(|best, at| if is_above(x[at], x[best]) { at } else { best });
             largest.into_iter().for_each(|at| dx[at] += dy);
         }
+        self.slope.apply(dx, args.real(2 * self.slope.inputs()));
     }
 }
 
 impl CpuOp<f32> for MaxPoolGrad {
     fn cpu(&self, mut args: CpuArgs<'_, f32>) {
-        let pool = Pool::new(&self.0, &args.io.inputs[0], &args.io.inputs[1]).bands();
+        let pool = Pool::new(&self.area, &args.io.inputs[0], &args.io.inputs[1]).bands();
         let (x, dy, [dx]) = (args.real(0), args.real(1), args.out());
+        let (slope, h) = (self.slope, args.real(2 * self.slope.inputs()));
         let (pixels, windows) = (pool.image(), pool.axes[0].windows * pool.pooled_row());
         for_each_row_of(x.len(), dx, pixels, |image, dx| {
-            let (x, dy) = (&x[image * pixels..][..pixels], &dy[image * windows..][..windows]);
-            pulp::Arch::new().dispatch(Image { pool, x, dy, dx });
+            let [x, h] = [x, h].map(|x| &x[image * pixels..][..pixels]);
+            let dy = &dy[image * windows..][..windows];
+            pulp::Arch::new().dispatch(Image { pool, x, dy, slope, h, dx });
         });
     }
 }
@@ -175,6 +194,9 @@ struct Image<'a> {
     pool: Pool,
     x: &'a [f32],
     dy: &'a [f32],
+    slope: Slope,
+    /// Of the slope, where there is one.
+    h: &'a [f32],
     dx: &'a mut [f32],
 }
 
@@ -186,9 +208,11 @@ impl pulp::WithSimd for Image<'_> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Self { pool, x, dy, dx } = self;
+        let Self { pool, x, dy, slope, h, dx } = self;
         let ([down, across], c, apart) = (pool.axes, pool.channels, pool.is_apart());
         dx.fill(0.0);
+        // Rows that no window is over yet: the slope goes over the others while they are in the cache.
+        let mut ready = 0;
         for row in 0..down.windows {
             let rows = down.span(row);
             for column in 0..across.windows {
@@ -206,6 +230,9 @@ impl pulp::WithSimd for Image<'_> {
                     scatter(dx, x, places.clone().map(|at| at + start), &dy[channels]);
                 }
             }
+            let rows = ready * pool.row()..down.reached(row + 1) * pool.row();
+            ready = down.reached(row + 1);
+            slope.apply(&mut dx[rows.clone()], &h[rows]);
         }
     }
 }
@@ -251,33 +278,41 @@ fn gradient_of_four(dx: [&mut [f32]; 2], [above, below]: [&[f32]; 2], dy: &[f32]
 
 impl Op for MaxPoolGrad {
     fn name(&self) -> &'static str {
-        "max_pool_grad"
+        self.slope.choose(["max_pool_grad", "max_pool_grad+activation_grad"])
     }
 
     fn outputs(&self, inputs: &[Type]) -> Result<Vec<Type>> {
-        expect_inputs("max_pool_grad", inputs, &[DType::F32; 2])?;
-        self.0.check_gradient("max_pool_grad", &inputs[0], &inputs[1])?;
+        expect_inputs(self.name(), inputs, &[DType::F32; 3][..2 + self.slope.inputs()])?;
+        self.area.check_gradient(self.name(), &inputs[0], &inputs[1])?;
+        self.slope.check(self.name(), &inputs[2..], &inputs[0])?;
         Ok(vec![inputs[0].clone()])
     }
 
+    /// The gradient of an activation.
+    fn absorb(&self, next: &dyn Op, operand: usize, _y: &Type, _others: &[Type]) -> Option<Arc<dyn Op>> {
+        let slope = self.slope.and(next, operand)?;
+        Some(Arc::new(Self { slope, ..*self }))
+    }
+
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
-        let [x, y] = &io.inputs[..] else { unreachable!("the shape rule has seen two inputs") };
-        let pool = Pool::new(&self.0, x, y);
+        let [x, y, ..] = &io.inputs[..] else { unreachable!("the shape rule has seen two inputs") };
+        let pool = Pool::new(&self.area, x, y);
         let (params, dy, dx) = (Binding::Params, Binding::Input(1), Binding::Output(0));
+        let h = Binding::Input(2 * self.slope.inputs());
         if let Some([rows, columns]) = pool.blocks() {
             let n = pool.images * rows * columns * pool.channels;
-            let apart = launch(&pool, "apart", vec![params, Binding::Input(0), dy, dx], n);
+            let apart = self.slope.specialise(launch(&pool, "apart", vec![params, Binding::Input(0), dy, dx, h], n));
             return vec![apart.constant("BLOCK_ROWS", rows as f64).constant("BLOCK_COLUMNS", columns as f64)];
         }
         let (windows, places) = (y.shape.len(), Binding::Scratch(y.shape.len()));
         vec![
             launch(&pool, "places_of_largest", vec![params, Binding::Input(0), places], windows),
-            launch(&pool, "gradient", vec![params, places, dy, dx], x.shape.len()),
+            self.slope.specialise(launch(&pool, "gradient", vec![params, places, dy, dx, h], x.shape.len())),
         ]
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        2 * Pool::new(&self.0, &io.inputs[0], &io.inputs[1]).visits()
+        2 * Pool::new(&self.area, &io.inputs[0], &io.inputs[1]).visits()
     }
 }
 
@@ -289,7 +324,12 @@ pub(crate) fn cases() -> Vec<Case> {
         // -infinity has no differences.
         let wrt: &[usize] = if label == "windows over pads alone" { &[] } else { &[0] };
         cases.push(Case::new(label, MaxPool(area), vec![x.clone()]).wrt(wrt).ulps(0.0));
-        cases.push(Case::new(label, MaxPoolGrad(area), vec![x, random(y.shape, 801)]).sums(9));
+        let dy = random(y.shape, 801);
+        let f = Function::Elu { alpha: 1.0 };
+        let inputs = vec![x.clone(), dy.clone(), changed(&random(shape, 804), |x| f.of(x))];
+        let sloped = MaxPoolGrad { area, slope: Slope(Some(f)) };
+        cases.push(Case::new(format!("{label}, elu"), sloped, inputs).sums(9));
+        cases.push(Case::new(label, MaxPoolGrad::new(area), vec![x, dy]).sums(9));
     }
     for (label, area) in
         [("ties", Area::Adaptive([2, 2])), ("ties", Window { strides: [2; 2], ..Window::new([2; 2]) }.into())]
@@ -300,7 +340,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let x = Tensor::new([2, 4, 4, 9], integers.iter().enumerate().map(|(i, &x)| nan(i, x)).collect::<Vec<_>>());
         let x = x.expect("as many as before");
         cases.push(Case::new(label, MaxPool(area), vec![x.clone()]).ulps(0.0));
-        cases.push(Case::new(label, MaxPoolGrad(area), vec![x, random([2, 2, 2, 9], 803)]).ulps(0.0));
+        cases.push(Case::new(label, MaxPoolGrad::new(area), vec![x, random([2, 2, 2, 9], 803)]).ulps(0.0));
     }
     cases
 }

@@ -222,8 +222,12 @@ impl Op for NormalizeGrad {
         let first = kernel(["parts_alone", "parts_shared"], vec![y]);
         let second =
             kernel(["gradient", "gradient_shared"], [y, Binding::Input(1)].into_iter().chain(outputs).collect());
-        let extents = around(&io.inputs[0].shape, &self.0.axes);
-        Shares::new(extents, target).launches(Binding::Input(2), (&first, 2), &second, target)
+        let shares = Shares::new(around(&io.inputs[0].shape, &self.0.axes), target);
+        let mut launches = shares.launches(Binding::Input(2), (&first, 2), &second, target);
+        if shares.is_whole() {
+            launches = launches.into_iter().map(|launch| shares.keeping(launch, "gradient_kept", 8)).collect();
+        }
+        launches
     }
 
     fn flops(&self, io: &Io) -> u64 {

@@ -12,6 +12,18 @@ use crate::tensor::{DType, Shape};
 #[derive(Clone, Debug)]
 pub struct Reshape(pub Shape);
 
+impl Reshape {
+    /// `f` of x, which takes each row along the last axis by itself. Where x is a view whose rows are those of what it is a view of,
+    /// f goes under the view: the op that made the rows can then take f into its pass.
+    pub(crate) fn under(g: &mut Graph, x: Id, f: impl FnOnce(&mut Graph, Id) -> Result<Id>) -> Result<Id> {
+        let maker = g.producer(x).filter(|node| node.op.is_view());
+        let source = maker.map(|node| node.inputs[0]).filter(|source| g.shape(*source).last() == g.shape(x).last());
+        let Some(source) = source else { return f(g, x) };
+        let y = f(g, source)?;
+        g.apply(Self(g.shape(x).clone()), &[y])
+    }
+}
+
 impl<T: Real> CpuOp<T> for Reshape {
     fn cpu(&self, _args: CpuArgs<'_, T>) {
         unreachable!("a view is resolved when the plan is made");

@@ -1,6 +1,6 @@
 //! Batch normalization, <https://keras.io/api/layers/normalization_layers/batch_normalization/>.
 
-use super::{Affine, Normalized, affine_setters, along, check_epsilon, divided, feature_axis, reshaped};
+use super::{Affine, Normalized, affine_setters, along, check_epsilon, feature_axis};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, OrName, Regularizer, Scope, Setting};
@@ -130,13 +130,10 @@ impl Layer for BatchNormalization {
             self.take_in(scope, "moving_variance", [moving_variance, variance])?;
             y
         } else {
-            let mean = reshaped(scope.graph, moving_mean, &laid_out)?;
-            let variance = reshaped(scope.graph, moving_variance, &laid_out)?;
-            let centered = scope.graph.apply(Binary::Sub, &[x, mean])?;
-            divided(scope.graph, centered, variance, self.epsilon)?
+            let moving = [moving_mean, moving_variance];
+            return Ok(vec![learned.normalized(scope.graph, x, moving, &laid_out, self.epsilon)?]);
         };
-        let y = learned.applied(scope.graph, y, &laid_out)?;
-        Ok(vec![y])
+        Ok(vec![learned.applied(scope.graph, y, &laid_out)?])
     }
 
     fn keras(&self, name: &str) -> Result<KerasObject> {

@@ -24,6 +24,7 @@ use crate::nn::{Config, Initializer, KerasObject, Misnamed, Scope, mask};
 use crate::ops::binary::Binary;
 use crate::ops::normalize::Normalize;
 use crate::ops::reshape::Reshape;
+use crate::ops::scale_shift::{OfStatistics, ScaleShift};
 use crate::ops::transpose::Transpose;
 use crate::ops::unary::Unary;
 use crate::tensor::{Shape, axis_of};
@@ -91,6 +92,27 @@ impl Learned {
             let weight = reshaped(graph, weight, laid_out)?;
             graph.apply(op, &[y, weight])
         })
+    }
+
+    /// gamma (x - mean) / sqrt(variance + epsilon) + beta by statistics of the weights' shape: a scale and a shift, which the
+    /// product that made x can do as it stores.
+    fn normalized(
+        &self,
+        graph: &mut Graph,
+        x: Id,
+        [mean, variance]: [Id; 2],
+        laid_out: &Shape,
+        epsilon: f64,
+    ) -> Result<Id> {
+        let own = graph.shape(mean).clone();
+        let gamma = self.gamma.unwrap_or_else(|| graph.fill(1.0, own.clone()));
+        let beta = self.beta.unwrap_or_else(|| graph.fill(0.0, own.clone()));
+        let rows = graph.apply_all(Arc::new(OfStatistics { epsilon }), &[mean, variance, gamma, beta])?;
+        if laid_out.last() == own.last() {
+            return Reshape::under(graph, x, |graph, x| graph.apply(ScaleShift, &[x, rows[0], rows[1]]));
+        }
+        let [scale, shift] = [reshaped(graph, rows[0], laid_out)?, reshaped(graph, rows[1], laid_out)?];
+        graph.apply(ScaleShift, &[x, scale, shift])
     }
 }
 

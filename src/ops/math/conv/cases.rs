@@ -1,7 +1,6 @@
 //! The convolution's test cases: every pass, over odd shapes, paddings, strides, dilations and groups.
 
 use super::super::activation::Function;
-use super::super::binary::changed;
 use super::super::case::random;
 use super::super::window::Padding;
 use super::{Case, Conv, Epilogue, Geometry, Pass, Window};
@@ -138,11 +137,7 @@ pub fn case_of_types(op: Conv, operands: &[Type], seed: u64) -> Result<Case> {
 fn with_extra(op: Conv, mut operands: Vec<Tensor>, seed: u64) -> Vec<Tensor> {
     let bare = Conv { epilogue: Epilogue::None, ..op };
     let y = bare.outputs(&operands.iter().map(Type::of).collect::<Vec<_>>()).expect("legal").remove(0).shape;
-    operands.extend(match op.epilogue {
-        Epilogue::ActivateGrad(f) => Some(changed(&random(y, seed), |x| f.of(x))),
-        epilogue if epilogue.has_bias() => Some(random([y[3]], seed)),
-        _ => None,
-    });
+    operands.extend(op.epilogue.random(&y, seed));
     operands
 }
 
@@ -163,9 +158,16 @@ fn case_of(op: Conv, geometry: &Geometry, inputs: Vec<Tensor>) -> Case {
 fn epilogue_cases() -> Vec<Case> {
     let relu = |bias| Epilogue::Activate { bias, activation: Function::Relu };
     let tanh = Function::Tanh;
+    let epilogues = [
+        Epilogue::Bias,
+        relu(true),
+        relu(false),
+        Epilogue::ActivateGrad(tanh),
+        Epilogue::ScaleShift { bias: true, activation: Some(Function::Relu) },
+        Epilogue::ScaleShift { bias: false, activation: None },
+    ];
     let mut cases = Vec::new();
-    for (i, epilogue) in [Epilogue::Bias, relu(true), relu(false), Epilogue::ActivateGrad(tanh)].into_iter().enumerate()
-    {
+    for (i, epilogue) in epilogues.into_iter().enumerate() {
         for (j, (x, filters, groups, window)) in [
             ([2, 6, 4, 3], 5, 1, window([2, 3], [2, 1], [1, 1])),
             ([1, 6, 5, 4], 8, 1, Window::new([3, 3])),

@@ -1,7 +1,6 @@
 //! The product's test cases: every shape, epilogue and kernel.
 
 use super::super::activation::Function;
-use super::super::binary::changed;
 use super::super::case::random;
 use super::super::dispatch::MOST_WORKGROUPS;
 use super::{Case, Epilogue, MatMul, Problem};
@@ -100,6 +99,7 @@ fn epilogue_cases() -> Vec<Case> {
     for (i, epilogue) in epilogues().into_iter().enumerate() {
         let everywhere = match epilogue {
             Epilogue::Activate { activation: f, .. } | Epilogue::ActivateGrad(f) => f == Function::Tanh,
+            Epilogue::ScaleShift { bias, activation } => bias && activation == Some(Function::Tanh),
             Epilogue::None | Epilogue::Bias => true,
         };
         let one = i % shapes.len();
@@ -114,6 +114,12 @@ fn epilogue_cases() -> Vec<Case> {
 /// Every epilogue but none.
 pub fn epilogues() -> Vec<Epilogue> {
     let mut all = vec![Epilogue::Bias];
+    for bias in [false, true] {
+        all.extend(
+            [None, Some(Function::Relu), Some(Function::Tanh)]
+                .map(|activation| Epilogue::ScaleShift { bias, activation }),
+        );
+    }
     for activation in Function::ALL {
         all.extend([false, true].map(|bias| Epilogue::Activate { bias, activation }));
         all.push(Epilogue::ActivateGrad(activation));
@@ -158,12 +164,7 @@ fn stacked_case(op: MatMul, stacks: &[usize], [m, n, k]: [usize; 3], seed: u64) 
     let matrices = |rows: usize, columns: usize| [stacks, &[rows, columns]].concat();
     let a = random(if op.trans_a { matrices(k, m) } else { matrices(m, k) }, seed);
     let b = random(if op.trans_b { matrices(n, k) } else { matrices(k, n) }, seed + 50);
-    let extra = match op.epilogue {
-        Epilogue::None => None,
-        Epilogue::ActivateGrad(f) => Some(changed(&random(matrices(m, n), seed + 100), |x| f.of(x))),
-        _ if op.epilogue.has_bias() => Some(random([n], seed + 100)),
-        _ => None,
-    };
+    let extras = op.epilogue.random(&matrices(m, n).into(), seed + 100);
     let transposed = |t: bool| if t { "'" } else { "" };
     let (ta, tb) = (transposed(op.trans_a), transposed(op.trans_b));
     let stacks = if op.stacked { format!("{} of ", Shape::from(stacks)) } else { String::new() };
@@ -175,7 +176,7 @@ fn stacked_case(op: MatMul, stacks: &[usize], [m, n, k]: [usize; 3], seed: u64) 
         // An activation adds a few ulps of its own to those of the sum.
         _ => 16.0,
     };
-    Case::new(label, op, [a, b].into_iter().chain(extra).collect()).ulps(own).sums(k)
+    Case::new(label, op, [a, b].into_iter().chain(extras).collect()).ulps(own).sums(k)
 }
 
 #[cfg(test)]
