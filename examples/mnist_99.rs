@@ -16,7 +16,7 @@ pub fn main() -> anyhow::Result<()> {
     let start = Instant::now();
     let (device, seed) = common::device_and_seed()?;
     let mnist = kiln::data::mnist()?;
-    let steps = (EPOCHS * mnist.train.len().div_ceil(BATCH)) as u64;
+    let steps = EPOCHS * mnist.train.len().div_ceil(BATCH);
     let mut model = Sequential::new()
         .add(Reshape::new([28, 28, 1]))
         .add(Conv2D::new(16, 5).activation("relu"))
@@ -28,10 +28,7 @@ pub fn main() -> anyhow::Result<()> {
         .add(Dense::new(10).activation("softmax"))
         .seed(seed)
         .device(device);
-    // Up in a straight line, then down in half a wave.
-    let warm_up = steps / 5;
-    let rate =
-        CosineDecay { warmup_target: Some(0.005), warmup_steps: warm_up, ..CosineDecay::new(0.0, steps - warm_up) };
+    let rate = common::one_cycle(0.005, steps);
     model.compile(Scheduled::new(Adam::default(), rate), "sparse_categorical_crossentropy", ["accuracy"])?;
     model.fit(&mnist.train, Fit::new().epochs(EPOCHS).batch_size(BATCH).verbose(0))?;
     let scores = model.evaluate(&mnist.test)?;

@@ -2,10 +2,11 @@
 
 Usage of each, the same as that of the Rust peers:
 
-    python PROGRAM train --data FOLDER --hidden N --batch N [--epochs N] [--limit N]
+    python PROGRAM train --data FOLDER --hidden N|--net NAME --batch N [--epochs N] [--limit N]
     python PROGRAM products
 
-The net is 784-N-10 with relu and softmax cross-entropy, trained by RMSprop (0.001, rho 0.9, epsilon 1e-7) in f32.
+The net is 784-N-10 with relu and softmax cross-entropy, trained by RMSprop (0.001, rho 0.9, epsilon 1e-7) in f32; or one
+of convolutions, cnn, lenet or resnet, where the program has it, trained by Adam (0.001, epsilon 1e-7).
 """
 
 import argparse
@@ -35,6 +36,7 @@ def arguments():
     parser.add_argument("mode", choices=["train", "products"])
     parser.add_argument("--data", type=Path, help="the folder that `kiln data get mnist` names")
     parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--net", help="a net of convolutions")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--limit", type=int, help="train on the first samples only, and do not evaluate")
@@ -90,7 +92,7 @@ def report_training(peer, version, a, samples, epochs, first, loss, accuracy):
     """The line of a run: a step's time is that of the median epoch but the first."""
     step = statistics.median(epochs[1:] or epochs) / -(-samples // a.batch)
     figures = {"us_per_step": round(step * 1e6, 1), "first_step_ms": round(first * 1e3, 1), "loss": round(loss, 4)}
-    net = {"net": f"784-{a.hidden}-10", "batch": a.batch}
+    net = {"net": a.net or f"784-{a.hidden}-10", "batch": a.batch}
     print(json.dumps({"peer": peer, "version": version} | net | figures | {"accuracy": accuracy}), flush=True)
 
 

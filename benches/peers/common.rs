@@ -2,10 +2,11 @@
 //!
 //! Usage of each, the same as that of the Python peers:
 //!
-//!     PROGRAM train --data FOLDER --hidden N --batch N [--epochs N] [--limit N]
+//!     PROGRAM train --data FOLDER --hidden N|--net NAME --batch N [--epochs N] [--limit N]
 //!     PROGRAM products
 //!
-//! The net is 784-N-10 with relu and softmax cross-entropy, trained by RMSprop (0.001, rho 0.9, epsilon 1e-7) in f32.
+//! The net is 784-N-10 with relu and softmax cross-entropy, trained by RMSprop (0.001, rho 0.9, epsilon 1e-7) in f32; or
+//! one of convolutions, cnn, lenet or resnet, trained by Adam (0.001, epsilon 1e-7).
 //! A peer's package has the version of what it times.
 
 use std::fmt::Write as _;
@@ -26,6 +27,11 @@ pub trait Peer: Sized {
     const FIXED_BATCH: bool = false;
 
     fn new(hidden: usize, batch: usize) -> Result<Self>;
+
+    /// The net of convolutions of this name.
+    fn of_images(net: &str) -> Result<Self> {
+        Err(format!("{} has no net {net}", Self::NAME).into())
+    }
 
     /// Starts a training step on pixels of (batch, 784) in 0..1 and their labels.
     fn step(&mut self, x: Vec<f32>, y: &[u8]) -> Result<()>;
@@ -60,6 +66,8 @@ pub fn run<P: Peer>() -> Result<()> {
 struct Arguments {
     data: PathBuf,
     hidden: usize,
+    /// Of convolutions.
+    net: Option<String>,
     batch: usize,
     epochs: usize,
     limit: Option<usize>,
@@ -67,12 +75,13 @@ struct Arguments {
 
 impl Arguments {
     fn read(words: &[String]) -> Result<Self> {
-        let mut read = Self { data: PathBuf::new(), hidden: 512, batch: 128, epochs: 5, limit: None };
+        let mut read = Self { data: PathBuf::new(), hidden: 512, net: None, batch: 128, epochs: 5, limit: None };
         for pair in words.chunks(2) {
             let [name, value] = pair else { return Err(format!("{} has no value", pair[0]).into()) };
             match name.as_str() {
                 "--data" => read.data = value.into(),
                 "--hidden" => read.hidden = value.parse()?,
+                "--net" => read.net = Some(value.clone()),
                 "--batch" => read.batch = value.parse()?,
                 "--epochs" => read.epochs = value.parse()?,
                 "--limit" => read.limit = Some(value.parse()?),
@@ -147,7 +156,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn train<P: Peer>(a: &Arguments) -> Result<()> {
     let set = Set::read(&a.data, "train")?;
     let samples = a.limit.map_or(set.labels.len(), |limit| limit.min(set.labels.len()));
-    let mut peer = P::new(a.hidden, a.batch)?;
+    let (mut peer, net) = match &a.net {
+        Some(net) => (P::of_images(net)?, net.clone()),
+        None => (P::new(a.hidden, a.batch)?, format!("784-{}-10", a.hidden)),
+    };
     let mut order: Vec<usize> = (0..samples).collect();
     let (mut random, mut first, mut loss, mut steps) = (Random(7), None, f32::NAN, Vec::new());
     for _ in 0..a.epochs {
@@ -168,11 +180,10 @@ fn train<P: Peer>(a: &Arguments) -> Result<()> {
     let timed = if steps.len() > 1 { steps.split_off(1) } else { steps };
     let accuracy = if a.limit.is_none() { accuracy(&mut peer, &a.data)?.to_string() } else { "null".into() };
     println!(
-        "{{\"peer\": \"{}\", \"version\": \"{}\", \"net\": \"784-{}-10\", \"batch\": {}, \"us_per_step\": {:.1}, \
+        "{{\"peer\": \"{}\", \"version\": \"{}\", \"net\": \"{net}\", \"batch\": {}, \"us_per_step\": {:.1}, \
          \"first_step_ms\": {:.1}, \"loss\": {loss:.4}, \"accuracy\": {accuracy}, \"adapter\": {}}}",
         P::NAME,
         env!("CARGO_PKG_VERSION"),
-        a.hidden,
         a.batch,
         median(timed) * 1e6,
         first.unwrap_or_default().as_secs_f64() * 1e3,

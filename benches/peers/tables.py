@@ -4,7 +4,7 @@ import statistics
 import textwrap
 
 from machine import DISTURBED, disturbed
-from programs import EPOCHS, NAMES, NETS, PEERS
+from programs import EPOCHS, IMAGE_STEPS, NAMES, NETS, PEERS
 
 PRODUCTS = {
     "forward 128x512x784": "128x512x784",
@@ -83,7 +83,7 @@ def training_row(name, batch, rounds, kiln):
 
 
 def training_table(results, what, device):
-    kiln, batch = results.of(what, f"kiln-{device}"), NETS[what][1]
+    kiln, batch = results.of(what, f"kiln-{device}"), NETS[what].batch
     columns = ["", "us a step", "samples/s", "Kiln's time / its", "first step, cold", "later", "peak memory"]
     rows = [training_row(name, batch, results.of(what, name), kiln) for name in results.names(what, device)]
     return table([*columns, "test accuracy", "others"], rows)
@@ -126,6 +126,12 @@ def notes(results):
     steps = results.machine.get("steps")
     if steps and any(NAMES[name].device == "gpu" and not name.startswith("kiln") for name in there):
         lines.append(f"- On the software adapter peers run {EPOCHS} epochs of {steps} steps; Kiln runs whole epochs.")
+    if any(row["what"] in NETS and not NETS[row["what"]].hidden for row in results.rows):
+        steps = ", ".join(f"{steps} ({where})" for where, steps in IMAGE_STEPS.items())
+        lines.append(prose(
+            f"- Of the nets of convolutions peers run {EPOCHS} epochs of so many steps: {steps}. Kiln's are timed by "
+            "`kiln bench --model NAME --round-ms 3000`, on pixels of its own."
+        ))
     return "\n".join(lines)
 
 
@@ -137,10 +143,11 @@ def report(results):
     adapter = results.machine["adapter"]
     if adapter:
         places["gpu"] = f"{adapter['name']}, {adapter['type']}, driver {adapter['driver']}"
-    for net, (_, batch) in NETS.items():
+    for name, net in NETS.items():
         for device, place in places.items():
-            if results.names(net, device):
-                parts += [f"### {net}, RMSprop, batch {batch}: {place}", training_table(results, net, device)]
+            if results.names(name, device):
+                title = f"### {name}, {net.optimizer}, batch {net.batch}: {place}"
+                parts += [title, training_table(results, name, device)]
     for device, place in places.items():
         if results.names("products", device):
             parts += [f"### Matrix products, GFLOP/s: {place}", *products_part(results, device)]

@@ -91,3 +91,10 @@ pub fn train(
     }
     Ok(())
 }
+
+/// A learning rate that rises to `highest` in a straight line over the first fifth of so many steps, and falls to 0 in half a wave
+/// over the others.
+pub fn one_cycle(highest: f64, steps: usize) -> CosineDecay {
+    let (steps, warmup_steps) = (steps as u64, steps as u64 / 5);
+    CosineDecay { warmup_target: Some(highest), warmup_steps, ..CosineDecay::new(0.0, steps - warmup_steps) }
+}

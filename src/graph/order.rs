@@ -111,9 +111,9 @@ impl Order {
         &self.read[self.root(id).index()]
     }
 
-    /// Whether this node is the last that makes or reads a value: its place is free from then on.
-    pub fn is_last(&self, id: Id, node: usize) -> bool {
-        self.read(id).last().copied().or(self.made(id)) == Some(node)
+    /// The last node that reads a value: its place is free from then on.
+    pub fn last_read(&self, id: Id) -> Option<usize> {
+        self.read(id).last().copied()
     }
 
     /// Whether two values are leaves that lie in one buffer.

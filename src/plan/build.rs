@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::memory::Slots;
+use super::memory::{Life, Slots};
 use super::{Arena, Buffer, BufferId, Place, Plan, SEGMENT_ALIGNMENT, Step};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Guard, Id, Leaf, Node, Order, Type};
@@ -22,6 +22,7 @@ impl Plan {
         let mut builder = Builder::new(graph, arena);
         builder.place_leaves()?;
         let kept = builder.elide_copies();
+        builder.place_values(&kept);
         let nodes = kept.into_iter().enumerate().filter_map(|(n, kept)| kept.then_some(n));
         let steps: Vec<Step> = nodes.map(|n| builder.step(n)).collect();
         let buffers = builder.buffers(&steps)?;
@@ -161,34 +162,34 @@ impl<'a> Builder<'a> {
         kept
     }
 
-    fn step(&mut self, n: usize) -> Step {
-        let node = self.nodes[n];
-        for &y in &node.outputs {
-            if self.places[y.index()].is_none() {
-                let Type { shape, dtype } = self.graph.ty(y);
-                let slot = self.slots.take(*dtype, shape.len());
-                self.places[y.index()] = Some(Place { buffer: BufferId::Temp(slot), range: 0..shape.len() });
-            }
+    /// Gives each value that remains without a place a slot, from the node that makes it to the last that reads it.
+    fn place_values(&mut self, kept: &[bool]) {
+        let made = self.nodes.iter().enumerate().filter(|(n, _)| kept[*n]);
+        let made = made.flat_map(|(n, node)| node.outputs.iter().map(move |&y| (n, y)));
+        let made: Vec<(usize, Id)> = made.filter(|(_, y)| self.places[y.index()].is_none()).collect();
+        let life = |&(first, y): &(usize, Id)| {
+            let Type { shape, dtype } = self.graph.ty(y);
+            Life { dtype: *dtype, len: shape.len(), first, last: self.order.last_read(y).unwrap_or(first) }
+        };
+        let lives: Vec<Life> = made.iter().map(life).collect();
+        let (slots, chosen) = Slots::of(&lives);
+        for (((_, y), life), slot) in made.into_iter().zip(&lives).zip(chosen) {
+            self.places[y.index()] = Some(Place { buffer: BufferId::Temp(slot), range: 0..life.len });
         }
+        self.slots = slots;
+    }
+
+    fn step(&self, n: usize) -> Step {
+        let node = self.nodes[n];
         let place = |id: &Id| self.places[self.order.root(*id).index()].clone().expect("made by an earlier step");
-        let step = Step {
+        Step {
             op: if is_view(node) { Arc::new(Copy) } else { node.op.clone() },
             io: Io { inputs: self.graph.types(&node.inputs), outputs: self.graph.types(&node.outputs) },
             inputs: node.inputs.iter().map(place).collect(),
             outputs: node.outputs.iter().map(place).collect(),
             phase: node.phase,
             layer: node.layer.clone(),
-        };
-        // Freed after the outputs were placed: no step reads and writes one slot.
-        let mut done: Vec<Id> = node.inputs.iter().chain(&node.outputs).map(|&id| self.order.root(id)).collect();
-        done.sort_unstable();
-        done.dedup();
-        for id in done.into_iter().filter(|&id| self.order.is_last(id, n)) {
-            if let Some(Place { buffer: BufferId::Temp(slot), .. }) = self.places[id.index()] {
-                self.slots.give(slot);
-            }
         }
-        step
     }
 
     fn buffers(&self, steps: &[Step]) -> Result<Vec<Buffer>> {

@@ -1,42 +1,78 @@
 //! Memory planning: values that are not needed at the same time share a slot.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::tensor::DType;
 
-/// The slots of a plan: buffers that several values use in turn.
+/// A value that needs a slot, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    pub dtype: DType,
+    /// Elements.
+    pub len: usize,
+    /// The step that makes the value.
+    pub first: usize,
+    /// The last step that reads it.
+    pub last: usize,
+}
+
+/// A buffer that several values use in turn.
+#[derive(Debug)]
+struct Slot {
+    len: usize,
+    /// When it is taken: last steps by first steps.
+    taken: BTreeMap<usize, usize>,
+}
+
+impl Slot {
+    /// Whether no other value is there in the steps of `life`, the first and the last included: no step reads and writes one slot.
+    fn is_free(&self, life: &Life) -> bool {
+        self.taken.range(..=life.last).next_back().is_none_or(|(_, &last)| last < life.first)
+    }
+}
+
+/// In how many slots a value is tried, the smallest first: a net of thousands of layers is planned in no time, too.
+const MOST_TRIED: usize = 64;
+
+/// The slots of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    slots: Vec<(DType, usize)>,
-    /// The free slots of each type, by their length.
-    free: HashMap<DType, BTreeSet<(usize, usize)>>,
+    slots: Vec<Slot>,
+    /// Those of each type, by falling length.
+    by_type: HashMap<DType, Vec<usize>>,
 }
 
 impl Slots {
-    /// A slot for `len` elements: the smallest free one that is large enough, else the largest free one made larger,
-    /// else a new one.
-    pub fn take(&mut self, dtype: DType, len: usize) -> usize {
-        let free = self.free.entry(dtype).or_default();
-        let found = free.range((len, 0)..).next().or_else(|| free.last()).copied();
-        let Some(slot @ (_, index)) = found else {
-            self.slots.push((dtype, len));
-            return self.slots.len() - 1;
-        };
-        free.remove(&slot);
-        self.slots[index].1 = self.slots[index].1.max(len);
-        index
+    /// Slots for values, and which one each value has. The largest value chooses first: each later one goes into the smallest slot
+    /// that is free while it lives, and makes a slot of its own where there is none.
+    pub fn of(lives: &[Life]) -> (Self, Vec<usize>) {
+        let mut slots = Self::default();
+        let mut chosen = vec![0; lives.len()];
+        let mut order: Vec<usize> = (0..lives.len()).collect();
+        order.sort_by_key(|&value| Reverse(lives[value].len));
+        for value in order {
+            chosen[value] = slots.take(&lives[value]);
+        }
+        (slots, chosen)
     }
 
-    /// Gives a slot back.
-    pub fn give(&mut self, index: usize) {
-        let (dtype, len) = self.slots[index];
-        let is_new = self.free.entry(dtype).or_default().insert((len, index));
-        assert!(is_new, "slot {index} was given back twice");
+    fn take(&mut self, life: &Life) -> usize {
+        let of_type = self.by_type.entry(life.dtype).or_default();
+        let tried = of_type.iter().rev().take(MOST_TRIED);
+        let found = tried.copied().find(|&slot| self.slots[slot].is_free(life));
+        let slot = found.unwrap_or_else(|| {
+            of_type.push(self.slots.len());
+            self.slots.push(Slot { len: life.len, taken: BTreeMap::new() });
+            self.slots.len() - 1
+        });
+        self.slots[slot].taken.insert(life.first, life.last);
+        slot
     }
 
     /// The elements of a slot.
     pub fn len(&self, index: usize) -> usize {
-        self.slots[index].1
+        self.slots[index].len
     }
 }
 
@@ -44,15 +80,42 @@ impl Slots {
 mod tests {
     use super::*;
 
+    fn lives(of: &[(usize, usize, usize)]) -> Vec<Life> {
+        of.iter().map(|&(len, first, last)| Life { dtype: DType::F32, len, first, last }).collect()
+    }
+
+    fn lens(slots: &Slots) -> Vec<usize> {
+        (0..slots.slots.len()).map(|slot| slots.len(slot)).collect()
+    }
+
     #[test]
     fn slots_are_reused_by_fit_and_type() {
-        let mut slots = Slots::default();
-        let (a, b) = (slots.take(DType::F32, 100), slots.take(DType::F32, 10));
-        slots.give(a);
-        slots.give(b);
-        assert_eq!(slots.take(DType::F32, 8), b, "the smaller one is enough");
-        assert_eq!(slots.take(DType::U32, 8), 2, "types do not share");
-        assert_eq!(slots.take(DType::F32, 200), a, "the free one grows");
-        assert_eq!((slots.len(a), slots.slots.len()), (200, 3));
+        let mut all = lives(&[(100, 0, 1), (10, 0, 1), (8, 2, 3), (200, 4, 5), (8, 2, 3)]);
+        all[4].dtype = DType::U32;
+        let (slots, chosen) = Slots::of(&all);
+        assert_eq!(lens(&slots), [200, 10, 8]);
+        assert_eq!(chosen, [0, 1, 1, 0, 2], "the smaller one is enough, and types do not share");
+    }
+
+    #[test]
+    fn no_step_reads_and_writes_one_slot() {
+        let (slots, chosen) = Slots::of(&lives(&[(5, 0, 1), (5, 1, 2), (5, 2, 3), (5, 2, 2)]));
+        assert_eq!((lens(&slots), chosen), (vec![5, 5, 5], vec![0, 1, 0, 2]));
+    }
+
+    /// In the order of the steps the small one would take the large slot, and the second large one a slot more.
+    #[test]
+    fn a_small_value_does_not_keep_a_large_one_out() {
+        let (slots, _) = Slots::of(&lives(&[(1000, 0, 1), (3, 2, 9), (1000, 3, 4)]));
+        assert_eq!(lens(&slots), [1000, 3]);
+    }
+
+    #[test]
+    fn thousands_of_values_are_given_slots_in_no_time() {
+        // As in training: each is read again on the way back.
+        let many: Vec<_> =
+            (0..5_000).map(|n| (64, n, 10_000 - n)).chain((5_001..10_000).map(|n| (64, n, n + 1))).collect();
+        let (slots, _) = Slots::of(&lives(&many));
+        assert!(lens(&slots).len() <= 5_002, "{}", lens(&slots).len());
     }
 }

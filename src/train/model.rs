@@ -9,6 +9,7 @@ mod inputs;
 mod keras;
 mod masks;
 mod nested;
+mod plans;
 #[cfg(feature = "plot")]
 mod plot;
 mod prediction;
@@ -24,16 +25,14 @@ use crate::data::{self, Dataset};
 use crate::device::Device;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
-use crate::graph::Type;
 use crate::nn::network::{Built, Network};
 use crate::nn::optimizer::{self, Optimizer};
 use crate::nn::summary;
 use crate::nn::{IntoMetrics, Loss, Objective, OrName, Summary, Values};
-use crate::plan::Plan;
-use crate::tensor::{DType, Shape};
+use crate::tensor::Shape;
 use crate::train::feed::Expected;
-use crate::train::session::{Session, make_plan};
-use crate::train::trace::{Definition, Key, Logged, Mode, Part, Resident};
+use crate::train::session::Session;
+use crate::train::trace::{Definition, Logged};
 use crate::train::{Fit, History, Logs, Profile, evaluation, profile, training};
 pub(super) use bytes::MEMORY;
 pub(crate) use inputs::{Inputs, range};
@@ -331,36 +330,6 @@ impl Model {
             session.executor().set_steps_per_submit(steps);
         }
         Ok(())
-    }
-
-    /// The plan of a training step on `rows` samples in batches: see `kiln plan`.
-    ///
-    /// # Errors
-    /// [`Error::Model`] where the model was not built or compiled, [`Error::Shape`] where layers do not fit,
-    /// [`Error::Argument`] where there are no samples.
-    pub fn training_plan(&self, batch: usize, rows: usize) -> Result<Plan> {
-        if batch == 0 || rows == 0 {
-            return Err(Error::argument(
-                "batch",
-                format!("{batch} of {rows} samples are no step; give 1 or more of each"),
-            ));
-        }
-        let built = self.built()?;
-        let model = definition(&self.about, &self.network, built, self.compiled.as_ref());
-        if model.objectives.is_empty() {
-            return Err(self.not_compiled());
-        }
-        let input = |sample: &Shape| {
-            let x = Type { shape: [&[rows], &sample[..]].concat().into(), dtype: DType::U8 };
-            (x, (1.0f64 / 255.0).to_bits())
-        };
-        let inputs = built.samples.iter().map(input).collect();
-        let targets =
-            model.objectives.iter().zip(&built.outputs).map(|(o, shape)| o.loss.targets(rows, shape)).collect();
-        let source = Resident { column: 0, inputs, targets, weighted: false };
-        let steps = rows.div_ceil(batch);
-        let key = Key { mode: Mode::Train, part: Part::All, source, batch, rows, steps, updates: true };
-        make_plan(&model, &mut built.parameters.clone(), &key)
     }
 
     /// Trains for some steps, in the order of the data, and times each op of each on the device: see `kiln profile`.

@@ -47,8 +47,14 @@ fn bench_measures_peaks_kernels_and_models() {
     for (i, what) in ["sum", "read"].into_iter().enumerate() {
         assert!(sums["sums"][i]["what"] == what && positive(&sums["sums"][i]["bytes_per_second"]), "{sums}");
     }
-    let text = output(data.path(), &["bench", "--device", "cpu", "--only", "models", "--round-ms", "1"]);
-    says(&text, &["Device:  cpu (", "Peaks:   ", "GFLOP/s", "models", "first step", "\n784-512-10 ", "\n784-100-10 "]);
+    let text = output(data.path(), &["bench", "--device", "cpu", "--model", "784-100-10", "--round-ms", "1"]);
+    says(&text, &["Device:  cpu (", "Peaks:   ", "GFLOP/s", "models", "first step", "\n784-100-10 "]);
+    assert!(!text.contains("products") && !text.contains("784-512-10"), "{text}");
+    let model =
+        json(&output(data.path(), &["bench", "--device", "cpu", "--model", "lenet", "--round-ms", "1", "--json"]));
+    let model = &model["models"][0];
+    assert!(model["optimizer"] == "adam" && model["batch"] == 128, "{model}");
+    assert!(positive(&model["step_seconds"]) && positive(&model["flops_per_second"]), "{model}");
 }
 
 #[test]
@@ -78,6 +84,7 @@ fn bench_and_profile_say_what_is_wrong_with_their_options() {
     let nowhere = data.path().join("missing").join("trace.json");
     for (args, parts) in [
         (vec!["bench", "--device", "cpu", "--round-ms", "0"], ["round_ms", "give 1 or more"]),
+        (vec!["bench", "--device", "cpu", "--model", "vgg"], ["there is no vgg", "784-100-10, cnn, lenet, resnet"]),
         (
             vec!["profile", "mnist", "--device", "cpu", "--batch-size", "4", "--steps", "9000"],
             ["steps: 9000", "give 1 to"],

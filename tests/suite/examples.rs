@@ -169,6 +169,22 @@ mod fashion {
     }
 
     #[test]
+    fn a_residual_network_trains_and_an_autoencoder_draws_what_it_makes_of_images() {
+        let folder = folder();
+        let text = run(folder.path(), "fashion_resnet", "--device cpu --epochs 2 --limit 6");
+        cli::says(&text, &["add_5 (Add)", "Total params: 175,706", "Non-trainable params: 928"]);
+        assert!((0.0..=1.0).contains(&numbers(&text, "test accuracy")[0]), "{text}");
+        for device in devices() {
+            let text = run(folder.path(), "fashion_autoencoder", &format!("--device {device} --epochs 2 --limit 150"));
+            cli::says(&text, &["code (Conv2D)", "(None, 7, 7, 2)", "drawn to runs/autoencoder.png"]);
+            let [error] = numbers(&text, "mean squared error of the test images")[..] else { panic!("{text}") };
+            assert!(error > 0.0 && error < 0.3, "{text}");
+            let picture = std::fs::read(folder.path().join("runs/autoencoder.png")).unwrap();
+            assert!(picture.starts_with(b"\x89PNG"));
+        }
+    }
+
+    #[test]
     fn one_against_the_rest_is_measured_in_five_folds() {
         let text = run(folder().path(), "fashion_logistic", "--device cpu --epochs 4");
         for fold in 1..=5 {

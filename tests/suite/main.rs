@@ -70,6 +70,7 @@ mod ops;
 mod optimizers;
 mod options;
 mod own_layers;
+mod plan_memory;
 mod plot;
 mod plot_model;
 mod pooling;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use kiln::bench::{
     Convolution, Meter, Model, ModelTime, NORMALIZED, POOLED, Peaks, Product, STANDARD, SUMMED, Timing, convolutions,
@@ -22,7 +22,8 @@ holds may pass the peak of memory. Run it where nothing else runs: on a busy mac
 Examples:
   kiln bench
   kiln bench --device gpu --json > bench.json
-  kiln bench --only products --round-ms 20";
+  kiln bench --only products --round-ms 20
+  kiln bench --model cnn --json";
 
 /// Measure this device: its peaks, matrix products, a long sum, layer normalization, pooling, convolutions, the kernels of a training step, whole models
 #[derive(clap::Args)]
@@ -34,6 +35,10 @@ pub struct Args {
     /// Only this part
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
+
+    /// Of the whole models this one only, and no other part: 784-512-10, 784-100-10, cnn, lenet or resnet
+    #[arg(long, value_name = "NAME", conflicts_with = "only")]
+    model: Option<String>,
 
     /// Milliseconds that each of five rounds takes at least
     #[arg(long, value_name = "MS", default_value_t = 100)]
@@ -62,12 +67,14 @@ const STEPS: usize = 20;
 
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.round_ms > 0, "round_ms: 0 times nothing; give 1 or more");
+    let models = models(args.model.as_deref())?;
     let Choice { device, .. } = Device::choose(&args.place.device)?;
     let mut meter = Meter::new(&device, Duration::from_millis(args.round_ms))?;
     let (peaks, launch) = (meter.peaks()?, meter.launch()?);
     let mut out = Printer { out: io::stdout().lock(), json: args.json, peaks, parts: serde_json::Map::new() };
     out.head(&device, launch)?;
-    let wanted = |part| args.only.is_none_or(|only| only == part);
+    let only = args.only.or(args.model.as_ref().map(|_| Part::Models));
+    let wanted = |part| only.is_none_or(|only| only == part);
     if wanted(Part::Products) {
         out.title("products", &["transposed", "ms", "GFLOP/s", "of peak"])?;
         for product in products() {
@@ -110,11 +117,19 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if wanted(Part::Models) {
         out.title("models", &["batch", "us a step", "steps/s", "samples/s", "GFLOP/s", "first step"])?;
-        for model in STANDARD {
-            out.model(model, &model.time(&device)?)?;
+        for model in models {
+            out.model(model, &model.time(&device, Duration::from_millis(args.round_ms))?)?;
         }
     }
     out.finish()
+}
+
+/// The models that are timed: all, or the one of this name.
+fn models(name: Option<&str>) -> Result<Vec<Model>> {
+    let Some(name) = name else { return Ok(STANDARD.to_vec()) };
+    let known = STANDARD.map(|model| model.name);
+    let one = STANDARD.into_iter().find(|model| model.name == name);
+    Ok(vec![one.with_context(|| format!("model: there is no {name}; give one of {}", known.join(", ")))?])
 }
 
 /// Milliseconds.
@@ -274,7 +289,7 @@ impl<W: Write> Printer<W> {
             format!("{:.0} ms", ms(time.first_step)),
         ];
         let value = json!({
-            "model": model.name, "batch": model.batch, "optimizer": "rmsprop", "step_seconds": step,
+            "model": model.name, "batch": model.batch, "optimizer": model.optimizer, "step_seconds": step,
             "flops_per_second": time.flops as f64 / step, "first_step_seconds": time.first_step.as_secs_f64(),
         });
         self.row("models", model.name, &columns, value)

@@ -2,14 +2,16 @@
 
 #[path = "../../common.rs"]
 mod common;
+mod images;
 
 use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::nn::{Linear, LinearConfig};
-use burn::optim::{GradientsParams, ModuleOptimizer, RmsPropConfig};
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, RmsPropConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{CLASSES, PIXELS, Product, Result, Runs, SCORED};
+use images::{Cnn, LeNet, ResNet};
 
 #[cfg(feature = "flex")]
 fn device() -> Device {
@@ -33,16 +35,41 @@ impl Mlp {
     }
 }
 
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one")]
+enum Net {
+    Mlp(Mlp),
+    Cnn(Cnn),
+    LeNet(LeNet),
+    ResNet(ResNet),
+}
+
+impl Net {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Mlp(net) => net.forward(x),
+            Self::Cnn(net) => net.forward(x),
+            Self::LeNet(net) => net.forward(x),
+            Self::ResNet(net) => net.forward(x),
+        }
+    }
+}
+
 struct Burn {
     device: Device,
     /// Taken while a step updates it.
-    model: Option<Mlp>,
+    model: Option<Net>,
     optimizer: ModuleOptimizer,
     criterion: CrossEntropyLoss,
     loss: Option<Tensor<1>>,
 }
 
 impl Burn {
+    fn training(device: Device, model: Net, optimizer: ModuleOptimizer) -> Self {
+        let criterion = CrossEntropyLossConfig::new().init(&device);
+        Self { device, model: Some(model), optimizer, criterion, loss: None }
+    }
+
     fn pixels(&self, x: Vec<f32>) -> Tensor<2> {
         let rows = x.len() / PIXELS;
         Tensor::from_data(TensorData::new(x, [rows, PIXELS]), &self.device)
@@ -59,8 +86,18 @@ impl common::Peer for Burn {
             output: LinearConfig::new(hidden, CLASSES).init(&device),
         };
         let optimizer = RmsPropConfig::new().with_alpha(0.9).with_momentum(0.0).with_epsilon(1e-7).init();
-        let criterion = CrossEntropyLossConfig::new().init(&device);
-        Ok(Self { device, model: Some(model), optimizer, criterion, loss: None })
+        Ok(Self::training(device, Net::Mlp(model), optimizer))
+    }
+
+    fn of_images(net: &str) -> Result<Self> {
+        let device = device().autodiff();
+        let model = match net {
+            "cnn" => Net::Cnn(Cnn::new(&device)),
+            "lenet" => Net::LeNet(LeNet::new(&device)),
+            "resnet" => Net::ResNet(ResNet::new(&device)),
+            _ => return Err(format!("there is no net {net}").into()),
+        };
+        Ok(Self::training(device, model, AdamConfig::new().with_epsilon(1e-7).init()))
     }
 
     fn step(&mut self, x: Vec<f32>, y: &[u8]) -> Result<()> {

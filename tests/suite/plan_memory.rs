@@ -1,0 +1,93 @@
+//! How much memory plans take: what their slots hold against the least that any plan of the same steps could.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+
+use kiln::bench::{Model, STANDARD};
+use kiln::device::Device;
+use kiln::plan::{BufferId, Place, Plan};
+use kiln::prelude::*;
+
+/// The bytes of the slots that values use in turn.
+fn held(plan: &Plan) -> usize {
+    plan.buffers.iter().filter(|b| matches!(b.id, BufferId::Temp(_))).map(|b| b.len * b.dtype.size()).sum()
+}
+
+/// From the step that makes each value in a slot to the last that reads it; and the value's bytes.
+fn lives(plan: &Plan) -> Vec<(RangeInclusive<usize>, usize)> {
+    let mut lives: Vec<(RangeInclusive<usize>, usize)> = Vec::new();
+    let mut in_slot: HashMap<BufferId, usize> = HashMap::new();
+    let is_slot = |place: &&Place| matches!(place.buffer, BufferId::Temp(_));
+    for (n, step) in plan.steps.iter().enumerate() {
+        for place in step.inputs.iter().filter(is_slot) {
+            let life = &mut lives[in_slot[&place.buffer]].0;
+            *life = *life.start()..=n;
+        }
+        for (place, ty) in step.outputs.iter().zip(&step.io.outputs).filter(|(place, _)| is_slot(place)) {
+            in_slot.insert(place.buffer, lives.len());
+            lives.push((n..=n, ty.shape.len() * ty.dtype.size()));
+        }
+    }
+    lives
+}
+
+/// The largest sum of values that are needed at one step: those that it reads, those that it writes and those that wait.
+fn bound(plan: &Plan) -> usize {
+    let lives = lives(plan);
+    let at = |step: usize| lives.iter().filter(|(life, _)| life.contains(&step)).map(|(_, bytes)| bytes).sum();
+    (0..plan.steps.len()).map(at).max().unwrap_or(0)
+}
+
+fn model(name: &str) -> (Model, kiln::nn::Model) {
+    let model = STANDARD.into_iter().find(|model| model.name == name).expect(name);
+    (model, model.untrained(&Device::cpu()).unwrap())
+}
+
+/// An image made smaller and larger again.
+fn autoencoder() -> kiln::nn::Model {
+    let layers = "conv2d 16 3 relu strides=2 padding=same, conv2d 8 3 relu strides=2 padding=same, \
+                  conv2d_transpose 8 3 relu strides=2 padding=same, conv2d_transpose 16 3 relu strides=2 padding=same, \
+                  conv2d 1 3 sigmoid padding=same";
+    let mut model = Sequential::from_text(layers).unwrap().into_model();
+    model.build([28, 28, 1]).unwrap();
+    model.compile("adam", "mse", []).unwrap();
+    model
+}
+
+#[test]
+fn slots_hold_little_more_than_what_a_step_needs_at_once() {
+    let standard = STANDARD.map(|model| (model.name, model.batch, model.untrained(&Device::cpu()).unwrap()));
+    let mut shares = BTreeMap::new();
+    for (name, batch, model) in standard.into_iter().chain([("autoencoder", 128, autoencoder())]) {
+        for (kind, plan) in
+            [("trains", model.training_plan(batch, 60_000)), ("evaluates", model.evaluation_plan(10_000))]
+        {
+            let plan = plan.unwrap();
+            let (held, bound) = (held(&plan), bound(&plan));
+            assert!(bound > 0 && held >= bound, "{name} {kind}: {held} bytes of slots are fewer than {bound}");
+            shares.insert(format!("{name} {kind}"), held as f64 / bound as f64);
+        }
+    }
+    assert!(shares.values().all(|&share| share <= 1.25), "{shares:#?}");
+    // 200 images of 26x26x32, 24x24x64 and again 24x24x64, of which max pooling's gradient needs two at least.
+    let cnn = bound(&model("cnn").1.training_plan(200, 60_000).unwrap());
+    let least = 4 * 200 * (26 * 26 * 32 + 2 * 24 * 24 * 64);
+    assert!((least..2 * least).contains(&cnn), "{cnn} of {least}");
+}
+
+#[test]
+fn an_evaluation_takes_memory_for_a_batch_whatever_the_number_of_images() {
+    for name in ["cnn", "resnet"] {
+        let (_, model) = model(name);
+        let [few, many] = [1_000, 10_000].map(|rows| model.evaluation_plan(rows).unwrap());
+        let slots = |plan: &Plan| {
+            let slots = plan.buffers.iter().filter(|b| matches!(b.id, BufferId::Temp(_)));
+            slots.map(|b| (b.id, b.dtype, b.len)).collect::<Vec<_>>()
+        };
+        assert_eq!(slots(&few), slots(&many), "{name}");
+        // No gradients and no moments; half a training step's memory an image, or less.
+        let training = model.training_plan(500, 10_000).unwrap();
+        assert!(2 * held(&many) <= held(&training), "{name}: {} of {}", held(&many), held(&training));
+        assert!(many.buffers.iter().all(|b| !matches!(b.id, BufferId::Grads | BufferId::Moment(_))), "{name}");
+    }
+}
