@@ -12,6 +12,9 @@ use crate::nn::layers::{
 };
 use crate::nn::{Activation, Layer};
 
+/// A layer, the shape of a sample, and the ops of a step that predicts, but for the statistics'.
+type Net<'a> = (Box<dyn Layer>, &'a [usize], &'a [&'a str]);
+
 /// The ops of a step of predictions of samples of a shape, but for those that bring samples in and answers out.
 fn steps(layers: Vec<Box<dyn Layer>>, sample: &[usize]) -> Vec<&'static str> {
     let mut model = layers.into_iter().fold(Sequential::new(), Sequential::add).device(Device::cpu());
@@ -29,7 +32,7 @@ fn steps(layers: Vec<Box<dyn Layer>>, sample: &[usize]) -> Vec<&'static str> {
 fn batch_normalization_behind_a_product_takes_no_pass_of_its_own() {
     const STATISTICS: &str = "scale_shift_statistics";
     let (images, sequences) = (&[6, 5, 4][..], &[7, 4][..]);
-    let nets: [(Box<dyn Layer>, &[usize], &[&str]); 9] = [
+    let nets: [Net<'_>; 9] = [
         (Box::new(Conv2D::new(3, 3)), images, &["conv+scale_shift"]),
         (Box::new(Conv2D::new(3, 3).use_bias(false)), images, &["conv+scale_shift"]),
         (Box::new(DepthwiseConv2D::new(2)), images, &["conv+scale_shift"]),

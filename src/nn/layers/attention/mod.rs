@@ -86,7 +86,7 @@ fn of_scores(scope: &mut Scope<'_>, scores: Id, v: Id, sight: Sight, dropout: f6
     let scores = sight.of_scores(scope.graph, scores)?;
     let mut weights = scope.graph.apply(Softmax, &[scores])?;
     if let Some(clock) = scope.training().filter(|_| dropout > 0.0) {
-        let dropout = ops::dropout::Dropout { rate: dropout, salt: scope.salt() };
+        let dropout = ops::dropout::Dropout::new(dropout, scope.salt());
         weights = scope.graph.apply(dropout, &[weights, clock])?;
     }
     scope.graph.apply(MatMul::stacked(false, false), &[weights, v])

@@ -51,7 +51,7 @@ fn dropout(scope: &mut Scope<'_>, rate: f64, extents: &[usize]) -> Result<Option
     let salt = scope.salt();
     let Some(clock) = scope.training().filter(|_| rate > 0.0) else { return Ok(None) };
     let ones = scope.graph.fill(1.0, extents.to_vec());
-    scope.graph.apply(Dropout { rate, salt }, &[ones, clock]).map(Some)
+    scope.graph.apply(Dropout::new(rate, salt), &[ones, clock]).map(Some)
 }
 
 impl Recurrent {
