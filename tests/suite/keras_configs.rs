@@ -43,7 +43,9 @@ fn layer(name: &str) -> Sequential {
         "random_translation_nearest" => of(RandomTranslation::new(0.0, 1.0).fill_mode(Fill::Nearest)),
         "input" => of(Input::new([28, 28])),
         "input_named" => of(Input::new([3]).named("pixels")),
-        _ if ["rnn", "lstm", "gru", "bidirectional"].iter().any(|part| name.contains(part)) => recurrent(name),
+        _ if ["rnn", "lstm", "gru", "bidirectional"].iter().any(|part| name.contains(part)) => {
+            crate::recurrent::layer(name)
+        }
         "time_distributed" => of(TimeDistributed::new(Dense::new(3))),
         "repeat_vector" => of(RepeatVector::new(5)),
         _ if name.contains("conv") => convolution(name),
@@ -143,39 +145,6 @@ fn convolution(name: &str) -> Sequential {
         "conv1d" => of(Conv1D::new(3, 2)),
         "conv1d_all" => of(Conv1D::new(4, 3).padding("causal").dilation_rate(2).activation("tanh").named("wave")),
         _ => other_convolution(name),
-    }
-}
-
-fn recurrent(name: &str) -> Sequential {
-    match name {
-        "simple_rnn" => of(SimpleRnn::new(3)),
-        "simple_rnn_all" => of(SimpleRnn::new(4)
-            .activation("relu")
-            .use_bias(false)
-            .kernel_initializer("he_normal")
-            .recurrent_initializer("ones")
-            .bias_initializer("ones")
-            .kernel_regularizer(Regularizer::l2(0.03))
-            .recurrent_regularizer(Regularizer::l1(0.03))
-            .kernel_constraint("non_neg")
-            .recurrent_constraint("unit_norm")
-            .dropout(0.25)
-            .recurrent_dropout(0.5)
-            .return_sequences(true)
-            .return_state(true)
-            .go_backwards(true)
-            .zero_output_for_mask(true)),
-        "lstm" => of(Lstm::new(3)),
-        "lstm_all" => of(Lstm::new(4)
-            .activation("relu")
-            .recurrent_activation("hard_sigmoid")
-            .unit_forget_bias(false)
-            .return_sequences(true)),
-        "gru" => of(Gru::new(3)),
-        "gru_all" => of(Gru::new(4).activation("linear").recurrent_activation("relu").reset_after(false)),
-        "bidirectional" => of(Bidirectional::new(Lstm::new(3))),
-        "bidirectional_all" => of(Bidirectional::new(Gru::new(3).return_sequences(true)).merge_mode("none")),
-        other => panic!("{other} is none of the script's layers"),
     }
 }
 

@@ -109,6 +109,48 @@ fn recurrent_nets_follow_keras() {
     follow_keras("keras-recurrent.json", &nets);
 }
 
+/// The layer of a name in `scripts/golden-configs`.
+pub fn layer(name: &str) -> Sequential {
+    match name {
+        "simple_rnn" => Sequential::new().add(SimpleRnn::new(3)),
+        "simple_rnn_all" => Sequential::new().add(
+            SimpleRnn::new(4)
+                .activation("relu")
+                .use_bias(false)
+                .kernel_initializer("he_normal")
+                .recurrent_initializer("ones")
+                .bias_initializer("ones")
+                .kernel_regularizer(Regularizer::l2(0.03))
+                .recurrent_regularizer(Regularizer::l1(0.03))
+                .kernel_constraint("non_neg")
+                .recurrent_constraint("unit_norm")
+                .dropout(0.25)
+                .recurrent_dropout(0.5)
+                .return_sequences(true)
+                .return_state(true)
+                .go_backwards(true)
+                .zero_output_for_mask(true),
+        ),
+        "lstm" => Sequential::new().add(Lstm::new(3)),
+        "lstm_all" => Sequential::new().add(
+            Lstm::new(4)
+                .activation("relu")
+                .recurrent_activation("hard_sigmoid")
+                .unit_forget_bias(false)
+                .return_sequences(true),
+        ),
+        "gru" => Sequential::new().add(Gru::new(3)),
+        "gru_all" => {
+            Sequential::new().add(Gru::new(4).activation("linear").recurrent_activation("relu").reset_after(false))
+        }
+        "bidirectional" => Sequential::new().add(Bidirectional::new(Lstm::new(3))),
+        "bidirectional_all" => {
+            Sequential::new().add(Bidirectional::new(Gru::new(3).return_sequences(true)).merge_mode("none"))
+        }
+        other => panic!("{other} is none of the script's layers"),
+    }
+}
+
 /// The plan of a recurrence over so many steps, and of its gradients.
 fn plan(cell: Cell, steps: usize) -> Result<Plan> {
     let (mut g, op) = (Graph::new(), Recurrence::new(cell));
