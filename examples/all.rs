@@ -21,6 +21,7 @@ macro_rules! examples {
 }
 
 examples! {
+    airline in "airline.rs",
     autoencoder in "autoencoder.rs",
     constants in "constants.rs",
     convolution in "convolution.rs",
@@ -38,14 +39,21 @@ examples! {
     fashion_sigmoid in "fashion_sigmoid.rs",
     fashion_softmax in "fashion_softmax.rs",
     hours in "hours.rs",
+    memory in "memory.rs",
     mnist in "mnist.rs",
     mnist_99 in "mnist_99.rs",
     mnist_cnn in "mnist_cnn.rs",
+    mnist_lstm in "mnist_lstm.rs",
+    moby_lstm in "moby_lstm.rs",
+    moby_transformer in "moby_transformer.rs",
     perceptron in "perceptron.rs",
+    sequence_to_sequence in "sequence_to_sequence.rs",
+    sequence_to_vector in "sequence_to_vector.rs",
     softmax in "softmax.rs",
     tensorboard in "tensorboard.rs",
     tensors in "tensors.rs",
     two_heads in "two_heads.rs",
+    vector_to_sequence in "vector_to_sequence.rs",
     xor in "xor.rs",
     zoo in "zoo.rs",
 }
