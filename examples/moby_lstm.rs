@@ -12,7 +12,6 @@ mod ngram;
 use kiln::nn::Sampler;
 use kiln::prelude::*;
 use moby::Moby;
-use moby::Moby;
 
 /// Characters a window.
 const LENGTH: usize = 100;

@@ -12,7 +12,6 @@ mod ngram;
 use kiln::nn::{Sampler, Value};
 use kiln::prelude::*;
 use moby::Moby;
-use moby::Moby;
 
 /// Characters a window.
 const LENGTH: usize = 64;

@@ -177,9 +177,10 @@ fn taps_vec4(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
         pixel = after(pixel, true);
     }
     if (o.part < params.stacks) {
-        store4(o.m, o.n, c0, Extras());
-        store4(o.m + 1u, o.n, c1, Extras());
-        store4(o.m + 2u, o.n, c2, Extras());
+        let extras = extras4(o.n);
+        store4(o.m, o.n, c0, extras);
+        store4(o.m + 1u, o.n, c1, extras);
+        store4(o.m + 2u, o.n, c2, extras);
     }
 }
 
@@ -205,8 +206,9 @@ fn taps_guarded(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workg
         pixel = after(pixel, true);
     }
     if (o.part < params.stacks) {
-        store_row_guarded(o.m, o.n, c0, Extras());
-        store_row_guarded(o.m + 1u, o.n, c1, Extras());
-        store_row_guarded(o.m + 2u, o.n, c2, Extras());
+        let extras = extras_guarded(o.n);
+        store_row_guarded(o.m, o.n, c0, extras);
+        store_row_guarded(o.m + 1u, o.n, c1, extras);
+        store_row_guarded(o.m + 2u, o.n, c2, extras);
     }
 }

@@ -13,10 +13,10 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
     let e = exponential(-2.0 * x.abs());
-    let far = ((1.0 - e) / (1.0 + e)).copysign(x);
+    let far = (1.0 - e) / (1.0 + e);
     let s = x * x;
-    let near = x + x * s * (-1.0 / 3.0 + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0))));
-    if s < 0.0625 { near } else { far }
+    let near = x.abs() + x.abs() * s * (-1.0 / 3.0 + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0))));
+    (if s < 0.0625 { near } else { far }).copysign(x)
 }
 
 #[cfg(test)]

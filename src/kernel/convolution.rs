@@ -128,7 +128,7 @@ impl Geometry {
 
     /// Whether each channel has filters of its own, which see no other.
     pub fn is_depthwise(&self) -> bool {
-        self.groups > 1 && self.groups == self.channels
+        self.groups > 1 && self.groups == self.channels && self.filters > 0
     }
 
     /// The kernel's shape.
