@@ -25,7 +25,10 @@ fn case(problem: &str) -> (Problem, Case) {
 #[cfg(feature = "gpu")]
 fn launched(case: &Case, device: &Device) -> String {
     let [launch] = &case.op.gpu(&case.io().unwrap(), &device.target())[..] else { panic!("one launch was expected") };
-    let own = launch.constants.iter().filter(|(name, _)| !["TRANS_A", "TRANS_B", "STACKED", "BIAS"].contains(name));
+    let own = launch
+        .constants
+        .iter()
+        .filter(|(name, _)| !["TRANS_A", "TRANS_B", "STACKED", "BIAS", "SCALE_SHIFT"].contains(name));
     own.fold(launch.entry.to_string(), |text, (name, value)| format!("{text} {name}={value}"))
 }
 
