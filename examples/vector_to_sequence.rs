@@ -32,7 +32,7 @@ pub fn main() -> anyhow::Result<()> {
         .add(Dense::new(1))
         .seed(seed)
         .device(device);
-    model.compile(Adam::new(0.005), "mse", [])?;
+    model.compile(Adam::new(0.01), "mse", [])?;
     model.fit(&train, Fit::new().epochs(40).verbose(0))?;
     print!("{}", model.summary()?);
     let (found, wanted) = (model.predict(test.x())?.to_vec::<f32>(), test.y().to_vec::<f32>());
