@@ -195,7 +195,9 @@ impl Recurrent {
         };
         let layer = self.settings().into_iter().fold(layer, |layer, (key, value)| layer.with(key, value));
         let layer = Weight::keras_all(layer, &self.weights());
-        Ok(layer.with("activity_regularizer", Setting::Null).with("seed", Setting::Null))
+        let layer = layer.with("activity_regularizer", Setting::Null);
+        // Keras' SimpleRNN takes a seed and says nothing of it.
+        Ok(if self.kind == Kind::Simple { layer } else { layer.with("seed", Setting::Null) })
     }
 }
 
