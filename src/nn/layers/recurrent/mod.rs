@@ -271,8 +271,8 @@ macro_rules! recurrent_layer {
             }
 
             /// Begins each batch of training with the state that the last one ended with, row by row, in place of zeros: Keras'
-            /// `stateful`, with the batch's size, which Keras has from the model's input. Batches in evaluation and prediction begin
-            /// with it, too, and leave it as it is, where Keras goes on.
+            /// `stateful`, with the batch's size, which Keras has from the model's input. Evaluation and prediction take batches of that
+            /// size, too, which begin with the state and leave it as it is, where Keras goes on.
             /// [`crate::nn::Model::reset_states`] makes it zeros.
             #[must_use]
             pub fn stateful(mut self, batch_size: usize) -> Self {
