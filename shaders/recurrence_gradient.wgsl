@@ -1,4 +1,5 @@
-// dx and the gradient ds of the first state of a recurrence, from the last step to the first     entry `walk`, behind `begin`
+// dx[t] = slope of cell(x[t], h[t - 1] u) times dh[t]; dh[t - 1] = dy[t - 1] + dx[t] u        entry `walk`, behind `begin`
+// dx and the gradient ds of the first state of a recurrence, from the last step to the first.
 // Shapes, cells and what a workgroup does are those of recurrence.wgsl; u here is transposed, (GATES UNITS, UNITS), dx is as x.
 // ds has what goes from a step to the one before: dh and, of CELL 1, dc. At a step dx of all units is made; then the product of it
 // with u is added to dh.

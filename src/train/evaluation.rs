@@ -9,12 +9,19 @@ use super::training::run_all;
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::nn::network::MOST_COLUMNS;
+use crate::nn::layers::recurrent;
+use crate::nn::network::{Built, MOST_COLUMNS};
 use crate::plan::BufferId;
 use crate::tensor::{Shape, Tensor, Values};
 
 /// A batch of evaluation: its size changes no result beyond rounding.
-pub(super) const EVALUATION_BATCH: usize = 500;
+const EVALUATION_BATCH: usize = 500;
+
+/// The rows of a batch of evaluation and of prediction: as many as a stateful layer has states for, where there is one.
+pub(super) fn at_once(built: &Built) -> usize {
+    let kept = built.parameters.iter().find(|p| p.is_state && recurrent::is_kept(&p.name));
+    kept.and_then(|state| state.shape.first().copied()).unwrap_or(EVALUATION_BATCH)
+}
 
 /// Where a set lies that is neither trained nor validated on: a callback may evaluate one between two epochs.
 const COLUMN: usize = 2 * MOST_COLUMNS;
@@ -26,7 +33,7 @@ pub(super) async fn planned<'d>(
     feed: &Feed<'d>,
     count: usize,
 ) -> Result<(Rows<'d>, Vec<Round>)> {
-    let rows = Rows::new(feed, count, EVALUATION_BATCH);
+    let rows = Rows::new(feed, count, model.at_once);
     let plans = rows.plans(session, model, (Mode::Evaluate, &[Part::All]), &[false]).await?;
     Ok((rows, plans))
 }
@@ -84,7 +91,7 @@ pub(crate) async fn predict(
 ) -> Result<Vec<Tensor>> {
     let rows = inputs[0].0.rows();
     let widths: Vec<usize> = model.outputs.iter().map(Shape::len).collect();
-    let batch = EVALUATION_BATCH.min(rows);
+    let batch = model.at_once.min(rows);
     let batches = |bytes: usize, row_bytes: usize| (bytes / (row_bytes * batch).max(1)).max(1) * batch;
     let mut at_once = batches(PREDICTION_BYTES, 4 * widths.iter().sum::<usize>());
     let fit = inputs.iter().all(|(x, _)| session.holds(x));

@@ -463,5 +463,6 @@ fn definition<'a>(
         outputs: &built.outputs,
         masked: &built.masked,
         optimizer: compiled.map(|c| &*c.optimizer),
+        at_once: evaluation::at_once(built),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::evaluation::EVALUATION_BATCH;
+use super::evaluation;
 use super::position::Position;
 use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
@@ -362,8 +362,9 @@ impl<'r> Run<'r> {
         self.between_epochs("confusion_matrix")?;
         let Some(Validation { source, rows }) = &self.validation else { return Ok(None) };
         let mut all: Option<ConfusionMatrix> = None;
-        for first in rows.clone().step_by(EVALUATION_BATCH) {
-            let batch: Vec<usize> = (first..rows.end.min(first + EVALUATION_BATCH)).collect();
+        let at_once = evaluation::at_once(self.model.built()?);
+        for first in rows.clone().step_by(at_once) {
+            let batch: Vec<usize> = (first..rows.end.min(first + at_once)).collect();
             let counts = self.model.confusion_matrix_async(&source.read(&batch)?).await?;
             match &mut all {
                 Some(all) => all.add(&counts),

@@ -89,6 +89,8 @@ pub(crate) struct Definition<'a> {
     /// Whether each output has a mask.
     pub masked: &'a [bool],
     pub optimizer: Option<&'a dyn Optimizer>,
+    /// The rows of a batch of evaluation and of prediction.
+    pub at_once: usize,
 }
 
 /// A value that is logged: its name, the metric that it is of, unless it is a loss, and how many columns of the log it has.

@@ -229,17 +229,18 @@ fn layers_can_be_saved() {
 
 /// Whether a file's layers are made by a macro that it calls.
 fn is_made_by_a_macro(text: &str) -> bool {
-    text.contains("stringify!($name)") || text.contains("kept_by_settings!($name)")
+    ["stringify!($name)", "kept_by_settings!($name)", "impl Layer for $name"].iter().any(|mark| text.contains(mark))
 }
 
-/// The kinds of a file's layers: what `fn kind` returns, and the names that a macro is given.
+/// The kinds of a file's layers: what `fn kind` returns, and the names that a macro is given, or the kinds beside them.
 fn kinds(text: &str) -> Vec<&str> {
     let returned = |body: &'_ str| body.trim_start().starts_with('"');
     let bodies = text.split("fn kind(&self) -> &'static str {").skip(1).filter(|body| returned(body));
     let literal = bodies.filter_map(|body| body.split('"').nth(1));
     let is_name = |name: &&str| name.starts_with(char::is_uppercase) && name.chars().all(char::is_alphanumeric);
     let given = text.lines().filter_map(|line| line.trim().split_once(": ")).map(|(name, _)| name).filter(is_name);
-    literal.chain(given.filter(|_| is_made_by_a_macro(text))).collect()
+    let calls = text.lines().filter(|line| line.contains("_layer!(")).filter_map(|line| line.split('"').nth(1));
+    literal.chain(given.chain(calls).filter(|_| is_made_by_a_macro(text))).collect()
 }
 
 /// The folders and files of `src/`, each of which knows those before it alone: what everything may use, values and their

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::plan::Plan;
 use crate::tensor::{DType, Shape};
-use crate::train::evaluation::EVALUATION_BATCH;
+use crate::train::evaluation;
 use crate::train::session::make_plan;
 use crate::train::trace::{Key, Mode, Part, Resident};
 
@@ -24,7 +24,7 @@ impl Model {
     /// # Errors
     /// As [`Model::training_plan`].
     pub fn evaluation_plan(&self, rows: usize) -> Result<Plan> {
-        self.plan(Mode::Evaluate, EVALUATION_BATCH.min(rows), rows)
+        self.plan(Mode::Evaluate, evaluation::at_once(self.built()?).min(rows), rows)
     }
 
     /// The plan of a step on resting pixels.

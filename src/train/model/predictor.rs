@@ -12,7 +12,7 @@ use super::{About, Built, Model, Network, definition};
 use crate::device::blocking::block_on;
 use crate::error::Result;
 use crate::tensor::Tensor;
-use crate::train::evaluation::{self, EVALUATION_BATCH};
+use crate::train::evaluation;
 use crate::train::session::Session;
 
 /// A model as it is now, to be asked by several threads at once: what [`Model::predict`] gives, by a shared reference. Clones are the
@@ -185,8 +185,8 @@ struct Batches {
 
 /// The rows that a batch of so many is filled up to, so that few plans serve all: a power of two, but no more than prediction takes at
 /// once. A larger one stays as it is.
-fn filled(rows: usize) -> usize {
-    rows.next_power_of_two().min(EVALUATION_BATCH).max(rows)
+fn filled(rows: usize, at_once: usize) -> usize {
+    rows.next_power_of_two().min(at_once).max(rows)
 }
 
 impl Batches {
@@ -197,7 +197,7 @@ impl Batches {
     fn run(&self, shared: &Shared, inputs: &[(&Tensor, f32)]) -> Result<Vec<Tensor>> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let rows = inputs[0].0.rows();
-        let filled = filled(rows);
+        let filled = filled(rows, evaluation::at_once(&shared.built));
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if filled == rows {
             return shared.answer(&mut session, inputs);

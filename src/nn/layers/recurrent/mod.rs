@@ -195,7 +195,9 @@ impl Recurrent {
         };
         let layer = self.settings().into_iter().fold(layer, |layer, (key, value)| layer.with(key, value));
         let layer = Weight::keras_all(layer, &self.weights());
-        Ok(layer.with("activity_regularizer", Setting::Null).with("seed", Setting::Null))
+        let layer = layer.with("activity_regularizer", Setting::Null);
+        // Keras' SimpleRNN takes a seed and says nothing of it.
+        Ok(if self.kind == Kind::Simple { layer } else { layer.with("seed", Setting::Null) })
     }
 }
 
@@ -269,8 +271,8 @@ macro_rules! recurrent_layer {
             }
 
             /// Begins each batch of training with the state that the last one ended with, row by row, in place of zeros: Keras'
-            /// `stateful`, with the batch's size, which Keras has from the model's input. Batches in evaluation and prediction begin
-            /// with it, too, and leave it as it is, where Keras goes on.
+            /// `stateful`, with the batch's size, which Keras has from the model's input. Evaluation and prediction take batches of that
+            /// size, too, which begin with the state and leave it as it is, where Keras goes on.
             /// [`crate::nn::Model::reset_states`] makes it zeros.
             #[must_use]
             pub fn stateful(mut self, batch_size: usize) -> Self {
