@@ -44,13 +44,13 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Slots for values, and which one each value has. The largest value chooses first: each later one goes into the smallest slot
-    /// that is free while it lives, and makes a slot of its own where there is none.
+    /// Slots for values, and which one each value has. The largest value chooses first, of two as large the one that is read last:
+    /// each later one goes into the smallest slot that is free while it lives, and makes a slot of its own where there is none.
     pub fn of(lives: &[Life]) -> (Self, Vec<usize>) {
         let mut slots = Self::default();
         let mut chosen = vec![0; lives.len()];
         let mut order: Vec<usize> = (0..lives.len()).collect();
-        order.sort_by_key(|&value| Reverse(lives[value].len));
+        order.sort_by_key(|&value| Reverse((lives[value].len, lives[value].last)));
         for value in order {
             chosen[value] = slots.take(&lives[value]);
         }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn no_step_reads_and_writes_one_slot() {
         let (slots, chosen) = Slots::of(&lives(&[(5, 0, 1), (5, 1, 2), (5, 2, 3), (5, 2, 2)]));
-        assert_eq!((lens(&slots), chosen), (vec![5, 5, 5], vec![0, 1, 0, 2]));
+        assert_eq!((lens(&slots), chosen), (vec![5, 5, 5], vec![2, 1, 0, 2]));
     }
 
     /// In the order of the steps the small one would take the large slot, and the second large one a slot more.
@@ -108,6 +108,15 @@ mod tests {
     fn a_small_value_does_not_keep_a_large_one_out() {
         let (slots, _) = Slots::of(&lives(&[(1000, 0, 1), (3, 2, 9), (1000, 3, 4)]));
         assert_eq!(lens(&slots), [1000, 3]);
+    }
+
+    /// Two convolutions with pooling in training: the second one's gradient leaves before the first one's comes, so they share a slot,
+    /// and what was pooled has its gradient where the second one's output was.
+    #[test]
+    fn of_two_as_large_the_one_that_is_read_last_chooses_first() {
+        let (slots, _) =
+            Slots::of(&lives(&[(600, 1, 20), (150, 2, 19), (200, 3, 16), (200, 16, 19), (150, 18, 20), (600, 20, 22)]));
+        assert_eq!(lens(&slots), [600, 600, 200, 150]);
     }
 
     #[test]

@@ -77,7 +77,9 @@ fn slots_hold_little_more_than_what_a_step_needs_at_once() {
 
 #[test]
 fn an_evaluation_takes_memory_for_a_batch_whatever_the_number_of_images() {
-    for name in ["cnn", "resnet"] {
+    // The largest step of the CNN's evaluation reads 26x26x32 and writes 24x24x64; its training holds 24x24x64 once more, and what was
+    // pooled. The residual net's evaluation holds three images at most, its training those of all blocks.
+    for (name, most) in [("cnn", 56), ("resnet", 20)] {
         let (_, model) = model(name);
         let [few, many] = [1_000, 10_000].map(|rows| model.evaluation_plan(rows).unwrap());
         let slots = |plan: &Plan| {
@@ -85,9 +87,9 @@ fn an_evaluation_takes_memory_for_a_batch_whatever_the_number_of_images() {
             slots.map(|b| (b.id, b.dtype, b.len)).collect::<Vec<_>>()
         };
         assert_eq!(slots(&few), slots(&many), "{name}");
-        // No gradients and no moments; half a training step's memory an image, or less.
-        let training = model.training_plan(500, 10_000).unwrap();
-        assert!(2 * held(&many) <= held(&training), "{name}: {} of {}", held(&many), held(&training));
+        // No gradients and no moments; what a training step keeps for them it does not hold.
+        let (training, evaluation) = (held(&model.training_plan(500, 10_000).unwrap()), held(&many));
+        assert!(evaluation * 100 <= training * most, "{name}: {evaluation} of {training}");
         assert!(many.buffers.iter().all(|b| !matches!(b.id, BufferId::Grads | BufferId::Moment(_))), "{name}");
     }
 }
