@@ -262,6 +262,9 @@ mod tests {
 
     #[test]
     fn batches_are_filled_up_to_what_one_plan_takes() {
-        assert_eq!([1, 2, 3, 257, 499, 500, 501, 700].map(filled), [1, 2, 4, 500, 500, 500, 501, 700]);
+        assert_eq!(
+            [1, 2, 3, 257, 499, 500, 501, 700].map(|rows| filled(rows, 500)),
+            [1, 2, 4, 500, 500, 500, 501, 700]
+        );
     }
 }
