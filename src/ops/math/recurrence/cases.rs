@@ -52,12 +52,13 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut seed = 90_000;
     for cell in CELLS {
-        for (extents, masked, dropped, backwards) in [
-            ([1, 1, 1], false, false, false),
-            ([7, 3, 5], true, false, false),
-            ([5, 7, 16], true, true, true),
-            ([2, 1000, 3], false, false, true),
-            ([3, 2, 300], false, true, false),
+        for (extents, [masked, dropped, backwards], [of_y, of_last]) in [
+            ([1, 1, 1], [false; 3], [true, false]),
+            ([7, 3, 5], [true, false, false], [false, true]),
+            ([5, 7, 16], [true; 3], [true; 2]),
+            ([2, 3, 3], [false, false, true], [false, true]),
+            ([2, 1000, 3], [false, false, true], [false, true]),
+            ([3, 2, 300], [false, true, false], [true; 2]),
         ] {
             seed += 10;
             let op = Recurrence { masked, dropped, backwards, ..Recurrence::new(cell) };
@@ -69,8 +70,7 @@ pub(crate) fn cases() -> Vec<Case> {
             let wrt: &[usize] = if cell == Cell::GruResetAfter { &[0, 1, 2, 3] } else { &[0, 1, 2] };
             let case = if rows * steps * units < 600 { case.wrt(wrt) } else { case };
             cases.push(tolerance(case, extents));
-            let op =
-                RecurrenceGrad { forward: op, of_y: seed % 20 == 0 || dropped, of_last: seed % 20 != 0 || dropped };
+            let op = RecurrenceGrad { forward: op, of_y, of_last };
             cases.push(tolerance(Case::new(&label, op.clone(), kept(&op, extents, seed)), extents));
         }
     }
