@@ -70,7 +70,7 @@ fn across() -> Result<Model> {
     let h = words(&target, 8, 6, "target_words")?;
     let h = Add.apply([&h, &heads(2, 3).use_causal_mask(true).named("target_heads").apply([&h, &h])?])?;
     let h = Add.apply([&h, &heads(2, 3).named("cross_heads").apply([&h, &code])?])?;
-    by_error([&source, &target], &h, sgd(0.125))
+    by_error([&source, &target], &h, sgd(0.062_5))
 }
 
 fn given() -> Result<Model> {
