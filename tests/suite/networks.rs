@@ -143,13 +143,7 @@ pub fn follow_keras(file: &str, nets: &[Net]) {
             let limit = if i == 0 { 1e-9 } else { 5e-5 };
             let mut model = make().unwrap().device(device.clone());
             let paths = model.parameter_paths().unwrap();
-            // What a stateful layer goes on from is none of Keras' weights.
-            let is_weight = |path: &str| case["start"].get(path).is_some();
-            let own = model.weights().unwrap();
-            let of = |when: &str| {
-                let each = paths.iter().zip(&own);
-                each.map(|(path, own)| case[when].get(path).map_or_else(|| own.clone(), tensor)).collect::<Vec<_>>()
-            };
+            let of = |when: &str| paths.iter().map(|path| tensor(&case[when][path])).collect::<Vec<_>>();
             model.set_weights(&of("start")).unwrap();
             let batch = case["batch"].as_u64().unwrap() as usize;
             let fit = Fit::new().epochs(20).batch_size(batch).shuffle(false).verbose(0);
@@ -167,8 +161,7 @@ pub fn follow_keras(file: &str, nets: &[Net]) {
                 }
             }
             let (found, wanted, start) = (model.weights().unwrap(), of("weights"), of("start"));
-            let weights = paths.iter().zip(found).zip(wanted).zip(start);
-            for (((path, found), wanted), start) in weights.filter(|(((path, _), _), _)| is_weight(path)) {
+            for (((path, found), wanted), start) in paths.iter().zip(found).zip(wanted).zip(start) {
                 let [found, wanted, start] = [found, wanted, start].map(|tensor| tensor.values().to_f64());
                 if path.ends_with("/key/bias") {
                     // No gradient but for rounding.
