@@ -1,4 +1,4 @@
-//! Recurrence over the steps of sequences: h[t] = cell(x[t], h[t - 1] u), where x has what a layer's kernel makes of all steps at once.
+//! Recurrence over the steps of sequences: h\[t\] = cell(x\[t\], h[t - 1] u), where x has what a layer's kernel makes of all steps at once.
 //!
 //! One node, however many steps there are. Rows of a batch do not depend on each other, so that a thread, or a workgroup, walks all
 //! steps with rows of its own.

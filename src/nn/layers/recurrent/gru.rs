@@ -5,8 +5,8 @@ use super::{
     Regularizer, Result, Scope, gates, recurrent_layer, weight_setters,
 };
 
-/// (z, r) = s(x[t] kernel + h[t - 1] recurrent_kernel + bias) of the first two thirds, g = tanh(x[t] kernel + r (h[t - 1] recurrent_kernel +
-/// bias)) of the last, h[t] = z h[t - 1] + (1 - z) g, with s the recurrent activation: from (batch, steps, features) to (batch, units), h
+/// (z, r) = s(x\[t\] kernel + h[t - 1] recurrent_kernel + bias) of the first two thirds, g = tanh(x\[t\] kernel + r (h[t - 1] recurrent_kernel +
+/// bias)) of the last, h\[t\] = z h[t - 1] + (1 - z) g, with s the recurrent activation: from (batch, steps, features) to (batch, units), h
 /// behind the last step. It may be called on a first state (batch, units) as well, behind x. Cho and others, 2014.
 ///
 /// The kernel (features, 3 units) starts Glorot-uniform, the recurrent kernel (units, 3 units) orthogonal, the bias (2, 3 units), one of

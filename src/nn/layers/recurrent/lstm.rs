@@ -5,7 +5,7 @@ use super::{
     Regularizer, Result, Scope, gates, recurrent_layer, weight_setters,
 };
 
-/// (i, f, g, o) = x[t] kernel + h[t - 1] recurrent_kernel + bias; c[t] = s(f) c[t - 1] + s(i) tanh(g); h[t] = s(o) tanh(c[t]), with s the
+/// (i, f, g, o) = x\[t\] kernel + h[t - 1] recurrent_kernel + bias; c\[t\] = s(f) c[t - 1] + s(i) tanh(g); h\[t\] = s(o) tanh(c\[t\]), with s the
 /// recurrent activation: from (batch, steps, features) to (batch, units), h behind the last step. It may be called on a first h and c, each
 /// (batch, units), as well, behind x. Hochreiter and Schmidhuber, 1997.
 ///

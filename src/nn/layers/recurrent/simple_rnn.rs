@@ -5,7 +5,7 @@ use super::{
     Regularizer, Result, Scope, recurrent_layer, weight_setters,
 };
 
-/// h[t] = activation(x[t] kernel + h[t - 1] recurrent_kernel + bias): from (batch, steps, features) to (batch, units), h behind the last
+/// h\[t\] = activation(x\[t\] kernel + h[t - 1] recurrent_kernel + bias): from (batch, steps, features) to (batch, units), h behind the last
 /// step. It may be called on a first state (batch, units) as well, behind x.
 ///
 /// The kernel (features, units) starts Glorot-uniform, the recurrent kernel (units, units) orthogonal, the bias (units,) at zero, unless told
