@@ -27,7 +27,7 @@ const MOST_ROWS: usize = 1 << 24;
 /// let mut model = Sequential::new().add(Input::new([3])).add(Embedding::new(10, 4)).device(Device::cpu());
 /// let y = model.predict(&Tensor::from([[7u32, 0, 7]]))?;
 /// assert_eq!(y.shape().to_string(), "(1, 3, 4)");
-/// assert_eq!(y.at(&[0, 0, 1])?, y.at(&[0, 2, 1])?);
+/// assert_eq!(y.at::<f32>(&[0, 0, 1])?, y.at::<f32>(&[0, 2, 1])?);
 /// assert!(model.predict(&Tensor::from([[7u32, 0, 10]])).is_err());
 /// # Ok::<(), kiln::Error>(())
 /// ```

@@ -15,7 +15,7 @@ use super::{
 /// ```
 /// use kiln::prelude::*;
 /// let model = Sequential::new().add(Input::new([10, 4])).add(Gru::new(8)).add(Dense::new(1));
-/// assert_eq!(model.summary()?.rows[1].parameters, 3 * (4 * 8 + 8 * 8 + 2 * 8));
+/// assert_eq!(model.summary()?.rows[0].parameters, 3 * (4 * 8 + 8 * 8 + 2 * 8));
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]

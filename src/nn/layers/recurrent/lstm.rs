@@ -20,8 +20,8 @@ use super::{
 ///     .add(Lstm::new(32).dropout(0.2))
 ///     .add(Dense::new(10).activation("softmax"));
 /// let rows = model.summary()?.rows;
-/// assert_eq!(rows[1].outputs[0][1..], [28, 64]);
-/// assert_eq!(rows[2].parameters, 4 * (64 * 32 + 32 * 32 + 32));
+/// assert_eq!(rows[0].outputs[0][1..], [28, 64]);
+/// assert_eq!(rows[1].parameters, 4 * (64 * 32 + 32 * 32 + 32));
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use super::{
 /// ```
 /// use kiln::prelude::*;
 /// let model = Sequential::new().add(Input::new([50, 1])).add(SimpleRnn::new(20)).add(Dense::new(1));
-/// assert_eq!(model.summary()?.rows[1].parameters, 20 + 20 * 20 + 20);
+/// assert_eq!(model.summary()?.rows[0].parameters, 20 + 20 * 20 + 20);
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]

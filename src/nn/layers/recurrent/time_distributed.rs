@@ -16,7 +16,7 @@ use crate::tensor::Tensor;
 /// ```
 /// use kiln::prelude::*;
 /// let model = Sequential::new().add(Input::new([10, 28, 28, 1])).add(TimeDistributed::new(Conv2D::new(4, 3)));
-/// assert_eq!(model.summary()?.rows[1].outputs[0][1..], [10, 26, 26, 4]);
+/// assert_eq!(model.summary()?.rows[0].outputs[0][1..], [10, 26, 26, 4]);
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]
