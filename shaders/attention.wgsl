@@ -10,27 +10,14 @@ override LAST: bool = true;
 @group(0) @binding(2) var<storage, read_write> stats: array<f32>;
 @group(0) @binding(6) var<storage, read_write> left: array<f32>;
 
-// Four numbers of a row of v from a column on, the last of them again for those that it does not have.
 fn values(row: u32, column: u32) -> vec4<f32> {
-    let last = VALUE - 1u;
-    let at = row * VALUE;
-    return vec4<f32>(
-        v[at + min(column, last)],
-        v[at + min(column + 1u, last)],
-        v[at + min(column + 2u, last)],
-        v[at + min(column + 3u, last)],
-    );
+    let i = four(row, VALUE, column);
+    return vec4(v[i.x], v[i.y], v[i.z], v[i.w]);
 }
 
 fn kept(row: u32, column: u32) -> vec4<f32> {
-    let last = VALUE - 1u;
-    let at = row * VALUE;
-    return vec4<f32>(
-        y[at + min(column, last)],
-        y[at + min(column + 1u, last)],
-        y[at + min(column + 2u, last)],
-        y[at + min(column + 3u, last)],
-    );
+    let i = four(row, VALUE, column);
+    return vec4(y[i.x], y[i.y], y[i.z], y[i.w]);
 }
 
 fn keep(row: u32, column: u32, numbers: vec4<f32>) {
@@ -62,10 +49,9 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let t = row / params.heads % params.queries;
     let sample = row / params.heads / params.queries;
     let group = head / (params.heads / params.groups);
-    // The first score takes their place, however low.
-    var most = -3e38;
+    var most = LEAST;
     var total = 0.0;
-    var sums = Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
+    var sums = zeros();
     if params.first > 0u {
         most = left[2u * i];
         total = left[2u * i + 1u];
@@ -76,20 +62,22 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let rows = sample * params.keys * params.groups + group;
     let end = rows + places.end * params.groups;
     for (var key = rows + places.first * params.groups; key < end; key += params.groups) {
-        var s = LOW;
-        if counts(sample, head, t, j) {
-            s = answer(row * KEY, key * KEY);
+        if has_part(t, j) {
+            var s = LOW;
+            if counts(sample, head, t, j) {
+                s = answer(row * KEY, key * KEY);
+            }
+            // Of a NaN among the two, most is either; s - most is one.
+            let next = max(most, s);
+            let before = exp(most - next);
+            let weight = exp(s - next);
+            most = next;
+            total = total * before + weight;
+            sums.a = sums.a * before + weight * values(key, column);
+            sums.b = sums.b * before + weight * values(key, column + 4u);
+            sums.c = sums.c * before + weight * values(key, column + 8u);
+            sums.d = sums.d * before + weight * values(key, column + 12u);
         }
-        // Of a NaN among the two, most is either; s - most is one.
-        let next = max(most, s);
-        let before = exp(most - next);
-        let weight = exp(s - next);
-        most = next;
-        total = total * before + weight;
-        sums.a = sums.a * before + weight * values(key, column);
-        sums.b = sums.b * before + weight * values(key, column + 4u);
-        sums.c = sums.c * before + weight * values(key, column + 8u);
-        sums.d = sums.d * before + weight * values(key, column + 12u);
         j++;
     }
     var share = 1.0;

@@ -15,10 +15,6 @@ override GOES_ON: bool = false;
 @group(0) @binding(3) var<storage, read> y: array<f32>;
 @group(0) @binding(4) var<storage, read> stats: array<f32>;
 
-fn zeros() -> Sums {
-    return Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
-}
-
 // The four numbers of a row of dx from a column on.
 fn add(row: u32, column: u32, width: u32, numbers: vec4<f32>) {
     let at = row * width + column;
@@ -95,38 +91,19 @@ fn slope(weight: Weight, row: u32, key: u32) -> f32 {
     return params.scale * weight.p * (sum - row_stats[3u * row + 2u]);
 }
 
-// Four numbers of a row from a column on, the last of them again for those that it does not have.
 fn q_of(row: u32, column: u32) -> vec4<f32> {
-    let last = KEY - 1u;
-    let at = row * KEY;
-    return vec4<f32>(
-        q[at + min(column, last)],
-        q[at + min(column + 1u, last)],
-        q[at + min(column + 2u, last)],
-        q[at + min(column + 3u, last)],
-    );
+    let i = four(row, KEY, column);
+    return vec4(q[i.x], q[i.y], q[i.z], q[i.w]);
 }
 
 fn k_of(row: u32, column: u32) -> vec4<f32> {
-    let last = KEY - 1u;
-    let at = row * KEY;
-    return vec4<f32>(
-        k[at + min(column, last)],
-        k[at + min(column + 1u, last)],
-        k[at + min(column + 2u, last)],
-        k[at + min(column + 3u, last)],
-    );
+    let i = four(row, KEY, column);
+    return vec4(k[i.x], k[i.y], k[i.z], k[i.w]);
 }
 
 fn dy_of(row: u32, column: u32) -> vec4<f32> {
-    let last = VALUE - 1u;
-    let at = row * VALUE;
-    return vec4<f32>(
-        dy[at + min(column, last)],
-        dy[at + min(column + 1u, last)],
-        dy[at + min(column + 2u, last)],
-        dy[at + min(column + 3u, last)],
-    );
+    let i = four(row, VALUE, column);
+    return vec4(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
 }
 
 @compute @workgroup_size(WIDTH)
@@ -147,11 +124,13 @@ fn queries(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     var j = places.first;
     let end = first + places.end * params.groups;
     for (var key = first + places.first * params.groups; key < end; key += params.groups) {
-        let ds = slope(weight_of(sample, head, t, j, row, key), row, key);
-        sums.a += ds * k_of(key, column);
-        sums.b += ds * k_of(key, column + 4u);
-        sums.c += ds * k_of(key, column + 8u);
-        sums.d += ds * k_of(key, column + 12u);
+        if has_part(t, j) {
+            let ds = slope(weight_of(sample, head, t, j, row, key), row, key);
+            sums.a += ds * k_of(key, column);
+            sums.b += ds * k_of(key, column + 4u);
+            sums.c += ds * k_of(key, column + 8u);
+            sums.d += ds * k_of(key, column + 12u);
+        }
         j++;
     }
     add_all(row, column, KEY, sums);
@@ -190,11 +169,13 @@ fn keys(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     var t = places.first;
     let end = key.query + places.end * params.heads;
     for (var row = key.query + places.first * params.heads; row < end; row += params.heads) {
-        let ds = slope(weight_of(key.sample, key.head, t, key.j, row, key.row), row, key.row);
-        sums.a += ds * q_of(row, column);
-        sums.b += ds * q_of(row, column + 4u);
-        sums.c += ds * q_of(row, column + 8u);
-        sums.d += ds * q_of(row, column + 12u);
+        if has_part(t, key.j) {
+            let ds = slope(weight_of(key.sample, key.head, t, key.j, row, key.row), row, key.row);
+            sums.a += ds * q_of(row, column);
+            sums.b += ds * q_of(row, column + 4u);
+            sums.c += ds * q_of(row, column + 8u);
+            sums.d += ds * q_of(row, column + 12u);
+        }
         t++;
     }
     add_all(key.row, column, KEY, sums);
@@ -213,11 +194,13 @@ fn values(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     var t = places.first;
     let end = key.query + places.end * params.heads;
     for (var row = key.query + places.first * params.heads; row < end; row += params.heads) {
-        let p = weight_of(key.sample, key.head, t, key.j, row, key.row).p;
-        sums.a += p * dy_of(row, column);
-        sums.b += p * dy_of(row, column + 4u);
-        sums.c += p * dy_of(row, column + 8u);
-        sums.d += p * dy_of(row, column + 12u);
+        if has_part(t, key.j) {
+            let p = weight_of(key.sample, key.head, t, key.j, row, key.row).p;
+            sums.a += p * dy_of(row, column);
+            sums.b += p * dy_of(row, column + 4u);
+            sums.c += p * dy_of(row, column + 8u);
+            sums.d += p * dy_of(row, column + 12u);
+        }
         t++;
     }
     add_all(key.row, column, VALUE, sums);

@@ -9,25 +9,6 @@
 //   CELL 2   (z, r) = s(x + h u); g = f(x + (r h) u); h = z h + (1 - z) g
 //   CELL 3   the same with g = f(x + r (h u + bias))
 
-override CELL: u32 = 1u;
-override GATES: u32 = 4u;
-override KEPT: u32 = 5u;
-override UNITS: u32 = 1u;
-override SPAN: u32 = 1u;
-override GROUP: u32 = 32u;
-override BACKWARDS: bool = false;
-override MASKED: bool = false;
-override DROPPED: bool = false;
-override ACTIVATION: u32 = 0u;
-override RECURRENT_ACTIVATION: u32 = 0u;
-
-struct Params {
-    rows: u32,
-    steps: u32,
-    // Workgroups that walk.
-    groups: u32,
-}
-
 @group(0) @binding(0) var<storage, read> begin_first: array<f32>;
 @group(0) @binding(1) var<storage, read> begin_dropped: array<f32>;
 @group(0) @binding(2) var<storage, read> begin_bias: array<f32>;
@@ -66,14 +47,10 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> u: array<f32>;
-@group(0) @binding(2) var<storage, read> mask: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read_write> last: array<f32>;
 @group(0) @binding(5) var<storage, read_write> prev: array<f32>;
 @group(0) @binding(6) var<storage, read_write> saved: array<f32>;
-@group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
-@group(0) @binding(8) var<uniform> params: Params;
 
 fn x_at(i: vec4<u32>) -> vec4<f32> {
     return vec4(x[i.x], x[i.y], x[i.z], x[i.w]);
@@ -89,36 +66,6 @@ fn last_at(i: vec4<u32>) -> vec4<f32> {
 
 fn saved_at(i: vec4<u32>) -> vec4<f32> {
     return vec4(saved[i.x], saved[i.y], saved[i.z], saved[i.w]);
-}
-
-fn dropped_at(row: vec4<u32>, unit: u32) -> vec4<f32> {
-    let i = params.groups + row * UNITS + unit;
-    return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
-}
-
-fn counts_at(i: vec4<u32>) -> vec4<bool> {
-    if MASKED {
-        return vec4(mask[i.x], mask[i.y], mask[i.z], mask[i.w]) != vec4(0.0);
-    }
-    return vec4(true);
-}
-
-// Four rows at a step: the last row stands for those that there are not, and `count` of them are written.
-struct Place {
-    row: vec4<u32>,
-    // Of the step in a list of all rows' steps.
-    at: vec4<u32>,
-    count: u32,
-    place: u32,
-}
-
-fn step_of(place: u32) -> u32 {
-    return select(place, params.steps - 1u - place, BACKWARDS);
-}
-
-fn place_of(first: u32, place: u32) -> Place {
-    let row = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(params.rows - 1u));
-    return Place(row, row * params.steps + step_of(place), params.rows - first, place);
 }
 
 fn save(p: Place, part: u32, unit: u32, v: vec4<f32>) {
@@ -163,10 +110,7 @@ struct Sums {
 
 // What h of unit k adds to the sums of a unit.
 fn add(sums: ptr<function, Sums>, p: Place, k: u32, unit: u32) {
-    var h = prev_at(p.at * UNITS + k);
-    if DROPPED {
-        h *= dropped_at(p.row, k);
-    }
+    let h = prev_at(p.at * UNITS + k) * dropped_at(p, k);
     let i = k * GATES * UNITS + unit;
     (*sums).a += h * u[i];
     if GATES > 1u {
@@ -180,41 +124,33 @@ fn add(sums: ptr<function, Sums>, p: Place, k: u32, unit: u32) {
     }
 }
 
-fn product(p: Place, unit: u32) -> Sums {
+// What r h of unit k adds, in the third part.
+fn add_reset(sums: ptr<function, Sums>, p: Place, k: u32, unit: u32) {
+    let h = prev_at(p.at * UNITS + k) * saved_at((p.at * KEPT + 1u) * UNITS + k) * dropped_at(p, k);
+    (*sums).c += h * u[(k * GATES + 2u) * UNITS + unit];
+}
+
+fn add_one(sums: ptr<function, Sums>, p: Place, k: u32, unit: u32, of_reset: bool) {
+    if of_reset {
+        add_reset(sums, p, k, unit);
+    } else {
+        add(sums, p, k, unit);
+    }
+}
+
+// The sums over h of all units, or over r h.
+fn product(p: Place, unit: u32, of_reset: bool) -> Sums {
     var sums = Sums(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     for (var k = 0u; k + 4u <= UNITS; k += 4u) {
-        add(&sums, p, k, unit);
-        add(&sums, p, k + 1u, unit);
-        add(&sums, p, k + 2u, unit);
-        add(&sums, p, k + 3u, unit);
+        add_one(&sums, p, k, unit, of_reset);
+        add_one(&sums, p, k + 1u, unit, of_reset);
+        add_one(&sums, p, k + 2u, unit, of_reset);
+        add_one(&sums, p, k + 3u, unit, of_reset);
     }
     for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
-        add(&sums, p, k, unit);
+        add_one(&sums, p, k, unit, of_reset);
     }
     return sums;
-}
-
-// What r h of unit k adds.
-fn add_reset(sum: ptr<function, vec4<f32>>, p: Place, k: u32, unit: u32) {
-    var h = prev_at(p.at * UNITS + k) * saved_at((p.at * KEPT + 1u) * UNITS + k);
-    if DROPPED {
-        h *= dropped_at(p.row, k);
-    }
-    *sum += h * u[(k * GATES + 2u) * UNITS + unit];
-}
-
-fn product_of_reset(p: Place, unit: u32) -> vec4<f32> {
-    var sum = vec4(0.0);
-    for (var k = 0u; k + 4u <= UNITS; k += 4u) {
-        add_reset(&sum, p, k, unit);
-        add_reset(&sum, p, k + 1u, unit);
-        add_reset(&sum, p, k + 2u, unit);
-        add_reset(&sum, p, k + 3u, unit);
-    }
-    for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
-        add_reset(&sum, p, k, unit);
-    }
-    return sum;
 }
 
 // h where the step counts, elsewhere what was there before.
@@ -246,7 +182,7 @@ fn mixed(p: Place, unit: u32, z: vec4<f32>, g: vec4<f32>) {
 }
 
 fn step_unit(p: Place, unit: u32) {
-    let sums = product(p, unit);
+    let sums = product(p, unit, false);
     let i = p.at * GATES * UNITS + unit;
     if CELL == 0u {
         let h = activate(ACTIVATION, x_at(i) + sums.a);
@@ -270,7 +206,7 @@ fn step_unit(p: Place, unit: u32) {
 // The candidate of a GRU that resets h before the product: it needs r of all units.
 fn step_candidate(p: Place, unit: u32) {
     let x = x_at((p.at * GATES + 2u) * UNITS + unit);
-    let g = activate(ACTIVATION, x + product_of_reset(p, unit));
+    let g = activate(ACTIVATION, x + product(p, unit, true).c);
     mixed(p, unit, saved_at(p.at * KEPT * UNITS + unit), g);
 }
 

@@ -4,26 +4,8 @@
 // ds has what goes from a step to the one before: dh and, of CELL 1, dc. At a step dx of all units is made; then the product of it
 // with u is added to dh.
 
-override CELL: u32 = 1u;
-override GATES: u32 = 4u;
-override KEPT: u32 = 5u;
-override UNITS: u32 = 1u;
-override SPAN: u32 = 1u;
-override GROUP: u32 = 32u;
-override BACKWARDS: bool = false;
-override MASKED: bool = false;
-override DROPPED: bool = false;
 override OF_Y: bool = true;
 override OF_LAST: bool = true;
-override ACTIVATION: u32 = 0u;
-override RECURRENT_ACTIVATION: u32 = 0u;
-
-struct Params {
-    rows: u32,
-    steps: u32,
-    // Workgroups that walk.
-    groups: u32,
-}
 
 @group(0) @binding(0) var<storage, read> begin_last: array<f32>;
 @group(0) @binding(1) var<storage, read> begin_dropped: array<f32>;
@@ -51,28 +33,10 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
 }
 
 @group(0) @binding(0) var<storage, read> saved: array<f32>;
-@group(0) @binding(1) var<storage, read> u: array<f32>;
-@group(0) @binding(2) var<storage, read> prev: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(4) var<storage, read> prev: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(6) var<storage, read_write> ds: array<f32>;
-@group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
-@group(0) @binding(8) var<uniform> params: Params;
-
-// Four rows at a step: the last row stands for those that there are not, and `count` of them are written.
-struct Place {
-    row: vec4<u32>,
-    // Of the step in a list of all rows' steps.
-    at: vec4<u32>,
-    count: u32,
-}
-
-fn place_of(first: u32, place: u32) -> Place {
-    let row = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(params.rows - 1u));
-    let step = select(place, params.steps - 1u - place, BACKWARDS);
-    return Place(row, row * params.steps + step, params.rows - first);
-}
 
 fn saved_at(p: Place, part: u32, unit: u32) -> vec4<f32> {
     let i = (p.at * KEPT + part) * UNITS + unit;
@@ -97,21 +61,6 @@ fn prev_at(p: Place, unit: u32) -> vec4<f32> {
 fn dy_at(p: Place, unit: u32) -> vec4<f32> {
     let i = p.at * UNITS + unit;
     return vec4(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
-}
-
-fn dropped_at(p: Place, unit: u32) -> vec4<f32> {
-    if DROPPED {
-        let i = params.groups + p.row * UNITS + unit;
-        return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
-    }
-    return vec4(1.0);
-}
-
-fn counts_at(i: vec4<u32>) -> vec4<bool> {
-    if MASKED {
-        return vec4(mask[i.x], mask[i.y], mask[i.z], mask[i.w]) != vec4(0.0);
-    }
-    return vec4(true);
 }
 
 fn put_dx(p: Place, part: u32, unit: u32, gradient: vec4<f32>) {
@@ -198,49 +147,39 @@ fn add(sum: ptr<function, vec4<f32>>, p: Place, k: u32, unit: u32) {
     }
 }
 
-fn product(p: Place, unit: u32) -> vec4<f32> {
-    var sum = vec4(0.0);
-    for (var k = 0u; k + 4u <= UNITS; k += 4u) {
-        add(&sum, p, k, unit);
-        add(&sum, p, k + 1u, unit);
-        add(&sum, p, k + 2u, unit);
-        add(&sum, p, k + 3u, unit);
+fn add_one(sum: ptr<function, vec4<f32>>, p: Place, k: u32, unit: u32, of_candidate: bool) {
+    if of_candidate {
+        *sum += dx_at(p, 2u, k) * u[(2u * UNITS + k) * UNITS + unit];
+    } else {
+        add(sum, p, k, unit);
     }
-    for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
-        add(&sum, p, k, unit);
-    }
-    return sum;
 }
 
-fn add_candidate(sum: ptr<function, vec4<f32>>, p: Place, k: u32, unit: u32) {
-    *sum += dx_at(p, 2u, k) * u[(2u * UNITS + k) * UNITS + unit];
-}
-
-// The gradient of r h, of a GRU that resets h before the product.
-fn product_of_candidate(p: Place, unit: u32) -> vec4<f32> {
+// The gradient of h, or of r h of a GRU that resets h before the product.
+fn product(p: Place, unit: u32, of_candidate: bool) -> vec4<f32> {
     var sum = vec4(0.0);
     for (var k = 0u; k + 4u <= UNITS; k += 4u) {
-        add_candidate(&sum, p, k, unit);
-        add_candidate(&sum, p, k + 1u, unit);
-        add_candidate(&sum, p, k + 2u, unit);
-        add_candidate(&sum, p, k + 3u, unit);
+        add_one(&sum, p, k, unit, of_candidate);
+        add_one(&sum, p, k + 1u, unit, of_candidate);
+        add_one(&sum, p, k + 2u, unit, of_candidate);
+        add_one(&sum, p, k + 3u, unit, of_candidate);
     }
     for (var k = UNITS / 4u * 4u; k < UNITS; k++) {
-        add_candidate(&sum, p, k, unit);
+        add_one(&sum, p, k, unit, of_candidate);
     }
     return sum;
 }
 
 fn step_reset(p: Place, unit: u32) {
     let r = saved_at(p, 1u, unit);
-    let drh = product_of_candidate(p, unit) * dropped_at(p, unit);
+    let drh = select(vec4(0.0), product(p, unit, true) * dropped_at(p, unit), counts_at(p.at));
     put_dx(p, 1u, unit, drh * prev_at(p, unit) * activate_grad(RECURRENT_ACTIVATION, r));
     put_ds(p, 0u, unit, ds_at(p, 0u, unit) + drh * r);
 }
 
 // The gradient of h before the step.
 fn step_before(p: Place, unit: u32) {
-    put_ds(p, 0u, unit, ds_at(p, 0u, unit) + product(p, unit) * dropped_at(p, unit));
+    put_ds(p, 0u, unit, ds_at(p, 0u, unit) + product(p, unit, false) * dropped_at(p, unit));
 }
 
 @compute @workgroup_size(GROUP)

@@ -2,7 +2,8 @@
 //
 // Rows of q are (b, t, h) in order, rows of k and v (b, j, g); `heads / groups` neighbouring heads share a group. A key counts where
 // the mask is above a half there, if there is one, and where the query may look: nowhere behind its own place where it is CAUSAL, and
-// less than `window` places away. Where it is BOUNDED, there is no mask, and each query sees a key: what it does not see is passed over.
+// less than `window` places away. Without a mask a query passes over what it does not see, unless it sees no key at all: then it takes
+// them all alike. Where it is BOUNDED, there is no mask, and each query sees a key: loops go along those alone.
 
 override KEY: u32 = 1u;
 override VALUE: u32 = 1u;
@@ -37,6 +38,8 @@ struct Params {
 @group(0) @binding(7) var<storage, read> v: array<f32>;
 
 const LOW: f32 = -1e30;
+// The largest score is no lower.
+const LEAST: f32 = -3e38;
 // Columns of a row that an invocation adds up: four vectors, which have names, since registers have no index.
 const COLUMNS: u32 = 16u;
 
@@ -45,6 +48,15 @@ struct Sums {
     b: vec4<f32>,
     c: vec4<f32>,
     d: vec4<f32>,
+}
+
+// Where four numbers of a row of so many are, from a column on: the last of them again for those that it does not have.
+fn four(row: u32, width: u32, column: u32) -> vec4<u32> {
+    return row * width + min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(width - 1u));
+}
+
+fn zeros() -> Sums {
+    return Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
 }
 
 struct Places {
@@ -64,8 +76,18 @@ fn places_of(own: u32, is_key: bool) -> Places {
     return places;
 }
 
+// Whether the query may look there.
+fn sees(t: u32, j: u32) -> bool {
+    return !(CAUSAL && j > t) && max(t, j) - min(t, j) < params.window;
+}
+
+// Whether the key has a part in what the query takes, if only that of a score of LOW.
+fn has_part(t: u32, j: u32) -> bool {
+    return MASKED || BOUNDED || sees(t, j) || t + 1u - min(t + 1u, params.window) >= params.keys;
+}
+
 fn counts(sample: u32, head: u32, t: u32, j: u32) -> bool {
-    if (CAUSAL && j > t) || max(t, j) - min(t, j) >= params.window {
+    if !sees(t, j) {
         return false;
     }
     if MASKED {

@@ -37,6 +37,8 @@ fn mutated(text: &str) -> String {
 
 /// `shaders/lib/attention.wgsl`: the scores of attention.
 pub const LIB_ATTENTION: &str = include_str!("../../shaders/lib/attention.wgsl");
+/// `shaders/lib/recurrence.wgsl`: what a recurrence and its gradient share.
+pub const LIB_RECURRENCE: &str = include_str!("../../shaders/lib/recurrence.wgsl");
 /// `shaders/lib/tile.wgsl`: what the kernels of products share.
 pub const LIB_TILE: &str = include_str!("../../shaders/lib/tile.wgsl");
 /// `shaders/lib/convolution.wgsl`: where the operands of a convolution lie.

@@ -23,6 +23,9 @@ pub(crate) use cases::cases;
 /// The score of a key that does not count.
 const LOW: f64 = -1e30;
 
+/// The largest score is no lower, so that infinities below it leave what is left of it finite.
+const LEAST: f64 = -3e38;
+
 /// Numbers of a key or a value, at most.
 const MOST_WIDTH: usize = 4096;
 

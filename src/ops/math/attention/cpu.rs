@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::cpu::{CpuArgs, CpuOp, vectorised};
-use super::{Attention, AttentionGrad, Extents, LOW, Real};
+use super::{Attention, AttentionGrad, Extents, LEAST, LOW, Real};
 use crate::kernel::room::with_room;
 use crate::threads::{Chunks, for_each_block, for_each_pair};
 
@@ -153,10 +153,10 @@ fn mean<'a, T: Real>(weights: &[T], row: impl Fn(usize) -> &'a [T], y: &mut [T])
     }
 }
 
-/// The largest, by as many running ones as vectors have lanes. A NaN stays where it is: its exponential shows it.
+/// The largest, or [`LEAST`], by as many running ones as vectors have lanes. A NaN stays where it is: its exponential shows it.
 #[inline(always)]
 fn largest<T: Real>(x: &[T]) -> T {
-    let mut most = [T::neg_infinity(); COLUMNS];
+    let mut most = [T::of(LEAST); COLUMNS];
     let chunks = x.chunks_exact(COLUMNS);
     for &x in chunks.remainder() {
         most[0] = most[0].max(x);
@@ -164,7 +164,7 @@ fn largest<T: Real>(x: &[T]) -> T {
     for x in chunks {
         most.iter_mut().zip(x).for_each(|(most, &x)| *most = if x > *most { x } else { *most });
     }
-    most.into_iter().fold(T::neg_infinity(), T::max)
+    most.into_iter().fold(T::of(LEAST), T::max)
 }
 
 /// The sum, by as many running ones as vectors have lanes.
@@ -281,9 +281,9 @@ impl<T: Real> Backwards<'_, T> {
                 // Of scores that do not count the weights are constants.
                 let low = T::of(LOW);
                 for (answer, weight) in answers.iter_mut().zip(weights.iter_mut()) {
-                    let counts = if *weight == low { T::zero() } else { scale };
+                    let counts = *weight != low;
                     *weight = (*weight - most).exponential() * share;
-                    *answer = *weight * (*answer - delta) * counts;
+                    *answer = if counts { scale * *weight * (*answer - delta) } else { T::zero() };
                 }
                 mean(answers, |j| reads.key(head, first + j), &mut dq[own * e.key..][..e.key]);
                 let query = reads.query(head, t);

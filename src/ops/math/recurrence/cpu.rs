@@ -347,14 +347,18 @@ impl<T: Real> Backward<'_, T> {
         let (of_gates, of_candidate) = self.u.split_at(2 * units * units);
         product(walk.dg, of_candidate, walk.sums, [units, units]);
         for row in 0..rows {
+            // A step that is masked has its gradients, zeros, by now.
+            if self.given.is_masked(first + row, step) {
+                continue;
+            }
             let at = row * steps + step;
             let (r, h) =
                 (part(self.saved, 3 * (first * steps + at) + 1, units), part(self.prev, first * steps + at, units));
             let da = &mut walk.da[(2 * row + 1) * units..][..units];
-            let (sums, masked) = (part_mut(walk.sums, row, units), self.given.is_masked(first + row, step));
+            let sums = part(walk.sums, row, units);
             for i in 0..units {
                 let dropped = self.given.dropped.map_or(T::one(), |d| d[(first + row) * units + i]);
-                let drh = if masked { T::zero() } else { sums[i] * dropped };
+                let drh = sums[i] * dropped;
                 da[i] = drh * h[i] * slope(op.recurrent_activation, r[i]);
                 walk.dh[row * units + i] += drh * r[i];
             }

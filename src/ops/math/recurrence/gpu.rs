@@ -3,19 +3,19 @@
 
 use super::super::Binding;
 use super::super::activation::Function;
-use super::super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
+use super::super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_RECURRENCE, Module, Params, Target};
 use super::{Cell, Recurrence, RecurrenceGrad, Sizes};
 use crate::kernel::Io;
 
 const MODULE: Module = Module {
     stem: "recurrence",
     source: include_str!("../../../../shaders/recurrence.wgsl"),
-    libs: &[LIB_GRID, LIB_ACTIVATION],
+    libs: &[LIB_GRID, LIB_ACTIVATION, LIB_RECURRENCE],
 };
 const GRADIENT_MODULE: Module = Module {
     stem: "recurrence_gradient",
     source: include_str!("../../../../shaders/recurrence_gradient.wgsl"),
-    libs: &[LIB_GRID, LIB_ACTIVATION],
+    libs: &[LIB_GRID, LIB_ACTIVATION, LIB_RECURRENCE],
 };
 
 /// Rows of a workgroup: a vector's.
@@ -118,7 +118,7 @@ pub(super) fn backward(op: &RecurrenceGrad, io: &Io, _target: &Target) -> Vec<Di
     let [dx, ds] = [0, 1].map(Binding::Output);
     let begin = vec![given(dlast), given(dropped), ds, walk.scratch(), Binding::Params];
     let [saved, u, prev] = [0, 1, 2].map(Binding::Input);
-    let rest = vec![saved, u, prev, given(dy), given(mask), dx, ds, walk.scratch(), Binding::Params];
+    let rest = vec![saved, u, given(mask), given(dy), prev, dx, ds, walk.scratch(), Binding::Params];
     let of = |launch: Dispatch| launch.constant("OF_Y", op.of_y).constant("OF_LAST", op.of_last);
     vec![of(walk.begin(begin)), of(walk.walk(rest))]
 }

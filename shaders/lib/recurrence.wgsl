@@ -1,0 +1,61 @@
+// What a recurrence and its gradient share: cells, which are in recurrence.wgsl, and the four rows that a workgroup has, one a part of
+// each vector.
+
+override CELL: u32 = 1u;
+override GATES: u32 = 4u;
+override KEPT: u32 = 5u;
+override UNITS: u32 = 1u;
+override SPAN: u32 = 1u;
+override GROUP: u32 = 32u;
+override BACKWARDS: bool = false;
+override MASKED: bool = false;
+override DROPPED: bool = false;
+override ACTIVATION: u32 = 0u;
+override RECURRENT_ACTIVATION: u32 = 0u;
+
+struct Params {
+    rows: u32,
+    steps: u32,
+    // Workgroups that walk.
+    groups: u32,
+}
+
+@group(0) @binding(1) var<storage, read> u: array<f32>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
+@group(0) @binding(8) var<uniform> params: Params;
+
+// Four rows at a step: the last row stands for those that there are not, and `count` of them are written.
+struct Place {
+    row: vec4<u32>,
+    // Of the step in a list of all rows' steps.
+    at: vec4<u32>,
+    count: u32,
+    place: u32,
+}
+
+fn step_of(place: u32) -> u32 {
+    return select(place, params.steps - 1u - place, BACKWARDS);
+}
+
+fn place_of(first: u32, place: u32) -> Place {
+    let row = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(params.rows - 1u));
+    return Place(row, row * params.steps + step_of(place), params.rows - first, place);
+}
+
+// What h of a unit is multiplied by before the product.
+fn dropped_at(p: Place, unit: u32) -> vec4<f32> {
+    if DROPPED {
+        let i = params.groups + p.row * UNITS + unit;
+        return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
+    }
+    return vec4(1.0);
+}
+
+// Where the mask is not 0: what is no number counts, too.
+fn counts_at(i: vec4<u32>) -> vec4<bool> {
+    if MASKED {
+        return !(vec4(mask[i.x], mask[i.y], mask[i.z], mask[i.w]) == vec4(0.0));
+    }
+    return vec4(true);
+}
