@@ -36,7 +36,7 @@ pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(5)?;
     let data = kiln::data::fashion_mnist()?;
     let (train, test) = (images(&data.train.head(args.limit))?, images(&data.test)?);
-    let rate = common::one_cycle(0.005, args.epochs * train.len().div_ceil(BATCH));
+    let rate = common::one_cycle(0.005, args.epochs * train.len().div_ceil(BATCH), 5);
     let mut model = model().device(args.device);
     model.compile(Scheduled::new(Adam::default(), rate), "mse", [])?;
     print!("{}", model.summary()?);

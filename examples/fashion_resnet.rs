@@ -42,7 +42,7 @@ pub fn main() -> anyhow::Result<()> {
     let args = common::Args::read(8)?;
     let data = kiln::data::fashion_mnist()?;
     let train = data.train.head(args.limit);
-    let rate = common::one_cycle(0.01, args.epochs * train.len().div_ceil(BATCH));
+    let rate = common::one_cycle(0.01, args.epochs * train.len().div_ceil(BATCH), 5);
     let mut model = model()?.device(args.device);
     model.compile(Scheduled::new(Adam::default(), rate), "sparse_categorical_crossentropy", ["accuracy"])?;
     print!("{}", model.summary()?);

@@ -28,7 +28,7 @@ pub fn main() -> anyhow::Result<()> {
         .add(Dense::new(10).activation("softmax"))
         .seed(seed)
         .device(device);
-    let rate = common::one_cycle(0.005, steps);
+    let rate = common::one_cycle(0.005, steps, 5);
     model.compile(Scheduled::new(Adam::default(), rate), "sparse_categorical_crossentropy", ["accuracy"])?;
     model.fit(&mnist.train, Fit::new().epochs(EPOCHS).batch_size(BATCH).verbose(0))?;
     let scores = model.evaluate(&mnist.test)?;

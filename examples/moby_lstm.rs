@@ -9,7 +9,6 @@ mod moby;
 #[path = "common/ngram.rs"]
 mod ngram;
 
-use kiln::nn::Sampler;
 use kiln::prelude::*;
 use moby::Moby;
 
@@ -44,10 +43,5 @@ pub fn main() -> anyhow::Result<()> {
     long.compile("adam", moby::loss(), [])?;
     long.set_weights(&model.weights()?)?;
     println!("LSTM: {:.3} bits a character", moby::bits(&mut long, &moby.held_out(LONG)?)?);
-    std::fs::create_dir_all("runs")?;
-    model.save("runs/moby-lstm.safetensors")?;
-    let prompt = "The whale ";
-    let more = model.generate(prompt, Sampler::new().temperature(0.7))?.take(300).collect::<Result<String>>()?;
-    println!("{prompt}{more}");
-    Ok(())
+    moby::save_and_write(&mut model, "moby-lstm")
 }

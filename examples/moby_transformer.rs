@@ -9,7 +9,7 @@ mod moby;
 #[path = "common/ngram.rs"]
 mod ngram;
 
-use kiln::nn::{Sampler, Value};
+use kiln::nn::Value;
 use kiln::prelude::*;
 use moby::Moby;
 
@@ -42,21 +42,12 @@ pub fn main() -> anyhow::Result<()> {
     let x = LayerNormalization::new().apply(&x)?;
     let mut model = Model::new(&input, Dense::new(size).apply(&x)?)?.device(args.device);
     let windows = moby.windows(LENGTH, LENGTH / 2)?;
-    let steps = (args.epochs * kiln::data::Source::len(&windows).div_ceil(32)) as u64;
+    let steps = args.epochs * kiln::data::Source::len(&windows).div_ceil(32);
     model.set_text_vectorization(moby.text.clone());
-    let rate = CosineDecay {
-        warmup_target: Some(0.003),
-        warmup_steps: steps / 20,
-        ..CosineDecay::new(0.0, steps - steps / 20)
-    };
+    let rate = common::one_cycle(0.003, steps, 20);
     model.compile(Scheduled::new(Adam::default(), rate).global_clip_norm(1.0), moby::loss(), [])?;
     print!("{}", model.summary()?);
     model.fit(&windows, Fit::new().epochs(args.epochs).batch_size(32))?;
     println!("transformer: {:.3} bits a character", moby::bits(&mut model, &moby.held_out(LENGTH)?)?);
-    std::fs::create_dir_all("runs")?;
-    model.save("runs/moby-transformer.safetensors")?;
-    let prompt = "The whale ";
-    let more = model.generate(prompt, Sampler::new().temperature(0.7))?.take(300).collect::<Result<String>>()?;
-    println!("{prompt}{more}");
-    Ok(())
+    moby::save_and_write(&mut model, "moby-transformer")
 }

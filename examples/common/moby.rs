@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use kiln::data::{TextSplit, TextVectorization, TimeseriesDataset, Windows};
+use kiln::nn::Sampler;
 use kiln::prelude::*;
 
 use super::ngram::NGram;
@@ -76,4 +77,14 @@ pub fn loss() -> Loss {
 /// What a model reaches, in bits a character.
 pub fn bits(model: &mut Model, data: &Dataset) -> anyhow::Result<f64> {
     Ok(model.evaluate(data)?.get("loss").context("compiled with one")? / std::f64::consts::LN_2)
+}
+
+/// Saves a model as `runs/NAME.safetensors`, and prints what it goes on with.
+pub fn save_and_write(model: &mut Model, name: &str) -> anyhow::Result<()> {
+    std::fs::create_dir_all("runs")?;
+    model.save(format!("runs/{name}.safetensors"))?;
+    let prompt = "The whale ";
+    let more = model.generate(prompt, Sampler::new().temperature(0.7))?.take(300).collect::<kiln::Result<String>>()?;
+    println!("{prompt}{more}");
+    Ok(())
 }

@@ -92,9 +92,9 @@ pub fn train(
     Ok(())
 }
 
-/// A learning rate that rises to `highest` in a straight line over the first fifth of so many steps, and falls to 0 in half a wave
-/// over the others.
-pub fn one_cycle(highest: f64, steps: usize) -> CosineDecay {
-    let (steps, warmup_steps) = (steps as u64, steps as u64 / 5);
+/// A learning rate that rises to `highest` in a straight line over the first of so many equal `parts` of the steps, and falls to 0 in
+/// half a wave over the others.
+pub fn one_cycle(highest: f64, steps: usize, parts: u64) -> CosineDecay {
+    let (steps, warmup_steps) = (steps as u64, steps as u64 / parts);
     CosineDecay { warmup_target: Some(highest), warmup_steps, ..CosineDecay::new(0.0, steps - warmup_steps) }
 }

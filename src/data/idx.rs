@@ -159,7 +159,16 @@ struct Source<'a> {
     path: &'a Path,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// `most`: what a zipped one may unpack to.
+    fn new(source: impl Read + 'a, most: u64, path: &'a Path) -> Result<Self> {
+        let (mut reader, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
+        if zipped {
+            reader = Box::new(Limited::new(reader, most));
+        }
+        Ok(Self { reader, zipped, path })
+    }
+
     /// Up to `n` bytes, fewer at the end. `present` bytes are known to be there: only they are allocated at once.
     fn read(&mut self, n: usize, present: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(n.min(present));
@@ -271,13 +280,20 @@ impl Elements {
     }
 }
 
+/// The text of a file, raw or gzipped.
+pub(super) fn text(path: &Path) -> Result<String> {
+    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let stored = file.metadata().map_err(Error::io(path, "read"))?.len();
+    let mut source = Source::new(file, unpacking::most(stored, None), path)?;
+    let mut bytes = Vec::new();
+    source.reader.read_to_end(&mut bytes).map_err(|e| source.failed(e))?;
+    String::from_utf8(bytes).map_err(|e| source.format(format!("is no text: {e}")))
+}
+
 /// `stored`: the bytes at rest, an upper bound of what a raw file can hold; `most`: what a zipped one may unpack to.
 fn parse<'a>(source: impl Read + 'a, [stored, most]: [u64; 2], path: &'a Path) -> Result<Elements> {
-    let (mut reader, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
-    if zipped {
-        reader = Box::new(Limited::new(reader, most));
-    }
-    let mut source = Source { reader, zipped, path };
+    let mut source = Source::new(source, most, path)?;
+    let zipped = source.zipped;
     let (kind, shape) = source.header()?;
     let promised = shape.iter().try_fold(kind.size(), |product, &extent| product.checked_mul(extent));
     let Some(promised) = promised.filter(|&n| isize::try_from(n).is_ok()) else {

@@ -2,8 +2,6 @@
 
 mod moby_dick;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::named::Content;
@@ -152,7 +150,7 @@ pub fn airline() -> Result<Tensor> {
 pub fn airline_with(options: LoadOptions<'_>) -> Result<Tensor> {
     AIRLINE.read(options, |paths| {
         let [path] = paths else { unreachable!("the set has one file") };
-        let text = text(path)?;
+        let text = idx::text(path)?;
         let value = |(at, line): (usize, &str)| {
             let found = line.split_once(',').and_then(|(_, value)| value.trim().parse::<f32>().ok());
             let message = format!("line {}: expected a month, a comma and a number, found {line:?}", at + 1);
@@ -180,22 +178,11 @@ pub fn moby_dick() -> Result<Vec<String>> {
 /// Those of [`mnist()`].
 pub fn moby_dick_with(options: LoadOptions<'_>) -> Result<Vec<String>> {
     let chapter = |path: &PathBuf| {
-        let read = json::parse(&text(path)?).map_err(|e| Error::format(path, format!("is no JSON: {e}")))?;
+        let read = json::parse(&idx::text(path)?).map_err(|e| Error::format(path, format!("is no JSON: {e}")))?;
         let Some(Setting::Text(text)) = read.get("text") else {
             return Err(Error::format(path, "has no text under the key \"text\""));
         };
         Ok(text.clone())
     };
     MOBY_DICK.read(options, |paths| paths.iter().map(chapter).collect())
-}
-
-/// No file of texts or numbers that is known by name is nearly as long.
-const MOST_TEXT: u64 = 1 << 26;
-
-/// The text of a file, raw or gzipped.
-fn text(path: &Path) -> Result<String> {
-    let opened = File::open(path).map_err(Error::io(path, "open"))?;
-    let mut text = String::new();
-    let read = idx::gunzipped(opened).and_then(|(bytes, _)| bytes.take(MOST_TEXT).read_to_string(&mut text));
-    read.map_err(Error::io(path, "read")).map(|_| text)
 }

@@ -150,10 +150,14 @@ impl TimeseriesDataset {
         let range = windows.end_index.unwrap_or(steps) - windows.start_index;
         let len = range.saturating_sub(span).min(most).div_ceil(windows.sequence_stride);
         if len == 0 {
-            let message = format!(
-                "a window and its target take {} steps; there are {range} to take them from",
-                span.saturating_add(1)
-            );
+            let message = match range.checked_sub(span) {
+                // There are windows, and no targets of theirs.
+                Some(1..) => format!("no target is of a window that begins at step {} or later", windows.start_index),
+                _ => {
+                    let span = span.saturating_add(1);
+                    format!("a window and its target take {span} steps; there are {range} to take them from")
+                }
+            };
             return Err(Error::argument("sequence_length", message));
         }
         Ok(Self { data, targets, windows, len })
@@ -170,18 +174,10 @@ impl TimeseriesDataset {
     /// The windows that begin `later` steps after those of these numbers.
     fn gather(&self, rows: &[usize], later: usize) -> Result<Tensor> {
         let Windows { sequence_length, sequence_stride, .. } = self.windows;
-        let step = self.data.shape()[1..].iter().product::<usize>();
-        let all = rows.len().saturating_mul(sequence_length).saturating_mul(step);
-        let steps = || rows.iter().flat_map(|row| self.windows.steps(row * sequence_stride + later));
-        let values = crate::tensor::of_same_type!(self.data.values(), values => {
-            let mut taken = memory::room(all, "the windows of a series")?;
-            for at in steps() {
-                taken.extend_from_slice(&values[at * step..(at + 1) * step]);
-            }
-            taken
-        });
+        let mut steps = memory::room(rows.len().saturating_mul(sequence_length), "the windows of a series")?;
+        steps.extend(rows.iter().flat_map(|row| self.windows.steps(row * sequence_stride + later)));
         let shape = [&[rows.len(), sequence_length], &self.data.shape()[1..]].concat();
-        Tensor::new(shape, values)
+        Tensor::new(shape, self.data.take(&steps)?.into_values())
     }
 }
 

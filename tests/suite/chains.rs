@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use kiln::nn::Chain;
 use kiln::prelude::*;
 
+use crate::common::MERGES;
+
 const LAYERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/nn/layers/");
 
 fn refused(text: &str) -> String {
@@ -122,21 +124,9 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_layer_that_a_file_keeps_can_be_written() {
     let table = std::fs::read_to_string(format!("{LAYERS}arguments.rs")).unwrap();
-    let merges = [
-        "Add",
-        "AdditiveAttention",
-        "Attention",
-        "Average",
-        "Concatenate",
-        "Dot",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "Subtract",
-    ];
     let files: String = sources(Path::new(LAYERS)).iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let arms = files.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => Box::new("));
-    let classes: Vec<&str> = arms.map(|(class, _)| class).filter(|class| !merges.contains(class)).collect();
+    let classes: Vec<&str> = arms.map(|(class, _)| class).filter(|class| !MERGES.contains(class)).collect();
     assert!(classes.len() > 15, "{classes:?}");
     for class in classes {
         assert!(table.contains(&format!("(\"{class}\", \"")), "{class} has no line in {LAYERS}arguments.rs");

@@ -50,6 +50,20 @@ pub fn says<T>(result: kiln::Result<T>, parts: &[&str]) {
     assert!(!text.contains('\n'), "more than a line: {text}");
 }
 
+/// Classes of layers of several inputs alike.
+pub const MERGES: [&str; 10] = [
+    "Add",
+    "AdditiveAttention",
+    "Attention",
+    "Average",
+    "Concatenate",
+    "Dot",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Subtract",
+];
+
 /// A fixture, parsed.
 pub fn fixture(name: &str) -> Value {
     let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -42,8 +42,8 @@ mod convnets;
 mod convolutions;
 mod custom_op;
 mod data;
-#[cfg(feature = "cli")]
 mod embeddings;
+#[cfg(feature = "cli")]
 mod examples;
 mod finite;
 mod functional;

@@ -13,7 +13,7 @@ use kiln::ops::binary::Binary;
 use kiln::prelude::*;
 use tempfile::TempDir;
 
-use crate::common::{executors, fixture, says};
+use crate::common::{MERGES, executors, fixture, says};
 
 /// A layer that gives what it is given and says whether that had a mask.
 fn probe() -> (Arc<AtomicBool>, Lambda) {
@@ -127,7 +127,7 @@ fn becomes(class: &str) -> (&'static str, bool) {
     });
     let given = attach.apply([&x, &mask]).unwrap();
     let layer = of_class(class);
-    let merges = merge_classes().contains(&class) || class == "MultiHeadAttention";
+    let merges = MERGES.contains(&class) || class == "MultiHeadAttention";
     let y = if merges { layer.apply([&given, &given]) } else { layer.apply(&given) }.unwrap();
     // The mask, or a number that none has.
     let show = Lambda::new(|scope, inputs| match scope.mask(inputs[0]) {
@@ -153,12 +153,6 @@ fn becomes(class: &str) -> (&'static str, bool) {
     let said = model.dropped_masks().unwrap();
     let named = |line: &String| line.contains(&format!("({class}) drops the mask"));
     (mask, said.iter().any(named))
-}
-
-fn merge_classes() -> [&'static str; 10] {
-    let sums = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"];
-    let [a, b, c, d, e, f, g, h] = sums;
-    [a, b, c, d, e, f, g, h, "AdditiveAttention", "Attention"]
 }
 
 /// Layer by layer, as `scripts/golden-masks` has asked Keras.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
-use kiln::bench::{Model, STANDARD};
+use kiln::bench::STANDARD;
 use kiln::device::Device;
 use kiln::plan::{BufferId, Place, Plan};
 use kiln::prelude::*;
@@ -38,13 +38,12 @@ fn bound(plan: &Plan) -> usize {
     (0..plan.steps.len()).map(at).max().unwrap_or(0)
 }
 
-fn model(name: &str) -> (Model, kiln::nn::Model) {
-    let model = STANDARD.into_iter().find(|model| model.name == name).expect(name);
-    (model, model.untrained(&Device::cpu()).unwrap())
+fn model(name: &str) -> Model {
+    STANDARD.into_iter().find(|model| model.name == name).expect(name).untrained(&Device::cpu()).unwrap()
 }
 
 /// An image made smaller and larger again.
-fn autoencoder() -> kiln::nn::Model {
+fn autoencoder() -> Model {
     let layers = "conv2d 16 3 relu strides=2 padding=same, conv2d 8 3 relu strides=2 padding=same, \
                   conv2d_transpose 8 3 relu strides=2 padding=same, conv2d_transpose 16 3 relu strides=2 padding=same, \
                   conv2d 1 3 sigmoid padding=same";
@@ -70,7 +69,7 @@ fn slots_hold_little_more_than_what_a_step_needs_at_once() {
     }
     assert!(shares.values().all(|&share| share <= 1.25), "{shares:#?}");
     // 200 images of 26x26x32, 24x24x64 and again 24x24x64, of which max pooling's gradient needs two at least.
-    let cnn = bound(&model("cnn").1.training_plan(200, 60_000).unwrap());
+    let cnn = bound(&model("cnn").training_plan(200, 60_000).unwrap());
     let least = 4 * 200 * (26 * 26 * 32 + 2 * 24 * 24 * 64);
     assert!((least..2 * least).contains(&cnn), "{cnn} of {least}");
 }
@@ -80,7 +79,7 @@ fn an_evaluation_takes_memory_for_a_batch_whatever_the_number_of_images() {
     // The largest step of the CNN's evaluation reads 26x26x32 and writes 24x24x64; its training holds 24x24x64 once more, and what was
     // pooled. The residual net's evaluation holds three images at most, its training those of all blocks.
     for (name, most) in [("cnn", 56), ("resnet", 20)] {
-        let (_, model) = model(name);
+        let model = model(name);
         let [few, many] = [1_000, 10_000].map(|rows| model.evaluation_plan(rows).unwrap());
         let slots = |plan: &Plan| {
             let slots = plan.buffers.iter().filter(|b| matches!(b.id, BufferId::Temp(_)));

@@ -148,6 +148,18 @@ fn tokens_become_texts_again() -> Result<()> {
 }
 
 #[test]
+fn n_grams_may_be_longer_than_every_text() -> Result<()> {
+    // One is made by a method, one as from a file: neither asks for memory for widths that no text has.
+    let config = Config::new("TextVectorization").with("ngrams", Setting::Int(1 << 60));
+    let kept = TextVectorization::from_setting(&config.into()).map_err(Error::other)?;
+    for mut text in [TextVectorization::new().ngrams(1 << 60), kept] {
+        text.adapt(["a b"])?;
+        assert_eq!(text.vocabulary(), ["", "[UNK]", "b", "a b", "a"]);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_models_file_keeps_how_texts_became_tokens() -> Result<()> {
     let mut model = Sequential::new().add(Input::new([2])).add(Dense::new(1)).device(Device::cpu());
     assert_eq!(Model::from_bytes(&model.to_bytes()?)?.text_vectorization(), None);

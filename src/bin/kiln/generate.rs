@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use kiln::device::Device;
-use kiln::io::printable;
 use kiln::nn::{Model, Sampler};
 
 use crate::model::DeviceArgs;
+use crate::outputs;
 
 const EXAMPLES: &str = "\
 Prints the prompt, and goes on with it token by token as the model of the file says: characters or words, as it was trained. The
@@ -59,17 +59,12 @@ pub fn run(args: &Args) -> Result<()> {
     let sampler = Sampler::new().temperature(args.temperature).top_k(args.top_k).top_p(args.top_p).seed(args.seed);
     let generation = model.generate(&args.prompt, sampler)?;
     let mut out = io::stdout().lock();
-    write!(out, "{}", shown(&args.prompt))?;
+    write!(out, "{}", outputs::printable_lines(&args.prompt))?;
     out.flush()?;
     for token in generation.take(args.length) {
-        write!(out, "{}", shown(&token?))?;
+        write!(out, "{}", outputs::printable_lines(&token?))?;
         // As it is chosen, not when a line is full.
         out.flush()?;
     }
     Ok(writeln!(out)?)
-}
-
-/// A text as a terminal may have it, line by line.
-fn shown(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }

@@ -31,7 +31,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use kiln::io::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,7 +94,7 @@ fn main() -> ExitCode {
             Ok(stopped) => stopped.end(),
             Err(e) => {
                 let text = unpacked::in_options(&one_line_of_causes(&e));
-                outputs::say(format_args!("error: {}", text.split('\n').map(printable).collect::<Vec<_>>().join("\n")));
+                outputs::say(format_args!("error: {}", outputs::printable_lines(&text)));
                 ExitCode::FAILURE
             }
         },

@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::io::{check_file, check_log};
+use kiln::io::{check_file, check_log, printable};
 use kiln::train::callbacks::{Callback, Hook, Waiting};
 use kiln::train::{Logs, Run};
 use kiln::{Error, plot};
+
+/// A text of several lines as a terminal may have it.
+pub fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
 
 /// How an option writes to its path.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -127,7 +127,7 @@ fn start(
         .args(args)
         .current_dir(scratch)
         // Where pip keeps what has come so far: it is seen to come, and ends with the folder.
-        .env("TMPDIR", scratch)
+        .env("TMPDIR", std::path::absolute(scratch).map_err(unwritable(scratch))?)
         .stdin(Stdio::null())
         // To files: a pipe that nobody reads would stop the program once it is full.
         .stdout(File::create(&output).map_err(unwritable(scratch))?)

@@ -36,7 +36,7 @@ impl Head {
     fn of(file: &mut (impl Read + Seek)) -> io::Result<Option<Self>> {
         let start: [u8; 3] = next(file)?;
         if start == *jpeg::SIGNATURE {
-            return Self::of_jpeg(file);
+            return Self::of_jpeg(file).map(Some);
         }
         // The rest of the signature, the first chunk's length and name, the picture's width, height, depth and kind of colour.
         let [rest @ .., w0, w1, w2, w3, h0, h1, h2, h3, _, kind]: [u8; 23] = next(file)?;
@@ -48,7 +48,7 @@ impl Head {
     }
 
     /// Behind the signature, whose last byte begins the first segment: goes from segment to segment until one describes the picture.
-    fn of_jpeg(file: &mut (impl Read + Seek)) -> io::Result<Option<Self>> {
+    fn of_jpeg(file: &mut (impl Read + Seek)) -> io::Result<Self> {
         loop {
             let [mut mark]: [u8; 1] = next(file)?;
             // What fills the gaps between segments.
@@ -60,7 +60,7 @@ impl Head {
                 0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&mark) => {
                     let [_, _, _, h0, h1, w0, w1, channels]: [u8; 8] = next(file)?;
                     let size = [[h0, h1], [w0, w1]].map(|extent| u32::from(u16::from_be_bytes(extent)));
-                    return Ok(Some(Self::new(size, channels == 1)));
+                    return Ok(Self::new(size, channels == 1));
                 }
                 // Marks that stand alone.
                 0x01 | 0xd0..=0xd7 => {}
@@ -71,9 +71,8 @@ impl Head {
                     file.seek_relative(i64::from(len.saturating_sub(2)))?;
                 }
             }
-            if next(file)? != [0xff] {
-                return Ok(None);
-            }
+            // Bytes between segments are passed over, as the decoder passes over them.
+            while next(file)? != [0xff] {}
         }
     }
 
@@ -118,6 +117,9 @@ mod tests {
         let thumbnail = [&[0xff, 0xe1, 0x02, 0x02], &[0xff, 0xd8, 0xff, 0xc0][..], &[7; 508], &[0xff]].concat();
         let with_thumbnail = [&bytes[..2], &thumbnail, &bytes[2..]].concat();
         assert_eq!(of(&with_thumbnail), of(&bytes));
+        let segment = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]])) - 2;
+        let with_rubbish = [&bytes[..segment + 2], b"between", &bytes[segment + 2..]].concat();
+        assert_eq!(of(&with_rubbish), of(&bytes));
     }
 
     #[test]
@@ -130,6 +132,6 @@ mod tests {
             assert!((first..bytes.len()).all(|len| of(&bytes[..len]) == of(&bytes)), "{format:?}");
         }
         assert_eq!(of(b"GIF89a and more than twenty-six bytes"), Ok(None));
-        assert_eq!(of(b"\xff\xd8\xff\xe0\0\x02no segment"), Ok(None));
+        assert_eq!(of(b"\xff\xd8\xff\xe0\0\x02no segment"), Err(io::ErrorKind::UnexpectedEof));
     }
 }

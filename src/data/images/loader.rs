@@ -137,14 +137,18 @@ impl ImageLoader {
         }
         let shape = [files.len(), height as usize, width as usize, self.color_mode.channels()];
         let len = shape.iter().try_fold(1usize, |len, &extent| len.checked_mul(extent)).unwrap_or(usize::MAX);
-        let mut samples = memory::room(len, &format!("the pixels of {} pictures", files.len()))?;
+        let size = [height, width].map(|extent| extent as usize);
+        let mut samples = Vec::new();
         // Not all at once, so that what is decoded is not held twice.
-        for files in files.chunks(AT_ONCE) {
-            let size = [height, width].map(|extent| extent as usize);
-            for sample in map_each(files, |file| Ok(loader.sample(file.as_ref(), size)))? {
-                // The first of those that are wrong, whichever thread is the fastest.
-                samples.extend_from_slice(&sample?);
+        for some in files.chunks(AT_ONCE) {
+            // The first of those that are wrong, whichever thread is the fastest.
+            let decoded = map_each(some, |file| Ok(loader.sample(file.as_ref(), size)))?;
+            let decoded = decoded.into_iter().collect::<Result<Vec<_>>>()?;
+            // Once some are known to be as large as the head of the first says.
+            if samples.is_empty() {
+                samples = memory::room(len, &format!("the pixels of {} pictures", files.len()))?;
             }
+            decoded.iter().for_each(|sample| samples.extend_from_slice(sample));
         }
         Tensor::new(shape, samples)
     }

@@ -1,6 +1,6 @@
 //! A vocabulary and how texts are read, in saved models.
 
-use super::tokens::Tokenizer;
+use super::tokens::{Tokenizer, Widths};
 use super::{Standardize, TextOutput, TextSplit, TextVectorization};
 use crate::config::{Config, Configured, Setting};
 use crate::error::{Error, Result};
@@ -11,6 +11,11 @@ impl Configured for TextVectorization {
     /// Named as in Keras' `get_config`; words without padding and the unknown.
     fn config(&self) -> Config {
         let Tokenizer { standardize, split, ngrams } = self.tokenizer.clone();
+        let ngrams = match ngrams {
+            None => Setting::Null,
+            Some(Widths::UpTo(most)) => most.into(),
+            Some(Widths::Of(widths)) => widths.into(),
+        };
         let weights = self.idf_weights.as_ref().map(|all| all.iter().copied().map(f64::from).collect::<Vec<_>>());
         Config::new(CLASS)
             .with("max_tokens", self.max_tokens)
@@ -47,14 +52,13 @@ impl Configured for TextVectorization {
             .output_sequence_length(config.take_or("output_sequence_length", None::<usize>)?)
             .pad_to_max_tokens(config.take_or("pad_to_max_tokens", false)?);
         made = match config.take_or("ngrams", Setting::Null)? {
-            Setting::Int(_) | Setting::List(_) if made.tokenizer.split.is_none() => made.ngrams(1),
             Setting::Null => made,
             Setting::Int(most) => made.ngrams(usize::try_from(most).unwrap_or(0)),
             widths => made.ngrams_of(widths.read::<Vec<usize>>().map_err(|e| Error::argument("ngrams", e))?),
         };
         let words = config.take_or("vocabulary", None::<Vec<String>>)?;
         let weights = config.take_or("idf_weights", None::<Vec<f64>>)?;
-        made = made.with_words(words);
+        made.set_words_to(words);
         made.idf_weights = weights.map(|all| all.into_iter().map(|weight| weight as f32).collect());
         made.checked()
     }

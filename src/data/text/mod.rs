@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::tensor::{Tensor, Values};
-use tokens::Tokenizer;
 pub use tokens::{Standardize, TextSplit};
+use tokens::{Tokenizer, Widths};
 
 /// The token that fills short texts up, as Keras has it.
 const PADDING: &str = "";
@@ -105,14 +105,15 @@ impl TextVectorization {
 
     /// Makes tokens of this many neighbours, too, and of fewer: 2 is single ones and pairs.
     #[must_use]
-    pub fn ngrams(self, most: usize) -> Self {
-        self.ngrams_of(1..=most)
+    pub fn ngrams(mut self, most: usize) -> Self {
+        self.tokenizer.ngrams = Some(Widths::UpTo(most));
+        self
     }
 
     /// Makes tokens of as many neighbours as each of these widths says, the narrowest not before it is named.
     #[must_use]
     pub fn ngrams_of(mut self, widths: impl IntoIterator<Item = usize>) -> Self {
-        self.tokenizer.ngrams = Some(widths.into_iter().collect());
+        self.tokenizer.ngrams = Some(Widths::Of(widths.into_iter().collect()));
         self
     }
 
@@ -121,7 +122,8 @@ impl TextVectorization {
     pub fn output_mode(mut self, output_mode: TextOutput) -> Self {
         self.output_mode = output_mode;
         let words = self.words.take();
-        self.with_words(words)
+        self.set_words_to(words);
+        self
     }
 
     /// How many indices a text becomes, cut off or filled up with 0; without it as many as the longest of a call has.
@@ -144,7 +146,7 @@ impl TextVectorization {
     /// # Errors
     /// [`Error::Argument`] where settings do not go together, or the texts hold no token.
     pub fn adapt<T: AsRef<str>>(&mut self, texts: impl IntoIterator<Item = T>) -> Result<()> {
-        self.check()?;
+        self.check_settings()?;
         let mut found: HashMap<String, Found> = HashMap::new();
         let mut documents = 0;
         for text in texts {
@@ -170,7 +172,7 @@ impl TextVectorization {
         found.truncate(self.max_tokens.map_or(usize::MAX, |most| most - self.specials().len()));
         let weight = |(_, found): &(_, Found)| (1.0 + documents as f64 / (1 + found.documents) as f64).ln() as f32;
         let weights = (self.output_mode == TextOutput::TfIdf).then(|| found.iter().map(weight).collect());
-        *self = self.clone().with_words(Some(found.into_iter().map(|(token, _)| token).collect()));
+        self.set_words_to(Some(found.into_iter().map(|(token, _)| token).collect()));
         self.idf_weights = weights;
         Ok(())
     }
@@ -199,11 +201,12 @@ impl TextVectorization {
     }
 
     fn set_words(&mut self, mut words: Vec<String>, weights: Option<Vec<f32>>) -> Result<()> {
-        let set = Self { words: None, ..self.clone() };
-        if set.specials().iter().eq(words.iter().take(set.specials().len())) && weights.is_none() {
-            words.drain(..set.specials().len());
+        let specials = self.specials();
+        if specials.iter().eq(words.iter().take(specials.len())) && weights.is_none() {
+            words.drain(..specials.len());
         }
-        let mut set = set.with_words(Some(words));
+        let mut set = self.clone();
+        set.set_words_to(Some(words));
         set.idf_weights = weights;
         *self = set.checked()?;
         Ok(())
@@ -213,6 +216,13 @@ impl TextVectorization {
     /// there is a vocabulary, these alone.
     pub fn vocabulary(&self) -> Vec<&str> {
         self.specials().iter().copied().chain(self.words().iter().map(String::as_str)).collect()
+    }
+
+    /// The token of an index.
+    fn token(&self, index: usize) -> Option<&str> {
+        let specials = self.specials();
+        let word = |index| self.words().get(index).map(String::as_str);
+        index.checked_sub(specials.len()).map_or_else(|| Some(specials[index]), word)
     }
 
     /// How many tokens [`TextVectorization::vocabulary`] has.
@@ -248,10 +258,10 @@ impl TextVectorization {
     /// # Errors
     /// [`Error::Argument`] for an index beyond the vocabulary.
     pub fn detokenize(&self, tokens: &[u32]) -> Result<String> {
-        let vocabulary = self.vocabulary();
         let token = |&index: &u32| {
-            let beyond = || Error::argument("tokens", format!("there is no token {index} of {}", vocabulary.len()));
-            vocabulary.get(index as usize).copied().ok_or_else(beyond)
+            let size = self.vocabulary_size();
+            let beyond = || Error::argument("tokens", format!("there is no token {index} of {size}"));
+            self.token(index as usize).ok_or_else(beyond)
         };
         let tokens = tokens.iter().map(token).collect::<Result<Vec<&str>>>()?;
         let tokens: Vec<&str> = tokens.into_iter().filter(|token| *token != PADDING).collect();
@@ -283,11 +293,10 @@ impl TextVectorization {
     }
 
     /// With these words, and no weights.
-    fn with_words(mut self, words: Option<Vec<String>>) -> Self {
+    fn set_words_to(&mut self, words: Option<Vec<String>>) {
         (self.words, self.idf_weights) = (words, None);
         let first = self.specials().len() as u32;
         self.index = (first..).zip(self.words()).map(|(index, word)| (word.clone(), index)).collect();
-        self
     }
 
     /// The index of a token.
@@ -342,8 +351,8 @@ impl TextVectorization {
         Tensor::new([texts.len(), width], Values::from(all))
     }
 
-    /// That settings go together.
-    fn check(&self) -> Result<()> {
+    /// That settings go together, whatever the vocabulary is.
+    fn check_settings(&self) -> Result<()> {
         let refused = |name: &str, message: String| Err(Error::argument(name, message));
         let specials = self.specials().len();
         if let Some(most) = self.max_tokens.filter(|&most| most <= specials) {
@@ -360,18 +369,33 @@ impl TextVectorization {
         if self.output_sequence_length.is_some() && self.output_mode != TextOutput::Int {
             return refused("output_sequence_length", "counts of words have no length to cut; leave it out".into());
         }
-        let wanted = if self.output_mode == TextOutput::TfIdf { self.words().len() } else { 0 };
-        if self.idf_weights.as_ref().map_or(0, Vec::len) != wanted {
-            return refused("idf_weights", format!("expected {wanted}: of mode tf_idf one a word, of others none"));
-        }
         match &self.tokenizer.ngrams {
             Some(_) if self.tokenizer.split.is_none() => {
                 refused("ngrams", "a text that is not split has no neighbours to join; set split".into())
             }
-            Some(widths) if widths.is_empty() || widths.contains(&0) => {
+            Some(widths) if !widths.are_some() => {
+                let widths: &[usize] = if let Widths::Of(widths) = widths { widths } else { &[] };
                 refused("ngrams", format!("{widths:?} are no widths; give one or more, each 1 or more"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// That they go together with the vocabulary, too.
+    fn check(&self) -> Result<()> {
+        self.check_settings()?;
+        let wanted = if self.output_mode == TextOutput::TfIdf { self.words().len() } else { 0 };
+        if self.idf_weights.as_ref().map_or(0, Vec::len) != wanted {
+            let message = format!("expected {wanted}: of mode tf_idf one a word, of others none");
+            return Err(Error::argument("idf_weights", message));
+        }
+        let (size, specials) = (self.vocabulary_size(), self.specials());
+        match self.max_tokens.filter(|&most| most < size) {
+            Some(most) => {
+                let message = format!("has {size} tokens, {specials:?} among them; max_tokens is {most}");
+                Err(Error::argument("vocabulary", message))
+            }
+            None => Ok(()),
         }
     }
 
@@ -394,14 +418,6 @@ impl TextVectorization {
         if self.index.len() < words.len() {
             let twice = words.iter().zip(self.specials().len() as u32..).find(|(word, at)| self.index[*word] != *at);
             return refused(format!("{:?} is there twice", twice.map_or("", |(word, _)| word)));
-        }
-        if let Some(most) = self.max_tokens.filter(|&most| most < self.vocabulary_size()) {
-            let message = format!(
-                "has {} tokens, {:?} among them; max_tokens is {most}",
-                self.vocabulary_size(),
-                self.specials()
-            );
-            return refused(message);
         }
         match weights.and_then(|weights| weights.iter().find(|weight| !weight.is_finite())) {
             Some(weight) => Err(Error::argument("idf_weights", format!("{weight} is no finite number"))),

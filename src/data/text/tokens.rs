@@ -43,13 +43,32 @@ impl Standardize {
     }
 }
 
+/// How many neighbours are one token.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Widths {
+    /// 1 and more, up to this many.
+    UpTo(usize),
+    /// These.
+    Of(Vec<usize>),
+}
+
+impl Widths {
+    /// Whether there are some, each 1 or more.
+    pub fn are_some(&self) -> bool {
+        match self {
+            Self::UpTo(most) => *most > 0,
+            Self::Of(widths) => !widths.is_empty() && !widths.contains(&0),
+        }
+    }
+}
+
 /// How a text becomes tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tokenizer {
     pub standardize: Option<Standardize>,
     pub split: Option<TextSplit>,
-    /// The widths of n-grams; `None`: tokens are what the text is split into.
-    pub ngrams: Option<Vec<usize>>,
+    /// `None`: tokens are what the text is split into.
+    pub ngrams: Option<Widths>,
 }
 
 impl Tokenizer {
@@ -59,8 +78,10 @@ impl Tokenizer {
         let Some(widths) = &self.ngrams else { return self.pieces(&text, each) };
         let mut pieces = Vec::new();
         self.pieces(&text, &mut |piece| pieces.push(piece.to_string()));
-        for &width in widths {
-            pieces.windows(width).for_each(|ngram| each(&ngram.join(" ")));
+        let mut of_width = |width| pieces.windows(width).for_each(|ngram| each(&ngram.join(" ")));
+        match widths {
+            Widths::UpTo(most) => (1..=pieces.len().min(*most)).for_each(of_width),
+            Widths::Of(widths) => widths.iter().copied().for_each(&mut of_width),
         }
     }
 
