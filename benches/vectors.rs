@@ -1,4 +1,4 @@
-//! Loops on the CPU are compiled to vectors: those of optimizers, and those of small products. One that is not takes several
+//! Loops on the CPU are compiled to vectors: those of optimizers, of activations, and of small products. One that is not takes several
 //! times as long, which no test sees. `cargo bench --bench vectors` ends with an error that names it; it takes seconds, and
 //! wants a machine that does little else.
 
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use kiln::bench::Ready;
 use kiln::nn::optimizer::{self, SCALARS};
+use kiln::ops::activation::{Activate, Function};
 use kiln::ops::case::{self, Case, random};
 use kiln::ops::cpu::{Slice, SliceMut};
 use kiln::ops::matmul::{MatMul, case_of};
@@ -64,6 +65,36 @@ fn optimizers() -> Vec<String> {
     ["rmsprop", "adam", "adamw", "adagrad", "adadelta", "nadam"].into_iter().filter_map(slow).collect()
 }
 
+/// The time of an activation of numbers, each by itself and by its op.
+fn activation(function: Function) -> [Duration; 2] {
+    let case = Case::new("activation", Activate(function), vec![random([PARAMETERS], 3)]);
+    let (io, x) = (case.io().expect("an activation"), case.inputs[0].values().to_f32());
+    let mut y = vec![0.0; PARAMETERS];
+    let single = shortest(|_| {
+        let start = Instant::now();
+        y.iter_mut().zip(&x).for_each(|(y, &x)| *y = black_box(function.of(black_box(x))));
+        start.elapsed()
+    });
+    let vectors = shortest(|_| {
+        let start = Instant::now();
+        let (inputs, outputs) = (&[Slice::Real(&x)], &mut [SliceMut::Real(&mut y)]);
+        Activate(function).cpu(CpuArgs { io: &io, inputs, outputs });
+        start.elapsed()
+    });
+    [single, vectors]
+}
+
+/// Those that recurrent layers have: a loop that does not become part of what is compiled for the processor's vectors takes twice as
+/// long and more.
+fn activations() -> Vec<String> {
+    let slow = |function: Function| {
+        let [single, vectors] = activation(function);
+        println!("{}: {vectors:?}, number by number {single:?}", function.name());
+        (vectors >= single / 3).then(|| function.name().to_string())
+    };
+    [Function::Sigmoid, Function::Tanh].into_iter().filter_map(slow).collect()
+}
+
 /// The time of a product on one thread, in f32 or f64.
 fn product<T: Real>(case: &Case) -> Duration
 where
@@ -105,7 +136,7 @@ fn products() -> Vec<String> {
 }
 
 fn main() -> ExitCode {
-    let slow = [optimizers(), products()].concat();
+    let slow = [optimizers(), activations(), products()].concat();
     if slow.is_empty() {
         return ExitCode::SUCCESS;
     }

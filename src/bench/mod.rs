@@ -19,10 +19,10 @@ use crate::device::{Device, Executor};
 pub use crate::device::{Peaks, Timing};
 use crate::error::Result;
 use crate::graph::{Graph, Id, Leaf, Type};
+use crate::kernel::cpu::vectorised;
 use crate::ops::conv::Conv;
 use crate::ops::convolution::Pass;
 use crate::ops::copy::Copy;
-use crate::ops::cpu::vectorised;
 use crate::ops::matmul::MatMul;
 use crate::ops::max_pool::{MaxPool, MaxPoolGrad};
 use crate::ops::normalize::{Normalize, NormalizeGrad};
@@ -158,7 +158,7 @@ impl Meter {
     /// Never: reading memory cannot fail.
     pub fn read(&self) -> Timing {
         let words = vec![1u64; SUMMED / 2];
-        let read = |words: &[u64]| vectorised(|| words.iter().fold(0, |sum: u64, &word| sum.wrapping_add(word)));
+        let read = |words: &[u64]| vectorised!(words.iter().fold(0, |sum: u64, &word| sum.wrapping_add(word)));
         let duration = median(self.round, self.patience, |runs| {
             std::thread::scope(|scope| {
                 for words in words.chunks(words.len().div_ceil(cores())) {

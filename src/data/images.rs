@@ -111,7 +111,7 @@ impl ImageFolder {
     ///
     /// # Errors
     /// [`Error::Io`] where a folder cannot be listed; [`Error::Format`] where there are no folders of pictures, one has
-    /// none, or the first picture cannot be read.
+    /// none, or the head of the first picture does not say its size.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(folder, ImageLoader::new())
     }

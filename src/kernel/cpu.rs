@@ -263,11 +263,35 @@ pub trait CpuOp<T: Real> {
 /// Fewer elements than this are not worth a second thread.
 const PARALLEL_FROM: usize = 16_384;
 
-/// Runs a loop compiled for the widest vectors that the processor has. Results do not depend on them:
-/// nothing is reordered.
-#[inline]
-pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
+/// What an expression gives, compiled for the widest vectors that the processor has. Results do not depend on them: nothing is
+/// reordered.
+///
+/// A macro and no function: only what becomes a part of the function that knows the vectors is compiled for them. A closure does where
+/// it is called in one place alone, so that each kind of vectors has its own. What it calls must become a part of it, too, which
+/// `#[inline(always)]` says.
+#[cfg(target_arch = "x86_64")]
+macro_rules! vectorised {
+    ($made:expr) => {
+        match pulp::Arch::new() {
+            pulp::Arch::V4(vectors) => vectors.vectorize(|| $made),
+            pulp::Arch::V3(vectors) => vectors.vectorize(|| $made),
+            _ => $crate::kernel::cpu::as_it_is(|| $made),
+        }
+    };
+}
+/// What an expression gives: other processors have one kind of vectors, for which everything is compiled.
+#[cfg(not(target_arch = "x86_64"))]
+macro_rules! vectorised {
+    ($made:expr) => {
+        $crate::kernel::cpu::as_it_is(|| $made)
+    };
+}
+pub(crate) use vectorised;
+
+/// Calls a closure: where it returns, what called this goes on.
+#[inline(always)]
+pub(crate) fn as_it_is<R>(f: impl FnOnce() -> R) -> R {
+    f()
 }
 
 /// Calls `f(row, y_row)` for each row of `width` elements of `y`, in parallel where it pays.
@@ -279,14 +303,13 @@ pub fn for_each_row<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize, &mut [
 /// Calls `f(first row, rows)` for pieces of `y` of whole rows of `width` elements, in parallel where it pays.
 pub(crate) fn for_each_rows<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     if y.len() < PARALLEL_FROM {
-        return vectorised(|| f(0, y));
+        return f(0, y);
     }
     let rows = (y.len() / width).div_ceil(threads::count()).max(1);
-    for_each_chunk(Chunks(y, rows * width), 1, |piece, y| vectorised(|| f(piece * rows, y)));
+    for_each_chunk(Chunks(y, rows * width), 1, |piece, y| f(piece * rows, y));
 }
 
-/// [`for_each_row`] where a row is made of many numbers: it pays by `work`, how many they are for all rows, and rows are
-/// not compiled for wide vectors here.
+/// [`for_each_row`] where a row is made of many numbers: it pays by `work`, how many they are for all rows.
 pub(crate) fn for_each_row_of<T: Send>(
     work: usize,
     y: &mut [T],
@@ -343,12 +366,7 @@ fn part_of_rows<T: Send, const N: usize>(
 
 /// Calls `f(start, y_piece)` for pieces of `y`, in parallel where it pays; `start` is the piece's first index.
 pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) {
-    let len = y.len();
-    if len < PARALLEL_FROM {
-        return vectorised(|| f(0, y));
-    }
-    let piece = len.div_ceil(threads::count());
-    for_each_chunk(Chunks(y, piece), 1, |i, y| vectorised(|| f(i * piece, y)));
+    for_each_rows(y, 1, f);
 }
 
 /// Where the largest of a row stands, the first of several; where there is a NaN, the first of those.
@@ -358,13 +376,14 @@ pub fn first_largest<T: Real>(x: &[T]) -> usize {
 
 /// y = f(x) for each element, in parallel where it pays.
 pub fn map<T: Real>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
-    for_each_piece(y, |start, y| y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = f(x)));
+    for_each_piece(y, |start, y| vectorised!(y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = f(x))));
 }
 
 /// y = f(a, b) for each element, in parallel where it pays.
 pub fn map_pairs<T: Real>(a: &[T], b: &[T], y: &mut [T], f: impl Fn(T, T) -> T + Sync) {
     for_each_piece(y, |start, y| {
-        y.iter_mut().zip(&a[start..]).zip(&b[start..]).for_each(|((y, &a), &b)| *y = f(a, b));
+        let operands = a[start..].iter().zip(&b[start..]);
+        vectorised!(y.iter_mut().zip(operands).for_each(|(y, (&a, &b))| *y = f(a, b)));
     });
 }
 

@@ -2,7 +2,7 @@
 //! 1, 2, 3" (2011). A number follows from a counter and a key alone, so that any device makes the same one for the same
 //! step, op and element, in any order.
 
-use super::cpu::for_each_row;
+use super::cpu::{for_each_row, vectorised};
 
 /// The shared functions, `shaders/lib/philox.wgsl`.
 pub(crate) const LIB_PHILOX: &str = include_str!("../../shaders/lib/philox.wgsl");
@@ -67,7 +67,7 @@ pub(crate) fn for_each_words<T: Send>(
 ) {
     for_each_row(y, AT_ONCE, |block, y| {
         let first = block * AT_ONCE;
-        f(first, y, words(first as u32, salt, clock));
+        f(first, y, vectorised!(words(first as u32, salt, clock)));
     });
 }
 

@@ -166,7 +166,9 @@ impl Product<'_, f32> {
         let other = &mut kept[..y.len()];
         threads::join(|| self.multiply(0..middle, 1, threads, y), || self.multiply(middle..k, 1, threads, other));
         // By the rows that a core goes on with: in an epilogue each takes as many of them.
-        for_each_piece(y, |start, y| y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other));
+        for_each_piece(y, |start, y| {
+            vectorised!(y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other));
+        });
         PART_OF_K.set(kept);
     }
 }
@@ -322,10 +324,11 @@ impl Block<'_> {
                 rows[r] = &a[(self.row + r) * k + start..][..depth];
             }
         }
-        let part = &S::as_simd_f32s(self.part).0[..depth * VECTORS];
+        // Of as many blocks as the rows have numbers, so that no bounds are checked in the loop.
+        let part = &S::as_simd_f32s(self.part).0.as_chunks::<VECTORS>().0[..depth];
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         for i in 0..depth {
-            let b = &part[i * VECTORS..][..VECTORS];
+            let b = &part[i];
             let column = if TRANS_A { &a[(start + i) * m + self.row..][..ROWS] } else { &[] };
             for r in 0..ROWS {
                 let a = simd.splat_f32s(if TRANS_A { column[r] } else { rows[r][i] });
@@ -401,7 +404,7 @@ fn in_pieces(y: &mut [f32], width: usize, pieces: usize, f: impl Fn(usize, &mut 
 /// Columns of x, whose rows lie `stride` apart, as rows of y, which are `width` wide.
 fn turn(x: &[f32], stride: usize, y: &mut [f32], width: usize) {
     const SIDE: usize = 16;
-    vectorised(|| {
+    vectorised!({
         for (i, y) in y.chunks_mut(SIDE * width).enumerate() {
             let x = &x[i * SIDE..];
             let whole = if y.len() == SIDE * width { width / SIDE * SIDE } else { 0 };

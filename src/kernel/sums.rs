@@ -84,6 +84,25 @@ impl<T: Real> Moments<T> {
         a.merge(b)
     }
 
+    /// Those of a block, by the distances from a number near its mean.
+    #[inline(always)]
+    fn about(block: &[T], near: T) -> Self {
+        let [mut totals, mut shifts, mut squares] = [[T::zero(); MOMENTS]; 3];
+        let mut add = |i: usize, x: T| {
+            let apart = x - near;
+            totals[i] += x;
+            shifts[i] += apart;
+            squares[i] += apart * apart;
+        };
+        let (rows, rest) = block.as_chunks::<MOMENTS>();
+        for row in rows {
+            (0..MOMENTS).for_each(|i| add(i, row[i]));
+        }
+        rest.iter().enumerate().for_each(|(i, &x)| add(i, x));
+        let (count, shift) = (T::of(block.len() as f64), tree(shifts));
+        Self { count, total: tree(totals), squares: tree(squares) - shift * shift / count }
+    }
+
     #[inline(always)]
     pub fn mean(self) -> T {
         self.total / self.count
@@ -107,36 +126,19 @@ impl<T: Real> pulp::WithSimd for LeafMoments<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> Moments<T> {
-        // Three sums a lane: as many lanes as stay in registers.
-        const LANES: usize = 32;
-        let block_of = |block: &[T], about: T| {
-            let [mut totals, mut shifts, mut squares] = [[T::zero(); LANES]; 3];
-            let mut add = |i: usize, x: T| {
-                let apart = x - about;
-                totals[i] += x;
-                shifts[i] += apart;
-                squares[i] += apart * apart;
-            };
-            let rows = block.chunks_exact(LANES);
-            let rest = rows.remainder();
-            for row in rows {
-                let row: &[T; LANES] = row.try_into().expect("as many as lanes");
-                row.iter().enumerate().for_each(|(i, &x)| add(i, x));
-            }
-            rest.iter().enumerate().for_each(|(i, &x)| add(i, x));
-            let (count, shift) = (T::of(block.len() as f64), tree(shifts));
-            Moments { count, total: tree(totals), squares: tree(squares) - shift * shift / count }
-        };
         // The squares of a block are about the mean of what came before it, those of the first block about its first number, so
         // that few digits cancel.
-        let (first, others) = self.0.split_at(self.0.len().min(SERIAL * LANES));
-        let mut moments = block_of(first, first[0]);
-        for block in others.chunks(SERIAL * LANES) {
-            moments = moments.merge(block_of(block, moments.mean()));
+        let (first, others) = self.0.split_at(self.0.len().min(SERIAL * MOMENTS));
+        let mut moments = Moments::about(first, first[0]);
+        for block in others.chunks(SERIAL * MOMENTS) {
+            moments = moments.merge(Moments::about(block, moments.mean()));
         }
         moments
     }
 }
+
+/// Lanes of [`Moments::about`], which has three sums in each: as many as stay in registers.
+const MOMENTS: usize = 32;
 
 /// The sum of f(i) over a range.
 pub(crate) fn sum_of<T: Real>(range: Range<usize>, f: &(impl Fn(usize) -> T + Sync)) -> T {

@@ -4,13 +4,14 @@
 //! Neighbouring axes that every operand either has or repeats are walked as one: a pair of one shape is a single axis,
 //! a bias on rows two, whatever their ranks.
 
-use super::cpu::for_each_piece;
+use super::cpu::{Real, for_each_piece};
 use super::dispatch::{Dispatch, Module, Params};
 use super::reshape::Reshape;
 use super::sum::Sum;
 use super::{Io, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
+use crate::kernel::room::with_room;
 use crate::tensor::{DType, Shape};
 
 /// Operands that one op may have: a vector of `shaders/lib/broadcast.wgsl` holds an extent and as many strides.
@@ -81,25 +82,60 @@ fn axes(output: &Shape, inputs: &[Type]) -> ([Axis; MOST_AXES + 1], usize) {
     (axes, count.max(1))
 }
 
-/// Calls `f(operands, y_run)` for pieces of `y` that lie along the innermost axis, in parallel where it pays.
-pub(super) fn for_each_run<T: Copy + Send + Sync, const N: usize>(
+/// Elements of a run that is made of several short ones.
+const SIDE_BY_SIDE: usize = 256;
+
+/// Calls `f(operands, y_run)` for pieces of `y` that lie along the innermost axis, in parallel where it pays. Where that axis is
+/// short and operands that repeat along the next have nothing else, as a bias has, a run goes along both.
+pub(super) fn for_each_run<T: Real, const N: usize>(
     io: &Io,
     inputs: [&[T]; N],
     y: &mut [T],
     f: impl Fn([Run<'_, T>; N], &mut [T]) + Sync,
 ) {
     let (axes, count) = axes(&io.outputs[0].shape, &io.inputs);
-    let inner = axes[0];
+    let period = axes[0].extent;
+    let repeats = |k: usize| axes[0].strides[k] != 0 && axes[1..count].iter().all(|axis| axis.strides[k] == 0);
+    let goes_on = |k: usize| axes[1].strides[k] == period * axes[0].strides[k];
+    if count < 2 || period > SIDE_BY_SIDE / 2 || !(0..N).all(|k| repeats(k) || goes_on(k)) {
+        return runs(&axes[..count], [usize::MAX; N], usize::MAX, inputs, y, f);
+    }
+    let most = SIDE_BY_SIDE / period * period;
+    let mut joined = axes;
+    joined[1].extent *= period;
+    joined[1].strides = axes[0].strides;
+    // From any of its elements on there are as many as a run has.
+    let len = most + period;
+    with_room(N * len, |room: &mut [T]| {
+        for (k, room) in room.chunks_mut(len).enumerate().filter(|(k, _)| repeats(*k)) {
+            room.chunks_mut(period).for_each(|room| room.copy_from_slice(&inputs[k][..room.len()]));
+        }
+        let of = |k: usize| if repeats(k) { &room[k * len..][..len] } else { inputs[k] };
+        let periods = std::array::from_fn(|k| if repeats(k) { period } else { usize::MAX });
+        runs(&joined[1..count], periods, most, std::array::from_fn(of), y, f);
+    });
+}
+
+/// Calls `f` for runs of at most so many elements along the first axis, along which an operand begins anew after its period.
+fn runs<T: Real, const N: usize>(
+    axes: &[Axis],
+    periods: [usize; N],
+    most: usize,
+    inputs: [&[T]; N],
+    y: &mut [T],
+    f: impl Fn([Run<'_, T>; N], &mut [T]) + Sync,
+) {
+    let (inner, outer) = (axes[0], &axes[1..]);
     for_each_piece(y, |start, mut y| {
         let mut start = start;
         while !y.is_empty() {
             let (mut rest, column) = (start / inner.extent, start % inner.extent);
-            let mut first = inner.strides.map(|stride| column * stride);
-            for axis in &axes[1..count] {
+            let mut first: [usize; N] = std::array::from_fn(|k| column % periods[k] * inner.strides[k]);
+            for axis in outer {
                 first.iter_mut().zip(axis.strides).for_each(|(at, stride)| *at += rest % axis.extent * stride);
                 rest /= axis.extent;
             }
-            let len = (inner.extent - column).min(y.len());
+            let len = (inner.extent - column).min(y.len()).min(most);
             let (run, after) = std::mem::take(&mut y).split_at_mut(len);
             let operands = std::array::from_fn(|k| match inner.strides[k] {
                 0 => Run::Same(inputs[k][first[k]]),

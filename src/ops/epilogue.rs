@@ -5,7 +5,7 @@ use std::any::Any;
 use super::activation::{Activate, ActivateGrad, Function, Slope};
 use super::binary::{Binary, changed};
 use super::case::random;
-use super::cpu::{CpuArgs, Real, for_each_rows};
+use super::cpu::{CpuArgs, Real, for_each_rows, vectorised};
 use super::scale_shift::ScaleShift;
 use super::{Binding, Dispatch, Op};
 use crate::error::{Error, Result};
@@ -161,30 +161,40 @@ impl Epilogue {
     }
 
     /// Applies it to some rows, the first of whose elements has this index.
-    #[inline(always)]
     pub(super) fn of_rows<T: Real>(self, args: &CpuArgs<'_, T>, start: usize, y: &mut [T], columns: usize) {
         let bias = || self.has_bias().then(|| args.real(2));
         match self {
             Self::None => {}
-            Self::Bias => activate(y, columns, bias(), |x| x),
-            // Relu, which most products end with, is named apart: known to the compiler it is one instruction of a
-            // vector, while a choice of function made for each element is made alone.
+            Self::Bias => vectorised!(activate(y, columns, bias(), |x| x)),
+            // Relu, which most products end with, is named apart: with the bias it is one pass.
             Self::Activate { activation: Function::Relu, .. } => {
-                activate(y, columns, bias(), |x| Function::Relu.of(x));
+                vectorised!(activate(y, columns, bias(), |x| Function::Relu.of(x)));
             }
-            Self::Activate { activation, .. } => activate(y, columns, bias(), |x| activation.of(x)),
+            Self::Activate { activation, .. } => vectorised!(for y in y.chunks_mut(at_once(columns)) {
+                activate(y, columns, bias(), |x| x);
+                activation.apply(y);
+            }),
             Self::ScaleShift { activation, .. } => {
                 let first = 2 + usize::from(self.has_bias());
                 let rows = (bias(), args.real(first), args.real(first + 1));
-                match activation {
-                    None => scale_and_shift(y, columns, rows, |x| x),
-                    Some(Function::Relu) => scale_and_shift(y, columns, rows, |x| Function::Relu.of(x)),
-                    Some(activation) => scale_and_shift(y, columns, rows, |x| activation.of(x)),
-                }
+                vectorised!(for y in y.chunks_mut(at_once(columns)) {
+                    scale_and_shift(y, columns, rows);
+                    if let Some(activation) = activation {
+                        activation.apply(y);
+                    }
+                });
             }
-            Self::ActivateGrad(activation) => Slope(Some(activation)).apply(y, &args.real(2)[start..]),
+            Self::ActivateGrad(activation) => {
+                let h = &args.real(2)[start..];
+                vectorised!(Slope(Some(activation)).apply(y, h));
+            }
         }
     }
+}
+
+/// As many numbers of whole rows as the innermost cache keeps for the activation.
+fn at_once(columns: usize) -> usize {
+    (1024 / columns).max(1) * columns
 }
 
 /// y = f(y + bias), row by row
@@ -198,18 +208,13 @@ fn activate<T: Real>(y: &mut [T], columns: usize, bias: Option<&[T]>, f: impl Fn
     }
 }
 
-/// y = f((y + bias) scale + shift), row by row
+/// y = (y + bias) scale + shift, row by row
 #[inline(always)]
-fn scale_and_shift<T: Real>(
-    y: &mut [T],
-    columns: usize,
-    (bias, scale, shift): (Option<&[T]>, &[T], &[T]),
-    f: impl Fn(T) -> T,
-) {
+fn scale_and_shift<T: Real>(y: &mut [T], columns: usize, (bias, scale, shift): (Option<&[T]>, &[T], &[T])) {
     for y in y.chunks_mut(columns) {
         if let Some(bias) = bias {
             y.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
         }
-        y.iter_mut().zip(scale).zip(shift).for_each(|((y, &scale), &shift)| *y = f(*y * scale + shift));
+        y.iter_mut().zip(scale).zip(shift).for_each(|((y, &scale), &shift)| *y = *y * scale + shift);
     }
 }

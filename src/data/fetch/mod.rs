@@ -38,7 +38,7 @@ pub struct Fetcher<'a> {
     pub mirrors: Vec<String>,
     /// The package that has the files, for those that no mirror had. `None`: no package manager is run.
     pub package: Option<Package<'a>>,
-    /// What to start in place of `npm`, `apt-get` or `dpkg-deb`: the program, then its first arguments.
+    /// What to start in place of `npm`, `pip`, `apt-get` or `dpkg-deb`: the program, then its first arguments.
     pub commands: BTreeMap<String, Vec<OsString>>,
     /// How long a mirror may take to be found, and to be connected to; 3 seconds unless set.
     pub connect_timeout: Duration,

@@ -9,7 +9,7 @@ use pulp::Simd;
 
 use super::vectors::{PADDED, Plan, SHARED, STRIPS};
 use super::{Convolution, Geometry};
-use crate::kernel::cpu::for_each_piece;
+use crate::kernel::cpu::{for_each_piece, vectorised};
 use crate::kernel::product::copy;
 use crate::threads::{Chunks, for_each_chunk};
 
@@ -58,9 +58,9 @@ impl Convolution<'_, f32> {
         for_each_piece(dw, |start, dw| {
             let end = start + dw.len();
             dw.copy_from_slice(&others[start..end]);
-            for part in 1..parts {
+            vectorised!(for part in 1..parts {
                 dw.iter_mut().zip(&others[part * len + start..]).for_each(|(dw, other)| *dw += other);
-            }
+            });
         });
         SHARED.set(others);
     }

@@ -19,6 +19,14 @@ impl Dropout {
     }
 }
 
+/// That a share may be dropped.
+pub(super) fn check_rate(scope: &Scope<'_>, rate: f64) -> Result<()> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(scope.error(format!("the rate {rate} is not in 0..1: it is the share that is dropped")))
+}
+
 impl Layer for Dropout {
     fn kind(&self) -> &'static str {
         "Dropout"
@@ -26,10 +34,7 @@ impl Layer for Dropout {
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
         let [x] = scope.expect(inputs)?;
-        if !(0.0..1.0).contains(&self.rate) {
-            let message = format!("the rate {} is not in 0..1: it is the share that is dropped", self.rate);
-            return Err(scope.error(message));
-        }
+        check_rate(scope, self.rate)?;
         let Some(clock) = scope.training() else { return Ok(vec![x]) };
         let op = ops::dropout::Dropout::new(self.rate, scope.salt());
         Ok(vec![scope.graph.apply(op, &[x, clock])?])

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Id};
 use crate::nn::{Config, Constraint, Initializer, KerasObject, Misnamed, OrName, Regularizer, Scope};
 use crate::ops::expand::Expand;
-use crate::ops::slice::{Cut, Slice};
+use crate::ops::slice::Slice;
 use crate::tensor::Tensor;
 
 /// A learned row for each step: from (batch, ..., steps, features) to the same shape, y[.., t, f] = embeddings[t, f] whatever the
@@ -64,7 +64,10 @@ impl Layer for PositionEmbedding {
         }
         let table = self.embeddings.ask(scope, "embeddings", [self.sequence_length, features])?;
         let table = match steps < self.sequence_length {
-            true => scope.graph.apply(Slice(vec![Cut::new(0, steps), Cut::new(0, features)]), &[table])?,
+            true => {
+                let rows = Slice::along(scope.graph.shape(table), 0, 0..steps);
+                scope.graph.apply(rows, &[table])?
+            }
             false => table,
         };
         Ok(vec![for_all(scope.graph, x, table)?])

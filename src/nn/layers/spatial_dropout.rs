@@ -1,6 +1,7 @@
 //! Dropout of whole channels, <https://keras.io/api/layers/regularization_layers/spatial_dropout2d/>.
 
 use super::Layer;
+use super::dropout::check_rate;
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{Config, KerasObject, Scope, Setting};
@@ -68,9 +69,7 @@ spatial_dropouts! {
 
 /// x times a mask with one number for each sample and channel.
 fn dropped(scope: &mut Scope<'_>, x: Id, rate: f64) -> Result<Id> {
-    if !(0.0..1.0).contains(&rate) {
-        return Err(scope.error(format!("the rate {rate} is not in 0..1: it is the share that is dropped")));
-    }
+    check_rate(scope, rate)?;
     let (Some(clock), salt) = (scope.training(), scope.salt()) else { return Ok(x) };
     let mut extents = scope.graph.shape(x).to_vec();
     let last = extents.len() - 1;

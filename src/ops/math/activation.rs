@@ -7,7 +7,7 @@ use std::any::Any;
 
 use super::binary::changed;
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, map, map_pairs};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece, vectorised};
 use super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
@@ -100,8 +100,8 @@ impl Function {
         told.into_iter().fold(dispatch, |dispatch, told| dispatch.constant("ACTIVATION_PARAMETER", told))
     }
 
-    /// f(x)
-    #[inline]
+    /// f(x). Of a function that the compiler does not know it is a choice for each number: [`Function::apply`] makes one for all.
+    #[inline(always)]
     pub fn of<T: Real>(self, x: T) -> T {
         match self {
             // Written so that NaN passes through, as it does in Keras.
@@ -122,7 +122,7 @@ impl Function {
 
     /// f'(x), from y = f(x). At a corner it is what JAX has for leaky_relu, elu and selu, the slope of the right side, and
     /// 0 for the others, where JAX halves: a unit on a corner of a clamp is as good as off.
-    #[inline]
+    #[inline(always)]
     pub fn gradient<T: Real>(self, y: T) -> T {
         match self {
             Self::Relu if y > T::zero() => T::one(),
@@ -140,9 +140,57 @@ impl Function {
             Self::HardSigmoid => inside(y, 1.0) / T::of(6.0),
         }
     }
+
+    /// x = f(x), for [`vectorised!`](super::cpu::vectorised).
+    #[inline(always)]
+    pub(crate) fn apply<T: Real>(self, x: &mut [T]) {
+        match self {
+            Self::Relu => change(x, |x| Self::Relu.of(x)),
+            Self::Sigmoid => change(x, |x| Self::Sigmoid.of(x)),
+            Self::Tanh => change(x, |x| Self::Tanh.of(x)),
+            Self::LeakyRelu { negative_slope } => change(x, |x| Self::LeakyRelu { negative_slope }.of(x)),
+            Self::Relu6 => change(x, |x| Self::Relu6.of(x)),
+            Self::Elu { alpha } => change(x, |x| Self::Elu { alpha }.of(x)),
+            Self::Selu => change(x, |x| Self::Selu.of(x)),
+            Self::Exponential => change(x, |x| Self::Exponential.of(x)),
+            Self::HardSigmoid => change(x, |x| Self::HardSigmoid.of(x)),
+        }
+    }
+
+    /// dy = dy f'(x), from y = f(x), for [`vectorised!`](super::cpu::vectorised).
+    #[inline(always)]
+    pub(crate) fn apply_gradient<T: Real>(self, dy: &mut [T], y: &[T]) {
+        match self {
+            Self::Relu => weigh(dy, y, |y| Self::Relu.gradient(y)),
+            Self::Sigmoid => weigh(dy, y, |y| Self::Sigmoid.gradient(y)),
+            Self::Tanh => weigh(dy, y, |y| Self::Tanh.gradient(y)),
+            Self::LeakyRelu { negative_slope } => weigh(dy, y, |y| Self::LeakyRelu { negative_slope }.gradient(y)),
+            Self::Relu6 => weigh(dy, y, |y| Self::Relu6.gradient(y)),
+            Self::Elu { alpha } => weigh(dy, y, |y| Self::Elu { alpha }.gradient(y)),
+            Self::Selu => weigh(dy, y, |y| Self::Selu.gradient(y)),
+            Self::Exponential => weigh(dy, y, |y| Self::Exponential.gradient(y)),
+            Self::HardSigmoid => weigh(dy, y, |y| Self::HardSigmoid.gradient(y)),
+        }
+    }
 }
 
+/// x = f(x)
+#[inline(always)]
+fn change<T: Real>(x: &mut [T], f: impl Fn(T) -> T) {
+    x.iter_mut().for_each(|x| *x = f(*x));
+}
+
+/// y = y * f(h)
+#[inline(always)]
+fn weigh<T: Real>(y: &mut [T], h: &[T], f: impl Fn(T) -> T) {
+    y.iter_mut().zip(h).for_each(|(y, &h)| *y *= f(h));
+}
+
+/// Numbers that stay in the innermost cache between a copy and what changes them.
+const AT_ONCE: usize = 1024;
+
 /// min(max(x, 0), most), by which a NaN passes through.
+#[inline(always)]
 fn within<T: Real>(x: T, most: f64) -> T {
     if x < T::zero() {
         T::zero()
@@ -154,6 +202,7 @@ fn within<T: Real>(x: T, most: f64) -> T {
 }
 
 /// 1 where 0 < y < most, else 0
+#[inline(always)]
 fn inside<T: Real>(y: T, most: f64) -> T {
     if y > T::zero() && y < T::of(most) { T::one() } else { T::zero() }
 }
@@ -169,7 +218,13 @@ pub struct ActivateGrad(pub Function);
 impl<T: Real> CpuOp<T> for Activate {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, [y]) = (args.real(0), args.out());
-        map(x, y, |x| self.0.of(x));
+        for_each_piece(y, |start, y| {
+            let x = &x[start..][..y.len()];
+            vectorised!(for (x, y) in x.chunks(AT_ONCE).zip(y.chunks_mut(AT_ONCE)) {
+                y.copy_from_slice(x);
+                self.0.apply(y);
+            });
+        });
     }
 }
 
@@ -194,7 +249,13 @@ impl Op for Activate {
 impl<T: Real> CpuOp<T> for ActivateGrad {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (y, dy, [dx]) = (args.real(0), args.real(1), args.out());
-        map_pairs(y, dy, dx, |y, dy| dy * self.0.gradient(y));
+        for_each_piece(dx, |start, dx| {
+            let (y, dy) = (&y[start..][..dx.len()], &dy[start..][..dx.len()]);
+            vectorised!(for ((y, dy), dx) in y.chunks(AT_ONCE).zip(dy.chunks(AT_ONCE)).zip(dx.chunks_mut(AT_ONCE)) {
+                dx.copy_from_slice(dy);
+                self.0.apply_gradient(dx, y);
+            });
+        });
     }
 }
 
@@ -268,11 +329,8 @@ impl Slope {
     /// dx f'(h)
     #[inline(always)]
     pub(in crate::ops) fn apply<T: Real>(self, dx: &mut [T], h: &[T]) {
-        match self.0 {
-            None => {}
-            // Named apart, so that the compiler makes vectors of it.
-            Some(Function::Relu) => weigh(dx, h, |h| Function::Relu.gradient(h)),
-            Some(f) => weigh(dx, h, |h| f.gradient(h)),
+        if let Some(f) = self.0 {
+            f.apply_gradient(dx, h);
         }
     }
 
@@ -283,12 +341,6 @@ impl Slope {
             None => launch,
         }
     }
-}
-
-/// y = y * f(h)
-#[inline(always)]
-fn weigh<T: Real>(y: &mut [T], h: &[T], f: impl Fn(T) -> T) {
-    y.iter_mut().zip(h).for_each(|(y, &h)| *y *= f(h));
 }
 
 pub(crate) fn cases() -> Vec<Case> {

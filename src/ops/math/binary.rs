@@ -2,7 +2,7 @@
 
 use super::broadcast::{self, Run, for_each_run};
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, vectorised};
 use super::dispatch::{Dispatch, LIB_BROADCAST, LIB_GRID, LIB_NAN, Module, Target};
 use super::select::Select;
 use super::unary::Unary;
@@ -66,7 +66,7 @@ impl Binary {
         Self::GreaterEqual,
     ];
 
-    #[inline]
+    #[inline(always)]
     fn of<T: Real>(self, a: T, b: T) -> T {
         let holds = |condition| if condition { T::one() } else { T::zero() };
         match self {
@@ -137,14 +137,25 @@ fn shared(g: &mut Graph, [beats, holds]: [Binary; 2], [a, b, dy]: [Id; 3]) -> Re
 impl<T: Real> CpuOp<T> for Binary {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (inputs, [y]) = ([args.real(0), args.real(1)], args.out());
-        for_each_run(args.io, inputs, y, |operands, y| match operands {
-            [Run::Each(a), Run::Each(b)] => {
-                y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = self.of(a, b));
-            }
-            [Run::Each(a), Run::Same(b)] => y.iter_mut().zip(a).for_each(|(y, &a)| *y = self.of(a, b)),
-            [Run::Same(a), Run::Each(b)] => y.iter_mut().zip(b).for_each(|(y, &b)| *y = self.of(a, b)),
-            [Run::Same(a), Run::Same(b)] => y.fill(self.of(a, b)),
+        for_each_run(args.io, inputs, y, |operands, y| match *self {
+            // Known to the compiler: it makes no choice for each element.
+            Self::Add => vectorised!(of_run(operands, y, |a, b| Self::Add.of(a, b))),
+            Self::Sub => vectorised!(of_run(operands, y, |a, b| Self::Sub.of(a, b))),
+            Self::Mul => vectorised!(of_run(operands, y, |a, b| Self::Mul.of(a, b))),
+            Self::Div => vectorised!(of_run(operands, y, |a, b| Self::Div.of(a, b))),
+            op => of_run(operands, y, |a, b| op.of(a, b)),
         });
+    }
+}
+
+/// y = f(a, b)
+#[inline(always)]
+fn of_run<T: Real>(operands: [Run<'_, T>; 2], y: &mut [T], f: impl Fn(T, T) -> T) {
+    match operands {
+        [Run::Each(a), Run::Each(b)] => y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = f(a, b)),
+        [Run::Each(a), Run::Same(b)] => y.iter_mut().zip(a).for_each(|(y, &a)| *y = f(a, b)),
+        [Run::Same(a), Run::Each(b)] => y.iter_mut().zip(b).for_each(|(y, &b)| *y = f(a, b)),
+        [Run::Same(a), Run::Same(b)] => y.fill(f(a, b)),
     }
 }
 

@@ -2,7 +2,7 @@
 //! become 0, what is beyond u32 its largest.
 
 use super::case::{integers, random};
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece, vectorised};
 use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::Result;
@@ -45,13 +45,13 @@ impl<T: Real> CpuOp<T> for Cast {
             Self::ToFloat => {
                 let (x, [y]) = (args.u32(0), args.out());
                 for_each_piece(y, |start, y| {
-                    y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = T::of(f64::from(x)));
+                    vectorised!(y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = T::of(f64::from(x))));
                 });
             }
             Self::ToU32 => {
                 let (x, y) = (args.real(0), args.out_u32());
                 for_each_piece(y, |start, y| {
-                    y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = x.f64() as u32);
+                    vectorised!(y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = x.f64() as u32));
                 });
             }
         }

@@ -3,7 +3,7 @@
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, Module, Params, Target};
-use super::slice::{Cut, Slice};
+use super::slice::Slice;
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
@@ -63,15 +63,14 @@ impl Op for Concat {
         Ok(vec![Type::float(shape)])
     }
 
-    fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
+    fn grad(&self, g: &mut Graph, x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         let mut first = 0;
         let mut gradients = Vec::new();
         for &x in x {
-            let shape = g.shape(x).clone();
-            let mut cuts: Vec<Cut> = shape.iter().map(|&extent| Cut::new(0, extent)).collect();
-            cuts[self.0] = Cut::new(first, first + shape[self.0]);
-            first += shape[self.0];
-            gradients.push(Some(g.apply(Slice(cuts), &[only(dy)])?));
+            let extent = g.shape(x)[self.0];
+            let part = Slice::along(g.shape(y[0]), self.0, first..first + extent);
+            first += extent;
+            gradients.push(Some(g.apply(part, &[only(dy)])?));
         }
         Ok(gradients)
     }

@@ -6,7 +6,7 @@ mod cases;
 use std::sync::Arc;
 
 use super::convolution::{Convolution, Geometry, Pass, Sweep};
-use super::cpu::{CpuArgs, CpuOp, Real, vectorised};
+use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, Params, Target};
 use super::epilogue::Epilogue;
 use super::launches::Launches;
@@ -88,7 +88,7 @@ impl<T: Real> CpuOp<T> for Conv {
         let (a, b, [y]) = (args.real(0), args.real(1), args.out());
         let columns = args.io.outputs[0].shape[3];
         T::convolve(&Convolution { a, b, geometry, pass: self.pass }, y, &|start, y| {
-            vectorised(|| self.epilogue.of_rows(&args, start, y, columns));
+            self.epilogue.of_rows(&args, start, y, columns);
         });
     }
 }

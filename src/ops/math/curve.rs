@@ -50,7 +50,7 @@ impl Curve {
         [Self::Gelu, Self::GeluTanh, Self::Silu, Self::Mish, Self::Softplus, Self::Softsign, Self::HardSilu];
 
     /// f(x), in forms that neither overflow nor cancel for an x of any size.
-    #[inline]
+    #[inline(always)]
     fn of<T: Real>(self, x: T) -> T {
         let one = T::one();
         match self {
@@ -68,7 +68,7 @@ impl Curve {
     }
 
     /// f'(x)
-    #[inline]
+    #[inline(always)]
     fn gradient<T: Real>(self, x: T) -> T {
         let one = T::one();
         match self {
@@ -145,7 +145,15 @@ pub struct BendGrad(pub Curve);
 impl<T: Real> CpuOp<T> for Bend {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, [y]) = (args.real(0), args.out());
-        map(x, y, |x| self.0.of(x));
+        match self.0 {
+            Curve::Gelu => map(x, y, |x| Curve::Gelu.of(x)),
+            Curve::GeluTanh => map(x, y, |x| Curve::GeluTanh.of(x)),
+            Curve::Silu => map(x, y, |x| Curve::Silu.of(x)),
+            Curve::Mish => map(x, y, |x| Curve::Mish.of(x)),
+            Curve::Softplus => map(x, y, |x| Curve::Softplus.of(x)),
+            Curve::Softsign => map(x, y, |x| Curve::Softsign.of(x)),
+            Curve::HardSilu => map(x, y, |x| Curve::HardSilu.of(x)),
+        }
     }
 }
 
@@ -178,7 +186,15 @@ impl Op for Bend {
 impl<T: Real> CpuOp<T> for BendGrad {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, dy, [dx]) = (args.real(0), args.real(1), args.out());
-        map_pairs(x, dy, dx, |x, dy| dy * self.0.gradient(x));
+        match self.0 {
+            Curve::Gelu => map_pairs(x, dy, dx, |x, dy| dy * Curve::Gelu.gradient(x)),
+            Curve::GeluTanh => map_pairs(x, dy, dx, |x, dy| dy * Curve::GeluTanh.gradient(x)),
+            Curve::Silu => map_pairs(x, dy, dx, |x, dy| dy * Curve::Silu.gradient(x)),
+            Curve::Mish => map_pairs(x, dy, dx, |x, dy| dy * Curve::Mish.gradient(x)),
+            Curve::Softplus => map_pairs(x, dy, dx, |x, dy| dy * Curve::Softplus.gradient(x)),
+            Curve::Softsign => map_pairs(x, dy, dx, |x, dy| dy * Curve::Softsign.gradient(x)),
+            Curve::HardSilu => map_pairs(x, dy, dx, |x, dy| dy * Curve::HardSilu.gradient(x)),
+        }
     }
 }
 

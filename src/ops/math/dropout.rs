@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::activation::{Function, Slope};
 use super::binary::changed;
 use super::case::{clock, random};
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
 use super::philox::{LIB_PHILOX, for_each_words};
 use super::{Case, Io, Op, clock as clock_op, expect_inputs, only};
@@ -49,10 +49,13 @@ impl<T: Real> CpuOp<T> for Dropout {
         let (threshold, scale) = (self.threshold(), T::of(1.0 / (1.0 - self.rate)));
         let h = args.real(2 * self.slope.inputs());
         for_each_words(y, self.salt, clock, |first, y, words| {
-            for ((y, &x), word) in y.iter_mut().zip(&x[first..]).zip(words) {
-                *y = if word >> 8 >= threshold { x * scale } else { T::zero() };
-            }
-            self.slope.apply(y, &h[first..]);
+            let x = &x[first..][..y.len()];
+            vectorised!({
+                for ((y, &x), &word) in y.iter_mut().zip(x).zip(&words) {
+                    *y = if word >> 8 >= threshold { x * scale } else { T::zero() };
+                }
+                self.slope.apply(y, &h[first..]);
+            });
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Repetition along new axes, times a constant: the gradient of [`super::sum::Sum`].
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_rows, vectorised};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::sum::{Sum, around};
 use super::{Case, Io, Op, expect_inputs, only};
@@ -28,9 +28,11 @@ impl<T: Real> CpuOp<T> for Expand {
         let axes = self.axis..self.axis + self.extents.len();
         let [_, n, inner] = around(&args.io.outputs[0].shape, &axes);
         let (x, [y], scale) = (args.real(0), args.out(), T::of(self.scale));
-        for_each_row(y, inner, |row, y| {
-            let x = &x[row / n * inner..];
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = scale * x);
+        for_each_rows(y, inner.max(1), |first, y| {
+            vectorised!(for (row, y) in (first..).zip(y.chunks_mut(inner)) {
+                let x = &x[row / n * inner..][..inner];
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = scale * x);
+            });
         });
     }
 }

@@ -2,7 +2,7 @@
 //! `dx = dy - exp(y) * sum dy`. Where softmax underflows to 0 this is still exact.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row, vectorised};
 use super::dispatch::{Dispatch, Target};
 use super::softmax::{self, large_within, masked};
 use super::sums::sum_of;
@@ -41,7 +41,7 @@ impl<T: Real> CpuOp<T> for LogSoftmax {
             let others = sum_of(0..columns, &|c| if c == best { T::zero() } else { (x[c] - most).exponential() });
             let log = others.ln_1p();
             // In this order: most + log would lose the digits of log where x is large.
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most) - log);
+            vectorised!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most) - log));
         });
     }
 }
@@ -79,9 +79,8 @@ impl<T: Real> CpuOp<T> for LogSoftmaxGrad {
         for_each_row(dx, columns, |row, dx| {
             let (y, dy) = (&y[row * columns..][..columns], &dy[row * columns..][..columns]);
             let total = sum_of(0..columns, &|c| dy[c]);
-            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = dy - y.exponential() * total;
-            }
+            let operands = y.iter().zip(dy);
+            vectorised!(dx.iter_mut().zip(operands).for_each(|(dx, (&y, &dy))| *dx = dy - y.exponential() * total));
         });
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::binary::Binary;
 use super::case::{positive, random};
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, map, map_pairs};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_rows, map, map_pairs, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_REDUCTION, Module, Target};
 use super::expand::Expand;
 use super::reduction::{Kernel, Shares};
@@ -16,6 +16,7 @@ use super::unary::Unary;
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
+use crate::kernel::room::with_room;
 use crate::tensor::{DType, Shape, Tensor};
 use crate::threads::{Chunks, for_each_block};
 
@@ -66,18 +67,35 @@ impl Normalize {
     }
 }
 
-/// y[k, i] = f(x[k, i], a[i], b[i]), where b is made of what is given for it.
+/// Numbers of so many columns, or of the columns there are, lie one behind the other before they begin anew: in rows of some numbers
+/// alone a loop would begin anew for each.
+const SIDE_BY_SIDE: usize = 256;
+
+/// y = f(x, z, column) for x, z and y by rows of so many columns; `column` makes three numbers of each.
 fn by_columns<T: Real>(
-    x: &[T],
+    [x, z]: [&[T]; 2],
     y: &mut [T],
-    [a, b]: [&[T]; 2],
-    made: impl Fn(T) -> T + Sync,
-    f: impl Fn(T, T, T) -> T + Sync,
+    columns: usize,
+    column: impl Fn(usize) -> [T; 3],
+    f: impl Fn(T, T, [T; 3]) -> T + Sync,
 ) {
-    let inner = a.len();
-    for_each_row(y, inner, |k, y| {
-        let x = &x[k * inner..][..inner];
-        y.iter_mut().zip(x).zip(a).zip(b).for_each(|(((y, &x), &a), &b)| *y = f(x, a, made(b)));
+    let wide = columns * (SIDE_BY_SIDE / columns.max(1)).max(1);
+    with_room(3 * wide, |room: &mut [T]| {
+        for at in 0..wide {
+            let made = if at < columns { column(at) } else { [0, 1, 2].map(|i| room[i * wide + at - columns]) };
+            made.into_iter().enumerate().for_each(|(i, made)| room[i * wide + at] = made);
+        }
+        let ((a, b), c) = (room[..2 * wide].split_at(wide), &room[2 * wide..]);
+        for_each_rows(y, columns.max(1), |first, y| {
+            let at = first * columns..first * columns + y.len();
+            let rows = x[at.clone()].chunks(wide).zip(z[at].chunks(wide));
+            vectorised!(for (y, (x, z)) in y.chunks_mut(wide).zip(rows) {
+                let columns = a.iter().zip(b).zip(c);
+                for ((y, (&x, &z)), ((&a, &b), &c)) in y.iter_mut().zip(x.iter().zip(z)).zip(columns) {
+                    *y = f(x, z, [a, b, c]);
+                }
+            });
+        });
     });
 }
 
@@ -112,11 +130,12 @@ impl<T: Real> CpuOp<T> for Normalize {
             let of_sum = |sums: &mut [T]| sums.iter_mut().for_each(|sum| *sum *= share);
             sum_rows(x, mean);
             of_sum(mean);
-            by_columns(x, y, [mean, mean], |mean| mean, |x, mean, _| (x - mean) * (x - mean));
+            let zero = T::zero();
+            by_columns([x, x], y, inner, |i| [mean[i], zero, zero], |x, _, [mean, ..]| (x - mean) * (x - mean));
             sum_rows(y, variance);
             of_sum(variance);
-            let factor = |variance: T| (variance + epsilon).sqrt().recip();
-            by_columns(x, y, [mean, variance], factor, |x, mean, factor| (x - mean) * factor);
+            let column = |i: usize| [mean[i], (variance[i] + epsilon).sqrt().recip(), zero];
+            by_columns([x, x], y, inner, column, |x, _, [mean, factor, _]| (x - mean) * factor);
         });
     }
 }
@@ -189,13 +208,8 @@ impl<T: Real> CpuOp<T> for NormalizeGrad {
                 let (sum, product, factor) = (*sum * share, *product * share, factor(*variance));
                 return map_pairs(y, dy, dx, |y, dy| (dy - sum - y * product) * factor);
             }
-            for_each_row(dx, inner, |k, dx| {
-                let rows = y[k * inner..].iter().zip(&dy[k * inner..]);
-                let columns = sums.iter().zip(&*products).zip(variance);
-                for ((dx, (&y, &dy)), ((&sum, &product), &variance)) in dx.iter_mut().zip(rows).zip(columns) {
-                    *dx = (dy - sum * share - y * (product * share)) * factor(variance);
-                }
-            });
+            let column = |i: usize| [sums[i] * share, products[i] * share, factor(variance[i])];
+            by_columns([y, dy], dx, inner, column, |y, dy, [sum, product, factor]| (dy - sum - y * product) * factor);
         });
     }
 }

@@ -7,6 +7,7 @@ mod cases;
 mod cpu;
 mod gpu;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::activation::Function;
@@ -16,7 +17,7 @@ use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, Target};
 use super::matmul::MatMul;
 use super::reshape::Reshape;
-use super::slice::{Cut, Slice};
+use super::slice::Slice;
 use super::sum::Sum;
 use super::transpose::Transpose;
 use super::{Case, Io, Op, expect_inputs};
@@ -185,8 +186,8 @@ impl Recurrence {
         if matches!(self.cell, Cell::Simple | Cell::Lstm) {
             return Ok([Some(product(g, h, dx)?), None]);
         }
-        let [gates, candidate] = [columns(g, dx, 0, 2 * units)?, columns(g, dx, 2 * units, units)?];
-        let r = columns(g, saved, units, units)?;
+        let [gates, candidate] = [columns(g, dx, 0..2 * units)?, columns(g, dx, 2 * units..3 * units)?];
+        let r = columns(g, saved, units..2 * units)?;
         let first = product(g, h, gates)?;
         let (of_candidate, bias) = if self.has_bias() {
             let inner = g.apply(Binary::Mul, &[r, candidate])?;
@@ -199,11 +200,10 @@ impl Recurrence {
     }
 }
 
-/// So many neighbours along the last axis.
-fn columns(g: &mut Graph, x: Id, first: usize, count: usize) -> Result<Id> {
-    let mut cuts: Vec<Cut> = g.shape(x).iter().map(|&extent| Cut::new(0, extent)).collect();
-    *cuts.last_mut().expect("three axes") = Cut::new(first, first + count);
-    g.apply(Slice(cuts), &[x])
+/// Numbers of a range along the last of three axes.
+fn columns(g: &mut Graph, x: Id, range: Range<usize>) -> Result<Id> {
+    let part = Slice::along(g.shape(x), 2, range);
+    g.apply(part, &[x])
 }
 
 impl<T: Real> CpuOp<T> for Recurrence {

@@ -86,7 +86,7 @@ impl Reduction {
     fn strip<T: Real>(self, x: &[T], row: usize, columns: Range<usize>) -> [T; LANES] {
         let rows = x.len() / row;
         if rows <= LEAF_ROWS {
-            return vectorised(|| {
+            return vectorised!({
                 let mut lanes = [self.identity(); LANES];
                 x.chunks_exact(row).for_each(|x| self.merge(&mut lanes, &x[columns.clone()]));
                 lanes

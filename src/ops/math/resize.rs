@@ -2,7 +2,7 @@
 //! two of x, or the nearest one. Places are quotients of whole numbers, so that all devices take the same ones.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, vectorised};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
@@ -110,7 +110,7 @@ impl<T: Real> CpuOp<T> for Resize {
         let (x, [y]) = (args.real(0), args.out());
         for_each_row(y, self.extent * inner, |row, y| {
             let x = &x[row * extent * inner..][..extent * inner];
-            for (o, y) in y.chunks_exact_mut(inner).enumerate() {
+            vectorised!(for (o, y) in y.chunks_exact_mut(inner).enumerate() {
                 let (places, share) = scale.taps::<T>(o);
                 let [first, second] = places.map(|k| &x[k * inner..][..inner]);
                 if scale.interpolation == Interpolation::Nearest {
@@ -119,7 +119,7 @@ impl<T: Real> CpuOp<T> for Resize {
                 }
                 let rest = T::one() - share;
                 y.iter_mut().zip(first).zip(second).for_each(|((y, &a), &b)| *y = rest * a + share * b);
-            }
+            });
         });
     }
 }
@@ -164,14 +164,14 @@ impl<T: Real> CpuOp<T> for ResizeGrad {
         for_each_row(dx, self.extent * inner, |row, dx| {
             dx.fill(T::zero());
             let dy = &dy[row * extent * inner..][..extent * inner];
-            for (o, dy) in dy.chunks_exact(inner).enumerate() {
+            vectorised!(for (o, dy) in dy.chunks_exact(inner).enumerate() {
                 let (places, share) = scale.taps::<T>(o);
                 let taken = places.into_iter().zip([T::one() - share, share]).filter(|(_, weight)| *weight > T::zero());
                 for (k, weight) in taken {
                     let dx = &mut dx[k * inner..][..inner];
                     dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += weight * dy);
                 }
-            }
+            });
         });
     }
 }

@@ -4,7 +4,7 @@
 use super::binary::Binary;
 use super::broadcast::{self, Run, for_each_run};
 use super::case::{positive, random};
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, vectorised};
 use super::dispatch::{Dispatch, LIB_BROADCAST, LIB_GRID, Module, Params, Target};
 use super::unary::Unary;
 use super::{Case, Io, Op, one_shape, only};
@@ -40,10 +40,10 @@ impl<T: Real> CpuOp<T> for ScaleShift {
         for_each_run(args.io, inputs, y, |operands, y| match operands {
             [Run::Each(x), Run::Each(scale), Run::Each(shift)] => {
                 let operands = x.iter().zip(scale).zip(shift);
-                y.iter_mut().zip(operands).for_each(|(y, ((&x, &scale), &shift))| *y = x * scale + shift);
+                vectorised!(y.iter_mut().zip(operands).for_each(|(y, ((&x, &scale), &shift))| *y = x * scale + shift));
             }
             [Run::Each(x), Run::Same(scale), Run::Same(shift)] => {
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale + shift);
+                vectorised!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale + shift));
             }
             [x, scale, shift] => {
                 y.iter_mut().enumerate().for_each(|(k, y)| *y = x.at(k) * scale.at(k) + shift.at(k));

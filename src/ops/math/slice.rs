@@ -1,5 +1,7 @@
 //! A part of a tensor: along each axis from a first element to an end, every step-th, as NumPy's `x[a:b:s]`.
 
+use std::ops::Range;
+
 use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, Target};
@@ -37,6 +39,13 @@ impl Cut {
 pub struct Slice(pub Vec<Cut>);
 
 impl Slice {
+    /// The elements of a range along one axis of a tensor of this shape, all along the others.
+    pub fn along(shape: &Shape, axis: usize, range: Range<usize>) -> Self {
+        let mut cuts: Vec<Cut> = shape.iter().map(|&extent| Cut::new(0, extent)).collect();
+        cuts[axis] = Cut::new(range.start, range.end);
+        Self(cuts)
+    }
+
     fn walk(&self, x: &Shape) -> Walk {
         let strides = strides_of(x);
         let first = self.0.iter().zip(strides).map(|(cut, stride)| cut.first * stride).sum();

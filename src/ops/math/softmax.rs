@@ -2,7 +2,7 @@
 //! `dx = y * (dy - sum dy * y)`.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_LOGARITHM, LIB_NAN, LIB_REDUCTION, LIB_ROWS, Module, Target};
 use super::reduction::{Kernel, Shares};
 use super::reshape::Reshape;
@@ -86,10 +86,12 @@ impl<T: Real> CpuOp<T> for Softmax {
         let (x, [y]) = (args.real(0), args.out());
         for_each_row(y, columns, |row, y| {
             let x = &x[row * columns..][..columns];
-            let most = x.iter().copied().fold(T::neg_infinity(), T::max);
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most).exponential());
+            vectorised!({
+                let most = x.iter().copied().fold(T::neg_infinity(), T::max);
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most).exponential());
+            });
             let total = sum_of(0..columns, &|c| y[c]);
-            y.iter_mut().for_each(|y| *y /= total);
+            vectorised!(y.iter_mut().for_each(|y| *y /= total));
         });
     }
 }
@@ -127,9 +129,7 @@ impl<T: Real> CpuOp<T> for SoftmaxGrad {
         for_each_row(dx, columns, |row, dx| {
             let (y, dy) = (&y[row * columns..][..columns], &dy[row * columns..][..columns]);
             let dot = sum_of(0..columns, &|c| y[c] * dy[c]);
-            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = y * (dy - dot);
-            }
+            vectorised!(dx.iter_mut().zip(y).zip(dy).for_each(|((dx, &y), &dy)| *dx = y * (dy - dot)));
         });
     }
 }

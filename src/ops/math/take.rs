@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use super::case::{integers, random};
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
@@ -121,7 +121,7 @@ impl<T: Real> CpuOp<T> for TakeGrad {
         for_each_row(dx, width, |row, dx| {
             let first = if row == 0 { 0 } else { ends[row - 1] as usize };
             let positions = &positions[first..ends[row] as usize];
-            for (i, dx) in dx.chunks_mut(CPU_COLUMNS).enumerate() {
+            vectorised!(for (i, dx) in dx.chunks_mut(CPU_COLUMNS).enumerate() {
                 dx.fill(T::zero());
                 for block in positions.chunks(CPU_BLOCK) {
                     let mut sums = [T::zero(); CPU_COLUMNS];
@@ -131,7 +131,7 @@ impl<T: Real> CpuOp<T> for TakeGrad {
                     }
                     dx.iter_mut().zip(&sums).for_each(|(dx, &sum)| *dx += sum);
                 }
-            }
+            });
         });
         SORTED.set(sorted);
     }

@@ -1,7 +1,7 @@
 //! Adds the gradients of several steps up, for an update by their mean: Keras' `gradient_accumulation_steps`.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece, vectorised};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op};
 use crate::error::{Error, Result};
@@ -22,10 +22,14 @@ impl<T: Real> CpuOp<T> for Accumulate {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let Some(count) = self.ends else {
             let (x, [y]) = (args.real(0), args.out());
-            return for_each_piece(y, |start, y| y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y += x));
+            return for_each_piece(y, |start, y| {
+                vectorised!(y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y += x));
+            });
         };
         let (count, [x, y]) = (T::of(count as f64), args.out());
-        for_each_piece(x, |start, x| x.iter_mut().zip(&y[start..]).for_each(|(x, &y)| *x = (*x + y) / count));
+        for_each_piece(x, |start, x| {
+            vectorised!(x.iter_mut().zip(&y[start..]).for_each(|(x, &y)| *x = (*x + y) / count));
+        });
         y.fill(T::zero());
     }
 }

@@ -3,7 +3,7 @@
 //! here; labels stay integers. What is no row of the data is NaN, and as a label [`u32::MAX`], which is no class.
 
 use super::case::{clock, integers, random};
-use super::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, Slice, SliceMut, for_each_row, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, clock as clock_op};
 use crate::error::{Error, Result};
@@ -36,11 +36,11 @@ fn take<T: Real>(data: Slice<'_, T>, y: &mut SliceMut<'_, T>, width: usize, (ord
             });
         }
         (Slice::U8(data), SliceMut::Real(y)) => for_each_row(y, width, |r, y| match data.get(row(r)) {
-            Some(x) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::of_u8(x) * scale),
+            Some(x) => vectorised!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::of_u8(x) * scale)),
             None => y.fill(T::nan()),
         }),
         (Slice::Real(data), SliceMut::Real(y)) => for_each_row(y, width, |r, y| match data.get(row(r)) {
-            Some(x) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale),
+            Some(x) => vectorised!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale)),
             None => y.fill(T::nan()),
         }),
         _ => unreachable!("the shape rule makes u32 of u32, floats of everything else"),

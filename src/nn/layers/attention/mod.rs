@@ -92,14 +92,6 @@ fn of_scores(scope: &mut Scope<'_>, scores: Id, v: Id, sight: Sight, dropout: f6
     scope.graph.apply(MatMul::stacked(false, false), &[weights, v])
 }
 
-/// That a share may be dropped.
-fn check_rate(scope: &Scope<'_>, rate: f64) -> Result<()> {
-    if (0.0..1.0).contains(&rate) {
-        return Ok(());
-    }
-    Err(scope.error(format!("the rate {rate} is not in 0..1: it is the share that is dropped")))
-}
-
 /// The product of masks, of those that there are.
 fn all(graph: &mut Graph, masks: impl IntoIterator<Item = Option<Id>>) -> Result<Option<Id>> {
     let mut whole: Option<Id> = None;

@@ -1,8 +1,9 @@
 //! Attention of several heads, <https://keras.io/api/layers/attention_layers/multi_head_attention/>.
 
 use super::super::Layer;
+use super::super::dropout::check_rate;
 use super::super::weight::{Weight, weight_setters};
-use super::{Sight, all, along, attended, check_rate, or_mean};
+use super::{Sight, all, along, attended, or_mean};
 use crate::error::Result;
 use crate::graph::Id;
 use crate::nn::{

@@ -1,7 +1,8 @@
 //! Attention of one head without projections: `Attention` by products or by sums, `AdditiveAttention` by weighed sums.
 
 use super::super::Layer;
-use super::{Sight, along, attended, check_rate, of_scores};
+use super::super::dropout::check_rate;
+use super::{Sight, along, attended, of_scores};
 use crate::error::{Error, Result};
 use crate::graph::{Aggregation, Graph, Id};
 use crate::nn::{Activation, Config, Initializer, KerasObject, Scope, Setting, mask};

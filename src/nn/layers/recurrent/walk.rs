@@ -1,7 +1,9 @@
 //! What recurrent layers write into the graph.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::super::dropout::check_rate;
 use super::{Kind, Recurrent};
 use crate::error::Result;
 use crate::graph::Id;
@@ -14,7 +16,7 @@ use crate::ops::matmul::MatMul;
 use crate::ops::recurrence::Recurrence;
 use crate::ops::reshape::Reshape;
 use crate::ops::reverse::Reverse;
-use crate::ops::slice::{Cut, Slice};
+use crate::ops::slice::Slice;
 
 /// What a walk over sequences gives.
 pub(super) struct Walked {
@@ -36,18 +38,15 @@ pub(crate) fn is_kept(name: &str) -> bool {
     STATES.contains(&name.rsplit('/').next().unwrap_or(name))
 }
 
-/// Neighbours along one axis.
-fn cut(scope: &mut Scope<'_>, x: Id, axis: usize, first: usize, count: usize) -> Result<Id> {
-    let mut cuts: Vec<Cut> = scope.graph.shape(x).iter().map(|&extent| Cut::new(0, extent)).collect();
-    cuts[axis] = Cut::new(first, first + count);
-    scope.graph.apply(Slice(cuts), &[x])
+/// What lies in a range along one axis.
+fn cut(scope: &mut Scope<'_>, x: Id, axis: usize, range: Range<usize>) -> Result<Id> {
+    let part = Slice::along(scope.graph.shape(x), axis, range);
+    scope.graph.apply(part, &[x])
 }
 
 /// Ones and zeros (batch, ..., features) to multiply by, ones of which the rate are zeros and the others larger.
 fn dropout(scope: &mut Scope<'_>, rate: f64, extents: &[usize]) -> Result<Option<Id>> {
-    if !(0.0..1.0).contains(&rate) {
-        return Err(scope.error(format!("the rate {rate} is not in 0..1: it is the share that is dropped")));
-    }
+    check_rate(scope, rate)?;
     let salt = scope.salt();
     let Some(clock) = scope.training().filter(|_| rate > 0.0) else { return Ok(None) };
     let ones = scope.graph.fill(1.0, extents.to_vec());
@@ -128,7 +127,8 @@ impl Recurrent {
         if let Some(mask) = mask.filter(|_| self.zero_output_for_mask) {
             sequence = mask::weighed(scope.graph, sequence, mask)?;
             let steps = scope.graph.shape(mask)[1];
-            let of_last = cut(scope, mask, 1, if backwards { 0 } else { steps - 1 }, 1)?;
+            let end = if backwards { 0 } else { steps - 1 };
+            let of_last = cut(scope, mask, 1, end..end + 1)?;
             last = scope.graph.apply(Binary::Mul, &[last, of_last])?;
         }
         Ok(Walked { sequence, last, states, mask })
@@ -153,10 +153,10 @@ impl Recurrent {
         }
         let mut inner = None;
         if has_two {
-            let [of_kernel, of_recurrent] = [0, 1].map(|row| cut(scope, bias, 0, row, 1));
+            let [of_kernel, of_recurrent] = [0, 1].map(|row| cut(scope, bias, 0, row..row + 1));
             let [of_kernel, of_recurrent] = [of_kernel?, of_recurrent?];
-            let gates = cut(scope, of_recurrent, 1, 0, 2 * units)?;
-            let candidate = cut(scope, of_recurrent, 1, 2 * units, units)?;
+            let gates = cut(scope, of_recurrent, 1, 0..2 * units)?;
+            let candidate = cut(scope, of_recurrent, 1, 2 * units..3 * units)?;
             inner = Some(scope.graph.apply(Reshape([units].into()), &[candidate])?);
             // The gates' two are added up before the walk.
             let zeros = scope.graph.fill(0.0, [1, units]);
@@ -180,7 +180,7 @@ impl Recurrent {
     fn parted(&self, scope: &mut Scope<'_>, all: Id) -> Result<Vec<Id>> {
         let (rows, states) = (scope.graph.shape(all)[0], self.cell().states());
         let one = |i| {
-            let part = if states == 1 { all } else { cut(scope, all, 1, i, 1)? };
+            let part = if states == 1 { all } else { cut(scope, all, 1, i..i + 1)? };
             scope.graph.apply(Reshape([rows, self.units].into()), &[part])
         };
         (0..states).map(one).collect()

@@ -194,7 +194,7 @@ impl<T: Real> CpuOp<T> for Attention {
         let [y, stats] = args.out();
         let rows = e.queries * e.heads;
         for_each_pair([Chunks(y, rows * e.value), Chunks(stats, 2 * rows)], 1, |sample, [y, stats]| {
-            with_room((e.key + 1) * e.keys, |room: &mut [T]| vectorised(|| of_sample(&reads, sample, room, y, stats)));
+            with_room((e.key + 1) * e.keys, |room: &mut [T]| vectorised!(of_sample(&reads, sample, room, y, stats)));
         });
     }
 }
@@ -237,7 +237,7 @@ impl<T: Real> CpuOp<T> for AttentionGrad {
         for_each_block(chunks, 1, |sample, gradients| {
             with_room((e.key + e.value + 2) * e.keys, |room: &mut [T]| {
                 let reads = Backwards { reads: &reads, y, stats, dy };
-                vectorised(|| reads.of_sample(sample, room, gradients));
+                vectorised!(reads.of_sample(sample, room, gradients));
             });
         });
     }

@@ -36,13 +36,15 @@ fn cut<T, const N: usize>(mut all: &mut [T], lens: [usize; N]) -> [&mut [T]; N] 
 /// y = f(a + b)
 #[inline(always)]
 fn activate<T: Real>(f: Option<Function>, a: &[T], b: &[T], y: &mut [T]) {
-    let n = y.len();
-    let (a, b) = (&a[..n], &b[..n]);
-    match f {
-        Some(Function::Sigmoid) => (0..n).for_each(|i| y[i] = Function::Sigmoid.of(a[i] + b[i])),
-        Some(Function::Tanh) => (0..n).for_each(|i| y[i] = Function::Tanh.of(a[i] + b[i])),
-        Some(f) => (0..n).for_each(|i| y[i] = f.of(a[i] + b[i])),
-        None => (0..n).for_each(|i| y[i] = a[i] + b[i]),
+    y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = a + b);
+    apply(f, y);
+}
+
+/// y = f(y), as far as there is an f.
+#[inline(always)]
+fn apply<T: Real>(f: Option<Function>, y: &mut [T]) {
+    if let Some(f) = f {
+        f.apply(y);
     }
 }
 
@@ -59,6 +61,7 @@ fn slope<T: Real>(f: Option<Function>, y: T) -> T {
 }
 
 /// y = a * b
+#[inline(always)]
 fn multiply<T: Real>(a: &[T], b: &[T], y: &mut [T]) {
     y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = a * b);
 }
@@ -187,13 +190,13 @@ impl<T: Real> Forward<'_, T> {
                 let at = row * steps + step;
                 let (x, saved) = (part(self.x, first * steps + at, width), part_mut(saved, at, kept));
                 let sums = part(sums, row, 2 * units);
-                vectorised(|| activate(op.recurrent_activation, x, sums, &mut saved[..2 * units]));
+                vectorised!(activate(op.recurrent_activation, x, sums, &mut saved[..2 * units]));
                 let read = part_mut(read, row, units);
                 read.iter_mut().zip(&saved[units..]).for_each(|(h, &r)| *h *= r);
             }
             product(read, u[1], &mut sums[..rows * units], [units, units]);
         }
-        vectorised(|| {
+        vectorised!({
             for row in 0..rows {
                 let at = row * steps + step;
                 let (x, saved) = (part(self.x, first * steps + at, width), part_mut(saved, at, kept));
@@ -239,11 +242,8 @@ fn gru<T: Real>(op: &Recurrence, x: &[T], sums: &[T], bias: &[T], saved: &mut [T
     let (g, inner) = candidate.split_at_mut(units);
     inner.iter_mut().zip(&sums[2 * units..]).zip(bias).for_each(|((inner, &sum), &bias)| *inner = sum + bias);
     multiply(&gates[units..], inner, g);
-    let x = &x[2 * units..];
-    match op.activation {
-        Some(Function::Tanh) => g.iter_mut().zip(x).for_each(|(g, &x)| *g = Function::Tanh.of(x + *g)),
-        f => g.iter_mut().zip(x).for_each(|(g, &x)| *g = of(f, x + *g)),
-    }
+    g.iter_mut().zip(&x[2 * units..]).for_each(|(g, &x)| *g += x);
+    apply(op.activation, g);
 }
 
 /// The next state, of what the step kept.
@@ -256,10 +256,9 @@ fn advance<T: Real>(op: &Recurrence, saved: &[T], h: &mut [T], c: &mut [T]) {
         Cell::Lstm => {
             let (g, o, c) = (part(saved, 2, n), part(saved, 3, n), &mut c[..n]);
             (0..n).for_each(|i| c[i] = b[i] * c[i] + a[i] * g[i]);
-            match op.activation {
-                Some(Function::Tanh) => (0..n).for_each(|i| h[i] = o[i] * Function::Tanh.of(c[i])),
-                f => (0..n).for_each(|i| h[i] = o[i] * of(f, c[i])),
-            }
+            h.copy_from_slice(c);
+            apply(op.activation, h);
+            h.iter_mut().zip(o).for_each(|(h, &o)| *h *= o);
         }
         Cell::Gru | Cell::GruResetAfter => {
             let g = part(saved, 2, n);
@@ -334,7 +333,7 @@ impl<T: Real> Backward<'_, T> {
     fn step(&self, first: usize, step: usize, walk: &mut Gradients<'_, T>, dx: &mut [T]) {
         let Given { op, sizes: Sizes { steps, units, .. }, .. } = *self.given;
         let rows = walk.dh.len() / units;
-        vectorised(|| {
+        vectorised!({
             for row in 0..rows {
                 self.row(first, row, step, walk, dx);
             }
