@@ -152,7 +152,8 @@ impl Part<'_> {
                 let count = match len - done {
                     8.. if V == 1 || V == 2 && S::REGISTER_COUNT >= 32 => 8,
                     6.. => 6,
-                    4.. => 4,
+                    5 => 5,
+                    4 => 4,
                     3 => 3,
                     2 => 2,
                     _ => 1,
@@ -162,6 +163,7 @@ impl Part<'_> {
                 match count {
                     8 => add::<S, 8, V>(simd, plan, a, block, dy, rows),
                     6 => add::<S, 6, V>(simd, plan, a, block, dy, rows),
+                    5 => add::<S, 5, V>(simd, plan, a, block, dy, rows),
                     4 => add::<S, 4, V>(simd, plan, a, block, dy, rows),
                     3 => add::<S, 3, V>(simd, plan, a, block, dy, rows),
                     2 => add::<S, 2, V>(simd, plan, a, block, dy, rows),

@@ -8,6 +8,7 @@
 //! into parts by the extents alone, so that the number of threads changes no bit.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use pulp::Simd;
 
@@ -110,7 +111,8 @@ impl Convolution<'_, f32> {
                 }
             }
         }
-        Plan { first, ..plan }
+        let is_finite = packed[first..].iter().all(|x| x.is_finite());
+        Plan { first, is_finite, ..plan }
     }
 }
 
@@ -137,6 +139,10 @@ pub(super) struct Plan {
     /// The row and column of these that the first pixel reads first.
     start: [usize; 2],
     is_inside: bool,
+    /// Those of the rows that are no zeros around the image.
+    rows: Range<usize>,
+    /// Whether a product with zero is zero: nothing that it is multiplied by is infinite or NaN.
+    is_finite: bool,
 }
 
 /// Columns of a strip, of so many in all: strips of about one width, whole vectors.
@@ -180,6 +186,8 @@ impl Plan {
             extent,
             start,
             is_inside,
+            rows: overlap(from[0], extent[0], rows).0,
+            is_finite: false,
         };
         plan.stretch();
         plan
@@ -232,20 +240,37 @@ impl Plan {
         let [height, width] = self.extent;
         padded.clear();
         padded.resize(height * width * channels, 0.0);
-        let overlap = |axis: usize, all: usize| {
-            let from = self.from[axis];
-            let first = from.max(0) as usize;
-            let end = (from + self.extent[axis] as isize).clamp(0, all as isize) as usize;
-            (first..end.max(first), (first as isize - from) as usize)
-        };
-        let ((from_rows, to_row), (from_columns, to_column)) = (overlap(0, rows), overlap(1, columns));
-        for (i, row) in from_rows.enumerate() {
-            let from = &x[(row * columns + from_columns.start) * channels..][..from_columns.len() * channels];
-            let to = ((to_row + i) * width + to_column) * channels;
+        let (to_columns, from_column) = overlap(self.from[1], self.extent[1], columns);
+        let (to_rows, from_row) = overlap(self.from[0], self.extent[0], rows);
+        for (row, to_row) in (from_row..).zip(to_rows) {
+            let from = &x[(row * columns + from_column) * channels..][..to_columns.len() * channels];
+            let to = (to_row * width + to_columns.start) * channels;
             padded[to..][..from.len()].copy_from_slice(from);
         }
         padded
     }
+
+    /// The rows of taps that read more than zeros for some pixel of these rows of pixels.
+    fn tap_rows(&self, pixels: [usize; 2]) -> Range<usize> {
+        let Sweep { taps: [taps, _], tap_step: [apart, _], from_step: [step, _], .. } = self.sweep;
+        if !self.is_finite || !self.stretches.len().is_multiple_of(taps.max(1)) {
+            return 0..taps;
+        }
+        let apart = apart.unsigned_abs().max(1);
+        // The first tap that reads this row or one behind it.
+        let first =
+            |row: usize, pixel: usize| row.saturating_sub(self.start[0] + pixel * step).div_ceil(apart).min(taps);
+        let (first, end) = (first(self.rows.start, pixels[1]), first(self.rows.end, pixels[0]));
+        first..end.max(first)
+    }
+}
+
+/// Of so many rows or columns that are read from one on, which may be outside, those that an image of so many has; and the first of
+/// them in the image.
+fn overlap(from: isize, extent: usize, all: usize) -> (Range<usize>, usize) {
+    let first = from.max(0);
+    let end = (from + extent as isize).clamp(0, all as isize).max(first);
+    ((first - from) as usize..(end - from) as usize, first as usize)
 }
 
 /// One image that is made.
@@ -295,6 +320,9 @@ impl Image<'_> {
         let a = &a[group * plan.read..];
         let mut tile = [simd.splat_f32s(0.0); ROWS * VECTORS];
         let pixels = rows * columns;
+        // Stretches and vectors of a row of taps.
+        let taps = plan.sweep.taps[0].max(1);
+        let (a_row, b_row) = (plan.stretches.len() / taps, part.len() / taps);
         let (mut pixel, mut at) = (0, [0; 2]);
         while pixel < pixels {
             let count = match pixels - pixel {
@@ -306,7 +334,9 @@ impl Image<'_> {
             };
             let mut bases = [0; ROWS];
             let mut places = [0; ROWS];
+            let mut made = [at[0]; 2];
             for r in 0..count {
+                made[1] = at[0];
                 bases[r] = plan.base(at[0], at[1]);
                 let [row, column] = [to[0] + at[0] * to_step[0], to[1] + at[1] * to_step[1]];
                 places[r] = (row * to_columns + column) * written + first;
@@ -315,12 +345,15 @@ impl Image<'_> {
                     at = [at[0] + 1, 0];
                 }
             }
+            let taps = plan.tap_rows(made);
+            let stretches = &plan.stretches[taps.start * a_row..taps.end * a_row];
+            let part = &part[taps.start * b_row..];
             match count {
-                8 => multiply::<S, 8, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
-                6 => multiply::<S, 6, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
-                4 => multiply::<S, 4, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
-                2 => multiply::<S, 2, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
-                _ => multiply::<S, 1, V>(simd, a, &bases, &plan.stretches, part, &mut tile),
+                8 => multiply::<S, 8, V>(simd, a, &bases, stretches, part, &mut tile),
+                6 => multiply::<S, 6, V>(simd, a, &bases, stretches, part, &mut tile),
+                4 => multiply::<S, 4, V>(simd, a, &bases, stretches, part, &mut tile),
+                2 => multiply::<S, 2, V>(simd, a, &bases, stretches, part, &mut tile),
+                _ => multiply::<S, 1, V>(simd, a, &bases, stretches, part, &mut tile),
             }
             for r in 0..count {
                 let sums: &[f32] = bytemuck::cast_slice(&tile[r * V..][..V]);
@@ -350,8 +383,10 @@ fn multiply<S: Simd, const R: usize, const V: usize>(
         }
         let (now, rest) = part.split_at(len * V);
         part = rest;
+        // Of as many as the rows have numbers, so that no bounds are checked in the loop.
+        let now = &now.as_chunks::<V>().0[..len];
         for i in 0..len {
-            let b = &now[i * V..][..V];
+            let b = &now[i];
             for r in 0..R {
                 let a = simd.splat_f32s(rows[r][i]);
                 for v in 0..V {
