@@ -87,6 +87,12 @@ pub fn shaped(of: &Value) -> Tensor {
     tensor(shape, &of["values"])
 }
 
+/// The same with all digits of its values, as f64.
+pub fn precise(of: &Value) -> Tensor {
+    let shape: Vec<usize> = numbers(&of["shape"]).iter().map(|&extent| extent as usize).collect();
+    Tensor::new(shape, numbers(&of["values"])).unwrap()
+}
+
 /// Samples plus a weight of a sample's shape, whose gradient is what goes back to the samples.
 #[derive(Debug)]
 pub struct Shift;

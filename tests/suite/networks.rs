@@ -6,7 +6,7 @@ use kiln::nn::layers::{Average, Masking};
 use kiln::prelude::*;
 use serde_json::Value;
 
-use crate::common::{distance, executors, fixture, numbers};
+use crate::common::{distance, executors, fixture, numbers, precise};
 use crate::functional::Decoder;
 
 fn tanh(units: usize, name: &str) -> impl Layer + use<> {
@@ -108,16 +108,10 @@ fn masked_merges() -> Result<Model> {
     Ok(model)
 }
 
-/// The numbers of a tensor of the fixture, in f64.
-fn tensor(of: &Value) -> Tensor {
-    let shape: Vec<usize> = numbers(&of["shape"]).iter().map(|&extent| extent as usize).collect();
-    Tensor::new(shape, numbers(&of["values"])).unwrap()
-}
-
 fn columns(of: &Value) -> Columns {
     let column = |(name, of): (&String, &Value)| {
         let labels = || numbers(&of["values"]).iter().map(|&x| x as u32).collect::<Vec<_>>();
-        let tensor = if name == "kind" { Tensor::new([labels().len()], labels()).unwrap() } else { tensor(of) };
+        let tensor = if name == "kind" { Tensor::new([labels().len()], labels()).unwrap() } else { precise(of) };
         (name.clone(), tensor)
     };
     of.as_object().unwrap().iter().map(column).collect::<Vec<_>>().into()
@@ -143,7 +137,7 @@ pub fn follow_keras(file: &str, nets: &[Net]) {
             let limit = if i == 0 { 1e-9 } else { 5e-5 };
             let mut model = make().unwrap().device(device.clone());
             let paths = model.parameter_paths().unwrap();
-            let of = |when: &str| paths.iter().map(|path| tensor(&case[when][path])).collect::<Vec<_>>();
+            let of = |when: &str| paths.iter().map(|path| precise(&case[when][path])).collect::<Vec<_>>();
             model.set_weights(&of("start")).unwrap();
             let batch = case["batch"].as_u64().unwrap() as usize;
             let fit = Fit::new().epochs(20).batch_size(batch).shuffle(false).verbose(0);

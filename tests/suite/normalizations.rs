@@ -7,12 +7,7 @@ use kiln::train::callbacks::Mode;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{devices, distance, executors, fixture, numbers, says};
-
-fn tensor(of: &Value) -> Tensor {
-    let shape: Vec<usize> = numbers(&of["shape"]).iter().map(|&extent| extent as usize).collect();
-    Tensor::new(shape, numbers(&of["values"])).unwrap()
-}
+use crate::common::{devices, distance, executors, fixture, numbers, precise, says};
 
 /// The script's net with a layer.
 fn net(layer: impl Layer + 'static) -> Sequential {
@@ -43,7 +38,7 @@ fn of(name: &str) -> Sequential {
 }
 
 fn data(golden: &Value) -> Dataset {
-    Dataset::new(tensor(&golden["x"]), tensor(&golden["y"])).unwrap()
+    Dataset::new(precise(&golden["x"]), precise(&golden["y"])).unwrap()
 }
 
 fn fit(epochs: usize) -> Fit<'static> {
@@ -61,7 +56,7 @@ fn losses_weights_and_states_are_keras() {
             let mut model = of(name).device(device.clone());
             let paths = model.parameter_paths().unwrap();
             assert_eq!(paths.len(), case["start"].as_object().unwrap().len(), "{name}: {paths:?}");
-            let at = |when: &str| paths.iter().map(|path| tensor(&case[when][path])).collect::<Vec<_>>();
+            let at = |when: &str| paths.iter().map(|path| precise(&case[when][path])).collect::<Vec<_>>();
             model.set_weights(&at("start")).unwrap();
             let history = model.fit(&data, fit(20)).unwrap();
             let evaluated = model.evaluate(&data).unwrap().get("loss").unwrap();

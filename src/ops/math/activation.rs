@@ -100,7 +100,7 @@ impl Function {
         told.into_iter().fold(dispatch, |dispatch, told| dispatch.constant("ACTIVATION_PARAMETER", told))
     }
 
-    /// f(x). Of a function that the compiler does not know it is a choice for each number: [`Function::apply`] makes one for all.
+    /// f(x). Of a function that the compiler does not know it is a choice for each number, where `apply` makes one for all.
     #[inline(always)]
     pub fn of<T: Real>(self, x: T) -> T {
         match self {
