@@ -109,12 +109,12 @@ fn masked_merges() -> Result<Model> {
 }
 
 /// The numbers of a tensor of the fixture, in f64.
-fn tensor(of: &Value) -> Tensor {
+pub fn tensor(of: &Value) -> Tensor {
     let shape: Vec<usize> = numbers(&of["shape"]).iter().map(|&extent| extent as usize).collect();
     Tensor::new(shape, numbers(&of["values"])).unwrap()
 }
 
-fn columns(of: &Value) -> Columns {
+pub fn columns(of: &Value) -> Columns {
     let column = |(name, of): (&String, &Value)| {
         let labels = || numbers(&of["values"]).iter().map(|&x| x as u32).collect::<Vec<_>>();
         let tensor = if name == "kind" { Tensor::new([labels().len()], labels()).unwrap() } else { tensor(of) };
