@@ -108,7 +108,7 @@ fn masked_merges() -> Result<Model> {
     Ok(model)
 }
 
-fn columns(of: &Value) -> Columns {
+pub fn columns(of: &Value) -> Columns {
     let column = |(name, of): (&String, &Value)| {
         let labels = || numbers(&of["values"]).iter().map(|&x| x as u32).collect::<Vec<_>>();
         let tensor = if name == "kind" { Tensor::new([labels().len()], labels()).unwrap() } else { precise(of) };

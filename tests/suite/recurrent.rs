@@ -1,5 +1,5 @@
-//! Recurrent layers: Keras' own trajectories (`scripts/golden-recurrent`), how little a plan has of the steps, states from batch to batch,
-//! files, and what does not fit.
+//! Recurrent layers: Keras' own trajectories (`scripts/golden-recurrent`, and `scripts/golden-stateful` of states that go from batch to batch),
+//! how little a plan has of the steps, files, and what does not fit.
 
 use std::sync::Arc;
 
@@ -11,8 +11,10 @@ use kiln::ops::{AdapterKind, Op, Target};
 use kiln::plan::{Arena, Plan};
 use kiln::prelude::*;
 
-use crate::common::says;
-use crate::networks::{Net, follow_keras};
+use serde_json::Value;
+
+use crate::common::{distance, executors, fixture, numbers, precise, says};
+use crate::networks::{Net, columns, follow_keras};
 
 fn chain() -> Sequential {
     Sequential::new().add(Input::new([6, 3]).named("steps"))
@@ -102,6 +104,102 @@ fn recurrent_nets_follow_keras() {
         ("states", states),
     ];
     follow_keras("keras-recurrent.json", &nets);
+}
+
+/// Layers that keep their states for the next batch of four, and their names.
+type Stateful = (&'static str, fn() -> Sequential, &'static [&'static str]);
+
+const STATEFUL: [Stateful; 5] = [
+    (
+        "simple",
+        || {
+            let first = SimpleRnn::new(4).stateful(4).return_sequences(true);
+            chain().add(first.named("first")).add(SimpleRnn::new(3).stateful(4).go_backwards(true).named("second"))
+        },
+        &["first", "second"],
+    ),
+    (
+        "lstm",
+        || {
+            let first = Lstm::new(4).stateful(4).return_sequences(true);
+            chain().add(first.named("first")).add(Lstm::new(3).stateful(4).named("second"))
+        },
+        &["first", "second"],
+    ),
+    (
+        "gru",
+        || {
+            let first = Gru::new(4).stateful(4).return_sequences(true);
+            chain().add(first.named("first")).add(Gru::new(3).stateful(4).reset_after(false).named("second"))
+        },
+        &["first", "second"],
+    ),
+    ("bidirectional", || chain().add(Bidirectional::new(Lstm::new(3).stateful(4)).named("first")), &["first"]),
+    (
+        "masked",
+        || {
+            let first = Lstm::new(4).stateful(4).return_sequences(true);
+            let chain = chain().add(Masking::new(0.5)).add(first.named("first"));
+            chain.add(Gru::new(3).stateful(4).named("second"))
+        },
+        &["first", "second"],
+    ),
+];
+
+/// Trains an epoch at a time, with states reset before each, and compares with Keras: losses of all batches, the states and weights behind
+/// the last one.
+fn follow_stateful(case: &Value, (name, make, layers): Stateful, device: &Device, limit: f64) -> Result<()> {
+    let data = Dataset::new(columns(&case["inputs"]), columns(&case["targets"]))?;
+    let mut model = make().add(Dense::new(2).named("last")).into_model().device(device.clone());
+    let adam = Adam {
+        learning_rate: 0.015_625,
+        beta_1: 0.875,
+        beta_2: 0.968_75,
+        epsilon: 1.0 / 1_048_576.0,
+        ..Adam::default()
+    };
+    model.compile(adam, Loss::MeanSquaredError, [])?;
+    let is_state = |path: &str| case["states"].get(path).is_some();
+    let paths = model.parameter_paths()?;
+    let states = paths.iter().filter(|path| is_state(path)).count();
+    assert_eq!(states, case["states"].as_object().expect("states").len(), "{name}: {paths:?}");
+    let of = |when: &str, path: &String| precise(&case[if is_state(path) { "states" } else { when }][path]);
+    model.set_weights(&paths.iter().map(|path| of("start", path)).collect::<Vec<_>>())?;
+    let wanted = numbers(&case["logs"]["loss"]);
+    let batch = case["batch"].as_u64().expect("a size") as usize;
+    let mut losses = Vec::new();
+    for _ in 0..case["epochs"].as_u64().expect("a count") {
+        layers.iter().try_for_each(|layer| model.reset_states(layer))?;
+        let history = model.fit(&data, Fit::new().batch_size(batch).shuffle(false).verbose(0))?;
+        losses.extend_from_slice(history.batch_losses());
+    }
+    assert_eq!(losses.len(), wanted.len());
+    for (step, (found, wanted)) in losses.iter().zip(&wanted).enumerate() {
+        let apart = (found - wanted).abs() / wanted.abs();
+        assert!(apart < limit, "{name} on {device}: the loss of batch {step} is {found}, Keras' {wanted}");
+    }
+    for (path, found) in paths.iter().zip(model.weights()?) {
+        let (found, wanted) = (found.values().to_f64(), of("weights", path).values().to_f64());
+        // A state begins with zeros.
+        let start = if is_state(path) { vec![0.0; wanted.len()] } else { of("start", path).values().to_f64() };
+        let apart = distance(&found, &wanted, &start);
+        assert!(apart < limit, "{name} on {device}: {path} is {apart:e} from Keras");
+    }
+    Ok(())
+}
+
+#[test]
+fn stateful_layers_follow_keras_on_tensorflow() {
+    let golden = fixture("keras-stateful.json");
+    assert_eq!(golden["nets"].as_object().expect("nets").len(), STATEFUL.len());
+    for net in STATEFUL {
+        for (i, device) in executors().into_iter().enumerate() {
+            // The first is the reference.
+            let limit = if i == 0 { 1e-9 } else { 5e-5 };
+            let case = &golden["nets"][net.0];
+            follow_stateful(case, net, &device, limit).unwrap_or_else(|e| panic!("{} on {device}: {e}", net.0));
+        }
+    }
 }
 
 /// The layer of a name in `scripts/golden-configs`.
