@@ -1,7 +1,11 @@
 //! Files that other programs read. [`TensorFile`] reads and writes safetensors and NumPy's `.npz`; whole models are saved by
 //! [`crate::nn::Model::save`]; [`tensorboard`] writes event files.
 
+#[cfg(feature = "keras")]
+pub(crate) mod hdf5;
 pub(crate) mod json;
+#[cfg(feature = "keras")]
+pub(crate) mod keras;
 mod literal;
 pub(crate) mod npz;
 mod protobuf;
@@ -181,10 +185,52 @@ impl TensorFile {
 /// [`Error::Io`] where the folder cannot be written; [`Error::Format`] where the path is a folder's or ends in `.npz`.
 pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    if is_npz(path) {
-        return Err(Error::format(path, NO_MODEL));
-    }
+    Ending::of(path)?;
     check_file(path)
+}
+
+/// What a path's ending says that a model is written as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ending {
+    /// A safetensors file, and a path without an ending.
+    Safetensors,
+    /// Keras' archive.
+    #[cfg(feature = "keras")]
+    Keras,
+}
+
+impl Ending {
+    /// What a model is written as under a path.
+    pub fn of(path: &Path) -> Result<Self> {
+        let ending = |known: &str| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(known));
+        #[cfg(feature = "keras")]
+        if ending("keras") {
+            return Ok(Self::Keras);
+        }
+        if ending("npz") {
+            return Err(Error::format(path, NO_MODEL));
+        }
+        Self::check(path, &["safetensors"]).map(|()| Self::Safetensors)
+    }
+
+    /// What weights alone are written as.
+    pub const OF_WEIGHTS: [&str; 2] = ["safetensors", "npz"];
+
+    /// That a path has one of these endings, or none.
+    pub fn check(path: &Path, known: &[&str]) -> Result<()> {
+        let Some(ending) = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()) else { return Ok(()) };
+        if known.contains(&ending.as_str()) {
+            return Ok(());
+        }
+        let of_keras = match (cfg!(feature = "keras"), known.contains(&"npz")) {
+            (false, _) => "",
+            (true, true) => " or .weights.h5",
+            (true, false) => " or .keras",
+        };
+        let known: Vec<String> = known.iter().map(|known| format!(".{known}")).collect();
+        let message = format!("ends in .{ending}, by which nobody would know it; name it {}{of_keras}", known.join(", "));
+        Err(Error::format(path, message))
+    }
 }
 
 /// Why a model is not written to an `.npz`.

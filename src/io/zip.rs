@@ -155,7 +155,7 @@ pub(crate) fn read_within(bytes: &[u8], entry: &Entry, len: usize) -> Result<Vec
 }
 
 /// A file's bytes: not more than the list says, and those that were packed.
-pub(super) fn read(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
+pub(crate) fn read(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
     let Entry { name, sum, len, .. } = entry;
     let all = unpacked(data(bytes, entry)?, entry, len.saturating_add(1)).map_err(|e| format!("{name}: {e}"))?;
     if all.len() != *len {
@@ -186,7 +186,7 @@ fn unpacked(data: &[u8], entry: &Entry, most: usize) -> Result<Vec<u8>, String> 
 }
 
 /// An archive of these files, stored.
-pub(super) fn pack(files: &[(String, Vec<u8>)]) -> Result<Vec<u8>, String> {
+pub(crate) fn pack(files: &[(String, Vec<u8>)]) -> Result<Vec<u8>, String> {
     let (mut archive, mut list) = (Vec::new(), Vec::new());
     let u32_of = |len: usize| u32::try_from(len).map_err(|_| "would have 4 GB or more; save as .safetensors instead");
     for (name, bytes) in files {

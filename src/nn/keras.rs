@@ -1,7 +1,12 @@
 //! Layers and what they are made with as Keras serializes them:
 //! <https://keras.io/api/models/model_saving_apis/serialization_utils/>.
 
-use super::Setting;
+pub(crate) mod compiled;
+mod layer;
+mod same;
+pub(crate) mod training;
+
+use super::{FromSetting, Setting};
 use crate::io::json;
 
 /// What `keras.saving.serialize_keras_object` makes of an object of Keras': its module, its class, and under Keras' keys the values
@@ -54,6 +59,12 @@ impl KerasObject {
         self
     }
 
+    /// The same with another entry beside the config, in place of the one of this key.
+    pub(crate) fn with_beside(mut self, key: &str, value: impl Into<Setting>) -> Self {
+        self.beside.retain(|(known, _)| known != key);
+        self.beside(key, value)
+    }
+
     /// Adds an entry to the config, or replaces the one of this key.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Setting>) -> Self {
@@ -91,6 +102,11 @@ impl KerasObject {
         self.config.iter().find(|(known, _)| known == key).map(|(_, value)| value)
     }
 
+    /// An entry that stands beside the config.
+    pub(crate) fn get_beside(&self, key: &str) -> Option<&Setting> {
+        self.beside.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
     /// The whole object as JSON.
     pub fn to_json(&self) -> String {
         json::write(&self.clone().into())
@@ -109,6 +125,31 @@ impl From<KerasObject> for Setting {
         Self::Map(entries)
     }
 }
+
+/// What Keras serialized. Of a function the name stands in the config, under [`layer::FUNCTION`].
+impl FromSetting for KerasObject {
+    fn from_setting(setting: &Setting) -> Result<Self, String> {
+        let text = |key: &str| match setting.get(key) {
+            Some(Setting::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let class_name = text("class_name").ok_or("is no object of Keras': it has no class_name")?;
+        let config = match setting.get("config") {
+            Some(Setting::Map(config)) => config.clone(),
+            Some(Setting::Text(function)) => vec![(layer::FUNCTION.into(), function.as_str().into())],
+            None | Some(Setting::Null) => Vec::new(),
+            Some(_) => return Err(format!("is a {class_name} whose config is no group of settings")),
+        };
+        let known = ["module", "class_name", "config", "registered_name", "shared_object_id"];
+        let Setting::Map(entries) = setting else { return Err("is no object of Keras'".into()) };
+        let beside = entries.iter().filter(|(key, _)| !known.contains(&key.as_str())).cloned().collect();
+        let module = text("module").unwrap_or_else(|| "keras".into());
+        Ok(Self { module, class_name, config, registered_name: text("registered_name"), beside })
+    }
+}
+
+/// The arguments of a call in Keras: those by place, whose names are empty, and those by name.
+pub type Arguments = [Vec<(&'static str, Setting)>; 2];
 
 /// Axes as Keras has them: one is a number, several are a list.
 pub(super) fn axes(axes: &[isize]) -> Setting {

@@ -6,7 +6,7 @@ pub mod constraint;
 mod custom;
 mod functional;
 pub mod init;
-mod keras;
+pub(crate) mod keras;
 pub mod layers;
 pub mod loss;
 pub(crate) mod mask;

@@ -3,6 +3,7 @@
 
 mod config;
 mod forward;
+mod from_keras;
 mod keras;
 mod order;
 mod tables;

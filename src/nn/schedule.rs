@@ -10,6 +10,8 @@
 
 mod config;
 
+pub(crate) use config::CONSTANT;
+
 use std::f64::consts::PI;
 use std::fmt::Debug;
 

@@ -33,6 +33,11 @@ pub struct Parameter {
 }
 
 impl Parameter {
+    /// Whether an optimizer changes it.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.trainable && !self.is_state
+    }
+
     /// The name by which the model knows it: `dense/kernel`.
     pub fn path(&self) -> String {
         format!("{}/{}", self.layer, self.name)

@@ -4,9 +4,14 @@ mod averages;
 mod batches;
 mod bytes;
 mod confusion;
+mod description;
 mod gate;
 mod inputs;
 mod keras;
+#[cfg(feature = "keras")]
+mod keras_file;
+#[cfg(feature = "keras")]
+mod keras_writing;
 mod masks;
 mod nested;
 mod plans;
@@ -53,6 +58,8 @@ pub struct Model {
     /// inputs give, where it is asked for.
     built: OnceLock<Built>,
     compiled: Option<Compiled>,
+    /// Why a model that was compiled elsewhere is not here.
+    uncompiled: Option<String>,
     session: Option<Session>,
     /// Whether the session is on a device that was left since.
     moved: bool,
@@ -94,6 +101,7 @@ impl Model {
             device: None,
             built: OnceLock::new(),
             compiled: None,
+            uncompiled: None,
             session: None,
             moved: false,
             steps_per_submit: None,
@@ -250,7 +258,7 @@ impl Model {
     fn set_compiled(&mut self, optimizer: Box<dyn Optimizer>, objectives: Vec<Objective>) -> Result<()> {
         optimizer::check(&*optimizer)?;
         objectives.iter().try_for_each(Objective::check)?;
-        self.compiled = Some(Compiled { optimizer, objectives });
+        (self.compiled, self.uncompiled) = (Some(Compiled { optimizer, objectives }), None);
         self.reached = Reached::default();
         if let Some(loaded) = &mut self.loaded {
             loaded.moments.clear();
@@ -395,7 +403,10 @@ impl Model {
     }
 
     fn not_compiled(&self) -> Error {
-        self.error("not compiled yet: call compile with an optimizer and a loss")
+        match &self.uncompiled {
+            Some(why) => self.error(format!("not compiled, for {why}; call compile with what Kiln has")),
+            None => self.error("not compiled yet: call compile with an optimizer and a loss"),
+        }
     }
 
     /// The session, made at the first call and after each move.

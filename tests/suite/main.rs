@@ -55,6 +55,8 @@ mod hostile;
 mod images;
 mod initializers;
 mod keras_configs;
+#[cfg(feature = "keras")]
+mod keras_files;
 mod layers;
 mod losses;
 mod masks;

@@ -72,8 +72,9 @@ pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use spatial_dropout::{SpatialDropout1D, SpatialDropout2D};
 
+use super::keras::Arguments;
 use super::nested::Nested;
-use super::{Activation, Config, KerasObject, Network, Scope, Shared, Value, Values};
+use super::{Activation, Config, KerasObject, Network, Scope, Setting, Shared, Value, Values};
 use crate::error::{Error, Result};
 use crate::graph::Id;
 use crate::tensor::{Shape, Tensor};
@@ -118,6 +119,19 @@ pub trait Layer: Debug + Send + Sync {
     #[doc(hidden)]
     fn keras_weight(&self, name: &str) -> String {
         name.into()
+    }
+
+    /// The group of Keras' files, within the layer's own, that has a weight of this name: `cell` of recurrent layers.
+    #[doc(hidden)]
+    fn keras_group(&self, _name: &str) -> String {
+        String::new()
+    }
+
+    /// The arguments of a call on these values in Keras: those by place, and those by name.
+    #[doc(hidden)]
+    fn keras_call(&self, mut values: Vec<Setting>) -> Arguments {
+        let all = if values.len() == 1 { values.remove(0) } else { values.into() };
+        [vec![("", all)], Vec::new()]
     }
 
     /// The network that the layer is, where a model is a layer of another one.
@@ -324,6 +338,16 @@ macro_rules! forwarded {
         fn keras_weight(&self, name: &str) -> String {
             let $this = self;
             $layer.keras_weight(name)
+        }
+
+        fn keras_call(&self, values: Vec<Setting>) -> Arguments {
+            let $this = self;
+            $layer.keras_call(values)
+        }
+
+        fn keras_group(&self, name: &str) -> String {
+            let $this = self;
+            $layer.keras_group(name)
         }
 
         fn supports_masking(&self) -> bool {

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::config::{CHAIN, FUNCTIONAL, map};
 use super::order::Member;
-use super::{Built, Network, Wire, path_of};
+use super::{Built, Call, Network, Wire, path_of, snake_case};
 use crate::error::{Error, Result};
 use crate::nn::layers::{Input, Layer, TRAINABLE};
 use crate::nn::nested::Nested;
-use crate::nn::{KerasObject, Setting};
+use crate::nn::{KerasObject, Parameter, Setting};
 use crate::tensor::Shape;
 
 /// What the parts of a network's form are made of.
@@ -66,6 +66,73 @@ impl Network {
     }
 }
 
+impl Network {
+    /// The groups of Keras' files that have the layers that are no networks, by the layers' paths here: Keras counts the layers of a
+    /// class within a network, whatever their names are.
+    fn keras_groups(&self, within: &str) -> HashMap<String, String> {
+        let (mut found, mut counts) = (HashMap::new(), HashMap::<String, usize>::new());
+        let members: Vec<usize> = match self.is_sequential() {
+            true => (0..self.layers.len()).collect(),
+            false => self.members().into_iter().filter_map(Member::layer).collect(),
+        };
+        for (name, layer) in members.into_iter().map(|member| &self.layers[member]) {
+            let class = snake_case(layer.kind());
+            let count = counts.entry(class.clone()).or_insert(0);
+            let group = if *count == 0 { class } else { format!("{class}_{count}") };
+            *count += 1;
+            let group = format!("{within}layers/{group}/");
+            match layer.nested() {
+                None => drop(found.insert(name.clone(), group)),
+                Some(Nested { network, .. }) => {
+                    let inside = network.keras_groups(&group).into_iter();
+                    found.extend(inside.map(|(path, group)| (path_of(name, &path), group)));
+                }
+            }
+        }
+        found
+    }
+
+    /// The paths of weights in Keras' files: `layers/dense_1/vars/0`. Of a layer, or a part of it, states come last.
+    pub fn keras_variables(&self, parameters: &[Parameter]) -> Vec<String> {
+        let groups = self.keras_groups("");
+        let group = |p: &Parameter| {
+            let inner = self.layer(&p.layer).map(|layer| layer.keras_group(&p.name)).unwrap_or_default();
+            let slash = if inner.is_empty() { "" } else { "/" };
+            format!("{}{inner}{slash}vars/", groups[&p.layer])
+        };
+        let mut counts = HashMap::new();
+        let mut paths = vec![String::new(); parameters.len()];
+        for is_state in [false, true] {
+            for (path, parameter) in paths.iter_mut().zip(parameters).filter(|(_, p)| p.is_state == is_state) {
+                let group = group(parameter);
+                let count = counts.entry(group.clone()).or_insert(0);
+                *path = format!("{group}{count}");
+                *count += 1;
+            }
+        }
+        paths
+    }
+
+    /// The weights in one of Keras' files, each of which is to be a layer's here.
+    #[cfg(feature = "keras")]
+    pub fn keras_weights(
+        &self,
+        file: &crate::io::hdf5::Hdf5,
+        parameters: &[Parameter],
+    ) -> std::result::Result<Vec<crate::tensor::Tensor>, String> {
+        let paths = self.keras_variables(parameters);
+        let known: HashSet<&str> = paths.iter().map(String::as_str).collect();
+        let is_strange = |path: &&str| path.starts_with("layers/") && !known.contains(path);
+        if let Some(path) = file.paths().find(is_strange) {
+            return Err(format!("has {path:?}, which is no weight of the model's"));
+        }
+        let read = |(path, parameter): (&String, &Parameter)| {
+            file.tensor(path, &parameter.shape).map_err(|e| format!("weight {}: {e}", parameter.path()))
+        };
+        paths.iter().zip(parameters).map(read).collect()
+    }
+}
+
 impl<'n> Writer<'n> {
     fn new(network: &'n Network, built: Option<&'n Built>) -> Self {
         let parameters = built.iter().flat_map(|built| &built.parameters);
@@ -82,7 +149,17 @@ impl<'n> Writer<'n> {
         let object = KerasObject::of_layer("keras", CHAIN, name);
         let begins = self.network.layers[0].1.sample_shape().is_some();
         let input = self.built.filter(|_| !begins).map(|built| Input::new(built.samples[0].clone()));
-        let layers = (0..self.calls.len()).map(|layer| self.layer(layer));
+        let layers = (0..self.calls.len()).map(|layer| {
+            let (name, own) = &self.network.layers[layer];
+            match own.keras_call(vec![Setting::Null]) {
+                [args, named] if args.len() == 1 && named.is_empty() => self.layer(layer),
+                _ => {
+                    let message = "is called with more than its input, which no layer of Keras' Sequential is; write the \
+                                   model as a functional one";
+                    Err(Error::argument(format!("layer {name:?}"), message))
+                }
+            }
+        });
         let layers = input.map(|input| input.keras("input_layer")).into_iter().chain(layers);
         let object = object.with("layers", layers.collect::<Result<Vec<_>>>()?);
         let object = match self.built.map(|built| batches_of(&built.samples[0])) {
@@ -146,8 +223,11 @@ impl<'n> Writer<'n> {
             ]);
             map([("class_name", "__keras_tensor__".into()), ("config", config)])
         };
-        let reads = one_or_all(self.network.calls[call].reads.iter().map(tensor).collect());
-        map([("args", vec![reads].into()), ("kwargs", map([]))])
+        let Call { layer, reads } = &self.network.calls[call];
+        let [args, kwargs] = self.network.layers[*layer].1.keras_call(reads.iter().map(tensor).collect());
+        let args = Setting::List(args.into_iter().map(|(_, value)| value).collect());
+        let kwargs = kwargs.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+        map([("args", args), ("kwargs", Setting::Map(kwargs))])
     }
 
     /// Which member makes a value, in which of its calls, counted from `first`, and which of what that gives.

@@ -117,7 +117,7 @@ impl Network {
 }
 
 impl Member {
-    fn layer(self) -> Option<usize> {
+    pub fn layer(self) -> Option<usize> {
         match self {
             Self::Layer(layer) => Some(layer),
             Self::Input(_) => None,

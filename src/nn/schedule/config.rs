@@ -40,7 +40,7 @@ saved! {
 }
 
 /// The class of a number.
-const CONSTANT: &str = "Constant";
+pub(crate) const CONSTANT: &str = "Constant";
 
 pub(super) fn constant(learning_rate: f64) -> Config {
     Config::new(CONSTANT).with("learning_rate", learning_rate)

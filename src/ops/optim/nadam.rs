@@ -45,7 +45,7 @@ impl Nadam {
     }
 
     /// The product of u_1 to u_step, without going through all steps: it is asked for once a step.
-    fn product(&self, step: u64) -> f64 {
+    pub(crate) fn product(&self, step: u64) -> f64 {
         let (mut power, mut product) = (1.0, self.beta_1.powf(step as f64));
         for _ in 0..step.min(GROWN) {
             power *= DECAY;

@@ -7,7 +7,6 @@ use crate::device::blocking::block_on;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::io::TensorFile;
 use crate::nn::CustomObjects;
 
 /// What stands in errors where a path does otherwise.
@@ -53,7 +52,7 @@ impl Model {
     /// # Errors
     /// As [`Model::from_bytes`], and what the makers of one's own return.
     pub fn from_bytes_with(bytes: impl AsRef<[u8]>, custom: &CustomObjects<'_>) -> Result<Self> {
-        Self::of_file(&TensorFile::parse(bytes.as_ref(), Path::new(MEMORY))?, custom)
+        Self::of_content(bytes.as_ref(), Path::new(MEMORY), custom)
     }
 }
 

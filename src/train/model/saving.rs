@@ -9,7 +9,7 @@ use crate::data::{Scaler, TextVectorization};
 use crate::device::Device;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
-use crate::io::{TensorFile, json};
+use crate::io::{Ending, TensorFile, json, whole};
 use crate::nn::network::{CHAIN, FUNCTIONAL, Network};
 use crate::nn::optimizer::{self, Optimizer, State};
 use crate::nn::{Config, CustomObjects, FromSetting, Objective, Parameter, Setting};
@@ -42,6 +42,17 @@ pub(crate) struct About {
 }
 
 impl About {
+    /// Takes what is said of the data and the notes out of a configuration.
+    fn take(&mut self, config: &mut Config) -> Result<()> {
+        self.inputs = inputs::take(config)?;
+        self.targets = targets::take(config)?;
+        self.text = config.take_or(TEXT, None)?;
+        if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
+            self.notes = notes;
+        }
+        Ok(())
+    }
+
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
         Error::Model { model: format!("model {:?}", self.name), message: message.into() }
     }
@@ -150,9 +161,20 @@ fn configuration(model: &Definition<'_>, reached: &Reached) -> Config {
         };
         config = reached.keep(config);
     }
-    config = targets::keep(&about.targets, inputs::keep(&about.inputs, config));
-    config = about.text.iter().fold(config, |config, text| config.with(TEXT, text.clone()));
+    keep_about(about, config)
+}
+
+/// Adds what is said of the data and the notes.
+fn keep_about(about: &About, config: Config) -> Config {
+    let config = targets::keep(&about.targets, inputs::keep(&about.inputs, config));
+    let config = about.text.iter().fold(config, |config, text| config.with(TEXT, text.clone()));
     config.with("notes", Setting::Map(about.notes.clone()))
+}
+
+/// Adds to a configuration what Keras' files have no place for.
+#[cfg(feature = "keras")]
+pub(super) fn beside(config: Config, model: &Definition<'_>, reached: &Reached) -> Config {
+    keep_about(model.about, reached.keep(config.with("seed", model.about.seed)))
 }
 
 /// The tensors of parameters, by names that `name` gives them.
@@ -178,7 +200,7 @@ fn misfit(tensor: &Tensor, shape: &Shape) -> Option<String> {
 }
 
 /// More than any run reaches: what counts on from there would wrap in the end.
-const MOST_COUNTED: u64 = 1 << 53;
+pub(super) const MOST_COUNTED: u64 = 1 << 53;
 
 /// Takes out of a model's configuration what counts epochs or steps.
 fn counted(config: &mut Config, name: &str) -> Result<u64> {
@@ -238,15 +260,31 @@ impl Model {
     /// # Errors
     /// As [`Model::save`].
     pub async fn save_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        self.whole_file().await?.write(path)
+        let path = path.as_ref();
+        match Ending::of(path)? {
+            #[cfg(feature = "keras")]
+            Ending::Keras => {
+                let archive = self.archive(path).await?;
+                whole::write(path, &[&archive])
+            }
+            _ => self.whole_file().await?.write(path),
+        }
+    }
+
+    /// That every layer is one that files keep.
+    pub(super) fn check_saved(&self) -> Result<()> {
+        match self.network.leaves().iter().find(|(_, layer)| !layer.is_saved()) {
+            Some((name, layer)) => {
+                let message = format!("layer {name:?} is a {}, which no file keeps; call save_weights", layer.kind());
+                Err(self.error(message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What the model's file holds.
     pub(super) async fn whole_file(&mut self) -> Result<TensorFile> {
-        if let Some((name, layer)) = self.network.leaves().iter().find(|(_, layer)| !layer.is_saved()) {
-            let message = format!("layer {name:?} is a {}, which no file keeps; call save_weights", layer.kind());
-            return Err(self.error(message));
-        }
+        self.check_saved()?;
         let tensors = self.tensors().await?;
         let built = self.built()?;
         let model = super::definition(&self.about, &self.network, built, self.compiled.as_ref());
@@ -254,7 +292,7 @@ impl Model {
     }
 
     /// The tensors of the model's file: from the device, unless they still wait for one.
-    async fn tensors(&mut self) -> Result<Loaded> {
+    pub(super) async fn tensors(&mut self) -> Result<Loaded> {
         let states = self.optimizer().map_or(0, |optimizer| optimizer::states(optimizer).len());
         match &self.loaded {
             Some(loaded) if self.session.is_none() && loaded.moments.len() == states => Ok(loaded.clone()),
@@ -303,7 +341,27 @@ impl Model {
     /// # Errors
     /// As [`Model::load`], and what the makers of one's own return.
     pub fn load_with(path: impl AsRef<Path>, custom: &CustomObjects<'_>) -> Result<Self> {
-        Self::of_file(&TensorFile::read(path)?, custom)
+        let path = path.as_ref();
+        Self::of_content(&whole::read(path)?, path, custom)
+    }
+
+    /// The model of a file's bytes: Kiln's own or, by what they begin with, Keras'.
+    pub(super) fn of_content(bytes: &[u8], path: &Path, custom: &CustomObjects<'_>) -> Result<Self> {
+        #[cfg(feature = "keras")]
+        if crate::io::keras::Archive::is(bytes) {
+            return Self::of_archive(bytes, path, custom);
+        }
+        #[cfg(feature = "keras")]
+        if bytes.starts_with(crate::io::hdf5::SIGNATURE) {
+            let message = "holds weights, and no model; build the model, or load its .keras, and call load_weights";
+            return Err(Error::format(path, message));
+        }
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+            let text = std::str::from_utf8(bytes).map_err(|_| Error::format(path, "is no text in UTF-8"))?;
+            let read = || Self::of_keras(&json::parse(text)?, custom);
+            return read().map_err(|e| Error::format(path, e));
+        }
+        Self::of_file(&TensorFile::parse(bytes, path)?, custom)
     }
 
     /// The model of what a file holds.
@@ -357,15 +415,23 @@ impl Model {
                     .map_err(|e| Error::argument(format!("setting {AVERAGED:?} of {class}"), e.to_string()))?;
             }
         }
-        model.about.inputs = inputs::take(&mut config)?;
-        model.about.targets = targets::take(&mut config)?;
-        model.about.text = config.take_or(TEXT, None)?;
-        if let Setting::Map(notes) = config.take_or("notes", Setting::Null)? {
-            model.about.notes = notes;
-        }
+        model.about.take(&mut config)?;
         config.end()?;
         model.built()?;
         Ok(model)
+    }
+
+    /// Takes what [`beside`] kept.
+    #[cfg(feature = "keras")]
+    pub(super) fn take_beside(&mut self, mut config: Config) -> Result<()> {
+        self.about.seed = config.take("seed")?;
+        let iteration = self.reached.iteration;
+        let reached = Reached::take(&mut config, "the model")?;
+        if self.compiled.is_some() && reached.iteration == iteration {
+            self.reached = reached;
+        }
+        self.about.take(&mut config)?;
+        config.end()
     }
 
     fn take_tensors(&mut self, file: &TensorFile) -> Result<()> {
@@ -395,6 +461,13 @@ impl Model {
     /// # Errors
     /// As [`Model::save_weights`].
     pub async fn save_weights_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        #[cfg(feature = "keras")]
+        if crate::io::keras::is_weights(path) {
+            let file = self.variables_file(path).await?;
+            return whole::write(path, &[&file]);
+        }
+        Ending::check(path, &Ending::OF_WEIGHTS)?;
         let session = self.open().await?;
         let weights = session.weights().await?;
         weights_file(session.parameters(), weights).write(path)
@@ -408,7 +481,14 @@ impl Model {
     /// names file, tensor and both shapes where one does not fit, is missing, or is none of the model's.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let parameters = &self.built()?.parameters;
-        let file = TensorFile::read(path)?;
+        let path = path.as_ref();
+        let bytes = whole::read(path)?;
+        #[cfg(feature = "keras")]
+        if crate::io::keras::has_weights(&bytes) {
+            let weights = self.variables(bytes, path)?;
+            return self.set_weights(&weights);
+        }
+        let file = TensorFile::parse(&bytes, path)?;
         let weights = tensors(&file, parameters, Parameter::path)?;
         let paths: HashSet<String> = parameters.iter().map(Parameter::path).collect();
         let known = |name: &str| name.starts_with(OPTIMIZER) || paths.contains(name);

@@ -278,6 +278,31 @@ impl Layer for MultiHeadAttention {
         true
     }
 
+    fn keras_call(&self, mut values: Vec<Setting>) -> crate::nn::keras::Arguments {
+        let mut named = Vec::new();
+        if self.attention_mask {
+            named.extend(values.pop().map(|mask| ("attention_mask", mask)));
+        }
+        if self.use_causal_mask {
+            named.push(("use_causal_mask", true.into()));
+        }
+        // Keras asks for a value, too.
+        if let [only] = &values[..] {
+            values.push(only.clone());
+        }
+        [values.into_iter().map(|value| ("", value)).collect(), named]
+    }
+
+    fn keras_group(&self, name: &str) -> String {
+        match name.split('/').next() {
+            Some("attention_output") => "output_dense".into(),
+            // Keras has no public name for it, as for the others.
+            Some("gate") => "_gate_dense".into(),
+            Some(part) => format!("{part}_dense"),
+            None => String::new(),
+        }
+    }
+
     fn keras(&self, name: &str) -> Result<KerasObject> {
         let layer = KerasObject::layer(self.kind(), name)
             .with("num_heads", self.num_heads)

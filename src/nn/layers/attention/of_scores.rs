@@ -5,6 +5,7 @@ use super::super::dropout::check_rate;
 use super::{Sight, along, attended, of_scores};
 use crate::error::{Error, Result};
 use crate::graph::{Aggregation, Graph, Id};
+use crate::nn::keras::Arguments;
 use crate::nn::{Activation, Config, Initializer, KerasObject, Scope, Setting, mask};
 use crate::ops::binary::Binary;
 use crate::ops::reshape::Reshape;
@@ -52,6 +53,12 @@ impl OfScores {
             .with("use_scale", self.use_scale)
             .with("dropout", self.dropout)
             .with("use_causal_mask", self.use_causal_mask)
+    }
+
+    /// A call in Keras: on a list of all values.
+    fn keras_call(&self, values: Vec<Setting>) -> Arguments {
+        let named = if self.use_causal_mask { vec![("use_causal_mask", true.into())] } else { Vec::new() };
+        [vec![("", values.into())], named]
     }
 
     fn call(&self, scope: &mut Scope<'_>, inputs: &[Id]) -> Result<Vec<Id>> {
@@ -257,6 +264,10 @@ impl Layer for Attention {
         true
     }
 
+    fn keras_call(&self, values: Vec<Setting>) -> Arguments {
+        self.0.keras_call(values)
+    }
+
     fn keras(&self, name: &str) -> Result<KerasObject> {
         Ok(KerasObject::layer(self.kind(), name)
             .with("use_scale", self.0.use_scale)
@@ -281,6 +292,10 @@ impl Layer for AdditiveAttention {
 
     fn supports_masking(&self) -> bool {
         true
+    }
+
+    fn keras_call(&self, values: Vec<Setting>) -> Arguments {
+        self.0.keras_call(values)
     }
 
     fn keras(&self, name: &str) -> Result<KerasObject> {

@@ -1,6 +1,6 @@
 //! Sequences both ways, <https://keras.io/api/layers/recurrent_layers/bidirectional/>.
 
-use super::{Config, Id, IntoRecurrent, KerasObject, Layer, Recurrent, Result, Scope, Setting};
+use super::{CELL, is_kept, with_states, Config, Id, IntoRecurrent, KerasObject, Layer, Recurrent, Result, Scope, Setting};
 use crate::config::named;
 use crate::graph::Graph;
 use crate::nn::layers::by_name;
@@ -181,5 +181,14 @@ impl Layer for Bidirectional {
             Some((_, name)) => inner("backward", &self.backward, name),
             None => name.into(),
         }
+    }
+
+    fn keras_call(&self, values: Vec<Setting>) -> crate::nn::keras::Arguments {
+        with_states(values)
+    }
+
+    fn keras_group(&self, name: &str) -> String {
+        let (way, name) = name.split_once('/').unwrap_or(("", name));
+        if is_kept(name) { way.into() } else { format!("{way}/{CELL}") }
     }
 }

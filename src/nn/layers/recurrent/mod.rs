@@ -16,10 +16,21 @@ pub use simple_rnn::SimpleRnn;
 pub use time_distributed::TimeDistributed;
 pub(crate) use walk::is_kept;
 
+/// A call of a recurrent layer in Keras: the sequences, and states by name.
+fn with_states(mut values: Vec<Setting>) -> Arguments {
+    let states = values.split_off(values.len().min(1));
+    let named = if states.is_empty() { Vec::new() } else { vec![("initial_state", states.into())] };
+    [values.into_iter().map(|value| ("", value)).collect(), named]
+}
+
+/// Where Keras' files have the weights of a recurrent layer.
+const CELL: &str = "cell";
+
 use super::Layer;
 use super::weight::{Weight, weight_setters};
 use crate::error::{Error, Result};
 use crate::graph::Id;
+use crate::nn::keras::Arguments;
 use crate::nn::{
     Activation, Config, Constraint, Initializer, KerasObject, Misnamed, OrName, Regularizer, Scope, Setting,
 };
@@ -313,6 +324,14 @@ macro_rules! recurrent_layer {
 
             fn keras_weight(&self, name: &str) -> String {
                 format!("{}/{name}", self.inner.cell_name())
+            }
+
+            fn keras_call(&self, values: Vec<crate::nn::Setting>) -> crate::nn::keras::Arguments {
+                super::with_states(values)
+            }
+
+            fn keras_group(&self, name: &str) -> String {
+                if super::is_kept(name) { String::new() } else { super::CELL.into() }
             }
         }
     };

@@ -94,4 +94,11 @@ impl Layer for TimeDistributed {
     fn keras_weight(&self, name: &str) -> String {
         format!("{}/{}", self.inner_name(), self.layer.keras_weight(name))
     }
+
+    fn keras_group(&self, name: &str) -> String {
+        match self.layer.keras_group(name) {
+            inner if inner.is_empty() => "layer".into(),
+            inner => format!("layer/{inner}"),
+        }
+    }
 }

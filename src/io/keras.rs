@@ -1,0 +1,71 @@
+//! Keras' archives, <https://keras.io/api/models/model_saving_apis/model_saving_and_loading/>: `.keras` is a ZIP with the model's
+//! description and its weights.
+
+use std::path::Path;
+
+use super::hdf5::SIGNATURE;
+use super::zip;
+
+/// The description of a model: what `model.to_json()` gives.
+const CONFIG: &str = "config.json";
+/// Who wrote it, and when.
+const METADATA: &str = "metadata.json";
+/// All weights, as a `.weights.h5` has them.
+const WEIGHTS: &str = "model.weights.h5";
+/// Keras packs nothing; whoever packed the archive anew has at most a few times its bytes.
+const MOST_TIMES: usize = 100;
+
+/// Whether a path is to be a `.weights.h5`.
+pub(crate) fn is_weights(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+    name.is_some_and(|name| name.ends_with(".weights.h5"))
+}
+
+/// Whether bytes are weights as Keras keeps them, with a model or without.
+pub(crate) fn has_weights(bytes: &[u8]) -> bool {
+    bytes.starts_with(SIGNATURE) || Archive::is(bytes)
+}
+
+/// The parts of an archive.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    pub config: String,
+    pub metadata: String,
+    pub weights: Vec<u8>,
+}
+
+impl Archive {
+    /// Whether bytes are an archive of a model.
+    pub fn is(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"PK") && zip::list(bytes).is_ok_and(|all| all.iter().any(|entry| entry.name == CONFIG))
+    }
+
+    /// The parts of an archive in memory.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let entries = zip::list(bytes)?;
+        let read = |name: &str| {
+            let entry = entries.iter().find(|entry| entry.name == name);
+            let entry = entry.ok_or_else(|| match entries.iter().find(|entry| entry.name.ends_with(".npz")) {
+                Some(other) if name == WEIGHTS => {
+                    format!("keeps its weights as {}; save it with weights_format=\"h5\"", other.name)
+                }
+                _ => format!("has no {name}, which every .keras has"),
+            })?;
+            let most = bytes.len().saturating_mul(MOST_TIMES);
+            if entry.len > most {
+                return Err(format!("{name}: unpacks to {} bytes, more than the {most} that it may", entry.len));
+            }
+            zip::read(bytes, entry)
+        };
+        let text = |name: &str| {
+            String::from_utf8(read(name)?).map_err(|_| format!("{name}: is no text in UTF-8"))
+        };
+        Ok(Self { config: text(CONFIG)?, metadata: text(METADATA)?, weights: read(WEIGHTS)? })
+    }
+
+    /// The archive, packed as Keras packs it.
+    pub fn pack(self) -> Result<Vec<u8>, String> {
+        let files = [(METADATA, self.metadata.into_bytes()), (CONFIG, self.config.into_bytes()), (WEIGHTS, self.weights)];
+        zip::pack(&files.map(|(name, bytes)| (name.to_string(), bytes)))
+    }
+}
