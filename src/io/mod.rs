@@ -4,6 +4,8 @@
 pub(crate) mod json;
 mod literal;
 pub(crate) mod npz;
+#[cfg(feature = "onnx")]
+pub(crate) mod onnx;
 mod protobuf;
 mod safetensors;
 pub mod tensorboard;

@@ -9,6 +9,8 @@ mod inputs;
 mod keras;
 mod masks;
 mod nested;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod plans;
 #[cfg(feature = "plot")]
 mod plot;
