@@ -91,3 +91,25 @@ fn what_onnx_lacks_is_refused_by_name() {
     let stateful = Sequential::new().add(Input::new([4, 3])).add(Gru::new(2).stateful(8).named("keeper"));
     says(stateful.device(Device::cpu()).to_onnx(), &["keeper", "8"]);
 }
+
+/// `kiln export` writes what `Model::export` does, and nothing over the model itself.
+#[cfg(feature = "cli")]
+#[test]
+fn the_command_exports() {
+    let folder = folder("onnx-command");
+    let (model, output) = (folder.join("net.safetensors"), folder.join("net.onnx"));
+    let mut net = Sequential::new().add(Input::new([4])).add(Dense::new(2)).device(Device::cpu());
+    net.save(&model).unwrap();
+    let kiln = |paths: [&Path; 2]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_kiln")).arg("export").args(paths).output().unwrap()
+    };
+    assert!(kiln([&model, &output]).status.success());
+    assert_eq!(std::fs::read(&output).unwrap(), net.to_onnx().unwrap());
+    for (paths, words) in
+        [([&*model, &*model], "which would be lost"), ([&*model, &*folder.join("net.tflite")], ".onnx")]
+    {
+        let refused = kiln(paths);
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && text.contains(words), "{text}");
+    }
+}

@@ -145,10 +145,10 @@ impl<'g> At<'_, 'g> {
             "NOTSET" => (0..spatial).for_each(|axis| sliding.pads[axis] = [given[axis], given[spatial + axis]]),
             "VALID" => {}
             "SAME_UPPER" => {
-                for axis in 0..spatial {
+                for (axis, &extent) in image.iter().enumerate().take(spatial) {
                     let reach = (sliding.size[axis] - 1) * sliding.dilation[axis] + 1;
-                    let made = image[axis].div_ceil(sliding.strides[axis]);
-                    let added = ((made - 1) * sliding.strides[axis] + reach).saturating_sub(image[axis]);
+                    let made = extent.div_ceil(sliding.strides[axis]);
+                    let added = ((made - 1) * sliding.strides[axis] + reach).saturating_sub(extent);
                     sliding.pads[axis] = [added / 2, added - added / 2];
                 }
             }

@@ -144,7 +144,7 @@ impl Recurrence {
     fn turned(&self, of: &Tensor, units: usize) -> Result<Tensor> {
         let rows = of.shape()[0];
         let gates = of.reshape(&[rows as isize, -1, units as isize])?.permute(&[1, 2, 0])?;
-        Ok(gates.take(self.gates_in_order())?.reshape(&[1, -1, rows as isize])?)
+        gates.take(self.gates_in_order())?.reshape(&[1, -1, rows as isize])
     }
 
     /// W, R and B.
