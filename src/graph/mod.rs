@@ -2,6 +2,8 @@
 
 mod aggregation;
 mod leaf;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod op;
 pub(crate) mod order;
 

@@ -54,6 +54,15 @@ pub trait Op: CpuOp<f32> + CpuOp<f64> + Debug + Any + Send + Sync {
         io.outputs.iter().map(|t| t.shape.len() as u64).sum()
     }
 
+    /// Writes what the op computes as ONNX operators: takes the tensors of its inputs from the writer, adds nodes, and gives its outputs.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the layer, where ONNX has nothing like it.
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut super::onnx::Writer<'_>) -> Result<()> {
+        Err(writer.refused("has no ONNX operator"))
+    }
+
     /// Whether the output is the first input under another shape, and nothing is to be computed.
     fn is_view(&self) -> bool {
         false

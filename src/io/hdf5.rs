@@ -105,7 +105,9 @@ impl Hdf5 {
                 let most = unpacking::most(self.len, None);
                 let chunk = chunk_shape.iter().fold(size, |bytes, &extent| bytes.saturating_mul(extent));
                 if chunk > most {
-                    return Err(format!("is packed in parts of {chunk} bytes; {most} is the most that it may unpack to"));
+                    return Err(format!(
+                        "is packed in parts of {chunk} bytes; {most} is the most that it may unpack to"
+                    ));
                 }
                 most
             }

@@ -82,6 +82,12 @@ impl<'m> Fields<'m> {
         Self(message)
     }
 
+    /// Whether all of the message was read: none of it was damaged.
+    #[cfg(feature = "onnx")]
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn bytes(&mut self, len: u64) -> Option<&'m [u8]> {
         let (taken, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
         self.0 = rest;

@@ -15,6 +15,8 @@ mod named;
 pub(crate) mod nested;
 pub(crate) mod network;
 mod objective;
+#[cfg(feature = "onnx")]
+pub(crate) mod onnx;
 pub mod optimizer;
 mod per_sample;
 mod regularizer;

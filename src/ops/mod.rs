@@ -6,6 +6,8 @@ mod broadcast;
 pub mod case;
 mod epilogue;
 mod launches;
+#[cfg(feature = "onnx")]
+mod onnx;
 pub mod optimizer;
 mod reductions;
 

@@ -14,6 +14,8 @@ mod keras_file;
 mod keras_writing;
 mod masks;
 mod nested;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod plans;
 #[cfg(feature = "plot")]
 mod plot;

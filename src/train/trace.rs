@@ -138,7 +138,7 @@ impl Definition<'_> {
     }
 
     /// Of each output, what brings it to its targets' units, where they are scaled.
-    fn units(&self, g: &mut Graph, predicted: &[Id]) -> Result<Vec<Option<Units>>> {
+    pub(in crate::train) fn units(&self, g: &mut Graph, predicted: &[Id]) -> Result<Vec<Option<Units>>> {
         let names = self.network.output_names();
         let outputs = names.iter().zip(predicted).enumerate();
         outputs

@@ -24,7 +24,7 @@ pub struct Reader {
     pub read: fn(&[u8]),
 }
 
-pub const READERS: [Reader; 14] = [
+pub const READERS: [Reader; 15] = [
     Reader { name: "model", is_text: true, seeds: models, wrap: with_tensors, read: model },
     Reader { name: "modelfile", is_text: false, seeds: model_files, wrap: as_is, read: model },
     Reader { name: "tensors", is_text: false, seeds: tensor_files, wrap: as_is, read: tensors },
@@ -36,6 +36,7 @@ pub const READERS: [Reader; 14] = [
     Reader { name: "csvgz", is_text: true, seeds: tables, wrap: gzipped, read: csv },
     Reader { name: "png", is_text: false, seeds: pngs, wrap: summed, read: png },
     Reader { name: "jpeg", is_text: false, seeds: jpegs, wrap: as_is, read: jpeg },
+    Reader { name: "onnx", is_text: false, seeds: onnx_files, wrap: as_is, read: onnx },
     Reader { name: "chain", is_text: true, seeds: chains, wrap: as_is, read: chain },
     Reader { name: "tuning", is_text: true, seeds: tunings, wrap: as_is, read: tuning },
     Reader { name: "scaler", is_text: true, seeds: scalers, wrap: as_is, read: scaler },
@@ -298,6 +299,27 @@ fn jpegs() -> Vec<Vec<u8>> {
 
 fn jpeg(bytes: &[u8]) {
     drop(parse_image(bytes, Path::new("input")));
+}
+
+/// Small files of Kiln's own, and one of PyTorch's.
+fn onnx_files() -> Vec<Vec<u8>> {
+    let images = Sequential::new()
+        .add(Input::new([6, 6, 1]))
+        .add(Conv2D::new(2, 3).padding("same").activation("relu"))
+        .add(BatchNormalization::new())
+        .add(MaxPooling2D::new(2))
+        .add(UpSampling2D::new(2))
+        .add(Flatten)
+        .add(Dense::new(3).activation("softmax"));
+    let tokens = Sequential::new().add(Input::new([4])).add(Embedding::new(5, 3)).add(LayerNormalization::new());
+    let own = [images, tokens].map(|model| model.device(Device::cpu()).to_onnx().unwrap());
+    own.into_iter().chain([fixture("onnx-import/torch-conv1d.onnx")]).collect()
+}
+
+fn onnx(bytes: &[u8]) {
+    if let Ok(model) = Model::from_onnx(bytes) {
+        let _ = model.summary().map(|summary| summary.to_string());
+    }
 }
 
 fn chains() -> Vec<Vec<u8>> {

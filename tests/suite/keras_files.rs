@@ -179,7 +179,10 @@ fn what_is_no_description_is_said() {
         ("{\"class_name\": \"Sequential\", \"config\": 3}", "whose config is no group"),
         ("{\"class_name\": \"Sequential\", \"config\": {}}", "has no layers"),
         ("{\"class_name\": \"Net\", \"config\": {}}", "is a Net; Kiln reads models that are Sequential or Functional"),
-        ("{\"class_name\": \"Functional\", \"config\": {\"layers\": [], \"input_layers\": []}}", "has no output_layers"),
+        (
+            "{\"class_name\": \"Functional\", \"config\": {\"layers\": [], \"input_layers\": []}}",
+            "has no output_layers",
+        ),
         ("{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"Dense\"}]}}", "a Dense"),
         ("{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{}]}}", "has no class_name"),
     ] {
@@ -225,7 +228,10 @@ fn weights_alone_are_written_and_read() -> Result<()> {
         says(Model::load(&path), &["all.weights.h5", "holds weights, and no model", "load_weights"]);
     }
     let mut other = Sequential::new().add(Input::new([3])).add(Dense::new(2)).device(Device::cpu());
-    says(other.load_weights(file("recurrent")), &["recurrent.keras", "layers/embedding/vars/0", "no weight of the model's"]);
+    says(
+        other.load_weights(file("recurrent")),
+        &["recurrent.keras", "layers/embedding/vars/0", "no weight of the model's"],
+    );
     says(other.load_weights(file("dense")), &["dense.keras", "weight"]);
     Ok(())
 }

@@ -68,6 +68,8 @@ mod ngram;
 mod normalizations;
 mod numerics;
 mod onnx;
+#[cfg(feature = "onnx")]
+mod onnx_files;
 mod ops;
 mod optimizers;
 mod options;

@@ -7,6 +7,7 @@ mod compare;
 mod data;
 mod devices;
 mod eval;
+mod export;
 mod generate;
 mod inspect;
 mod interrupt;
@@ -55,6 +56,7 @@ enum Command {
     Predict(predict::Args),
     Generate(generate::Args),
     Inspect(inspect::Args),
+    Export(export::Args),
     Summary(summary::Args),
     Check(check::Args),
     Compare(compare::Args),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Compare(args) => compare::run(&args),

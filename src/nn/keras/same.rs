@@ -6,7 +6,16 @@ use crate::nn::Setting;
 
 /// Settings that change nothing that a network computes, or random numbers alone, which Kiln draws by seeds of its own.
 pub(super) const FREE: [&str; 10] = [
-    "name", "trainable", "dtype", "seed", "unroll", "implementation", "use_cudnn", "ragged", "optional", "batch_input_shape",
+    "name",
+    "trainable",
+    "dtype",
+    "seed",
+    "unroll",
+    "implementation",
+    "use_cudnn",
+    "ragged",
+    "optional",
+    "batch_input_shape",
 ];
 
 /// The first setting of an object that another one of its class, made from it, has otherwise.
@@ -50,7 +59,8 @@ fn is_same(a: &Setting, b: &Setting) -> bool {
         },
         // A function by its name alone, and as an object.
         (Setting::Map(_), Setting::Text(name)) => a.read::<KerasObject>().is_ok_and(|object| {
-            object.get(super::layer::FUNCTION) == Some(b) || crate::nn::network::snake_case(object.class_name()) == *name
+            object.get(super::layer::FUNCTION) == Some(b)
+                || crate::nn::network::snake_case(object.class_name()) == *name
         }),
         _ => a == b,
     }

@@ -95,7 +95,9 @@ fn sample(object: &KerasObject) -> Result<Shape, String> {
         },
     };
     match object.get("dtype") {
-        Some(Setting::Text(dtype)) if !["float", "int", "uint", "bool"].iter().any(|known| dtype.starts_with(known)) => {
+        Some(Setting::Text(dtype))
+            if !["float", "int", "uint", "bool"].iter().any(|known| dtype.starts_with(known)) =>
+        {
             Err(of_layer(object, format!("takes {dtype}; Kiln's inputs are numbers")))
         }
         _ => shape.map_err(|e| of_layer(object, e)),
@@ -162,8 +164,11 @@ impl Reader {
     }
 
     fn take_inputs(&mut self, object: &KerasObject, objects: &[KerasObject]) -> Result<(), String> {
-        let found: HashMap<&str, &KerasObject> =
-            objects.iter().filter(|object| object.class_name() == INPUT).map(|object| (object.name(), object)).collect();
+        let found: HashMap<&str, &KerasObject> = objects
+            .iter()
+            .filter(|object| object.class_name() == INPUT)
+            .map(|object| (object.name(), object))
+            .collect();
         for (input, _, _) in histories(object, "input_layers")? {
             let Some(object) = found.get(input.as_str()) else {
                 return Err(format!("has {input:?} among its input_layers, which is none of its inputs"));
@@ -191,7 +196,10 @@ impl Reader {
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let told = nodes.first().map(|node| node.told.clone()).unwrap_or_default();
         if nodes.iter().any(|node| node.told != told) {
-            return Err(of_layer(object, "is told one thing at one call and another at the next; Kiln's layers keep it"));
+            return Err(of_layer(
+                object,
+                "is told one thing at one call and another at the next; Kiln's layers keep it",
+            ));
         }
         let layer = layer(object, &told, depth)?;
         let index = self.network.layers.len();

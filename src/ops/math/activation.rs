@@ -11,6 +11,8 @@ use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece, vectorised};
 use super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
@@ -239,6 +241,25 @@ impl Op for Activate {
 
     fn grad(&self, g: &mut Graph, _x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![Some(g.apply(ActivateGrad(self.0), &[y[0], only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let alpha = |alpha: f64| vec![("alpha", alpha.into())];
+        match self.0 {
+            Function::Relu => writer.follow("Relu", vec![]),
+            Function::Sigmoid => writer.follow("Sigmoid", vec![]),
+            Function::Tanh => writer.follow("Tanh", vec![]),
+            Function::LeakyRelu { negative_slope } => writer.follow("LeakyRelu", alpha(negative_slope)),
+            Function::Relu6 => writer.map(|writer, x| {
+                let ends = [0.0, 6.0].map(|end| writer.number(end));
+                writer.add("Clip", &[x, &ends[0], &ends[1]], vec![])
+            }),
+            Function::Elu { alpha: number } => writer.follow("Elu", alpha(number)),
+            Function::Selu => writer.follow("Selu", vec![]),
+            Function::Exponential => writer.follow("Exp", vec![]),
+            Function::HardSigmoid => writer.follow("HardSigmoid", alpha(1.0 / 6.0)),
+        }
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -8,6 +8,8 @@ use super::reduction::{Kernel, Shares};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
@@ -78,6 +80,16 @@ impl Op for ArgReduce {
 
     fn grad(&self, _g: &mut Graph, _x: &[Id], _y: &[Id], _dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![None])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (x, y) = (writer.inputs()[0], writer.outputs()[0]);
+        let x = writer.plain(x)?;
+        let op_type = if self.min { "ArgMin" } else { "ArgMax" };
+        let name = writer.add(op_type, &[&x], vec![("axis", self.axis.into()), ("keepdims", 0i64.into())]);
+        writer.give_plain(y, name);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

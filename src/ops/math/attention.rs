@@ -9,6 +9,8 @@
 mod cases;
 mod cpu;
 mod gpu;
+#[cfg(feature = "onnx")]
+mod onnx;
 
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use super::cpu::Real;
 use super::dispatch::{Dispatch, Target};
 use super::{Io, Op, expect_inputs};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 pub(crate) use cases::cases;
@@ -182,6 +186,11 @@ impl Op for Attention {
             g.apply_all(Arc::new(AttentionGrad(*self)), &inputs)?.into_iter().map(Some).collect();
         gradients.resize(x.len(), None);
         Ok(gradients)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        self.write(writer)
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -11,6 +11,8 @@ use super::pool::{Area, Pool, cases_of};
 use super::window::Window;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
@@ -161,6 +163,17 @@ impl Op for AveragePool {
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         let image = [g.shape(x[0])[1], g.shape(x[0])[2]];
         Ok(vec![Some(g.apply(AveragePoolGrad::new(*self, image), &[only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let all = Self::new(self.area).counting_pads().counted;
+        let counts = match self.counted {
+            counted if counted == [[0; 2]; 2] => 0i64,
+            counted if counted == all => 1,
+            _ => return Err(writer.refused("counts some of what is added at the edges")),
+        };
+        super::onnx::pooled(writer, &self.area, "Mean", vec![("count_include_pad", counts.into())])
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -8,6 +8,8 @@ use super::select::Select;
 use super::unary::Unary;
 use super::{Case, Io, Op, only};
 use crate::error::Result;
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{FLOAT, Writer};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
@@ -190,6 +192,36 @@ impl Op for Binary {
             reduced.push(Some(broadcast::reduce(g, dx, &shape)?));
         }
         Ok(reduced)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (op_type, compares) = match self {
+            Self::Add => ("Add", false),
+            Self::Sub => ("Sub", false),
+            Self::Mul => ("Mul", false),
+            Self::Div => ("Div", false),
+            Self::Pow => ("Pow", false),
+            Self::Max => ("Max", false),
+            Self::Min => ("Min", false),
+            Self::Equal | Self::NotEqual => ("Equal", true),
+            Self::Less => ("Less", true),
+            Self::LessEqual => ("LessOrEqual", true),
+            Self::Greater => ("Greater", true),
+            Self::GreaterEqual => ("GreaterOrEqual", true),
+        };
+        if !compares {
+            return writer.elementwise(op_type);
+        }
+        let (inputs, y) = (writer.inputs(), writer.outputs()[0]);
+        let (names, order) = writer.broadcast(inputs, y)?;
+        let mut name = writer.add(op_type, &[&names[0], &names[1]], vec![]);
+        if *self == Self::NotEqual {
+            name = writer.add("Not", &[&name], vec![]);
+        }
+        let name = writer.add("Cast", &[&name], vec![("to", FLOAT.into())]);
+        writer.give(y, name, order);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

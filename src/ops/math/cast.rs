@@ -6,6 +6,8 @@ use super::cpu::{CpuArgs, CpuOp, Real, for_each_piece, vectorised};
 use super::dispatch::{Dispatch, LIB_GRID, LIB_NAN, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::Result;
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{FLOAT, INT64, Writer};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
@@ -78,6 +80,15 @@ impl Op for Cast {
     /// Whole numbers have none.
     fn grad(&self, _g: &mut Graph, _x: &[Id], _y: &[Id], _dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![None])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let to = match self {
+            Self::ToFloat => FLOAT,
+            Self::ToU32 => INT64,
+        };
+        writer.follow("Cast", vec![("to", to.into())])
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -7,6 +7,8 @@ use super::slice::Slice;
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Writer, place};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
@@ -73,6 +75,18 @@ impl Op for Concat {
             gradients.push(Some(g.apply(part, &[only(dy)])?));
         }
         Ok(gradients)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (inputs, y) = (writer.inputs(), writer.outputs()[0]);
+        let made = inputs.iter().find(|&&x| !writer.is_constant(x)).unwrap_or(&inputs[0]);
+        let order = writer.order(*made);
+        let names = inputs.iter().map(|&x| writer.ordered(x, &order)).collect::<Result<Vec<_>>>()?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = writer.add("Concat", &names, vec![("axis", place(&order, self.0).into())]);
+        writer.give(y, name, order);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -14,6 +14,8 @@ use super::matmul::{Form, Problem};
 use super::window::Window;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Attribute, CHANNELS_FIRST, Writer};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
@@ -75,6 +77,16 @@ impl Conv {
             Some((found, wanted)) => Err(Error::shape(name, format!("was given {found}, expected {wanted}"))),
             None => Ok(geometry),
         }
+    }
+
+    /// Rows and columns that the transposed convolution of images of a shape makes beside those that its windows reach.
+    #[cfg(feature = "onnx")]
+    fn added(&self, made: [usize; 2], images: &Shape) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let [before, behind] = self.window.pads[axis];
+            let reached = (images[1 + axis] - 1) * self.window.strides[axis] + self.window.reach(axis);
+            (made[axis] + before + behind).saturating_sub(reached)
+        })
     }
 
     fn known(&self, io: &Io) -> Geometry {
@@ -152,6 +164,36 @@ impl Op for Conv {
     fn absorb(&self, next: &dyn Op, operand: usize, y: &Type, others: &[Type]) -> Option<Arc<dyn Op>> {
         let epilogue = self.epilogue.and(next, operand, y, others)?;
         (self.pass != Pass::Kernel).then(|| Arc::new(Self { epilogue, ..*self }) as Arc<dyn Op>)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (inputs, y) = (writer.inputs(), writer.outputs()[0]);
+        if self.epilogue != Epilogue::None || self.pass == Pass::Kernel {
+            return Err(writer.refused("has no ONNX operator"));
+        }
+        let (op_type, added) = match self.pass {
+            Pass::Input { image } => ("ConvTranspose", Some(self.added(image, writer.graph().shape(inputs[0])))),
+            _ => ("Conv", None),
+        };
+        let mut attributes = super::onnx::window(&self.window);
+        attributes.push(("group", self.groups.into()));
+        attributes.extend(added.map(|added| ("output_padding", Attribute::from(&added[..]))));
+        let bias = super::onnx::followed_by(writer, y, super::binary::Binary::Add).filter(|(_, bias)| {
+            let (bias, y) = (writer.graph().shape(*bias), writer.graph().shape(y));
+            bias.rank() == 1 && bias.last() == y.last()
+        });
+        let mut names = vec![writer.ordered(inputs[0], &CHANNELS_FIRST)?, writer.ordered(inputs[1], &[3, 2, 0, 1])?];
+        let mut given = y;
+        if let Some((reader, bias)) = bias {
+            names.push(writer.plain(bias)?);
+            writer.take_over(reader);
+            given = writer.graph().nodes()[reader].outputs[0];
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = writer.add(op_type, &names, attributes);
+        writer.give(given, name, CHANNELS_FIRST.to_vec());
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

@@ -12,6 +12,8 @@ use super::cpu::{CpuArgs, CpuOp, Real, map, map_pairs};
 use super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_LOGARITHM, LIB_NORMAL, Module, Params, Target};
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::Result;
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
@@ -178,6 +180,27 @@ impl Op for Bend {
         Ok(vec![Some(g.apply(BendGrad(self.0), &[x[0], only(dy)])?)])
     }
 
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        match self.0 {
+            Curve::Gelu | Curve::GeluTanh => writer.map(|writer, x| {
+                let [half, one] = [0.5, 1.0].map(|number| writer.number(number));
+                let share = if self.0 == Curve::Gelu { erf(writer, x) } else { tanh_of_gelu(writer, x) };
+                let share = writer.add("Add", &[&share, &one], vec![]);
+                let share = writer.add("Mul", &[&share, &half], vec![]);
+                writer.add("Mul", &[x, &share], vec![])
+            }),
+            Curve::Silu => writer.map(|writer, x| {
+                let share = writer.add("Sigmoid", &[x], vec![]);
+                writer.add("Mul", &[x, &share], vec![])
+            }),
+            Curve::Mish => writer.follow("Mish", vec![]),
+            Curve::Softplus => writer.follow("Softplus", vec![]),
+            Curve::Softsign => writer.follow("Softsign", vec![]),
+            Curve::HardSilu => writer.follow("HardSwish", vec![]),
+        }
+    }
+
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
         launch("forward", self.0, io)
     }
@@ -251,4 +274,24 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(Case::new("-100", Bend(f), vec![tensor(vec![-100.0])]).ulps(2800.0));
     }
     cases
+}
+
+/// erf(x / sqrt(2))
+#[cfg(feature = "onnx")]
+fn erf(writer: &mut Writer<'_>, x: &str) -> String {
+    let root = writer.number(std::f64::consts::FRAC_1_SQRT_2);
+    let x = writer.add("Mul", &[x, &root], vec![]);
+    writer.add("Erf", &[&x], vec![])
+}
+
+/// tanh(sqrt(2 / pi) (x + 0.044715 x^3))
+#[cfg(feature = "onnx")]
+fn tanh_of_gelu(writer: &mut Writer<'_>, x: &str) -> String {
+    let [share, factor, one] = [0.044_715, (2.0 / std::f64::consts::PI).sqrt(), 1.0].map(|n| writer.number(n));
+    let square = writer.add("Mul", &[x, x], vec![]);
+    let square = writer.add("Mul", &[&square, &share], vec![]);
+    let sum = writer.add("Add", &[&square, &one], vec![]);
+    let sum = writer.add("Mul", &[x, &sum], vec![]);
+    let sum = writer.add("Mul", &[&sum, &factor], vec![]);
+    writer.add("Tanh", &[&sum], vec![])
 }

@@ -6,6 +6,8 @@ use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::sum::{Sum, around};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Extent, Writer};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
@@ -55,6 +57,25 @@ impl Op for Expand {
         let sum = g.apply(Sum::new(self.axis..self.axis + self.extents.len()), &[only(dy)])?;
         let scale = g.fill(self.scale, []);
         Ok(vec![Some(g.apply(super::binary::Binary::Mul, &[sum, scale])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (x, y) = (writer.inputs()[0], writer.outputs()[0]);
+        let new = self.axis..self.axis + self.extents.len();
+        let mut extents = writer.extents(y)?;
+        (0..extents.len()).filter(|axis| !new.contains(axis)).for_each(|axis| extents[axis] = Extent::Fixed(1));
+        let x = writer.plain(x)?;
+        let axes = writer.ints(&new.map(|axis| axis as i64).collect::<Vec<_>>());
+        let x = writer.add("Unsqueeze", &[&x, &axes], vec![]);
+        let shape = writer.shape(&extents);
+        let mut name = writer.add("Expand", &[&x, &shape], vec![]);
+        if self.scale != 1.0 {
+            let scale = writer.number(self.scale);
+            name = writer.add("Mul", &[&name, &scale], vec![]);
+        }
+        writer.give_plain(y, name);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -8,6 +8,8 @@ use super::softmax::{self, large_within, masked};
 use super::sums::sum_of;
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Writer, place};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
@@ -61,6 +63,13 @@ impl Op for LogSoftmax {
 
     fn grad(&self, g: &mut Graph, _x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![Some(g.apply(LogSoftmaxGrad, &[y[0], only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let x = writer.inputs()[0];
+        let axis = place(&writer.order(x), writer.rank(x) - 1);
+        writer.follow("LogSoftmax", vec![("axis", axis.into())])
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

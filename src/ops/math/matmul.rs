@@ -15,6 +15,8 @@ use super::launches::Launches;
 use super::product::Product;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
@@ -152,6 +154,41 @@ impl Op for MatMul {
     fn absorb(&self, next: &dyn Op, operand: usize, y: &Type, others: &[Type]) -> Option<Arc<dyn Op>> {
         let epilogue = self.epilogue.and(next, operand, y, others)?;
         Some(Arc::new(Self { epilogue, ..*self }))
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (inputs, y) = (writer.inputs(), writer.outputs()[0]);
+        let (a, b) = (inputs[0], inputs[1]);
+        let ranks = [a, b].map(|x| writer.rank(x));
+        if self.epilogue != Epilogue::None || !self.stacked && (ranks[1] != 2 || self.trans_a && ranks[0] != 2) {
+            return Err(writer.refused("multiplies rows of more axes than two"));
+        }
+        let bias = super::onnx::followed_by(writer, y, super::binary::Binary::Add).filter(|(_, bias)| {
+            let (bias, wide) = (writer.graph().shape(*bias), writer.graph().shape(y));
+            ranks == [2, 2] && bias.rank() == 1 && bias.last() == wide.last()
+        });
+        if let Some((reader, bias)) = bias {
+            let names = [writer.plain(a)?, writer.plain(b)?, writer.plain(bias)?];
+            let flags = vec![("transA", i64::from(self.trans_a).into()), ("transB", i64::from(self.trans_b).into())];
+            let name = writer.add("Gemm", &[&names[0], &names[1], &names[2]], flags);
+            let sum = writer.graph().nodes()[reader].outputs[0];
+            writer.take_over(reader);
+            writer.give_plain(sum, name);
+            return Ok(());
+        }
+        let order = |rank: usize, turned: bool| {
+            let mut order: Vec<usize> = (0..rank).collect();
+            if turned {
+                order.swap(rank - 2, rank - 1);
+            }
+            order
+        };
+        let a = writer.ordered(a, &order(ranks[0], self.trans_a))?;
+        let b = writer.ordered(b, &order(ranks[1], self.trans_b))?;
+        let name = writer.add("MatMul", &[&a, &b], vec![]);
+        writer.give_plain(y, name);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

@@ -11,6 +11,8 @@ use super::pool::{Area, Pool, cases_of};
 use super::window::Window;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::Result;
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor, is_above};
 
@@ -142,6 +144,11 @@ impl Op for MaxPool {
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![Some(g.apply(MaxPoolGrad::new(self.0), &[x[0], only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        super::onnx::pooled(writer, &self.0, "Max", vec![])
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -15,6 +15,8 @@ use super::sums::{Moments, sum_rows};
 use super::unary::Unary;
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::kernel::room::with_room;
 use crate::tensor::{DType, Shape, Tensor};
@@ -46,6 +48,23 @@ pub struct Normalize {
 pub struct NormalizeGrad(pub Normalize);
 
 impl Normalize {
+    /// y of means along axes that are not the last.
+    #[cfg(feature = "onnx")]
+    fn of_means(&self, writer: &mut Writer<'_>, x: Id, y: Id) -> Result<()> {
+        let x = writer.plain(x)?;
+        let axes = writer.ints(&self.axes.clone().map(|axis| axis as i64).collect::<Vec<_>>());
+        let epsilon = writer.number(self.epsilon);
+        let mean = writer.add("ReduceMean", &[&x, &axes], vec![("keepdims", 1i64.into())]);
+        let centered = writer.add("Sub", &[&x, &mean], vec![]);
+        let squares = writer.add("Mul", &[&centered, &centered], vec![]);
+        let variance = writer.add("ReduceMean", &[&squares, &axes], vec![("keepdims", 1i64.into())]);
+        let sum = writer.add("Add", &[&variance, &epsilon], vec![]);
+        let root = writer.add("Sqrt", &[&sum], vec![]);
+        let name = writer.add("Div", &[&centered, &root], vec![]);
+        writer.give_plain(y, name);
+        Ok(())
+    }
+
     /// The types of y and of its statistics.
     fn types(&self, x: &Type) -> Result<[Type; 3]> {
         let (shape, axes) = (&x.shape, &self.axes);
@@ -173,6 +192,44 @@ impl Op for Normalize {
         let first = terms.next();
         let sum = first.map(|first| terms.try_fold(first, |sum, term| g.apply(Binary::Add, &[sum, term])));
         Ok(vec![sum.transpose()?])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (x, outputs) = (writer.inputs()[0], writer.outputs());
+        if outputs[1..].iter().any(|&y| writer.is_read(y)) {
+            return Err(writer.refused("leaves mean and variance to others"));
+        }
+        let own = writer.graph().shape(x)[self.axes.clone()].to_vec();
+        if self.axes.end < writer.rank(x) {
+            return self.of_means(writer, x, outputs[0]);
+        }
+        // The operator multiplies and adds, too.
+        let mut given = outputs[0];
+        let (mut scale, mut shift) = (None, None);
+        for (operation, weight) in [(Binary::Mul, &mut scale), (Binary::Add, &mut shift)] {
+            let Some((reader, id)) = super::onnx::followed_by(writer, given, operation) else { continue };
+            let found = writer.constant(id)?;
+            if found.shape().iter().skip_while(|&&extent| extent == 1).ne(own.iter().skip_while(|&&extent| extent == 1))
+            {
+                break;
+            }
+            let name = writer.name_of(id).map_or_else(|| operation.name().to_string(), str::to_string);
+            *weight = Some(writer.weight(&name, Tensor::new(own.clone(), found.into_values())?));
+            writer.take_over(reader);
+            given = writer.graph().nodes()[reader].outputs[0];
+        }
+        let x = writer.plain(x)?;
+        let scale = match scale {
+            Some(scale) => scale,
+            None => writer.floats("gamma", &Tensor::new(own.clone(), vec![1.0f32; own.iter().product()])?),
+        };
+        let mut names = vec![&*x, &*scale];
+        names.extend(shift.as_deref());
+        let attributes = vec![("axis", self.axes.start.into()), ("epsilon", self.epsilon.into())];
+        let name = writer.add("LayerNormalization", &names, attributes);
+        writer.give_plain(given, name);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

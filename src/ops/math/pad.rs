@@ -7,6 +7,8 @@ use super::slice::{Cut, Slice};
 use super::strided::{Walk, check_axes, strides_of};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
@@ -76,6 +78,25 @@ impl Op for Pad {
         };
         let part = Slice((0..extents.rank()).map(cut).collect());
         Ok(vec![Some(g.apply(part, &[only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (x, y) = (writer.inputs()[0], writer.outputs()[0]);
+        if self.step.iter().any(|&step| step != 1) {
+            return Err(writer.refused("puts elements between others"));
+        }
+        let added = |axis: usize| {
+            let own = writer.graph().shape(x)[axis];
+            [self.before[axis], writer.graph().shape(y)[axis].saturating_sub(self.before[axis] + own)]
+        };
+        let order = writer.order(x);
+        let added: Vec<[usize; 2]> = order.iter().map(|&axis| added(axis)).collect();
+        let pads: Vec<i64> = [0, 1].iter().flat_map(|&end| added.iter().map(move |added| added[end] as i64)).collect();
+        writer.map(|writer, x| {
+            let (pads, value) = (writer.ints(&pads), writer.number(self.value));
+            writer.add("Pad", &[x, &pads, &value], vec![("mode", "constant".into())])
+        })
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -6,6 +6,8 @@
 mod cases;
 mod cpu;
 mod gpu;
+#[cfg(feature = "onnx")]
+mod onnx;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use super::sum::Sum;
 use super::transpose::Transpose;
 use super::{Case, Io, Op, expect_inputs};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
@@ -258,6 +262,11 @@ impl Op for Recurrence {
         dx.extend(self.has_bias().then_some(dbias));
         dx.resize(x.len(), None);
         Ok(dx)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        self.write(writer)
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

@@ -9,6 +9,8 @@ use super::reduction::{Kernel, MOST_ROUNDS, Shares};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 use crate::threads::join;
@@ -151,6 +153,19 @@ impl Op for Reduce {
 
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![Some(g.apply(ReduceGrad(self.clone()), &[x[0], only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let y = writer.outputs()[0];
+        let op_type = match self.reduction {
+            Reduction::Max => "ReduceMax",
+            Reduction::Min => "ReduceMin",
+            Reduction::Prod => "ReduceProd",
+        };
+        let (name, order) = writer.reduced(op_type, self.axes.clone())?;
+        writer.give(y, name, order);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

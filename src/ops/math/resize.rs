@@ -7,6 +7,8 @@ use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Writer, place};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
@@ -137,6 +139,24 @@ impl Op for Resize {
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         let back = ResizeGrad { axis: self.axis, extent: g.shape(x[0])[self.axis], interpolation: self.interpolation };
         Ok(vec![Some(g.apply(back, &[only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let x = writer.inputs()[0];
+        let axis = place(&writer.order(x), self.axis);
+        let mut attributes =
+            vec![("axes", vec![axis as i64].into()), ("coordinate_transformation_mode", "half_pixel".into())];
+        match self.interpolation {
+            Interpolation::Bilinear => attributes.push(("mode", "linear".into())),
+            Interpolation::Nearest => {
+                attributes.extend([("mode", "nearest".into()), ("nearest_mode", "round_prefer_ceil".into())]);
+            }
+        }
+        writer.map(|writer, x| {
+            let extent = writer.ints(&[self.extent as i64]);
+            writer.add("Resize", &[x, "", "", &extent], attributes)
+        })
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -6,6 +6,8 @@ use super::dispatch::{Dispatch, LIB_GRID, Module, Params, Target};
 use super::sum::around;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Writer, place};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
@@ -43,6 +45,16 @@ impl Op for Reverse {
 
     fn grad(&self, g: &mut Graph, _x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![Some(g.apply(*self, &[only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let x = writer.inputs()[0];
+        let axis = place(&writer.order(x), self.0) as i64;
+        writer.map(|writer, x| {
+            let [first, end, axis, step] = [-1, i64::MIN, axis, -1].map(|number| writer.ints(&[number]));
+            writer.add("Slice", &[x, &first, &end, &axis, &step], vec![])
+        })
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

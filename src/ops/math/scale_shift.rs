@@ -9,6 +9,8 @@ use super::dispatch::{Dispatch, LIB_BROADCAST, LIB_GRID, Module, Params, Target}
 use super::unary::Unary;
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 
 const MODULE: Module = Module {
@@ -69,6 +71,41 @@ impl Op for ScaleShift {
             broadcast::reduce(g, dx, &shape).map(Some)
         };
         by.into_iter().zip(x).map(reduced).collect()
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (inputs, y) = (writer.inputs(), writer.outputs()[0]);
+        let (x, scale) = (inputs[0], inputs[1]);
+        let Some((op, statistics)) = of_statistics(writer.graph(), scale) else {
+            let (names, order) = writer.broadcast(inputs, y)?;
+            let scaled = writer.add("Mul", &[&names[0], &names[1]], vec![]);
+            let name = writer.add("Add", &[&scaled, &names[2]], vec![]);
+            writer.give(y, name, order);
+            return Ok(());
+        };
+        let rank = writer.rank(x);
+        let own = writer.graph().shape(scale);
+        let axis = (0..own.rank()).rev().find(|&axis| own[axis] != 1).unwrap_or(own.rank() - 1) + rank - own.rank();
+        let mut order = writer.order(x);
+        if order[1] != axis {
+            order = [0, axis].into_iter().chain((1..rank).filter(|&other| other != axis)).collect();
+        }
+        let x = writer.ordered(x, &order)?;
+        let [mean, variance, gamma, beta] = statistics;
+        let mut names = vec![x];
+        for (what, id) in [("gamma", gamma), ("beta", beta), ("moving_mean", mean), ("moving_variance", variance)] {
+            names.push(if writer.name_of(id).is_some() {
+                writer.plain(id)?
+            } else {
+                let numbers = writer.constant(id)?;
+                writer.floats(what, &numbers)
+            });
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = writer.add("BatchNormalization", &names, vec![("epsilon", op.epsilon.into())]);
+        writer.give(y, name, order);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
@@ -161,4 +198,15 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(case.wrt(&[0, 1, 2, 3]).ulps(8.0).sums(2));
     }
     cases
+}
+
+/// What makes a scale of statistics, if that is what makes it, and those statistics: mean, variance, gamma and beta.
+#[cfg(feature = "onnx")]
+fn of_statistics(graph: &Graph, scale: Id) -> Option<(OfStatistics, [Id; 4])> {
+    let mut node = graph.producer(scale)?;
+    while node.op.is_view() {
+        node = graph.producer(node.inputs[0])?;
+    }
+    let op = (&*node.op as &dyn std::any::Any).downcast_ref::<OfStatistics>()?;
+    Some((*op, node.inputs[..].try_into().ok()?))
 }

@@ -6,6 +6,8 @@ use super::cpu::{CpuArgs, CpuOp, Real};
 use super::dispatch::{Dispatch, LIB_BROADCAST, LIB_GRID, Module, Target};
 use super::{Case, Io, Op, only};
 use crate::error::Result;
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{BOOL, Writer};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
@@ -45,6 +47,16 @@ impl Op for Select {
             gradients.push(Some(broadcast::reduce(g, dx, &shape)?));
         }
         Ok(gradients)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (inputs, y) = (writer.inputs(), writer.outputs()[0]);
+        let (names, order) = writer.broadcast(inputs, y)?;
+        let chosen = writer.add("Cast", &[&names[0]], vec![("to", BOOL.into())]);
+        let name = writer.add("Where", &[&chosen, &names[1], &names[2]], vec![]);
+        writer.give(y, name, order);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -9,6 +9,8 @@ use super::pad::Pad;
 use super::strided::{Walk, check_axes, strides_of};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Extent, Writer, place};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
@@ -84,6 +86,31 @@ impl Op for Slice {
         let spread =
             Pad { before, step: self.0.iter().map(|cut| cut.step).collect(), shape: g.shape(x[0]).clone(), value: 0.0 };
         Ok(vec![Some(g.apply(spread, &[only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let x = writer.inputs()[0];
+        let (extents, order) = (writer.extents(x)?, writer.order(x));
+        let mut lists: [Vec<i64>; 4] = Default::default();
+        for (axis, (cut, extent)) in self.0.iter().zip(&extents).enumerate() {
+            let own = writer.graph().shape(x)[axis];
+            if *cut == Cut::new(0, own) {
+                continue;
+            }
+            if let Extent::Batch(_) = extent {
+                return Err(writer.refused("takes some samples of the batch, whose size is left open"));
+            }
+            let numbers = [cut.first, cut.end.min(own), place(&order, axis), cut.step];
+            lists.iter_mut().zip(numbers).for_each(|(list, number)| list.push(number as i64));
+        }
+        writer.map(|writer, x| {
+            if lists[0].is_empty() {
+                return x.to_string();
+            }
+            let lists = lists.map(|list| writer.ints(&list));
+            writer.add("Slice", &[x, &lists[0], &lists[1], &lists[2], &lists[3]], vec![])
+        })
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -11,6 +11,8 @@ use super::sums::sum_of;
 use super::transpose::Transpose;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Writer, place};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor, axis_of};
 
@@ -111,6 +113,13 @@ impl Op for Softmax {
 
     fn grad(&self, g: &mut Graph, _x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![Some(g.apply(SoftmaxGrad, &[y[0], only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let x = writer.inputs()[0];
+        let axis = place(&writer.order(x), writer.rank(x) - 1);
+        writer.follow("Softmax", vec![("axis", axis.into())])
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

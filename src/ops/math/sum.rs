@@ -10,6 +10,8 @@ use super::reduction::{Kernel, Shares};
 use super::sums::{sum_axes, sum_rows};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{Extent, Writer};
 use crate::graph::{Graph, Id, Type};
 use crate::ops::expand::Expand;
 use crate::tensor::{DType, Shape};
@@ -80,6 +82,25 @@ impl Op for Sum {
             None => g.apply(Expand { axis: self.axes.start, extents, scale: self.scale }, &[only(dy)])?,
         };
         Ok(vec![Some(dx)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (x, y) = (writer.inputs()[0], writer.outputs()[0]);
+        let count: usize = writer.graph().shape(x)[self.axes.clone()].iter().product();
+        let follows = writer.extents(x)?[self.axes.clone()].iter().any(|extent| matches!(extent, Extent::Batch(_)));
+        if follows && self.scale != 1.0 {
+            return Err(writer.refused("takes a mean over the batch, whose size is left open"));
+        }
+        let is_mean = self.scale != 1.0 && (self.scale * count as f64 - 1.0).abs() < 1e-9;
+        let op_type = if is_mean { "ReduceMean" } else { "ReduceSum" };
+        let (mut name, order) = writer.reduced(op_type, self.axes.clone())?;
+        if self.scale != 1.0 && !is_mean {
+            let scale = writer.number(self.scale);
+            name = writer.add("Mul", &[&name, &scale], vec![]);
+        }
+        writer.give(y, name, order);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {

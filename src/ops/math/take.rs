@@ -11,6 +11,8 @@ use super::cpu::{CpuArgs, CpuOp, Real, for_each_row, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, Module, Params, Target};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
 
@@ -61,6 +63,15 @@ impl Op for Take {
     fn grad(&self, g: &mut Graph, x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         let rows = g.shape(x[0])[0];
         Ok(vec![Some(g.apply(TakeGrad { rows }, &[x[1], only(dy)])?), None])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (inputs, y) = (writer.inputs(), writer.outputs()[0]);
+        let names = [writer.plain(inputs[0])?, writer.plain(inputs[1])?];
+        let name = writer.add("Gather", &[&names[0], &names[1]], vec![("axis", 0i64.into())]);
+        writer.give_plain(y, name);
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

@@ -6,6 +6,8 @@ use super::dispatch::{Dispatch, Target};
 use super::strided::{Walk, check_axes, strides_of};
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Shape};
 
@@ -54,6 +56,16 @@ impl Op for Transpose {
 
     fn grad(&self, g: &mut Graph, _x: &[Id], _y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![Some(g.apply(self.inverse(), &[only(dy)])?)])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (x, y, inverse) = (writer.inputs()[0], writer.outputs()[0], self.inverse().0);
+        // The tensor stays as it is: another value's axes lie in it in another order.
+        let order = writer.order(x);
+        let name = writer.ordered(x, &order)?;
+        writer.give(y, name, order.into_iter().map(|axis| inverse[axis]).collect());
+        Ok(())
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {

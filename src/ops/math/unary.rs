@@ -6,6 +6,8 @@ use super::cpu::{CpuArgs, CpuOp, Real, map};
 use super::dispatch::{Dispatch, LIB_GRID, LIB_LOGARITHM, Module, Params, Target};
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::Result;
+#[cfg(feature = "onnx")]
+use crate::graph::onnx::{FLOAT, Writer};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::Tensor;
 
@@ -125,6 +127,28 @@ impl Op for Unary {
 
     fn grad(&self, g: &mut Graph, x: &[Id], y: &[Id], dy: &[Option<Id>]) -> Result<Vec<Option<Id>>> {
         Ok(vec![self.gradient(g, [x[0], y[0], only(dy)])?])
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let op_type = match self {
+            Self::Neg => "Neg",
+            Self::Exp => "Exp",
+            Self::Log => "Log",
+            Self::Sqrt => "Sqrt",
+            Self::Square => return writer.map(|writer, x| writer.add("Mul", &[x, x], vec![])),
+            Self::Reciprocal => "Reciprocal",
+            Self::Abs => "Abs",
+            Self::Sign => "Sign",
+            Self::Step => {
+                return writer.map(|writer, x| {
+                    let zero = writer.number(0.0);
+                    let above = writer.add("Greater", &[x, &zero], vec![]);
+                    writer.add("Cast", &[&above], vec![("to", FLOAT.into())])
+                });
+            }
+        };
+        writer.follow(op_type, vec![])
     }
 
     fn gpu(&self, io: &Io, _target: &Target) -> Vec<Dispatch> {
