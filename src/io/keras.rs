@@ -57,15 +57,14 @@ impl Archive {
             }
             zip::read(bytes, entry)
         };
-        let text = |name: &str| {
-            String::from_utf8(read(name)?).map_err(|_| format!("{name}: is no text in UTF-8"))
-        };
+        let text = |name: &str| String::from_utf8(read(name)?).map_err(|_| format!("{name}: is no text in UTF-8"));
         Ok(Self { config: text(CONFIG)?, metadata: text(METADATA)?, weights: read(WEIGHTS)? })
     }
 
     /// The archive, packed as Keras packs it.
     pub fn pack(self) -> Result<Vec<u8>, String> {
-        let files = [(METADATA, self.metadata.into_bytes()), (CONFIG, self.config.into_bytes()), (WEIGHTS, self.weights)];
+        let files =
+            [(METADATA, self.metadata.into_bytes()), (CONFIG, self.config.into_bytes()), (WEIGHTS, self.weights)];
         zip::pack(&files.map(|(name, bytes)| (name.to_string(), bytes)))
     }
 }

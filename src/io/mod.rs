@@ -218,7 +218,9 @@ impl Ending {
 
     /// That a path has one of these endings, or none.
     pub fn check(path: &Path, known: &[&str]) -> Result<()> {
-        let Some(ending) = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()) else { return Ok(()) };
+        let Some(ending) = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()) else {
+            return Ok(());
+        };
         if known.contains(&ending.as_str()) {
             return Ok(());
         }
@@ -228,7 +230,8 @@ impl Ending {
             (true, false) => " or .keras",
         };
         let known: Vec<String> = known.iter().map(|known| format!(".{known}")).collect();
-        let message = format!("ends in .{ending}, by which nobody would know it; name it {}{of_keras}", known.join(", "));
+        let message =
+            format!("ends in .{ending}, by which nobody would know it; name it {}{of_keras}", known.join(", "));
         Err(Error::format(path, message))
     }
 }

@@ -53,12 +53,14 @@ fn what_keras_wrote_predicts_alike() -> Result<()> {
     let golden = golden();
     for (name, wanted) in golden["models"].as_object().unwrap() {
         for device in devices() {
+            // A GPU's own functions are a bit of f32 further away.
+            let most = if device.is_gpu() { 2e-6 } else { 1e-6 };
             let mut model = Model::load(file(name)).unwrap_or_else(|e| panic!("{name}: {e}")).device(device);
             let inputs = tensors(&wanted["inputs"]);
             let found = model.predict_all(&inputs.iter().collect::<Vec<_>>())?;
             for (found, wanted) in found.iter().zip(wanted["outputs"].as_array().unwrap()) {
                 let apart = apart(found, wanted);
-                assert!(apart < 1e-6, "{name}: predictions are {apart} apart");
+                assert!(apart < most, "{name}: predictions are {apart} apart");
             }
         }
     }
@@ -110,7 +112,7 @@ fn what_kiln_lacks_is_named_with_its_layer() {
         ("half", &["layer \"half\", a Dense", "mixed_float16", "float32"]),
         ("setting", &["layer \"noisy\", a Dropout", "noise_shape is [null,1,null]"]),
         ("unknown_extent", &["layer \"any\", a InputLayer", "[null,null,3]", "each extent"]),
-        ("operation", &["a Add", "keras.src.ops.numpy", "no layer"]),
+        ("operation", &["\"add\"", "Add of keras.src.ops.numpy", "no layer"]),
         ("told", &["layer \"always\", a Dropout", "training=true"]),
         ("relu", &["layer \"cut\", a ReLU", "max_value"]),
         ("initializer", &["layer \"scaled\", a Dense", "kernel_initializer", "variance_scaling"]),
@@ -179,7 +181,10 @@ fn what_is_no_description_is_said() {
         ("{\"class_name\": \"Sequential\", \"config\": 3}", "whose config is no group"),
         ("{\"class_name\": \"Sequential\", \"config\": {}}", "has no layers"),
         ("{\"class_name\": \"Net\", \"config\": {}}", "is a Net; Kiln reads models that are Sequential or Functional"),
-        ("{\"class_name\": \"Functional\", \"config\": {\"layers\": [], \"input_layers\": []}}", "has no output_layers"),
+        (
+            "{\"class_name\": \"Functional\", \"config\": {\"layers\": [], \"input_layers\": []}}",
+            "has no output_layers",
+        ),
         ("{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"Dense\"}]}}", "a Dense"),
         ("{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{}]}}", "has no class_name"),
     ] {
@@ -225,7 +230,10 @@ fn weights_alone_are_written_and_read() -> Result<()> {
         says(Model::load(&path), &["all.weights.h5", "holds weights, and no model", "load_weights"]);
     }
     let mut other = Sequential::new().add(Input::new([3])).add(Dense::new(2)).device(Device::cpu());
-    says(other.load_weights(file("recurrent")), &["recurrent.keras", "layers/embedding/vars/0", "no weight of the model's"]);
+    says(
+        other.load_weights(file("recurrent")),
+        &["recurrent.keras", "layers/embedding/vars/0", "no weight of the model's"],
+    );
     says(other.load_weights(file("dense")), &["dense.keras", "weight"]);
     Ok(())
 }
@@ -285,7 +293,7 @@ fn weights_that_are_not_in_the_file_are_refused() {
     let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(2)).device(Device::cpu());
     for (name, why) in [
         ("virtual", "Virtual"),
-        ("external", "external files"),
+        ("external", "lies in another file"),
         ("link", "has no data set"),
         ("unwritten", "was never written"),
         ("parts", "is packed in parts of 2147483648 bytes"),

@@ -53,12 +53,14 @@ pub(crate) fn optimizer(config: &Config) -> Result<KerasObject, String> {
     }
     let given = |name: &str| own.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let rate = rate.or_else(|| given("learning_rate")).unwrap_or(Setting::Null);
-    let object = KerasObject::new("keras.optimizers", *class).with("name", class.to_lowercase()).with("learning_rate", rate);
+    let object =
+        KerasObject::new("keras.optimizers", *class).with("name", class.to_lowercase()).with("learning_rate", rate);
     let object = OPTIONS.iter().fold(object, |object, (kiln, keras, default)| {
         let value = given(kiln).filter(|value| *value != Setting::Float(0.0));
         object.with(keras, value.unwrap_or_else(|| default.clone()))
     });
-    let is_own = |(name, _): &&(String, Setting)| name != "learning_rate" && OPTIONS.iter().all(|(kiln, _, _)| kiln != name);
+    let is_own =
+        |(name, _): &&(String, Setting)| name != "learning_rate" && OPTIONS.iter().all(|(kiln, _, _)| kiln != name);
     Ok(object.with_all(own.iter().filter(is_own).cloned()))
 }
 

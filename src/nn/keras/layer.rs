@@ -82,7 +82,8 @@ impl KerasObject {
         }
         let mut config = Config::new(self.class_name.clone());
         // What is not given has Kiln's default, which is compared later; what is free may have any.
-        let is_given = |(key, value): &&(String, Setting)| *value != Setting::Null && !same::FREE.contains(&key.as_str());
+        let is_given =
+            |(key, value): &&(String, Setting)| *value != Setting::Null && !same::FREE.contains(&key.as_str());
         for (key, value) in self.config.iter().filter(is_given) {
             // A setting of this name would stand in the place of the class.
             if key == "class" {
@@ -181,9 +182,8 @@ fn object(object: &KerasObject) -> Result<Setting, String> {
         };
     }
     object.check_code()?;
-    let is_given = |(key, value): &&(String, Setting)| {
-        *value != Setting::Null && key != "seed" && !COMMON.contains(&key.as_str())
-    };
+    let is_given =
+        |(key, value): &&(String, Setting)| *value != Setting::Null && key != "seed" && !COMMON.contains(&key.as_str());
     let given = || object.config.iter().filter(is_given).map(|(key, value)| (key.as_str(), value.clone()));
     Ok(match object.module.rsplit('.').next() {
         _ if object.module.contains("initializers") => {

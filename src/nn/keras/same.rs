@@ -6,7 +6,16 @@ use crate::nn::Setting;
 
 /// Settings that change nothing that a network computes, or random numbers alone, which Kiln draws by seeds of its own.
 pub(super) const FREE: [&str; 10] = [
-    "name", "trainable", "dtype", "seed", "unroll", "implementation", "use_cudnn", "ragged", "optional", "batch_input_shape",
+    "name",
+    "trainable",
+    "dtype",
+    "seed",
+    "unroll",
+    "implementation",
+    "use_cudnn",
+    "ragged",
+    "optional",
+    "batch_input_shape",
 ];
 
 /// The first setting of an object that another one of its class, made from it, has otherwise.
@@ -14,10 +23,16 @@ pub(super) fn difference(given: &KerasObject, made: &KerasObject) -> Option<Stri
     let differs = |(key, value): &&(String, Setting)| {
         !FREE.contains(&key.as_str()) && !is_same(value, made.get(key).unwrap_or(&Setting::Null))
     };
+    let differs = |entry: &&(String, Setting)| differs(entry) && !is_default(entry);
     given.config().iter().find(differs).map(|(key, value)| {
         let has = made.get(key).map_or_else(|| "has no such setting".into(), |known| format!("has {}", shown(known)));
         format!("its {key} is {}; Kiln's {} {has}", shown(value), given.class_name())
     })
+}
+
+/// Whether a setting is what Keras makes of none, as it builds the layer: sequences have one axis to attend along.
+fn is_default((key, value): &(String, Setting)) -> bool {
+    key == "attention_axes" && *value == Setting::List(vec![Setting::Int(1)])
 }
 
 /// A setting as text for an error.
@@ -50,7 +65,8 @@ fn is_same(a: &Setting, b: &Setting) -> bool {
         },
         // A function by its name alone, and as an object.
         (Setting::Map(_), Setting::Text(name)) => a.read::<KerasObject>().is_ok_and(|object| {
-            object.get(super::layer::FUNCTION) == Some(b) || crate::nn::network::snake_case(object.class_name()) == *name
+            object.get(super::layer::FUNCTION) == Some(b)
+                || crate::nn::network::snake_case(object.class_name()) == *name
         }),
         _ => a == b,
     }

@@ -103,10 +103,7 @@ fn each(given: Option<&Setting>, outputs: &[String], what: &str) -> Result<Vec<O
 }
 
 /// What an output is trained for: its loss, its metrics, its loss' weight.
-fn objective(
-    [loss, metrics, weight]: [Option<Setting>; 3],
-    custom: &CustomObjects<'_>,
-) -> Result<Objective, String> {
+fn objective([loss, metrics, weight]: [Option<Setting>; 3], custom: &CustomObjects<'_>) -> Result<Objective, String> {
     let loss = loss.filter(|loss| *loss != Setting::Null).ok_or("it was compiled without a loss")?;
     let loss = training::loss(&loss).and_then(|loss| custom.make_loss(&loss)).map_err(|e| format!("the loss {e}"))?;
     let metrics = match metrics {

@@ -43,7 +43,8 @@ impl Model {
         }
         let iteration = self.reached.iteration;
         let optimizer = self.optimizer();
-        let variables = self.network.keras_variables(&built.parameters).into_iter().zip(tensors.weights.iter().cloned());
+        let variables =
+            self.network.keras_variables(&built.parameters).into_iter().zip(tensors.weights.iter().cloned());
         let mut variables: Vec<(String, Tensor)> = variables.collect();
         if let Some(optimizer) = optimizer {
             variables.extend(state(optimizer, &built.parameters, &tensors, iteration)?);

@@ -1,6 +1,8 @@
 //! Sequences both ways, <https://keras.io/api/layers/recurrent_layers/bidirectional/>.
 
-use super::{CELL, is_kept, with_states, Config, Id, IntoRecurrent, KerasObject, Layer, Recurrent, Result, Scope, Setting};
+use super::{
+    CELL, Config, Id, IntoRecurrent, KerasObject, Layer, Recurrent, Result, Scope, Setting, is_kept, with_states,
+};
 use crate::config::named;
 use crate::graph::Graph;
 use crate::nn::layers::by_name;
