@@ -99,7 +99,9 @@ impl Hdf5 {
         let size = dataset.element_size().map_err(|e| e.to_string())?;
         let bytes = numbers.saturating_mul(size);
         let most = match dataset.layout().map_err(|e| e.to_string())? {
-            Layout::Contiguous { address: None, .. } if bytes > 0 => return Err("was never written".into()),
+            Layout::Contiguous { address: None, .. } if bytes > 0 => {
+                return Err("was never written, or lies in another file".into());
+            }
             Layout::Contiguous { .. } | Layout::Compact { .. } => self.len,
             Layout::Chunked { chunk_shape, .. } => {
                 let most = unpacking::most(self.len, None);

@@ -53,12 +53,14 @@ fn what_keras_wrote_predicts_alike() -> Result<()> {
     let golden = golden();
     for (name, wanted) in golden["models"].as_object().unwrap() {
         for device in devices() {
+            // A GPU's own functions are a bit of f32 further away.
+            let most = if device.is_gpu() { 2e-6 } else { 1e-6 };
             let mut model = Model::load(file(name)).unwrap_or_else(|e| panic!("{name}: {e}")).device(device);
             let inputs = tensors(&wanted["inputs"]);
             let found = model.predict_all(&inputs.iter().collect::<Vec<_>>())?;
             for (found, wanted) in found.iter().zip(wanted["outputs"].as_array().unwrap()) {
                 let apart = apart(found, wanted);
-                assert!(apart < 1e-6, "{name}: predictions are {apart} apart");
+                assert!(apart < most, "{name}: predictions are {apart} apart");
             }
         }
     }
@@ -110,7 +112,7 @@ fn what_kiln_lacks_is_named_with_its_layer() {
         ("half", &["layer \"half\", a Dense", "mixed_float16", "float32"]),
         ("setting", &["layer \"noisy\", a Dropout", "noise_shape is [null,1,null]"]),
         ("unknown_extent", &["layer \"any\", a InputLayer", "[null,null,3]", "each extent"]),
-        ("operation", &["a Add", "keras.src.ops.numpy", "no layer"]),
+        ("operation", &["\"add\"", "Add of keras.src.ops.numpy", "no layer"]),
         ("told", &["layer \"always\", a Dropout", "training=true"]),
         ("relu", &["layer \"cut\", a ReLU", "max_value"]),
         ("initializer", &["layer \"scaled\", a Dense", "kernel_initializer", "variance_scaling"]),
@@ -291,7 +293,7 @@ fn weights_that_are_not_in_the_file_are_refused() {
     let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(2)).device(Device::cpu());
     for (name, why) in [
         ("virtual", "Virtual"),
-        ("external", "external files"),
+        ("external", "lies in another file"),
         ("link", "has no data set"),
         ("unwritten", "was never written"),
         ("parts", "is packed in parts of 2147483648 bytes"),

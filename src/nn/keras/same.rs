@@ -23,10 +23,16 @@ pub(super) fn difference(given: &KerasObject, made: &KerasObject) -> Option<Stri
     let differs = |(key, value): &&(String, Setting)| {
         !FREE.contains(&key.as_str()) && !is_same(value, made.get(key).unwrap_or(&Setting::Null))
     };
+    let differs = |entry: &&(String, Setting)| differs(entry) && !is_default(entry);
     given.config().iter().find(differs).map(|(key, value)| {
         let has = made.get(key).map_or_else(|| "has no such setting".into(), |known| format!("has {}", shown(known)));
         format!("its {key} is {}; Kiln's {} {has}", shown(value), given.class_name())
     })
+}
+
+/// Whether a setting is what Keras makes of none, as it builds the layer: sequences have one axis to attend along.
+fn is_default((key, value): &(String, Setting)) -> bool {
+    key == "attention_axes" && *value == Setting::List(vec![Setting::Int(1)])
 }
 
 /// A setting as text for an error.

@@ -137,15 +137,27 @@ struct Reader {
     inputs: HashMap<String, usize>,
     /// The layers by name, and the numbers of their nodes among all.
     layers: HashMap<String, (usize, Vec<usize>)>,
+    /// Keras' operations by name, each with its class and module: what masks are made by, which Kiln's layers make themselves.
+    operations: HashMap<String, (String, String)>,
     /// All nodes, each with its layer, which of that layer's it is, and what it reads.
     nodes: Vec<(usize, usize, Vec<History>)>,
 }
 
 impl Reader {
     fn read(object: &KerasObject, depth: usize) -> Result<Network, String> {
-        let mut reader =
-            Self { network: Network::default(), inputs: HashMap::new(), layers: HashMap::new(), nodes: Vec::new() };
         let objects = layers(object)?;
+        let (operations, objects): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|object| object.module().contains(".ops."));
+        let of_operation = |object: &KerasObject| {
+            (object.name().to_string(), (object.class_name().to_string(), object.module().to_string()))
+        };
+        let mut reader = Self {
+            network: Network::default(),
+            inputs: HashMap::new(),
+            layers: HashMap::new(),
+            operations: operations.iter().map(of_operation).collect(),
+            nodes: Vec::new(),
+        };
         reader.take_inputs(object, &objects)?;
         for object in objects.iter().filter(|object| object.class_name() != INPUT) {
             reader.take_layer(object, depth)?;
@@ -187,12 +199,11 @@ impl Reader {
 
     fn take_layer(&mut self, object: &KerasObject, depth: usize) -> Result<(), String> {
         let own = name(object)?;
-        object.check_code().map_err(|e| of_layer(object, e))?;
         let nodes: Vec<Setting> = match object.get_beside("inbound_nodes") {
             Some(nodes) => nodes.read().map_err(|e| of_layer(object, e))?,
             None => Vec::new(),
         };
-        let nodes = nodes.iter().map(|entry| node(entry).map_err(|e| of_layer(object, e)));
+        let nodes = nodes.iter().map(|entry| node(entry, &self.operations).map_err(|e| of_layer(object, e)));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let told = nodes.first().map(|node| node.told.clone()).unwrap_or_default();
         if nodes.iter().any(|node| node.told != told) {
@@ -218,7 +229,12 @@ impl Reader {
         if self.inputs.contains_key(layer) {
             return Ok(None);
         }
-        let unknown = || format!("reads node {nth} of {layer:?}, which is not in the file");
+        let unknown = || match self.operations.get(layer) {
+            Some((class, module)) => {
+                format!("reads {layer:?}, which is {class} of {module}, for which Kiln has no layer")
+            }
+            None => format!("reads node {nth} of {layer:?}, which is not in the file"),
+        };
         let (index, nodes) = self.layers.get(layer).ok_or_else(unknown)?;
         // As a functional model is made, Keras counts that as a call of it.
         let nested = self.network.layers[*index].1.nested();
@@ -295,7 +311,25 @@ const VALUES: [&str; 8] = ["inputs", "x", "sequence", "query", "value", "key", "
 const ATTENTION_MASK: &str = "attention_mask";
 const CAUSAL: &str = "use_causal_mask";
 
-fn node(setting: &Setting) -> Result<Node, String> {
+/// The operations that Keras' layers make masks by.
+const OF_MASKS: [&str; 9] =
+    ["NotEqual", "Any", "All", "LogicalAnd", "LogicalOr", "OnesLike", "ExpandDims", "Concatenate", "Stack"];
+
+/// That a mask is one that Keras' layers hand on, as Kiln's do.
+fn check_mask(mask: &Setting, operations: &HashMap<String, (String, String)>) -> Result<(), String> {
+    let mut node = Node::default();
+    node.take(mask, "a mask")?;
+    let is_own =
+        |(name, _, _): &History| operations.get(name).is_some_and(|(class, _)| OF_MASKS.contains(&class.as_str()));
+    match node.reads.iter().find(|read| !is_own(read)) {
+        Some((name, _, _)) => {
+            Err(format!("is given {name:?} for a mask; Kiln's layers take those of their inputs alone"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn node(setting: &Setting, operations: &HashMap<String, (String, String)>) -> Result<Node, String> {
     let (Some(args), Some(kwargs)) = (setting.get("args"), setting.get("kwargs")) else {
         return Err("has a node without args and kwargs, as Keras 2 wrote them; save the model with Keras 3".into());
     };
@@ -313,7 +347,9 @@ fn node(setting: &Setting) -> Result<Node, String> {
     }
     for (key, value) in kwargs.iter().filter(|(key, _)| !VALUES.contains(&key.as_str())) {
         match (key.as_str(), value) {
-            (_, Setting::Null) | (CAUSAL | "return_attention_scores", Setting::Bool(false)) => {}
+            // In training and prediction Keras tells each layer itself which it is, whatever stands here.
+            (_, Setting::Null) | (CAUSAL | "return_attention_scores" | "training", Setting::Bool(false)) => {}
+            ("mask", mask) => check_mask(mask, operations)?,
             (CAUSAL, Setting::Bool(true)) => node.told.push((CAUSAL, true.into())),
             _ => {
                 let value = crate::io::json::write(value);
