@@ -184,7 +184,7 @@ impl TensorFile {
 /// That a model can be saved to a path, found out before it is trained: [`crate::nn::Model::save`].
 ///
 /// # Errors
-/// [`Error::Io`] where the folder cannot be written; [`Error::Format`] where the path is a folder's or ends in `.npz`.
+/// [`Error::Io`] where the folder cannot be written; [`Error::Format`] where the path is a folder's or has an ending of something else than models.
 pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     Ending::of(path)?;

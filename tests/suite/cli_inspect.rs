@@ -63,7 +63,7 @@ fn a_part_of_a_chain_scales_samples_as_the_whole() {
 fn filters_and_maps_are_drawn() {
     let folder = fixture();
     let name = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
-    let [model, images, maps] = [name("m.st"), name(SETS[0].files[2].name), name("maps.svg")];
+    let [model, images, maps] = [name("m.safetensors"), name(SETS[0].files[2].name), name("maps.svg")];
     let net = "gaussian_noise 0.1 name=look, flatten, dense 48 relu name=hidden, reshape 4 4 3 name=map, flatten, dense 10 softmax";
     output(
         folder.path(),
@@ -104,7 +104,7 @@ fn filters_and_maps_are_drawn() {
 fn the_filters_and_maps_of_convolutions_are_drawn() {
     let folder = fixture();
     let name = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
-    let [model, images, drawn] = [name("m.st"), name(SETS[0].files[2].name), name("maps.png")];
+    let [model, images, drawn] = [name("m.safetensors"), name(SETS[0].files[2].name), name("maps.png")];
     let net = "conv2d 4 3 relu, conv2d 6 3 relu strides=2, max_pooling2d 2, dropout 0.25, flatten, dense 10 softmax";
     let train = ["train", "mnist", "--device", "cpu", "-q", "--epochs", "1", "--limit", "60", "--batch-size", "20"];
     output(folder.path(), &[&train[..], &["--layers", net, "--save", &model]].concat());
@@ -129,7 +129,7 @@ fn a_model_of_colours_sees_a_picture_in_colour() {
             picture.save(folder.path().join("red").join(class).join(format!("{i}.png"))).unwrap();
         }
     }
-    let [red, model, picture, drawn] = [name("red"), name("m.st"), name("red/a/0.png"), name("drawn.png")];
+    let [red, model, picture, drawn] = [name("red"), name("m.safetensors"), name("red/a/0.png"), name("drawn.png")];
     let train = [
         "train",
         &red,

@@ -36,6 +36,7 @@ fn what_could_not_be_written_is_refused_before_training() {
     fs::hard_link(inside("zoo.csv"), inside("hard")).unwrap();
     std::os::unix::fs::symlink("zoo.csv", inside("soft.csv")).unwrap();
     std::os::unix::fs::symlink("nothing", inside("dangling.png")).unwrap();
+    std::os::unix::fs::symlink("nothing", inside("dangling")).unwrap();
     let table = fs::read(inside("zoo.csv")).unwrap();
     let long = "n".repeat(256);
     let set = "is the data set, which would be lost";
@@ -52,14 +53,14 @@ fn what_could_not_be_written_is_refused_before_training() {
         (vec!["--logdir", &long], vec!["logdir: "]),
         (vec!["--plot", "dangling.png"], vec!["dangling.png: is a link to nothing, which is not there"]),
         (vec!["--csv", "dangling.png"], vec!["dangling.png: is a link to nothing, which is not there"]),
-        (vec!["--save", "dangling.png"], vec!["dangling.png: is a link to nothing, which is not there"]),
+        (vec!["--save", "dangling"], vec!["dangling: is a link to nothing, which is not there"]),
         (vec!["--save", "./zoo.csv"], vec!["save: ./zoo.csv", set]),
         (vec!["--save", "soft.csv"], vec!["save: soft.csv", set]),
         (vec!["--csv", "zoo.csv"], vec!["csv: zoo.csv", set]),
         (vec!["--csv", "hard"], vec!["csv: hard", set]),
         (vec!["--logdir", "zoo.csv"], vec!["logdir: zoo.csv", set]),
         (vec!["--save", "out", "--csv", "./out"], vec!["csv: ./out is where --save writes, too"]),
-        (vec!["--save", "out.png", "--plot", "out.png"], vec!["plot: out.png is where --save writes, too"]),
+        (vec!["--save", "out.png"], vec!["save: out.png: ends in .png, by which nobody would know it"]),
         (vec!["--save", "out", "--logdir", "out"], vec!["logdir: out is where --save writes, too"]),
     ] {
         let (code, stdout, stderr) = train(&folder, &[&args[..], &["--epochs", "1"]].concat());
@@ -68,14 +69,14 @@ fn what_could_not_be_written_is_refused_before_training() {
     }
     assert_eq!(fs::read(inside("zoo.csv")).unwrap(), table);
     // Nothing was made on the way.
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6);
 }
 
 #[test]
 fn files_of_a_named_set_and_of_a_resumed_run_are_not_written_over() {
     let folder = fixture();
     let images = folder.path().join(kiln::data::SETS[0].files[0].name);
-    let (images, model) = (images.to_str().unwrap(), folder.path().join("m.st"));
+    let (images, model) = (images.to_str().unwrap(), folder.path().join("m.safetensors"));
     let model = model.to_str().unwrap();
     let set = ["train", "mnist", "--device", "cpu", "--hidden", "none", "-q"];
     for option in ["--save", "--csv"] {
@@ -96,13 +97,13 @@ fn files_of_a_named_set_and_of_a_resumed_run_are_not_written_over() {
 #[test]
 fn a_full_disk_under_a_log_costs_the_log_alone() {
     let folder = folder();
-    let args = ["--epochs", "3", "--csv", "/dev/full", "--save", "m.st", "--plot", "c.png"];
+    let args = ["--epochs", "3", "--csv", "/dev/full", "--save", "m.safetensors", "--plot", "c.png"];
     let (code, stdout, stderr) = train(&folder, &args);
     assert_eq!(code, Some(1), "{stderr}");
     says(&stdout, &["Epoch 3/3", "Test accuracy: "]);
     says(&stderr, &["/dev/full: write: ", "; the run goes on without it\n", "\nerror: /dev/full: write: "]);
     assert_eq!(stderr.matches("/dev/full").count(), 2, "said once, and again at the end: {stderr}");
-    assert_eq!(Sequential::load(folder.path().join("m.st")).unwrap().epoch(), 3);
+    assert_eq!(Sequential::load(folder.path().join("m.safetensors")).unwrap().epoch(), 3);
     assert!(folder.path().join("c.png").exists());
 }
 
@@ -111,7 +112,7 @@ fn a_full_disk_under_a_log_costs_the_log_alone() {
 #[test]
 fn files_that_become_too_large_cost_themselves_alone() {
     let folder = folder();
-    let args = ["--epochs", "50", "--logdir", "runs", "--save", "m.st", "--plot", "c.svg", "-q"];
+    let args = ["--epochs", "50", "--logdir", "runs", "--save", "m.safetensors", "--plot", "c.svg", "-q"];
     let limited = command(folder.path(), &[&TRAIN, &args[..]].concat());
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -f 16; trap '' XFSZ; exec \"$0\" \"$@\""]).arg(limited.get_program());
@@ -124,7 +125,7 @@ fn files_that_become_too_large_cost_themselves_alone() {
         &["events.out.tfevents", "; the run goes on without it\n", "error: runs/", "\nerror: c.svg: write: "],
     );
     says(&String::from_utf8(output.stdout).unwrap(), &["Test accuracy: "]);
-    assert_eq!(Sequential::load(folder.path().join("m.st")).unwrap().epoch(), 50);
+    assert_eq!(Sequential::load(folder.path().join("m.safetensors")).unwrap().epoch(), 50);
     assert!(!folder.path().join("c.svg").exists(), "half a picture");
 }
 
@@ -134,22 +135,23 @@ fn a_reader_that_goes_away_costs_no_model() {
     for more in [&["--json"][..], &["--summary"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let args = [&TRAIN, &["--epochs", "2", "--save", "m.st"][..], more].concat();
+        let args = [&TRAIN, &["--epochs", "2", "--save", "m.safetensors"][..], more].concat();
         let output = command(folder.path(), &args).current_dir(folder.path()).stdout(writer).output().unwrap();
         assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{more:?}");
-        assert_eq!(Sequential::load(folder.path().join("m.st")).unwrap().epoch(), 2);
-        fs::remove_file(folder.path().join("m.st")).unwrap();
+        assert_eq!(Sequential::load(folder.path().join("m.safetensors")).unwrap().epoch(), 2);
+        fs::remove_file(folder.path().join("m.safetensors")).unwrap();
     }
 }
 
 #[test]
 fn a_name_with_braces_is_a_name() {
     let folder = folder();
-    let (code, _, stderr) = train(&folder, &["--epochs", "2", "--save", "run{2}.st", "--checkpoint-every", "1", "-q"]);
+    let (code, _, stderr) =
+        train(&folder, &["--epochs", "2", "--save", "run{2}.safetensors", "--checkpoint-every", "1", "-q"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["run{2}.st", "zoo.csv"]);
+    assert_eq!(names, ["run{2}.safetensors", "zoo.csv"]);
 }
 
 /// What a run that was killed had logged since its last checkpoint.
@@ -163,10 +165,11 @@ fn a_resumed_log_has_no_epoch_twice() {
     };
     run(&["--epochs", "5", "--csv", "whole.csv", "-q"]);
     let whole = fs::read_to_string(inside("whole.csv")).unwrap();
-    run(&["--epochs", "2", "--save", "m.st", "--csv", "part.csv", "-q"]);
+    run(&["--epochs", "2", "--save", "m.safetensors", "--csv", "part.csv", "-q"]);
     for cut in [whole.len(), whole.len() - 3] {
         fs::write(inside("part.csv"), &whole[..cut]).unwrap();
-        let resume = ["train", "zoo.csv", "--resume", "m.st", "--epochs", "5", "--csv", "part.csv", "--device", "cpu"];
+        let resume =
+            ["train", "zoo.csv", "--resume", "m.safetensors", "--epochs", "5", "--csv", "part.csv", "--device", "cpu"];
         let resumed = command(folder.path(), &resume).current_dir(folder.path()).output().unwrap();
         assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
         assert_eq!(fs::read_to_string(inside("part.csv")).unwrap(), whole);
@@ -178,7 +181,7 @@ fn a_resumed_log_has_no_epoch_twice() {
 fn what_comes_by_a_pipe_is_taken_whole() {
     let folder = fixture();
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
-    let [model, text, pipe] = ["m.st", "pad.txt", "zoo.csv"].map(place);
+    let [model, text, pipe] = ["m.safetensors", "pad.txt", "zoo.csv"].map(place);
     output(
         folder.path(),
         &["train", "mnist", "--device", "cpu", "--hidden", "none", "--epochs", "1", "-q", "--save", &model],
@@ -220,7 +223,7 @@ fn what_comes_by_a_pipe_is_taken_whole() {
 fn a_name_that_is_no_utf8_is_no_panic() {
     let folder = fixture();
     let name = |bytes: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(bytes));
-    let (model, images) = (name(b"m\xff.st"), name(b"i\xfe.idx"));
+    let (model, images) = (name(b"m\xff.safetensors"), name(b"i\xfe.idx"));
     fs::copy(folder.path().join(kiln::data::SETS[0].files[2].name), &images).unwrap();
     let train = ["train", "mnist", "--device", "cpu", "--hidden", "none", "--epochs", "1", "-q"];
     let mut trained = command(folder.path(), &train);

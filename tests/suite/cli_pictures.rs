@@ -78,7 +78,7 @@ impl Place {
 fn a_folder_trains_and_its_model_names_the_classes_of_pictures() {
     let place = Place::new();
     fill(&place.folder.path().join("sky"), 20, |_| SIZE);
-    let [sky, whole, part] = ["sky", "whole.st", "part.st"].map(|name| place.path(name));
+    let [sky, whole, part] = ["sky", "whole.safetensors", "part.safetensors"].map(|name| place.path(name));
     let trained = place.trained(&["--epochs", "6", "--validation-split", "0.25", "--save", &whole]);
     says(&trained, &["Test accuracy: 1.0000"]);
     place.trained(&["--epochs", "3", "--validation-split", "0.25", "--save", &part]);
@@ -115,7 +115,7 @@ fn pictures_of_unlike_sizes_need_a_size_and_of_unlike_colours_a_mode() {
     let sky = place.folder.path().join("sky");
     fill(&sky, 6, |number| [8 + number, 6]);
     place.refused(&[], &[" x 6, ", "sky/day/0.png is 8 x 6; give --size HEIGHTxWIDTH"]);
-    let model = place.path("m.st");
+    let model = place.path("m.safetensors");
     place.trained(&["--size", "5x7", "--epochs", "1", "--save", &model]);
     says(&output(place.folder.path(), &["summary", &model]), &["5 x 7 pixels, to which others are brought, grey"]);
     let larger = place.path("larger.jpg");
@@ -148,7 +148,7 @@ fn pictures_of_unlike_sizes_need_a_size_and_of_unlike_colours_a_mode() {
 fn a_model_of_one_size_refuses_pictures_of_another() {
     let place = Place::new();
     fill(&place.folder.path().join("sky"), 6, |_| SIZE);
-    let [model, sky, other] = ["m.st", "sky", "other.png"].map(|name| place.path(name));
+    let [model, sky, other] = ["m.safetensors", "sky", "other.png"].map(|name| place.path(name));
     place.trained(&["--epochs", "1", "--save", &model]);
     grey(true, 1, [9, 9]).save(&other).unwrap();
     let first = place.path("sky/day/0.png");
@@ -159,7 +159,7 @@ fn a_model_of_one_size_refuses_pictures_of_another() {
     let (_, _, stderr) = run(place.folder.path(), &["predict", &model, &other, "--device", "cpu"]);
     says(&stderr, &["other.png: cannot be read as PNG or JPEG"]);
     let (_, _, stderr) = run(place.folder.path(), &["eval", &model, "--device", "cpu"]);
-    says(&stderr, &["m.st: was trained on a folder of pictures; name the folder"]);
+    says(&stderr, &["m.safetensors: was trained on a folder of pictures; name the folder"]);
     fs::remove_file(&first).unwrap();
     let (_, _, stderr) = run(place.folder.path(), &["train", &sky, "-q", "--epochs", "2", "--resume", &model]);
     says(&stderr, &["sky: has 11 pictures, the run had 12; give the folder that it was trained on"]);
@@ -171,7 +171,7 @@ fn folders_of_parts_are_validated_and_measured_on() {
     let sky = place.folder.path().join("sky");
     let all = ["train", "val", "test"];
     all.iter().zip([10, 3, 4]).for_each(|(part, count)| fill(&sky.join(part), count, |_| SIZE));
-    let model = place.path("m.st");
+    let model = place.path("m.safetensors");
     let trained = place.trained(&["--epochs", "2", "--json", "--early-stopping", "5", "--save", &model]);
     let first = json(trained.lines().next().unwrap());
     assert!(first["val_loss"].is_f64(), "{trained}");

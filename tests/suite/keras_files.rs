@@ -52,15 +52,19 @@ fn apart(found: &Tensor, wanted: &Value) -> f64 {
 fn what_keras_wrote_predicts_alike() -> Result<()> {
     let golden = golden();
     for (name, wanted) in golden["models"].as_object().unwrap() {
-        for device in devices() {
-            // A GPU's own functions are a bit of f32 further away.
-            let most = if device.is_gpu() { 2e-6 } else { 1e-6 };
+        // Keras' own predictions are of f32, too: where the reference is further from them, Kiln may be as far.
+        let mut most = 1e-6f64;
+        for (i, device) in [Device::reference()].into_iter().chain(devices()).enumerate() {
             let mut model = Model::load(file(name)).unwrap_or_else(|e| panic!("{name}: {e}")).device(device);
             let inputs = tensors(&wanted["inputs"]);
             let found = model.predict_all(&inputs.iter().collect::<Vec<_>>())?;
             for (found, wanted) in found.iter().zip(wanted["outputs"].as_array().unwrap()) {
                 let apart = apart(found, wanted);
-                assert!(apart < most, "{name}: predictions are {apart} apart");
+                if i == 0 {
+                    assert!(apart < 2e-6, "{name}: the reference's predictions are {apart} apart");
+                    most = most.max(apart);
+                }
+                assert!(apart <= most, "{name}: predictions are {apart} apart");
             }
         }
     }

@@ -244,12 +244,7 @@ fn transformer_block(x: &Value) -> Value {
     LayerNormalization::new().apply(&sum).unwrap()
 }
 
-fn whole() -> Vec<Net> {
-    let chain = |name: &str, model: Sequential| {
-        let model = model.named(name).device(Device::cpu()).seed(5).into_model();
-        let shapes = vec![model.sample_shape().unwrap().clone()];
-        Net { name: name.into(), model, shapes, tokens: None }
-    };
+fn chains() -> [Sequential; 5] {
     let dense = Sequential::new()
         .add(Input::new([4, 4]))
         .add(Flatten)
@@ -284,6 +279,16 @@ fn whole() -> Vec<Net> {
         .add(Bidirectional::new(Gru::new(5).return_sequences(true)))
         .add(Bidirectional::new(Gru::new(3)))
         .add(Dense::new(13).activation("softmax"));
+    [dense, cnn, cnn1d, lstm, gru]
+}
+
+fn whole() -> Vec<Net> {
+    let chain = |name: &str, model: Sequential| {
+        let model = model.named(name).device(Device::cpu()).seed(5).into_model();
+        let shapes = vec![model.sample_shape().unwrap().clone()];
+        Net { name: name.into(), model, shapes, tokens: None }
+    };
+    let [dense, cnn, cnn1d, lstm, gru] = chains();
     let encoder = Sequential::new().add(Dense::new(4).activation("tanh")).add(Dense::new(2)).named("encoder");
     let nested = Sequential::new().add(Input::new([6])).add(encoder).add(Dense::new(6));
     let pixels = Input::new([8, 8, 2]).named("pixels");
