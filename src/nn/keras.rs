@@ -1,6 +1,7 @@
 //! Layers and what they are made with as Keras serializes them:
 //! <https://keras.io/api/models/model_saving_apis/serialization_utils/>.
 
+#[cfg(feature = "keras")]
 pub(crate) mod compiled;
 mod layer;
 mod same;
@@ -60,6 +61,7 @@ impl KerasObject {
     }
 
     /// The same with another entry beside the config, in place of the one of this key.
+    #[cfg(feature = "keras")]
     pub(crate) fn with_beside(mut self, key: &str, value: impl Into<Setting>) -> Self {
         self.beside.retain(|(known, _)| known != key);
         self.beside(key, value)
@@ -126,7 +128,7 @@ impl From<KerasObject> for Setting {
     }
 }
 
-/// What Keras serialized. Of a function the name stands in the config, under [`layer::FUNCTION`].
+/// What Keras serialized. Of a function the name stands in the config, under an empty key.
 impl FromSetting for KerasObject {
     fn from_setting(setting: &Setting) -> Result<Self, String> {
         let text = |key: &str| match setting.get(key) {

@@ -5,6 +5,8 @@ mod config;
 mod forward;
 mod from_keras;
 mod keras;
+#[cfg(feature = "keras")]
+mod keras_files;
 mod order;
 mod tables;
 

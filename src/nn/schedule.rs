@@ -10,6 +10,7 @@
 
 mod config;
 
+#[cfg(feature = "keras")]
 pub(crate) use config::CONSTANT;
 
 use std::f64::consts::PI;

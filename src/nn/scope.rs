@@ -34,6 +34,7 @@ pub struct Parameter {
 
 impl Parameter {
     /// Whether an optimizer changes it.
+    #[cfg(feature = "keras")]
     pub(crate) fn is_trained(&self) -> bool {
         self.trainable && !self.is_state
     }
