@@ -97,7 +97,7 @@ pub(super) fn for_each_run<T: Real, const N: usize>(
     let period = axes[0].extent;
     let repeats = |k: usize| axes[0].strides[k] != 0 && axes[1..count].iter().all(|axis| axis.strides[k] == 0);
     let goes_on = |k: usize| axes[1].strides[k] == period * axes[0].strides[k];
-    if count < 2 || period > SIDE_BY_SIDE / 2 || !(0..N).all(|k| repeats(k) || goes_on(k)) {
+    if count < 2 || !(1..=SIDE_BY_SIDE / 2).contains(&period) || !(0..N).all(|k| repeats(k) || goes_on(k)) {
         return runs(&axes[..count], [usize::MAX; N], usize::MAX, inputs, y, f);
     }
     let most = SIDE_BY_SIDE / period * period;

@@ -31,7 +31,7 @@ impl<T: Real> CpuOp<T> for Expand {
         let [_, n, inner] = around(&args.io.outputs[0].shape, &axes);
         let (x, [y], scale) = (args.real(0), args.out(), T::of(self.scale));
         for_each_rows(y, inner.max(1), |first, y| {
-            vectorised!(for (row, y) in (first..).zip(y.chunks_mut(inner)) {
+            vectorised!(for (row, y) in (first..).zip(y.chunks_mut(inner.max(1))) {
                 let x = &x[row / n * inner..][..inner];
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y = scale * x);
             });

@@ -98,14 +98,17 @@ fn by_columns<T: Real>(
     column: impl Fn(usize) -> [T; 3],
     f: impl Fn(T, T, [T; 3]) -> T + Sync,
 ) {
-    let wide = columns * (SIDE_BY_SIDE / columns.max(1)).max(1);
+    if columns == 0 {
+        return;
+    }
+    let wide = columns * (SIDE_BY_SIDE / columns).max(1);
     with_room(3 * wide, |room: &mut [T]| {
         for at in 0..wide {
             let made = if at < columns { column(at) } else { [0, 1, 2].map(|i| room[i * wide + at - columns]) };
             made.into_iter().enumerate().for_each(|(i, made)| room[i * wide + at] = made);
         }
         let ((a, b), c) = (room[..2 * wide].split_at(wide), &room[2 * wide..]);
-        for_each_rows(y, columns.max(1), |first, y| {
+        for_each_rows(y, columns, |first, y| {
             let at = first * columns..first * columns + y.len();
             let rows = x[at.clone()].chunks(wide).zip(z[at].chunks(wide));
             vectorised!(for (y, (x, z)) in y.chunks_mut(wide).zip(rows) {
