@@ -8,7 +8,7 @@ mod common;
 use kiln::prelude::*;
 
 pub fn main() -> anyhow::Result<()> {
-    let args = common::Args::read(6)?;
+    let args = common::Args::read(8)?;
     let mnist = kiln::data::mnist()?;
     let mut model = Sequential::new().add(Lstm::new(128)).add(Dense::new(10).activation("softmax")).device(args.device);
     model.compile(Adam::new(0.002), "sparse_categorical_crossentropy", ["accuracy"])?;
