@@ -21,3 +21,12 @@ pub(crate) fn with_room<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -
     ROOM.set(room);
     result
 }
+
+/// Numbers that a loop goes along at once where rows are shorter: in rows of some numbers alone it would begin anew for each.
+pub(crate) const SIDE_BY_SIDE: usize = 256;
+
+/// Writes the first numbers of a row, so many, behind themselves until it is full.
+pub(crate) fn repeat<T: Copy>(row: &mut [T], count: usize) {
+    let (first, rest) = row.split_at_mut(count);
+    rest.chunks_mut(count).for_each(|rest| rest.copy_from_slice(&first[..rest.len()]));
+}

@@ -8,7 +8,7 @@ use super::{Config, Parameter, schedule};
 use crate::error::{Error, Result};
 
 #[cfg(feature = "keras")]
-pub(crate) use keras::{is_nadam, keras_slots, nadam_product};
+pub(crate) use keras::{keras_slots, nadam_product};
 
 pub use crate::ops::adadelta::Adadelta;
 pub use crate::ops::adagrad::Adagrad;

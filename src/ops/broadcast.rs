@@ -11,7 +11,7 @@ use super::sum::Sum;
 use super::{Io, expect_inputs};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
-use crate::kernel::room::with_room;
+use crate::kernel::room::{SIDE_BY_SIDE, repeat, with_room};
 use crate::tensor::{DType, Shape};
 
 /// Operands that one op may have: a vector of `shaders/lib/broadcast.wgsl` holds an extent and as many strides.
@@ -82,9 +82,6 @@ fn axes(output: &Shape, inputs: &[Type]) -> ([Axis; MOST_AXES + 1], usize) {
     (axes, count.max(1))
 }
 
-/// Elements of a run that is made of several short ones.
-const SIDE_BY_SIDE: usize = 256;
-
 /// Calls `f(operands, y_run)` for pieces of `y` that lie along the innermost axis, in parallel where it pays. Where that axis is
 /// short and operands that repeat along the next have nothing else, as a bias has, a run goes along both.
 pub(super) fn for_each_run<T: Real, const N: usize>(
@@ -108,7 +105,8 @@ pub(super) fn for_each_run<T: Real, const N: usize>(
     let len = most + period;
     with_room(N * len, |room: &mut [T]| {
         for (k, room) in room.chunks_mut(len).enumerate().filter(|(k, _)| repeats(*k)) {
-            room.chunks_mut(period).for_each(|room| room.copy_from_slice(&inputs[k][..room.len()]));
+            room[..period].copy_from_slice(&inputs[k][..period]);
+            repeat(room, period);
         }
         let of = |k: usize| if repeats(k) { &room[k * len..][..len] } else { inputs[k] };
         let periods = std::array::from_fn(|k| if repeats(k) { period } else { usize::MAX });

@@ -111,8 +111,9 @@ impl Convolution<'_, f32> {
                 }
             }
         }
-        let is_finite = packed[first..].iter().all(|x| x.is_finite());
-        Plan { first, is_finite, ..plan }
+        // A product with zero is zero where nothing that it is multiplied by is infinite or NaN.
+        let skips_rows = plan.skips_rows && packed[first..].iter().all(|x| x.is_finite());
+        Plan { first, skips_rows, ..plan }
     }
 }
 
@@ -141,8 +142,8 @@ pub(super) struct Plan {
     is_inside: bool,
     /// Those of the rows that are no zeros around the image.
     rows: Range<usize>,
-    /// Whether a product with zero is zero: nothing that it is multiplied by is infinite or NaN.
-    is_finite: bool,
+    /// Whether rows of taps that read zeros alone may be passed over.
+    skips_rows: bool,
 }
 
 /// Columns of a strip, of so many in all: strips of about one width, whole vectors.
@@ -187,9 +188,10 @@ impl Plan {
             start,
             is_inside,
             rows: overlap(from[0], extent[0], rows).0,
-            is_finite: false,
+            skips_rows: false,
         };
         plan.stretch();
+        plan.skips_rows = !is_inside && plan.stretches.len().is_multiple_of(sweep.taps[0].max(1));
         plan
     }
 
@@ -241,8 +243,7 @@ impl Plan {
         padded.clear();
         padded.resize(height * width * channels, 0.0);
         let (to_columns, from_column) = overlap(self.from[1], self.extent[1], columns);
-        let (to_rows, from_row) = overlap(self.from[0], self.extent[0], rows);
-        for (row, to_row) in (from_row..).zip(to_rows) {
+        for (row, to_row) in (self.from[0].max(0) as usize..).zip(self.rows.clone()) {
             let from = &x[(row * columns + from_column) * channels..][..to_columns.len() * channels];
             let to = (to_row * width + to_columns.start) * channels;
             padded[to..][..from.len()].copy_from_slice(from);
@@ -253,7 +254,7 @@ impl Plan {
     /// The rows of taps that read more than zeros for some pixel of these rows of pixels.
     fn tap_rows(&self, pixels: [usize; 2]) -> Range<usize> {
         let Sweep { taps: [taps, _], tap_step: [apart, _], from_step: [step, _], .. } = self.sweep;
-        if !self.is_finite || !self.stretches.len().is_multiple_of(taps.max(1)) {
+        if !self.skips_rows {
             return 0..taps;
         }
         let apart = apart.unsigned_abs().max(1);

@@ -174,6 +174,14 @@ impl<'g> At<'_, 'g> {
         })
     }
 
+    /// A kernel as Kiln's layers have it, and the bias where there is one.
+    fn kernel_and_bias(&self, kernel: &Tensor) -> Result<Vec<(&'static str, Tensor)>> {
+        let turned: &[isize] = if kernel.rank() == 4 { &[2, 3, 1, 0] } else { &[2, 1, 0] };
+        let kernel = kernel.permute(turned).map_err(|e| self.error(e))?;
+        let bias = self.floats_if(2)?.map(|bias| ("bias", bias));
+        Ok([("kernel", kernel)].into_iter().chain(bias).collect())
+    }
+
     pub fn convolution(&mut self) -> Result<()> {
         let kernel = self.floats(1)?;
         let spatial = self.spatial_of(&kernel)?;
@@ -189,11 +197,8 @@ impl<'g> At<'_, 'g> {
                 Padding::Valid
             }
         };
-        let bias = self.floats_if(2)?;
-        let use_bias = bias.is_some();
-        let turned: &[isize] = if spatial == 2 { &[2, 3, 1, 0] } else { &[2, 1, 0] };
-        let mut weights = vec![("kernel", kernel.permute(turned).map_err(|e| self.error(e))?)];
-        weights.extend(bias.map(|bias| ("bias", bias)));
+        let weights = self.kernel_and_bias(&kernel)?;
+        let use_bias = weights.len() > 1;
         let Sliding { size, strides, dilation, .. } = sliding;
         let layer = if spatial == 2 {
             self.layer(weights, || {
@@ -229,11 +234,8 @@ impl<'g> At<'_, 'g> {
         }
         let added = self.extents("output_padding", spatial, 0)?;
         let filters = kernel.shape()[1];
-        let bias = self.floats_if(2)?;
-        let use_bias = bias.is_some();
-        let turned: &[isize] = if spatial == 2 { &[2, 3, 1, 0] } else { &[2, 1, 0] };
-        let mut weights = vec![("kernel", kernel.permute(turned).map_err(|e| self.error(e))?)];
-        weights.extend(bias.map(|bias| ("bias", bias)));
+        let weights = self.kernel_and_bias(&kernel)?;
+        let use_bias = weights.len() > 1;
         let Sliding { size, strides, pads, .. } = sliding;
         let layer = if spatial == 2 {
             self.layer(weights, || {

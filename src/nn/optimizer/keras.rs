@@ -21,7 +21,7 @@ pub(crate) fn keras_slots(optimizer: &dyn Optimizer, parameters: &[Parameter]) -
     let of_options = ["average", SUMS].into_iter().filter_map(place);
     let mut slots: Vec<Slot> = of_options.flat_map(all).collect();
     let rmsprop = ["velocity", "momentum", "average_gradient"];
-    let (together, apart): (Vec<usize>, Vec<usize>) = match class(&optimizer.config()).as_str() {
+    let (together, apart): (Vec<usize>, Vec<usize>) = match unscheduled(optimizer.config()).class() {
         "rmsprop" => (Vec::new(), rmsprop.into_iter().filter_map(place).collect()),
         _ => (0..optimizer.moments()).partition(|&state| states[state].name != "velocity_hat"),
     };
@@ -32,23 +32,14 @@ pub(crate) fn keras_slots(optimizer: &dyn Optimizer, parameters: &[Parameter]) -
     slots
 }
 
-/// The class of an optimizer, whatever sets its learning rate.
-fn class(config: &Config) -> String {
-    let inner: Option<Config> = config.clone().take("optimizer").ok();
-    inner.as_ref().unwrap_or(config).class().to_string()
-}
-
-/// Whether a config is that of Nadam.
-pub(crate) fn is_nadam(config: &Config) -> bool {
-    class(config) == "nadam"
+/// The config of an optimizer, whatever sets its learning rate.
+fn unscheduled(mut config: Config) -> Config {
+    config.take("optimizer").unwrap_or(config)
 }
 
 /// The product that Nadam keeps, after so many steps; `None` of other optimizers.
 pub(crate) fn nadam_product(optimizer: &dyn Optimizer, steps: u64) -> Option<f64> {
-    let mut config = optimizer.config();
-    if let Ok(inner) = config.take("optimizer") {
-        config = inner;
-    }
+    let mut config = unscheduled(optimizer.config());
     let is_nadam = config.class() == "nadam";
     let beta_1 = config.take("beta_1").ok().filter(|_| is_nadam)?;
     let updates = steps / optimizer.options().gradient_accumulation_steps.unwrap_or(1);

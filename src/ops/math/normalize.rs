@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 #[cfg(feature = "onnx")]
 use crate::graph::onnx::Writer;
 use crate::graph::{Graph, Id, Type};
-use crate::kernel::room::with_room;
+use crate::kernel::room::{SIDE_BY_SIDE, repeat, with_room};
 use crate::tensor::{DType, Shape, Tensor};
 use crate::threads::{Chunks, for_each_block};
 
@@ -86,10 +86,6 @@ impl Normalize {
     }
 }
 
-/// Numbers of so many columns, or of the columns there are, lie one behind the other before they begin anew: in rows of some numbers
-/// alone a loop would begin anew for each.
-const SIDE_BY_SIDE: usize = 256;
-
 /// y = f(x, z, column) for x, z and y by rows of so many columns; `column` makes three numbers of each.
 fn by_columns<T: Real>(
     [x, z]: [&[T]; 2],
@@ -103,10 +99,10 @@ fn by_columns<T: Real>(
     }
     let wide = columns * (SIDE_BY_SIDE / columns).max(1);
     with_room(3 * wide, |room: &mut [T]| {
-        for at in 0..wide {
-            let made = if at < columns { column(at) } else { [0, 1, 2].map(|i| room[i * wide + at - columns]) };
-            made.into_iter().enumerate().for_each(|(i, made)| room[i * wide + at] = made);
+        for at in 0..columns {
+            column(at).into_iter().enumerate().for_each(|(i, made)| room[i * wide + at] = made);
         }
+        room.chunks_mut(wide).for_each(|room| repeat(room, columns));
         let ((a, b), c) = (room[..2 * wide].split_at(wide), &room[2 * wide..]);
         for_each_rows(y, columns, |first, y| {
             let at = first * columns..first * columns + y.len();

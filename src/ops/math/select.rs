@@ -2,7 +2,7 @@
 
 use super::broadcast::{self, for_each_run};
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, vectorised};
 use super::dispatch::{Dispatch, LIB_BROADCAST, LIB_GRID, Module, Target};
 use super::{Case, Io, Op, only};
 use crate::error::Result;
@@ -23,9 +23,9 @@ impl<T: Real> CpuOp<T> for Select {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (inputs, [y]) = ([args.real(0), args.real(1), args.real(2)], args.out());
         for_each_run(args.io, inputs, y, |[c, a, b], y| {
-            for (k, y) in y.iter_mut().enumerate() {
+            vectorised!(for (k, y) in y.iter_mut().enumerate() {
                 *y = if c.at(k) != T::zero() { a.at(k) } else { b.at(k) };
-            }
+            });
         });
     }
 }

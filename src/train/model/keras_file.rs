@@ -94,10 +94,9 @@ fn moments(
         count => return Err(format!("{ITERATIONS}: {count} is more than any run reaches")),
     }
     let slots = optimizer::keras_slots(optimizer, parameters);
-    let config = optimizer.config();
     // A learning rate that a schedule sets is no variable; Nadam keeps a product, which follows from the steps.
-    let first = if config.class() == SCHEDULED { 1 } else { 2 };
-    let behind = usize::from(optimizer::is_nadam(&config));
+    let first = if optimizer.config().class() == SCHEDULED { 1 } else { 2 };
+    let behind = usize::from(optimizer::nadam_product(optimizer, 0).is_some());
     if found == first {
         return Ok(moments);
     }

@@ -46,8 +46,8 @@ impl Model {
     /// Writes all weights by name: an `.npz` of NumPy's where the name ends so, else a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Model`](crate::Error::Model) where the model was not built; [`Error::Io`](crate::Error::Io) where the system refuses; and what the device
-    /// reports.
+    /// [`Error::Model`](crate::Error::Model) where the model was not built; [`Error::Io`](crate::Error::Io) where the system refuses; and
+    /// what the device reports.
     pub fn save_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         block_on(self.save_weights_async(path))
     }
@@ -73,8 +73,9 @@ impl Model {
     /// An optimizer's state in the file is passed over.
     ///
     /// # Errors
-    /// [`Error::Model`](crate::Error::Model) where the model was not built; [`Error::Io`](crate::Error::Io) where the system refuses; [`Error::Format`](crate::Error::Format) that
-    /// names file, tensor and both shapes where one does not fit, is missing, or is none of the model's.
+    /// [`Error::Model`](crate::Error::Model) where the model was not built; [`Error::Io`](crate::Error::Io) where the system refuses;
+    /// [`Error::Format`](crate::Error::Format) that names file, tensor and both shapes where one does not fit, is missing, or is none of
+    /// the model's.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let parameters = &self.built()?.parameters;
         let path = path.as_ref();
@@ -99,8 +100,8 @@ impl Model {
     /// of those.
     ///
     /// # Errors
-    /// [`Error::Model`](crate::Error::Model) where the model was not built; [`Error::Io`](crate::Error::Io) where the system refuses; [`Error::Format`](crate::Error::Format) where the
-    /// file is damaged.
+    /// [`Error::Model`](crate::Error::Model) where the model was not built; [`Error::Io`](crate::Error::Io) where the system refuses;
+    /// [`Error::Format`](crate::Error::Format) where the file is damaged.
     pub fn load_weights_partial(&mut self, path: impl AsRef<Path>) -> Result<Vec<String>> {
         let parameters = self.built()?.parameters.clone();
         let file = TensorFile::read(path)?;
