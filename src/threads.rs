@@ -38,16 +38,26 @@ mod shared {
         rayon::current_num_threads()
     }
 
+    // What follows takes functions by reference, so that rayon's own code is compiled once for a type of elements: for each function it
+    // was a seventh of the library.
+
     /// Both, at once.
     pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-        rayon::join(a, b)
+        let (mut a, mut b) = (Some(a), Some(b));
+        let (mut of_a, mut of_b) = (None, None);
+        join_both(&mut || of_a = a.take().map(|a| a()), &mut || of_b = b.take().map(|b| b()));
+        (of_a.expect("both were called"), of_b.expect("both were called"))
+    }
+
+    fn join_both(a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
+        rayon::join(a, b);
     }
 
     /// Calls `f(index, chunk)` for each chunk, at least `few` of them on one thread.
     pub(crate) fn for_each_chunk<T: Send>(
         Chunks(y, len): Chunks<'_, T>,
         few: usize,
-        f: impl Fn(usize, &mut [T]) + Sync + Send,
+        f: &(dyn Fn(usize, &mut [T]) + Sync),
     ) {
         y.par_chunks_mut(len).with_min_len(few).enumerate().for_each(|(i, y)| f(i, y));
     }
@@ -56,7 +66,7 @@ mod shared {
     pub(crate) fn for_each_pair<T: Send>(
         [y, a]: [Chunks<'_, T>; 2],
         few: usize,
-        f: impl Fn(usize, [&mut [T]; 2]) + Sync + Send,
+        f: &(dyn Fn(usize, [&mut [T]; 2]) + Sync),
     ) {
         let [y, a] = [y, a].map(|Chunks(all, len)| all.par_chunks_mut(len));
         y.zip(a).with_min_len(few).enumerate().for_each(|(i, (y, a))| f(i, [y, a]));
@@ -66,7 +76,7 @@ mod shared {
     pub(crate) fn for_each_block<T: Send>(
         [y, a, b]: [Chunks<'_, T>; 3],
         few: usize,
-        f: impl Fn(usize, [&mut [T]; 3]) + Sync + Send,
+        f: &(dyn Fn(usize, [&mut [T]; 3]) + Sync),
     ) {
         let [y, a, b] = [y, a, b].map(|Chunks(all, len)| all.par_chunks_mut(len));
         y.zip(a).zip(b).with_min_len(few).enumerate().for_each(|(i, ((y, a), b))| f(i, [y, a, b]));
@@ -189,16 +199,16 @@ mod alone {
         (a(), b())
     }
 
-    pub(crate) fn for_each_chunk<T>(Chunks(y, len): Chunks<'_, T>, _few: usize, f: impl Fn(usize, &mut [T])) {
+    pub(crate) fn for_each_chunk<T>(Chunks(y, len): Chunks<'_, T>, _few: usize, f: &dyn Fn(usize, &mut [T])) {
         y.chunks_mut(len).enumerate().for_each(|(i, y)| f(i, y));
     }
 
-    pub(crate) fn for_each_pair<T>([y, a]: [Chunks<'_, T>; 2], _few: usize, f: impl Fn(usize, [&mut [T]; 2])) {
+    pub(crate) fn for_each_pair<T>([y, a]: [Chunks<'_, T>; 2], _few: usize, f: &dyn Fn(usize, [&mut [T]; 2])) {
         let [y, a] = [y, a].map(|Chunks(all, len)| all.chunks_mut(len));
         y.zip(a).enumerate().for_each(|(i, (y, a))| f(i, [y, a]));
     }
 
-    pub(crate) fn for_each_block<T>([y, a, b]: [Chunks<'_, T>; 3], _few: usize, f: impl Fn(usize, [&mut [T]; 3])) {
+    pub(crate) fn for_each_block<T>([y, a, b]: [Chunks<'_, T>; 3], _few: usize, f: &dyn Fn(usize, [&mut [T]; 3])) {
         let [y, a, b] = [y, a, b].map(|Chunks(all, len)| all.chunks_mut(len));
         y.zip(a).zip(b).enumerate().for_each(|(i, ((y, a), b))| f(i, [y, a, b]));
     }

@@ -306,7 +306,7 @@ pub(crate) fn for_each_rows<T: Send>(y: &mut [T], width: usize, f: impl Fn(usize
         return f(0, y);
     }
     let rows = (y.len() / width).div_ceil(threads::count()).max(1);
-    for_each_chunk(Chunks(y, rows * width), 1, |piece, y| f(piece * rows, y));
+    for_each_chunk(Chunks(y, rows * width), 1, &|piece, y| f(piece * rows, y));
 }
 
 /// [`for_each_row`] where a row is made of many numbers: it pays by `work`, how many they are for all rows.
@@ -321,7 +321,7 @@ pub(crate) fn for_each_row_of<T: Send>(
         return y.chunks_mut(width).enumerate().for_each(|(r, row)| f(r, row));
     }
     let few = (y.len() / width).div_ceil(8 * threads::count()).max(1);
-    for_each_chunk(Chunks(y, width), few, f);
+    for_each_chunk(Chunks(y, width), few, &f);
 }
 
 /// Calls `f(first row, parts)` for parts of the same rows of several slices, at most so many rows at once, in parallel. `widths` are

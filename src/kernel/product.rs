@@ -398,7 +398,7 @@ fn in_pieces(y: &mut [f32], width: usize, pieces: usize, f: impl Fn(usize, &mut 
         return f(0, y);
     }
     let rows = (y.len() / width).div_ceil(pieces);
-    for_each_chunk(Chunks(y, rows * width), 1, |i, y| f(i * rows, y));
+    for_each_chunk(Chunks(y, rows * width), 1, &|i, y| f(i * rows, y));
 }
 
 /// Columns of x, whose rows lie `stride` apart, as rows of y, which are `width` wide.

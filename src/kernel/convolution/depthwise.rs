@@ -69,7 +69,7 @@ impl Convolution<'_, f32> {
         packed.clear();
         let all: Vec<Lines> = sweeps.iter().map(|sweep| Lines::new(self, *sweep).packed(self.b, &mut packed)).collect();
         let image = rows * columns * channels;
-        for_each_chunk(Chunks(y, image.max(1)), self.images_at_once(), |n, y| {
+        for_each_chunk(Chunks(y, image.max(1)), self.images_at_once(), &|n, y| {
             pulp::Arch::new().dispatch(Image { all: self, lines: &all, packed: &packed, n, y });
             finish(n * image, y);
         });

@@ -54,7 +54,7 @@ impl Convolution<'_, f32> {
         let mut others = SHARED.take();
         let len = dw.len();
         others.resize(others.len().max(parts * len), 0.0);
-        for_each_chunk(Chunks(&mut others[..parts * len], len), 1, work);
+        for_each_chunk(Chunks(&mut others[..parts * len], len), 1, &work);
         for_each_piece(dw, |start, dw| {
             let end = start + dw.len();
             dw.copy_from_slice(&others[start..end]);

@@ -71,7 +71,7 @@ impl Convolution<'_, f32> {
         packed.clear();
         let plans: Vec<Plan> = sweeps.iter().map(|sweep| self.plan(*sweep, &mut packed)).collect();
         let image = rows * columns * channels;
-        for_each_chunk(Chunks(y, image.max(1)), self.images_at_once(), |n, y| {
+        for_each_chunk(Chunks(y, image.max(1)), self.images_at_once(), &|n, y| {
             pulp::Arch::new().dispatch(Image { all: self, plans: &plans, packed: &packed, n, y });
             finish(n * image, y);
         });

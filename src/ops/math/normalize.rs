@@ -128,7 +128,7 @@ fn each_block<T: Real>(
     // As many numbers a thread takes at least.
     let few = (1usize << 14).div_ceil(block);
     let blocks = [Chunks(y, block), Chunks(a, inner), Chunks(b, inner)];
-    for_each_block(blocks, few, |outer, [y, a, b]| f(outer, y, a, b));
+    for_each_block(blocks, few, &|outer, [y, a, b]| f(outer, y, a, b));
 }
 
 impl<T: Real> CpuOp<T> for Normalize {

@@ -55,7 +55,7 @@ impl<T: Real> CpuOp<T> for Peak {
         let (x, [y]) = (args.real(0), args.out());
         y.copy_from_slice(x);
         let piece = y.len().div_ceil(threads::count()).max(1).next_multiple_of(LANES);
-        for_each_chunk(Chunks(y, piece), 1, |_, y| pulp::Arch::new().dispatch(Chains { y, rounds: self.rounds }));
+        for_each_chunk(Chunks(y, piece), 1, &|_, y| pulp::Arch::new().dispatch(Chains { y, rounds: self.rounds }));
     }
 }
 

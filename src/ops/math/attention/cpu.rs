@@ -193,7 +193,7 @@ impl<T: Real> CpuOp<T> for Attention {
         let e = reads.e;
         let [y, stats] = args.out();
         let rows = e.queries * e.heads;
-        for_each_pair([Chunks(y, rows * e.value), Chunks(stats, 2 * rows)], 1, |sample, [y, stats]| {
+        for_each_pair([Chunks(y, rows * e.value), Chunks(stats, 2 * rows)], 1, &|sample, [y, stats]| {
             with_room((e.key + 1) * e.keys, |room: &mut [T]| vectorised!(of_sample(&reads, sample, room, y, stats)));
         });
     }
@@ -234,7 +234,7 @@ impl<T: Real> CpuOp<T> for AttentionGrad {
         let [dq, dk, dv] = args.out();
         let keys = e.keys * e.groups;
         let chunks = [Chunks(dq, e.queries * e.heads * e.key), Chunks(dk, keys * e.key), Chunks(dv, keys * e.value)];
-        for_each_block(chunks, 1, |sample, gradients| {
+        for_each_block(chunks, 1, &|sample, gradients| {
             with_room((e.key + e.value + 2) * e.keys, |room: &mut [T]| {
                 let reads = Backwards { reads: &reads, y, stats, dy };
                 vectorised!(reads.of_sample(sample, room, gradients));
