@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use kiln::prelude::*;
 
-const EPOCHS: usize = 3;
-const BATCH: usize = 100;
+const EPOCHS: usize = 2;
+const BATCH: usize = 50;
 
 pub fn main() -> anyhow::Result<()> {
     let start = Instant::now();
