@@ -201,11 +201,13 @@ pub fn image(set: &NamedSet) -> Shape {
     [side, side, 1].into()
 }
 
-/// The set with samples of this shape, where that has one channel and theirs has no axis for it, or the other way about.
+/// The set with samples of this shape, where that has one channel and theirs has no axis for it, or the other way about, or where it
+/// is one axis of all their numbers.
 pub fn shaped(data: Dataset, sample: &Shape) -> Result<Dataset> {
     let own = data.sample_shape();
     let plain = |shape: &Shape| shape.strip_suffix(&[1]).unwrap_or(shape).to_vec();
-    if own == *sample || plain(&own) != plain(sample) {
+    let is_flat = sample.rank() == 1 && sample.len() == own.len();
+    if own == *sample || (plain(&own) != plain(sample) && !is_flat) {
         return Ok(data);
     }
     let extents: Vec<isize> = [data.len()].iter().chain(&**sample).map(|&extent| extent as isize).collect();
