@@ -1,5 +1,6 @@
 //! A model of the user's on a device against the reference: what it predicts, and the gradient of each weight.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::ops::relative_error;
@@ -36,10 +37,17 @@ pub struct ModelRow {
     pub row: Row,
 }
 
-impl ModelRow {
-    /// What it came to, as a line of the table that [`super::heading`] opens.
-    pub fn line(&self) -> String {
-        super::line(self.part, &self.name, &self.row)
+/// Rows as a table, whose columns are as wide as the longest name needs.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelTable<'r>(pub &'r [ModelRow]);
+
+impl fmt::Display for ModelTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|row| row.name.chars().count()).fold(super::NAMES, usize::max);
+        writeln!(f, "{}", super::heading_of("output or weight", width))?;
+        self.0
+            .iter()
+            .try_for_each(|ModelRow { part, name, row }| writeln!(f, "{}", super::line(*part, name, width, row)))
     }
 }
 
@@ -106,7 +114,9 @@ fn values(mut model: Model, batch: u64) -> Result<Vec<Value>> {
     let y =
         predicted.iter().zip(100..).map(|(y, seed)| random(y.shape().clone(), 16 * batch + seed)).collect::<Vec<_>>();
     let gradients = model.gradients_on_batch(&Dataset::new(x, y)?)?;
-    all.extend(gradients.into_iter().map(|(path, tensor)| (Part::Gradient, path, tensor.values().to_f64())));
+    // A state has none.
+    let gradients = gradients.into_iter().zip(model.parameters()?).filter(|(_, parameter)| !parameter.is_state);
+    all.extend(gradients.map(|((path, tensor), _)| (Part::Gradient, path, tensor.values().to_f64())));
     Ok(all)
 }
 

@@ -20,8 +20,10 @@ const METADATA: &str = "__metadata__";
 const SUMS: &str = "kiln_crc32";
 
 const NAMES: [(&str, DType); 4] = [("F32", DType::F32), ("F64", DType::F64), ("U32", DType::U32), ("U8", DType::U8)];
-/// Floats of 16 bits, and what makes each an f32.
-const HALVES: [(&str, fn(u16) -> f32); 2] = [("F16", of_half), ("BF16", of_bfloat)];
+/// A type of floats of 16 bits, and what makes each an f32.
+type Half = (&'static str, fn(u16) -> f32);
+
+const HALVES: [Half; 2] = [("F16", of_half), ("BF16", of_bfloat)];
 
 /// The bytes of an element, where the type is one that is read.
 fn size_of(dtype: &str) -> Option<usize> {

@@ -159,7 +159,8 @@ fn a_model_is_checked_on_a_device() {
     for device in devices() {
         for file in [&file, &keras] {
             let text = output(folder.path(), &["check", "--model", file, "--device", &device]);
-            says(&text, &["Adapter: ", "Driver:  ", "forward ", "gradient  dense", "/kernel", " cases pass in "]);
+            says(&text, &["Adapter: ", "Driver:  ", "\nforward ", "\ngradient  dense", "/kernel", " cases pass in "]);
+            assert!(!text.contains("moving_mean"), "a state has no gradient: {text}");
         }
         let text = json(&output(folder.path(), &["check", "--model", &file, "--device", &device, "--json"]));
         let ops: Vec<&str> = text["rows"].as_array().unwrap().iter().map(|row| row["op"].as_str().unwrap()).collect();
@@ -196,6 +197,11 @@ fn keras_files_go_wherever_models_do() {
     says(&both(&|file| words(&format!("eval {file} --device cpu"))), &["100 test samples of mnist"]);
     says(&both(&|file| words(&format!("summary {file}"))), &["Epochs: 4", "Data: mnist, batch size 25"]);
     says(&both(&|file| words(&format!("predict {file} {images} --limit 1 --device cpu"))), &["row 0: class "]);
+    let planned = words("plan FILE --batch-size 25 --device cpu --kernels software");
+    says(&both(&|file| planned.iter().map(|word| word.replace("FILE", file)).collect()), &["adam"]);
+    let (code, _, stderr) = run(folder.path(), &["plan", &keras, "--layers", "dense 3"]);
+    assert_ne!(code, Some(0));
+    says(&stderr, &["layers: the model in the file has layers"]);
     let saved = name(&folder, "on.keras");
     let [of_file, of_keras] = [&file, &keras].map(|file| {
         let resume = ["train", "mnist", "--device", "cpu", "-q", "--epochs", "5", "--resume", file, "--save", &saved];

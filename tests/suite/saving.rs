@@ -235,6 +235,7 @@ fn layers_of_ones_own_are_made_again_by_their_class() {
     model.set_weights(&[Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]), Tensor::from([0.5f32, -0.5])]).unwrap();
     model.save(&path).unwrap();
     says(Sequential::load(&path), &["model.safetensors", "layer \"twice\"", "\"Twice\"", "load_with", "load_weights"]);
+    assert_eq!(TensorFile::read(&path).unwrap().metadata("keras"), None, "Keras has no such layer");
     let own = CustomObjects::new().layer("Twice", |config| Ok(Twice { times: config.take("times")? }));
     let mut loaded = Sequential::load_with(&path, &own).unwrap().device(Device::cpu());
     let x = Tensor::from([[1.0f32, 1.0]]);

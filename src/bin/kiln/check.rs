@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use kiln::check::{self, Bench, Finding, Item, ModelRow, Part, Row};
+use kiln::check::{self, Bench, Finding, Item, ModelRow, ModelTable, Part, Row};
 use kiln::device::{Choice, Device};
+use kiln::io::printable;
 use kiln::nn::Model;
 use serde_json::{Value, json};
+
+use crate::outputs;
 
 const EXAMPLES: &str = "\
 Errors are in ulps: units of 2^-23 of the element or, for sums, of the output's root mean square; the line shows the
@@ -68,7 +71,7 @@ fn ops(args: &Args, device: &Device) -> Result<()> {
     }
     let mut out = io::stdout().lock();
     if !args.json {
-        head(&mut out, device)?;
+        writeln!(out, "{}\n\n{}", head(device), check::heading())?;
     }
     let start = Instant::now();
     let mut bench = Bench::new(device)?;
@@ -89,8 +92,7 @@ fn model(args: &Args, path: &Path, device: &Device) -> Result<()> {
     let rows = check::check_model(|| Model::load(path), device)?;
     let mut out = io::stdout().lock();
     if !args.json {
-        head(&mut out, device)?;
-        rows.iter().try_for_each(|row| writeln!(out, "{}", row.line()))?;
+        write!(out, "{}\n\n{}", head(device), outputs::printable_lines(&ModelTable(&rows).to_string()))?;
     }
     let repeat = format!("kiln check --device {:?} --model {}", args.device, path.display());
     let rows = rows.into_iter().map(|ModelRow { part, name, row }| {
@@ -124,8 +126,8 @@ fn driver(device: &Device) -> &str {
     device.driver().unwrap_or("none")
 }
 
-fn head(out: &mut impl Write, device: &Device) -> io::Result<()> {
-    writeln!(out, "Adapter: {device}\nDriver:  {}\n\n{}", driver(device), check::heading())
+fn head(device: &Device) -> String {
+    format!("Adapter: {device}\nDriver:  {}", driver(device))
 }
 
 fn seconds(duration: Duration) -> String {
@@ -197,7 +199,7 @@ impl Outcome<'_> {
         let Some((item, finding)) = self.smallest_failure() else { return Ok(()) };
         writeln!(out, "\nThe smallest failing case, to report to the driver's authors or to Kiln's:")?;
         for (name, text) in self.report(item, finding) {
-            writeln!(out, "  {:<9} {text}", format!("{name}:"))?;
+            writeln!(out, "  {:<9} {}", format!("{name}:"), printable(&text))?;
         }
         Ok(())
     }

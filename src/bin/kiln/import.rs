@@ -25,12 +25,16 @@ Examples:
   kiln import net.json net.weights.h5 net.keras
   kiln import --layers 'input 784, dense 128 relu, dense 10 softmax' torch.safetensors net.safetensors";
 
+const USAGE: &str = "\
+kiln import <MODEL> [WEIGHTS] <OUTPUT>
+       kiln import --layers <LAYERS> <WEIGHTS> <OUTPUT>";
+
 /// Make a model of another program's files: of a network and of weights by their names
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct Args {
-    /// The model, its weights unless it has them, and where to write to
-    #[arg(value_names = ["MODEL", "WEIGHTS", "OUTPUT"], num_args = 2..=3, required = true)]
+    /// MODEL, its WEIGHTS unless it has them, and OUTPUT
+    #[arg(value_name = "FILE", num_args = 2..=3, required = true)]
     files: Vec<PathBuf>,
 
     /// The network in place of MODEL, as `kiln train` takes it; it begins with `input`
@@ -105,9 +109,10 @@ fn chain(layers: &str) -> Result<Model> {
 }
 
 fn write(model: &mut Model, output: &Path) -> Result<()> {
-    Ok(match output {
+    match output {
         path if is_weights(path) => model.save_weights(path)?,
         path if ends_in(path, "onnx") => model.export(path)?,
         path => model.save(path)?,
-    })
+    }
+    Ok(())
 }

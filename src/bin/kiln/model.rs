@@ -144,6 +144,14 @@ impl ModelArgs {
         model.training_plan(batch, samples)
     }
 
+    /// The plan of a training step of a model that was saved; its layers and its optimizer are its own.
+    pub fn plan_of(&self, model: Model) -> Result<Plan> {
+        if self.layers.is_some() {
+            return Err(Error::argument("layers", "the model in the file has layers; leave --layers out"));
+        }
+        model.training_plan(self.batch_size, self.batch_size)
+    }
+
     /// Samples a step: the whole set, where it has fewer than the batch.
     pub fn batch(&self, samples: usize) -> Result<usize> {
         match self.batch_size.min(samples) {

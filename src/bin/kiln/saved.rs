@@ -37,7 +37,7 @@ impl Course {
 
     /// That of the model in the file at `path`.
     pub fn of(model: &Model, path: &Path) -> Result<Self> {
-        let absent = || "says of no run, as `kiln train --save` has it do; name the data set";
+        let absent = || "says of no run, which `kiln train --save` keeps; name the data set";
         Self::find(model, path)?.with_context(absent).with_context(|| path.display().to_string())
     }
 
