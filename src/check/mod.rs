@@ -3,6 +3,7 @@
 
 mod gradients;
 mod limits;
+mod model;
 mod ops;
 mod random;
 mod training;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use gradients::{check_gradient, check_gradient_on};
+pub use model::{ModelRow, ModelTable, check_model};
 pub(crate) use ops::graph as graph_of;
 pub use ops::{check_case, check_ops, check_steps, outputs};
 
@@ -100,8 +102,26 @@ pub struct Item {
 
 /// The head of the table whose lines are [`Item::line`].
 pub fn heading() -> String {
+    heading_of("op", NAMES)
+}
+
+/// The head of a table of what is named so, whose names have so many letters.
+fn heading_of(what: &str, width: usize) -> String {
     let [worst, allowed, relative] = ["worst ulps", "allowed", "relative"];
-    format!("{:<9} {:<28} {:>5} {worst:>10} {allowed:>8} {relative:>9} {:>8}", "part", "op", "cases", "time")
+    format!("{:<9} {what:<width$} {:>5} {worst:>10} {allowed:>8} {relative:>9} {:>8}", "part", "cases", "time")
+}
+
+/// So many letters the names of ops have room for.
+const NAMES: usize = 28;
+
+/// A line of the table: what a part of the check of this name came to, which has room for so many letters.
+fn line(part: Part, name: &str, width: usize, row: &Row) -> String {
+    let verdict = if row.failures.is_empty() { "" } else { "  FAILS" };
+    let (cases, time) = (row.cases, row.duration.as_secs_f64());
+    format!(
+        "{part:<9} {name:<width$} {cases:>5} {:>10.2} {:>8.1} {:>9.1e} {time:>6.2} s{verdict}",
+        row.ulps, row.allowed, row.relative
+    )
 }
 
 /// What an [`Item`] came to.
@@ -227,13 +247,7 @@ impl Item {
 
     /// What it came to, as a line of the table that [`heading`] opens.
     pub fn line(&self, row: &Row) -> String {
-        let verdict = if row.failures.is_empty() { "" } else { "  FAILS" };
-        let (part, op, cases, time) = (self.part, self.op, row.cases, row.duration.as_secs_f64());
-        let text = format!(
-            "{part:<9} {op:<28} {cases:>5} {:>10.2} {:>8.1} {:>9.1e} {time:>6.2} s{verdict}",
-            row.ulps, row.allowed, row.relative
-        );
-        format!("{text}  {}", self.kernels_in_words()).trim_end().to_string()
+        format!("{}  {}", line(self.part, self.op, NAMES, row), self.kernels_in_words()).trim_end().to_string()
     }
 
     /// Which kernels it runs, in words; nothing where they are the adapter's own.

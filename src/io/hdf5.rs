@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hdf5_pure::{DType, Dataset, File, FileBuilder, Group, GroupBuilder, Layout, LibVer};
 
-use super::unpacking;
+use super::{TensorFile, count, unpacking};
 use crate::tensor::{Shape, Tensor, Values};
 
 /// Groups within each other: two for each model of those that may be in one another, and some for a layer.
@@ -78,6 +78,20 @@ impl Hdf5 {
             _ => Values::F32(dataset.read_f32().map_err(refused)?),
         };
         Tensor::new(expected.clone(), values).map_err(|e| format!("{path:?}: {e}"))
+    }
+
+    /// All tensors whose paths begin so.
+    pub fn tensors(&self, begin: &str) -> Result<TensorFile, String> {
+        let mut file = TensorFile::new();
+        for path in self.paths().filter(|path| path.starts_with(begin)) {
+            let shape = self.dataset(path)?.shape().map_err(|e| format!("{path:?} cannot be read: {e}"))?;
+            let extent =
+                |&extent: &u64| usize::try_from(extent).map_err(|_| format!("{path:?} has an extent of {extent}"));
+            let shape = shape.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
+            count(&shape).map_err(|e| format!("{path:?}: {e}"))?;
+            file = file.with(path, self.tensor(path, &shape.into())?);
+        }
+        Ok(file)
     }
 
     /// The whole number that stands alone at a path.

@@ -1,6 +1,7 @@
 //! Files that other programs read. [`TensorFile`] reads and writes safetensors and NumPy's `.npz`; whole models are saved by
 //! [`crate::nn::Model::save`]; [`tensorboard`] writes event files.
 
+mod half;
 #[cfg(feature = "keras")]
 pub(crate) mod hdf5;
 pub(crate) mod json;
@@ -107,7 +108,8 @@ impl TensorFile {
     }
 
     /// Reads a safetensors file, or an `.npz` of NumPy's: the first bytes tell, not the name. Tensors are compared with
-    /// their CRC-32 where the file has it, as every file that Kiln writes does.
+    /// their CRC-32 where the file has it, as every file that Kiln writes does. Floats of 16 bits, F16 and BF16 of a safetensors file
+    /// and `float16` of NumPy's, become f32.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is neither, is damaged or cut off.

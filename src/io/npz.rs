@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::half::of_half;
 use super::literal::Literal;
 use super::safetensors::{bytes_of, tensor_of};
 use super::{TensorFile, count, unpacking, zip};
@@ -244,18 +245,6 @@ fn native(dtype: &str) -> (String, bool) {
         Some(("<" | "=" | "|", kind)) => (little(kind), false),
         _ => (dtype.into(), false),
     }
-}
-
-/// The number that 16 bits are, 1 sign, 5 exponent and 10 fraction; each is one of f32's.
-fn of_half(bits: u16) -> f32 {
-    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, f32::from(bits & 0x3ff));
-    let size = match exponent {
-        0 => fraction * (-24f32).exp2(),
-        0x1f if fraction == 0.0 => f32::INFINITY,
-        0x1f => f32::NAN,
-        _ => (1024.0 + fraction) * (f32::from(exponent) - 25.0).exp2(),
-    };
-    if sign == 1 { -size } else { size }
 }
 
 /// The bytes of an element, where the type is known.

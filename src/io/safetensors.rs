@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use flate2::Crc;
 
+use super::half::{of_bfloat, of_half};
 use super::{TensorFile, count, json};
 use crate::config::{FromSetting, Setting};
 use crate::tensor::{DType, Shape, Tensor, Values};
@@ -19,6 +20,25 @@ const METADATA: &str = "__metadata__";
 const SUMS: &str = "kiln_crc32";
 
 const NAMES: [(&str, DType); 4] = [("F32", DType::F32), ("F64", DType::F64), ("U32", DType::U32), ("U8", DType::U8)];
+/// A type of floats of 16 bits, and what makes each an f32.
+type Half = (&'static str, fn(u16) -> f32);
+
+const HALVES: [Half; 2] = [("F16", of_half), ("BF16", of_bfloat)];
+
+/// The bytes of an element, where the type is one that is read.
+fn size_of(dtype: &str) -> Option<usize> {
+    let own = NAMES.iter().find(|(known, _)| *known == dtype).map(|(_, dtype)| dtype.size());
+    own.or_else(|| HALVES.iter().any(|(known, _)| *known == dtype).then_some(2))
+}
+
+/// The tensor of a type from so many bytes; `None` where the type is none that is read.
+fn read(dtype: &str, shape: &Shape, bytes: &[u8]) -> Option<Result<Tensor, String>> {
+    if let Some((_, of)) = HALVES.iter().find(|(known, _)| *known == dtype) {
+        let values: Vec<f32> = elements(bytes, |half| of(u16::from_le_bytes(half)));
+        return Some(Tensor::new(shape.clone(), values).map_err(|e| e.to_string()));
+    }
+    NAMES.iter().find(|(known, _)| *known == dtype).map(|(_, dtype)| tensor_of(*dtype, shape, bytes))
+}
 
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = Crc::new();
@@ -83,7 +103,7 @@ pub(super) fn tensor_of(dtype: DType, shape: &Shape, bytes: &[u8]) -> Result<Ten
     Tensor::new(shape.clone(), values).map_err(|e| e.to_string())
 }
 
-fn elements<const N: usize, T>(bytes: &[u8], of: fn([u8; N]) -> T) -> Vec<T> {
+fn elements<const N: usize, T>(bytes: &[u8], of: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.chunks_exact(N).map(|chunk| of(chunk.try_into().expect("a chunk has N bytes"))).collect()
 }
 
@@ -126,16 +146,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<TensorFile, String> {
     check_places(&entries, data.len())?;
     check_sums(&mut file.metadata, &entries, data)?;
     for Entry { name, dtype, shape, place } in entries {
-        let known = NAMES.iter().find(|(known, _)| *known == dtype);
-        let held = match known {
-            Some((_, dtype)) => tensor_of(*dtype, &shape, &data[place]).map_err(|e| format!("tensor {name:?}: {e}"))?,
+        let held = match read(&dtype, &shape, &data[place]) {
+            Some(read) => Ok(read.map_err(|e| format!("tensor {name:?}: {e}"))?),
             None => {
-                let refusal = format!("is of type {dtype}; {} can be read", NAMES.map(|(known, _)| known).join(", "));
-                file.push(name, Err(refusal));
-                continue;
+                let known = NAMES.iter().map(|(known, _)| *known).chain(HALVES.iter().map(|(known, _)| *known));
+                Err(format!("is of type {dtype}; {} can be read", known.collect::<Vec<_>>().join(", ")))
             }
         };
-        file.push(name, Ok(held));
+        file.push(name, held);
     }
     Ok(file)
 }
@@ -152,8 +170,8 @@ fn entry(name: &str, value: &Setting) -> Result<Entry, String> {
     }
     let elements = count(&shape)?;
     let shape = Shape::from(shape);
-    if let Some((_, known)) = NAMES.iter().find(|(known, _)| *known == dtype) {
-        let len = elements.checked_mul(known.size());
+    if let Some(size) = size_of(&dtype) {
+        let len = elements.checked_mul(size);
         if len != Some(end - begin) {
             return Err(format!(
                 "{elements} elements of {dtype} for shape {shape} do not fit its {} bytes",

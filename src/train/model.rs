@@ -24,6 +24,7 @@ mod predictor;
 mod saving;
 mod targets;
 mod text;
+mod transfer;
 mod weight_files;
 mod weights;
 

@@ -24,10 +24,11 @@ pub struct Reader {
     pub read: fn(&[u8]),
 }
 
-pub const READERS: [Reader; 15] = [
+pub const READERS: [Reader; 16] = [
     Reader { name: "model", is_text: true, seeds: models, wrap: with_tensors, read: model },
     Reader { name: "modelfile", is_text: false, seeds: model_files, wrap: as_is, read: model },
     Reader { name: "tensors", is_text: false, seeds: tensor_files, wrap: as_is, read: tensors },
+    Reader { name: "weights", is_text: true, seeds: weight_headers, wrap: with_tensors, read: weights },
     Reader { name: "npy", is_text: true, seeds: npys, wrap: zipped, read: tensors },
     Reader { name: "archive", is_text: false, seeds: archives, wrap: as_is, read: tensors },
     Reader { name: "idx", is_text: false, seeds: idxs, wrap: as_is, read: idx },
@@ -169,6 +170,28 @@ fn tensors(bytes: &[u8]) {
     let names: Vec<String> = file.names().map(String::from).collect();
     for name in names.iter().take(8) {
         let _ = (file.samples(name).map(drop), file.dataset(name, &names[0]).map(drop));
+    }
+}
+
+/// Headers of weights of Kiln's, Keras' and PyTorch's names, for the model of [`weights`].
+fn weight_headers() -> Vec<Vec<u8>> {
+    // Without sums, which whatever is changed would break.
+    let file = |layer: &str| {
+        let kernel = format!(r#""{layer}/kernel":{{"dtype":"F32","shape":[3,3],"data_offsets":[0,36]}}"#);
+        format!(r#"{{{kernel},"{layer}/bias":{{"dtype":"F16","shape":[3],"data_offsets":[36,42]}}}}"#).into_bytes()
+    };
+    let torch =
+        ["mlp", "convolutions", "tokens", "both_ways"].map(|name| fixture(&format!("torch/{name}.safetensors")));
+    let own = ["dense_1", "net/dense_7"].map(file);
+    own.into_iter().chain(torch.iter().map(|file| header(file))).collect()
+}
+
+fn weights(bytes: &[u8]) {
+    fs::write(place(), bytes).unwrap();
+    let layers = "input 6, embedding 7 5, lstm 4 return_sequences=true, bidirectional GRU(units=4), dense 3, dense 3, batch_normalization";
+    let mut model = Sequential::from_text(layers).unwrap().device(Device::cpu());
+    if let Ok(taken) = model.load_weights_from(place()) {
+        assert!(taken.matched.len() <= taken.weights && !taken.to_string().is_empty());
     }
 }
 

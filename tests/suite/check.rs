@@ -1,8 +1,11 @@
 //! The checks themselves: ops that are wrong on purpose are caught, and the finding says what is wrong.
 
-use kiln::check::{Bench, Part, check_case, check_gradient, check_gradient_on, items, items_of};
+use std::cell::Cell;
+
+use kiln::check::{Bench, Part, check_case, check_gradient, check_gradient_on, check_model, items, items_of};
 use kiln::device::{Device, Executor};
 use kiln::graph::{Graph, Id, Type};
+use kiln::nn::Sequential;
 use kiln::ops::binary::Binary;
 use kiln::ops::case::random;
 use kiln::ops::{Case, CpuArgs, CpuOp, Dispatch, Io, Module, Op, Params, Target};
@@ -239,4 +242,32 @@ fn the_filter_takes_names_parts_of_names_and_shaders() {
     assert!(names("sigm").contains(&"sigmoid"));
     let error = items(&Device::cpu(), Some("sigmod"), false).unwrap_err().to_string();
     assert!(error.starts_with("filter: \"sigmod\" is unknown; did you mean \"sigmoid\"? There are: "), "{error}");
+}
+
+/// A model whose weights are others on the device than on the reference, as a kernel that is wrong would have it.
+#[test]
+fn a_model_that_computes_something_else_is_caught() {
+    let layers = "input 6 6 1, conv2d 3 3 relu, batch_normalization, flatten, dense 4";
+    let make = || Sequential::from_text(layers).map(Sequential::into_model);
+    let rows = check_model(make, &Device::cpu()).unwrap();
+    let named: Vec<(Part, &str)> = rows.iter().map(|row| (row.part, row.name.as_str())).collect();
+    assert_eq!(named[..2], [(Part::Forward, "dense"), (Part::Gradient, "conv2d/kernel")]);
+    assert_eq!(named.len(), 1 + 6, "{named:?}");
+    assert!(rows.iter().all(|row| row.row.failures.is_empty()), "{rows:?}");
+    // The device's is made first, each time.
+    let made = Cell::new(0);
+    let other = || {
+        let mut model = make()?.device(Device::cpu());
+        if made.replace(made.get() + 1) % 3 == 0 {
+            let bias = model.weight("dense/bias")?;
+            model.set_weight("dense/bias", &(&bias + 1e-3))?;
+        }
+        Ok(model)
+    };
+    let rows = check_model(other, &Device::cpu()).unwrap();
+    let failed: Vec<&str> =
+        rows.iter().filter(|row| !row.row.failures.is_empty()).map(|row| row.name.as_str()).collect();
+    assert_eq!(failed.first(), Some(&"dense"), "{rows:?}");
+    assert!(rows[0].row.failures[0].result.as_ref().unwrap_err().contains("expected"), "{rows:?}");
+    assert_eq!(made.get(), 9, "three batches, each on the device and on the reference");
 }

@@ -287,10 +287,16 @@ fn fashion_mnist_is_another_set_and_the_hidden_layers_may_be_none() {
 #[test]
 fn help_names_commands_options_and_defaults() {
     let folder = TempDir::new().unwrap();
-    says(&output(folder.path(), &["--help"]), &["train", "devices", "plan", "data", "Examples:", "kiln train mnist"]);
+    says(
+        &output(folder.path(), &["--help"]),
+        &["train", "import", "devices", "plan", "data", "Examples:", "kiln train mnist"],
+    );
     let train = output(folder.path(), &["train", "--help"]);
     says(&train, &["--hidden", "[default: 512]", "[default: rmsprop]", "[default: auto]", "[default: 5]", "Examples:"]);
     says(&train, &["--limit", "the test set stays whole", "--json", "--seed", "--validation-split", "--learning-rate"]);
+    says(&train, &["--from", "layers go together by name and shape"]);
+    says(&output(folder.path(), &["import", "--help"]), &["<MODEL> [WEIGHTS] <OUTPUT>", "--layers", "PyTorch's"]);
+    says(&output(folder.path(), &["check", "--help"]), &["--model", "each of three batches"]);
     says(&output(folder.path(), &["data", "get", "--help"]), &["KILN_DATA", "SHA-256"]);
     assert_eq!(output(folder.path(), &["--version"]), format!("kiln {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -18,6 +18,8 @@ mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;
 #[cfg(feature = "cli")]
+mod cli_from;
+#[cfg(feature = "cli")]
 mod cli_inspect;
 #[cfg(feature = "cli")]
 mod cli_interrupt;
@@ -101,4 +103,5 @@ mod trainable;
 mod training;
 mod tuning;
 mod weights;
+mod weights_from;
 mod within_epoch;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use kiln::io::TensorFile;
 use kiln::nn::layers::Fill;
 use kiln::nn::schedule::Schedule;
 use kiln::prelude::*;
@@ -109,4 +110,30 @@ fn no_flipped_bit_of_a_model_passes_unnoticed() {
     fs::write(&path, bytes).unwrap();
     let refused = Sequential::load(&path).unwrap_err().to_string();
     assert!(refused.contains("the text beside the tensors is not what was saved"), "{refused}");
+}
+
+/// What `keras.models.model_from_json` takes stands beside what Kiln has of its own.
+#[test]
+fn a_file_has_the_network_as_keras_says_it_too() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut model = model(Adam::default());
+    model.fit(&data(), Fit::new().verbose(0)).unwrap();
+    model.save(&path).unwrap();
+    let file = TensorFile::read(&path).unwrap();
+    let described = file.metadata("keras").expect("each layer is one of Keras'");
+    let again = Model::from_json(described).unwrap();
+    assert_eq!(again.to_json().unwrap(), described);
+    assert_eq!(again.parameters().unwrap(), model.parameters().unwrap());
+    // What was built for samples that no Input says has them there, as well.
+    let mut model = Sequential::new().add(Flatten).add(Dense::new(2)).device(Device::cpu());
+    model.build([2, 3]).unwrap();
+    model.save(&path).unwrap();
+    let file = TensorFile::read(&path).unwrap();
+    let again = Model::from_json(file.metadata("keras").unwrap()).unwrap();
+    assert_eq!(again.sample_shape().unwrap().to_string(), "(2, 3)");
+    // Nothing is read from it: a file without, as version 0.1.0 wrote them, opens.
+    let bare = file.names().fold(TensorFile::new(), |bare, name| bare.with(name, file.tensor(name).unwrap().clone()));
+    bare.with_metadata("kiln", file.metadata("kiln").unwrap()).write(&path).unwrap();
+    assert_eq!(Model::load(&path).unwrap().device(Device::cpu()).weights().unwrap(), model.weights().unwrap());
 }

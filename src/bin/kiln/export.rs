@@ -19,7 +19,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A file of `kiln train --save`, or of a program's `Model::save`
+    /// A file of `kiln train --save` or of a program, or a .keras
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Where to write to: a name that ends in .onnx

@@ -9,6 +9,7 @@ mod devices;
 mod eval;
 mod export;
 mod generate;
+mod import;
 mod inspect;
 mod interrupt;
 mod model;
@@ -56,6 +57,7 @@ enum Command {
     Predict(predict::Args),
     Generate(generate::Args),
     Inspect(inspect::Args),
+    Import(import::Args),
     Export(export::Args),
     Summary(summary::Args),
     Check(check::Args),
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Check(args) => check::run(&args),

@@ -144,6 +144,14 @@ impl ModelArgs {
         model.training_plan(batch, samples)
     }
 
+    /// The plan of a training step of a model that was saved; its layers and its optimizer are its own.
+    pub fn plan_of(&self, model: Model) -> Result<Plan> {
+        if self.layers.is_some() {
+            return Err(Error::argument("layers", "the model in the file has layers; leave --layers out"));
+        }
+        model.training_plan(self.batch_size, self.batch_size)
+    }
+
     /// Samples a step: the whole set, where it has fewer than the batch.
     pub fn batch(&self, samples: usize) -> Result<usize> {
         match self.batch_size.min(samples) {
@@ -201,11 +209,13 @@ pub fn image(set: &NamedSet) -> Shape {
     [side, side, 1].into()
 }
 
-/// The set with samples of this shape, where that has one channel and theirs has no axis for it, or the other way about.
+/// The set with samples of this shape, where that has one channel and theirs has no axis for it, or the other way about, or where it
+/// is one axis of all their numbers.
 pub fn shaped(data: Dataset, sample: &Shape) -> Result<Dataset> {
     let own = data.sample_shape();
     let plain = |shape: &Shape| shape.strip_suffix(&[1]).unwrap_or(shape).to_vec();
-    if own == *sample || plain(&own) != plain(sample) {
+    let is_flat = sample.rank() == 1 && sample.len() == own.len();
+    if own == *sample || (plain(&own) != plain(sample) && !is_flat) {
         return Ok(data);
     }
     let extents: Vec<isize> = [data.len()].iter().chain(&**sample).map(|&extent| extent as isize).collect();

@@ -38,7 +38,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A file of `kiln train --save`
+    /// A file of `kiln train --save`, or a .keras
     #[arg(value_name = "FILE")]
     file: PathBuf,
 

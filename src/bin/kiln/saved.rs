@@ -37,9 +37,14 @@ impl Course {
 
     /// That of the model in the file at `path`.
     pub fn of(model: &Model, path: &Path) -> Result<Self> {
-        let read = || -> Result<Self> {
-            let mut config: Config =
-                model.note(NOTE)?.context("says of no run; `kiln train --save` writes one that does")?;
+        let absent = || "says of no run, which `kiln train --save` keeps; name the data set";
+        Self::find(model, path)?.with_context(absent).with_context(|| path.display().to_string())
+    }
+
+    /// That of the model in the file at `path`, where the file says of a run; one that Keras wrote does not.
+    pub fn find(model: &Model, path: &Path) -> Result<Option<Self>> {
+        let read = || -> Result<Option<Self>> {
+            let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
             let course = Self {
                 set: config.class().into(),
                 batch_size: config.take("batch_size")?,
@@ -51,7 +56,7 @@ impl Course {
             ensure!(course.batch_size > 0, "batch_size: a step of no samples is none");
             ensure!((0.0..1.0).contains(&split), "validation_split: {split} is no share; it is 0 or more, below 1");
             ensure!(course.limit != Some(0), "limit: 0 leaves no sample to train on");
-            Ok(course)
+            Ok(Some(course))
         };
         read().with_context(|| path.display().to_string())
     }

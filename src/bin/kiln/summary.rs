@@ -16,7 +16,7 @@ use crate::table::Columns;
 /// Print what a saved model consists of, and how it was trained
 #[derive(clap::Args)]
 pub struct Args {
-    /// A file of `kiln train --save`, or of a program's `Model::save`
+    /// A file of `kiln train --save` or of a program, a .keras, or the .json of Keras' model.to_json()
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Print the layers of models inside the model, too

@@ -46,6 +46,7 @@ Examples:
   kiln train mnist --validation-split 0.1 --logdir runs/first && tensorboard --logdir runs
   kiln train mnist --epochs 20 --save mnist.safetensors --checkpoint-every 1
   kiln train mnist --epochs 20 --save mnist.safetensors --resume mnist.safetensors
+  kiln train fashion-mnist --from mnist.safetensors --learning-rate 0.0001
   kiln train mnist --json > run.jsonl
   kiln train animals.csv --label type --without name --standardize --batch-size 16 --save animals.safetensors
   kiln train animals.csv --epochs 20 --resume animals.safetensors
@@ -115,7 +116,7 @@ pub struct Args {
     /// Write what TensorBoard shows to a folder: values by epoch, histograms of weights and gradients, the model's table, the validation's confusion matrix
     #[arg(long, value_name = "DIR")]
     logdir: Option<PathBuf>,
-    /// Write the trained model to this file, of safetensors, put in place whole
+    /// Write the trained model to this file, put in place whole: as safetensors or, where its name ends in .keras, as Keras has it
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
@@ -134,6 +135,10 @@ pub struct Args {
         ]
     )]
     resume: Option<PathBuf>,
+
+    /// Begin with the weights of this file: .safetensors, .keras, .weights.h5 or .npz, of any network and program; layers go together by name and shape, and what was matched is printed
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    from: Option<PathBuf>,
 
     /// Print the model's table first
     #[arg(long, conflicts_with = "json")]
@@ -191,6 +196,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     };
     let (train, test) = (shaped(course.limited(train)?)?, shaped(test)?);
     model.build(train.sample_shape())?;
+    args.begin(&mut model, &faults)?;
     let stop = Stop::on_signals()?;
     if !args.tui {
         let stop = stop.clone();
@@ -241,7 +247,23 @@ impl Args {
         let read = files_of(&self.model.set);
         let set = read.iter().map(|path| ("the data set", path.as_path()));
         let resumed = self.resume.iter().map(|path| (outputs::RESUMED, path.as_path()));
-        outputs::check(&outputs, &set.chain(resumed).collect::<Vec<_>>())
+        let from = self.from.iter().map(|path| ("the file of --from", path.as_path()));
+        outputs::check(&outputs, &set.chain(resumed).chain(from).collect::<Vec<_>>())
+    }
+
+    /// Takes the weights that the model begins with, where a file has them, and says which these are.
+    fn begin(&self, model: &mut Model, faults: &Faults) -> Result<()> {
+        let Some(path) = &self.from else { return Ok(()) };
+        let taken = model.load_weights_from(path)?;
+        let text = format!("{}: {taken}", path.display());
+        let text = outputs::printable_lines(text.trim_end());
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            // Standard output has a line an epoch there.
+            (false, true) => outputs::say(text),
+            (false, false) => faults.hear(writeln!(io::stdout(), "{text}")),
+        }
+        Ok(())
     }
 
     /// Saves the model before all else, then does the rest; `None` where the model could not be measured.
@@ -271,14 +293,15 @@ impl Args {
 
     /// The model and what else makes the run: as the options say, or as the file does.
     fn start(&self, set: &Set, saved: Option<(Model, &Path)>, device: Device) -> Result<(Model, Course)> {
+        let own = || Course {
+            set: set.name().into(),
+            batch_size: self.model.batch_size,
+            validation_split: self.validation_split,
+            shuffle: !self.no_shuffle,
+            limit: self.limit,
+        };
         let Some((model, path)) = saved else {
-            let course = Course {
-                set: set.name().into(),
-                batch_size: self.model.batch_size,
-                validation_split: self.validation_split,
-                shuffle: !self.no_shuffle,
-                limit: self.limit,
-            };
+            let course = own();
             set.check_output(|sample_len| self.model.output_bytes(sample_len, set.classes()))?;
             let classes = (set.name(), set.classes());
             let model = self.model.classifier(classes, &set.sample_shape(), device, self.learning_rate)?;
@@ -287,9 +310,20 @@ impl Args {
             set.keep(&mut model);
             return Ok((model, course));
         };
-        let model = model.device(device);
-        let course = Course::of(&model, path)?;
-        let (file, known, set, done) = (path.display(), &course.set, set.name(), model.epoch());
+        let mut model = model.device(device);
+        let (file, done) = (path.display(), model.epoch());
+        let course = match Course::find(&model, path)? {
+            Some(course) => course,
+            // Of a program, Keras' too: all that is known is the model.
+            None => {
+                let course = own();
+                outputs::say(format_args!("{file} says of no run; it goes on with {}", course.print()));
+                course.keep(&mut model);
+                set.keep(&mut model);
+                course
+            }
+        };
+        let (known, set) = (&course.set, set.name());
         ensure!(known == set, "{file}: was trained on {known}, not on {set}; resume it on {known}");
         ensure!(done < self.epochs, "epochs: {file} has {done} of {}; give more", self.epochs);
         Ok((model, course))

@@ -4,7 +4,7 @@ use super::{About, Model};
 use crate::data::check_scale;
 use crate::error::{Error, Result};
 use crate::nn::{Config, Setting};
-use crate::tensor::{DType, Tensor, Values};
+use crate::tensor::{DType, Shape, Tensor, Values};
 
 /// The samples that a model was trained on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,6 +135,12 @@ impl Model {
     /// [`Error::Argument`] where it cannot be told how these samples go together with those that the model was trained on.
     pub fn input_scale(&self, x: &Tensor) -> Result<f32> {
         self.about.scale_of_input(0, x)
+    }
+
+    /// The shape of a sample of each input and, where its numbers are rows of a table, how many that has.
+    pub(crate) fn samples(&self) -> Result<Vec<(Shape, Option<usize>)>> {
+        let rows = self.network.tables().into_iter().map(|table| table.map(|table| table.rows));
+        Ok(self.built()?.samples.iter().cloned().zip(rows).collect())
     }
 
     /// Remembers what a run's samples are, of each input.

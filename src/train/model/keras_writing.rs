@@ -14,7 +14,7 @@ use crate::nn::schedule::SCHEDULED;
 use crate::nn::{Config, Configured, Objective, Parameter};
 use crate::tensor::Tensor;
 use crate::train::model::keras_file::VARIABLES;
-use crate::train::model::saving::{Loaded, beside};
+use crate::train::model::saving::{Loaded, beside, described};
 
 /// The version of Keras whose files these are.
 const KERAS: &str = "3.15.1";
@@ -32,11 +32,8 @@ impl Model {
         self.check_saved()?;
         let tensors = self.tensors().await?;
         let built = self.built()?;
-        let mut network = self.network.clone();
-        for (port, sample) in network.inputs.iter_mut().zip(&built.samples) {
-            port.shape = Some(sample.clone());
-        }
-        let mut object = network.keras(&self.about.name)?;
+        let model = definition(&self.about, &self.network, built, self.compiled.as_ref());
+        let mut object = described(&model)?;
         if let Some(compiled) = &self.compiled {
             let config = compile_config(&*compiled.optimizer, &compiled.objectives).map_err(|e| self.error(e))?;
             object = object.with_beside("compile_config", config);
@@ -49,7 +46,6 @@ impl Model {
         if let Some(optimizer) = optimizer {
             variables.extend(state(optimizer, &built.parameters, &tensors, iteration)?);
         }
-        let model = definition(&self.about, &self.network, built, self.compiled.as_ref());
         let own: Setting = beside(Config::new(OWN), &model, &self.reached).into();
         let metadata = [("keras_version", Setting::from(KERAS)), ("date_saved", "".into()), (OWN, own)];
         let metadata = metadata.map(|(key, value)| (key.to_string(), value));

@@ -10,9 +10,10 @@ use crate::device::Device;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::io::{Ending, TensorFile, json, whole};
+use crate::nn::matching::OPTIMIZER;
 use crate::nn::network::{CHAIN, FUNCTIONAL, Network};
 use crate::nn::optimizer::{self, Optimizer, State};
-use crate::nn::{Config, CustomObjects, FromSetting, Objective, Parameter, Setting};
+use crate::nn::{Config, CustomObjects, FromSetting, KerasObject, Objective, Parameter, Setting};
 use crate::tensor::{Shape, Tensor};
 use crate::train::position::Position;
 use crate::train::session::Session;
@@ -20,12 +21,12 @@ use crate::train::trace::Definition;
 
 /// The key of the configuration in the file's metadata.
 const KEY: &str = "kiln";
+/// The key of what Keras' `model.to_json()` gives of the network, where every layer is one of Keras'. Nothing is read from it.
+const KERAS: &str = "keras";
 /// Of the configuration. A change that this reader would misread takes the next number.
 const VERSION: u64 = 1;
 /// Where weights are their averages.
 const AVERAGED: &str = "averaged";
-/// What names of the optimizer's tensors begin with.
-pub(super) const OPTIMIZER: &str = "optimizer/";
 
 /// What is said of a model beside what it computes.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +135,18 @@ fn file(parameters: &[Parameter], tensors: Loaded, model: &Definition<'_>, reach
             }
         }
     }
-    file.with_metadata(KEY, json::write(&configuration(model, reached).into()))
+    let file = file.with_metadata(KEY, json::write(&configuration(model, reached).into()));
+    match described(model) {
+        Ok(object) => file.with_metadata(KERAS, object.to_json()),
+        Err(_) => file,
+    }
+}
+
+/// The network as Keras serializes it, with the samples that it was built for; an error names the layer that Keras has nothing like.
+pub(super) fn described(model: &Definition<'_>) -> Result<KerasObject> {
+    let mut network = model.network.clone();
+    network.inputs.iter_mut().zip(model.samples).for_each(|(port, sample)| port.shape = Some(sample.clone()));
+    network.keras(&model.about.name)
 }
 
 fn configuration(model: &Definition<'_>, reached: &Reached) -> Config {
@@ -218,7 +230,8 @@ impl Model {
     /// there: see [`crate::train::Fit::initial_epoch`].
     ///
     /// Weights are named as [`Model::parameter_paths`] has them, the optimizer's state `optimizer/dense/kernel/velocity`;
-    /// the rest is JSON under the metadata's key `kiln`. The file is put in place whole: a run that is killed leaves the
+    /// the rest is JSON under the metadata's key `kiln`. Beside it, under `keras`, stands what Keras' `model_from_json` takes, where
+    /// every layer is one of Keras'. The file is put in place whole: a run that is killed leaves the
     /// one that was there before.
     ///
     /// # Errors

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::Model;
-use super::saving::OPTIMIZER;
 use crate::device::blocking::block_on;
 use crate::error::Result;
 use crate::io::{Ending, TensorFile, whole};
 use crate::nn::Parameter;
+use crate::nn::matching::OPTIMIZER;
 use crate::tensor::{Shape, Tensor};
 
 pub(super) fn weights_file(parameters: &[Parameter], weights: Vec<Tensor>) -> TensorFile {
