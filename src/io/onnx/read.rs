@@ -21,6 +21,8 @@ const MOST_WHOLE: usize = 1 << 20;
 const DOUBLE: i64 = 11;
 const INT32: i64 = 6;
 const BOOL: i64 = 9;
+const FLOAT16: i64 = 10;
+const BFLOAT16: i64 = 16;
 
 /// The graph of a file's bytes, or what is wrong with them.
 pub(crate) fn parse(file: &[u8]) -> Result<OnnxGraph, String> {
@@ -77,28 +79,34 @@ fn fields<'m>(message: &'m [u8], what: &str) -> Result<Vec<(u64, Field<'m>)>, St
 
 /// A message, once it was looked through.
 fn decoded<M: Message + Default>(bytes: &[u8], what: &str) -> Result<M, String> {
-    let mut parts = 0;
-    look_through(bytes, &mut parts, 0);
-    if parts > MOST {
-        return Err(format!("{what} has more than {MOST} parts"));
-    }
+    look_through(bytes, &mut 0, 0).map_err(|e| format!("{what} has {e}"))?;
     M::decode(Bytes::copy_from_slice(bytes)).map_err(|e| format!("{what} is damaged: {e}"))
 }
 
 /// Counts the parts of a message and, as far as they may be messages, of those in it.
-fn look_through(bytes: &[u8], parts: &mut usize, depth: usize) {
+fn look_through(bytes: &[u8], parts: &mut usize, depth: usize) -> Result<(), String> {
+    if depth > MOST_DEPTH {
+        return Err(format!("more than {MOST_DEPTH} messages within each other"));
+    }
     for (tag, field) in Fields::of(bytes) {
         *parts += 1;
-        if *parts > MOST || depth > MOST_DEPTH {
-            *parts = MOST + 1;
-            return;
+        if *parts > MOST {
+            return Err(format!("more than {MOST} parts"));
         }
-        // What else has bytes are text and numbers.
-        let may_be_message = [1, 2, 5, 6, 11].contains(&tag);
-        if let (Field::Bytes(inner), true) = (field, may_be_message) {
-            look_through(inner, parts, depth + 1);
+        match (tag, field) {
+            // What else has bytes are text and numbers.
+            (1 | 2 | 5 | 6 | 11, Field::Bytes(inner)) => look_through(inner, parts, depth + 1)?,
+            // Lists of numbers: a byte may stand for a whole one, which takes eight.
+            (7 | 8, Field::Bytes(inner)) if inner.len() > MOST_WHOLE => {
+                return Err(format!(
+                    "{} bytes of whole numbers, more than the {MOST_WHOLE} that are read",
+                    inner.len()
+                ));
+            }
+            _ => {}
         }
     }
+    Ok(())
 }
 
 fn node(bytes: &[u8]) -> Result<OnnxNode, String> {
@@ -152,6 +160,14 @@ fn constant(tensor: TensorProto) -> Result<(String, Constant), String> {
                 let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
                 Tensor::new(shape, values).map(Constant::Floats).map_err(|e| e.to_string())
             }
+            half @ (FLOAT16 | BFLOAT16) => {
+                // Without bytes each is the low half of a whole number.
+                let list: Vec<u16> = tensor.int32_data.iter().map(|&bits| bits as u16).collect();
+                let bits = numbers(&tensor.raw_data, &list, count, u16::from_le_bytes)?;
+                let single = if half == FLOAT16 { f32_of_half } else { |bits| f32::from_bits(u32::from(bits) << 16) };
+                let values: Vec<f32> = bits.into_iter().map(single).collect();
+                Tensor::new(shape, values).map(Constant::Floats).map_err(|e| e.to_string())
+            }
             _ if count > MOST_WHOLE => {
                 Err(format!("has {count} whole numbers, more than the {MOST_WHOLE} that are read"))
             }
@@ -161,11 +177,22 @@ fn constant(tensor: TensorProto) -> Result<(String, Constant), String> {
                 .map(|values| Constant::Ints(shape, values.into_iter().map(i64::from).collect())),
             BOOL => numbers(&tensor.raw_data, &tensor.int32_data, count, |[byte]: [u8; 1]| i32::from(byte))
                 .map(|values| Constant::Ints(shape, values.into_iter().map(i64::from).collect())),
-            other => Err(format!("is of ONNX' type {other}; floats of 32 and 64 bits and whole numbers are read")),
+            other => Err(format!("is of ONNX' type {other}; floats and whole numbers are read")),
         }
     };
     let constant = read().map_err(|e| format!("tensor {name:?} {e}"))?;
     Ok((name, constant))
+}
+
+/// The number of 32 bits that one of 16 is, by IEEE 754.
+fn f32_of_half(bits: u16) -> f32 {
+    // The exponent counts from 15 there, from 127 here; multiplied, numbers below the least normal one come out right, too.
+    let shifted = u32::from(bits & 0x7fff) << 13;
+    let size = match bits & 0x7c00 {
+        0x7c00 => f32::from_bits(0x7f80_0000 | shifted),
+        _ => f32::from_bits(shifted) * 2f32.powi(127 - 15),
+    };
+    if bits & 0x8000 == 0 { size } else { -size }
 }
 
 /// So many numbers: from bytes where there are any, else those of the list.
@@ -204,4 +231,29 @@ fn port(port: ValueInfoProto) -> Result<Port, String> {
     };
     let extents = shape.dim.into_iter().map(|dim| extent(dim.value)).collect::<Result<_, _>>()?;
     Ok(Port { name: port.name, is_whole, extents })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_the_numbers_that_ieee_754_has() {
+        let known = [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333_251_95),
+            (0x7bff, 65504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x83ff, -6.097_555e-5),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ];
+        for (bits, number) in known {
+            assert_eq!(f32_of_half(bits).to_bits(), f32::to_bits(number), "{bits:#x}");
+        }
+        assert!(f32_of_half(0x7e00).is_nan() && f32_of_half(0x8000).to_bits() == (-0.0f32).to_bits());
+    }
 }
