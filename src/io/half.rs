@@ -1,7 +1,7 @@
 //! Floats of 16 bits, which files have and Kiln reads as f32.
 
 /// The number that 16 bits are, 1 sign, 5 exponent and 10 fraction: NumPy's `float16`, safetensors' `F16`. Each is one of f32's.
-pub(super) fn of_half(bits: u16) -> f32 {
+pub(crate) fn of_half(bits: u16) -> f32 {
     let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, f32::from(bits & 0x3ff));
     let size = match exponent {
         0 => fraction * (-24f32).exp2(),
@@ -13,7 +13,7 @@ pub(super) fn of_half(bits: u16) -> f32 {
 }
 
 /// The number that the upper 16 bits of an f32 are: safetensors' `BF16`.
-pub(super) fn of_bfloat(bits: u16) -> f32 {
+pub(crate) fn of_bfloat(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 

@@ -6,11 +6,13 @@ use crate::config::Setting;
 
 /// Lists and maps within each other: no header needs as many, and each takes some of the stack.
 const MOST_DEPTH: usize = 256;
+/// Values of a document, at most: a number of two bytes takes some tens in memory.
+const MOST_VALUES: usize = 1 << 18;
 
 /// The value of a document, and where it cannot be read: the byte and what was expected there. A name that stands twice in
 /// a map is refused.
 pub(crate) fn parse(text: &str) -> Result<Setting, String> {
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser { text, at: 0, values: 0 };
     let value = parser.value(0)?;
     match parser.peek() {
         None => Ok(value),
@@ -22,6 +24,8 @@ struct Parser<'a> {
     text: &'a str,
     /// The next byte; always at a character's start.
     at: usize,
+    /// Those that were begun.
+    values: usize,
 }
 
 impl Parser<'_> {
@@ -53,6 +57,10 @@ impl Parser<'_> {
     fn value(&mut self, depth: usize) -> Result<Setting, String> {
         if depth > MOST_DEPTH {
             return Err(self.expected("less than so many lists within each other"));
+        }
+        self.values += 1;
+        if self.values > MOST_VALUES {
+            return Err(format!("byte {}: has more than {MOST_VALUES} values", self.at));
         }
         match self.peek() {
             Some(b'{') => self.map(depth),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::hdf5::SIGNATURE;
-use super::zip;
+use super::{unpacking, zip};
 
 /// The description of a model: what `model.to_json()` gives.
 const CONFIG: &str = "config.json";
@@ -12,8 +12,6 @@ const CONFIG: &str = "config.json";
 const METADATA: &str = "metadata.json";
 /// All weights, as a `.weights.h5` has them.
 const WEIGHTS: &str = "model.weights.h5";
-/// Keras packs nothing; whoever packed the archive anew has at most a few times its bytes.
-const MOST_TIMES: usize = 100;
 
 /// Whether a path is to be a `.weights.h5`.
 pub(crate) fn is_weights(path: &Path) -> bool {
@@ -40,6 +38,12 @@ impl Archive {
         bytes.starts_with(b"PK") && zip::list(bytes).is_ok_and(|all| all.iter().any(|entry| entry.name == CONFIG))
     }
 
+    /// Whether bytes are one, or an archive of which nobody can say what is in it.
+    pub fn may_be(bytes: &[u8]) -> bool {
+        let is_one = |all: Vec<zip::Entry>| all.iter().any(|entry| entry.name == CONFIG);
+        bytes.starts_with(b"PK") && zip::list(bytes).map_or(true, is_one)
+    }
+
     /// The parts of an archive in memory.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let entries = zip::list(bytes)?;
@@ -51,9 +55,12 @@ impl Archive {
                 }
                 _ => format!("has no {name}, which every .keras has"),
             })?;
-            let most = bytes.len().saturating_mul(MOST_TIMES);
+            let most = unpacking::most_of_keras(bytes.len());
             if entry.len > most {
-                return Err(format!("{name}: unpacks to {} bytes, more than the {most} that it may", entry.len));
+                let len = entry.len;
+                return Err(format!(
+                    "{name}: unpacks to {len} bytes, more than the {most} that it may; Keras packs nothing"
+                ));
             }
             zip::read(bytes, entry)
         };

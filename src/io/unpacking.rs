@@ -12,6 +12,13 @@ pub(crate) fn most(stored: u64, told: Option<u64>) -> u64 {
     told.unwrap_or_else(|| LEAST.max(stored.saturating_mul(TIMES)))
 }
 
+/// The bytes that a file of Keras' may unpack to, its weights and what is beside them each. Keras packs nothing; whoever packed a file
+/// anew made zeros small, and numbers hardly.
+#[cfg(feature = "keras")]
+pub(crate) fn most_of_keras(stored: usize) -> usize {
+    stored.saturating_mul(8).max(8 << 20)
+}
+
 /// What is said of a file that unpacks to more.
 pub(crate) fn refusal(most: u64) -> String {
     format!("unpacks to more than the {most} bytes that it may; if that is meant, give more to max_unpacked")

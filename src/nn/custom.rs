@@ -7,7 +7,7 @@ use super::layers::{self, Layer, Trainable};
 use super::nested::Nested;
 use super::network::{CHAIN, FUNCTIONAL};
 use super::optimizer::{self, Optimizer, Options};
-use super::{Config, FromSetting, Loss, Metric, Setting};
+use super::{Config, FromSetting, KerasObject, Loss, Metric, Setting};
 use crate::error::{Error, Result};
 
 /// Makes what a class stands for, with the settings that it takes out of the config.
@@ -92,6 +92,42 @@ impl<'a> CustomObjects<'a> {
             Some(trainable) => Arc::new(Trainable::around(layer, trainable)),
             None => layer,
         })
+    }
+
+    /// The name under which one's own classes and functions have what Keras serialized: the one that Keras registered it by,
+    /// `package>Class`, or what stands behind the package.
+    pub(crate) fn name_of<'o>(&self, object: &'o KerasObject) -> Option<&'o str> {
+        let layers = self.layers.iter().map(|(class, _)| class.as_str());
+        let optimizers = self.optimizers.iter().map(|(class, _)| class.as_str());
+        let functions =
+            self.losses.iter().map(|loss| loss.name()).chain(self.metrics.iter().map(|metric| metric.name()));
+        let known: Vec<&str> = layers.chain(optimizers).chain(functions).collect();
+        let registered = object.registered_name().unwrap_or_default();
+        let class = object.name_of_class();
+        if object.is_of_keras() && !registered.contains('>') && !class.contains('>') {
+            return None;
+        }
+        let short = |name: &'o str| name.rsplit_once('>').map_or(name, |(_, short)| short);
+        [registered, short(registered), class, short(class)].into_iter().find(|name| known.contains(name))
+    }
+
+    /// What Keras serialized as a setting of Kiln's, if it is a class or function of one's own.
+    pub(crate) fn keras_setting(&self, setting: &Setting) -> Option<Setting> {
+        let object: KerasObject = setting.read().ok()?;
+        let name = self.name_of(&object)?;
+        Some(Config::new(name).with_all(object.own_settings()).into())
+    }
+
+    /// The layer that Keras serialized, if it is of a class of one's own.
+    pub(crate) fn keras_layer(&self, object: &KerasObject) -> Option<Result<Arc<dyn Layer>>> {
+        let name = self.name_of(object)?;
+        let (_, make) = self.layers.iter().find(|(class, _)| class == name)?;
+        let mut config = Config::new(name).with_all(object.own_settings());
+        let made = make(&mut config).and_then(|layer| config.end().map(|()| layer));
+        Some(made.map(|layer| {
+            let layer: Arc<dyn Layer> = layer.into();
+            if object.is_trainable() { layer } else { Arc::new(Trainable::around(layer, false)) }
+        }))
     }
 
     pub(crate) fn make_optimizer(&self, setting: &Setting) -> Result<Box<dyn Optimizer>> {

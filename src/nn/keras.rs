@@ -10,6 +10,9 @@ pub(crate) mod training;
 use super::{FromSetting, Setting};
 use crate::io::json;
 
+/// Settings of an object, at most: they are looked for one after the other.
+const MOST_SETTINGS: usize = 1000;
+
 /// What `keras.saving.serialize_keras_object` makes of an object of Keras': its module, its class, and under Keras' keys the values
 /// that its `get_config` gives. What Kiln has no setting for has Keras' default.
 ///
@@ -49,8 +52,10 @@ impl KerasObject {
         Self::new(module, class_name).with("name", name).with("trainable", true).with("dtype", policy)
     }
 
-    /// Under the name that Keras' registry has the class by.
-    pub(super) fn registered(self, name: &str) -> Self {
+    /// Under the name that Keras' registry has the class by: of one's own that is `package>Class`, as
+    /// `keras.saving.register_keras_serializable` gives it.
+    #[must_use]
+    pub fn registered(self, name: &str) -> Self {
         Self { registered_name: Some(name.into()), ..self }
     }
 
@@ -94,6 +99,11 @@ impl KerasObject {
         &self.class_name
     }
 
+    /// The name that Keras' registry has the class by, where it has one.
+    pub fn registered_name(&self) -> Option<&str> {
+        self.registered_name.as_deref()
+    }
+
     /// What `get_config` has, in its order.
     pub fn config(&self) -> &[(String, Setting)] {
         &self.config
@@ -131,22 +141,44 @@ impl From<KerasObject> for Setting {
 /// What Keras serialized. Of a function the name stands in the config, under an empty key.
 impl FromSetting for KerasObject {
     fn from_setting(setting: &Setting) -> Result<Self, String> {
-        let text = |key: &str| match setting.get(key) {
-            Some(Setting::Text(text)) => Some(text.clone()),
-            _ => None,
-        };
-        let class_name = text("class_name").ok_or("is no object of Keras': it has no class_name")?;
-        let config = match setting.get("config") {
-            Some(Setting::Map(config)) => config.clone(),
-            Some(Setting::Text(function)) => vec![(layer::FUNCTION.into(), function.as_str().into())],
+        Self::of(setting.clone())
+    }
+}
+
+impl KerasObject {
+    /// What was serialized as this.
+    pub(crate) fn of(setting: Setting) -> Result<Self, String> {
+        let Setting::Map(entries) = setting else { return Err("is no object of Keras': it has no class_name".into()) };
+        let (mut texts, mut given, mut beside) = ([None, None, None], None, Vec::new());
+        for (key, value) in entries {
+            match (key.as_str(), value) {
+                ("config", value) => given = Some(value),
+                ("module", Setting::Text(text)) => texts[0] = Some(text),
+                ("class_name", Setting::Text(text)) => texts[1] = Some(text),
+                ("registered_name", Setting::Text(text)) => texts[2] = Some(text),
+                ("module" | "class_name" | "registered_name" | "shared_object_id", _) => {}
+                (_, value) => beside.push((key, value)),
+            }
+        }
+        if beside.len() > MOST_SETTINGS || matches!(&given, Some(Setting::Map(config)) if config.len() > MOST_SETTINGS)
+        {
+            return Err(format!("has more than {MOST_SETTINGS} settings, which no object of Keras' has"));
+        }
+        let [module, class_name, registered_name] = texts;
+        let class_name = class_name.ok_or("is no object of Keras': it has no class_name")?;
+        let config = match given {
+            Some(Setting::Map(config)) => config,
+            Some(Setting::Text(function)) => vec![(layer::FUNCTION.into(), function.into())],
             None | Some(Setting::Null) => Vec::new(),
             Some(_) => return Err(format!("is a {class_name} whose config is no group of settings")),
         };
-        let known = ["module", "class_name", "config", "registered_name", "shared_object_id"];
-        let Setting::Map(entries) = setting else { return Err("is no object of Keras'".into()) };
-        let beside = entries.iter().filter(|(key, _)| !known.contains(&key.as_str())).cloned().collect();
-        let module = text("module").unwrap_or_else(|| "keras".into());
-        Ok(Self { module, class_name, config, registered_name: text("registered_name"), beside })
+        Ok(Self { module: module.unwrap_or_else(|| "keras".into()), class_name, config, registered_name, beside })
+    }
+
+    /// Takes the config's value of a key out of it.
+    pub(super) fn take(&mut self, key: &str) -> Option<Setting> {
+        let place = self.config.iter().position(|(known, _)| known == key)?;
+        Some(self.config.swap_remove(place).1)
     }
 }
 

@@ -6,6 +6,9 @@
 //! from reader, seed and number. What fails is written to `target/fuzz`; once mended it belongs in `tests/fixtures/fuzz`,
 //! which is read first.
 
+mod bombs;
+mod hdf5;
+mod keras;
 mod memory;
 mod mutate;
 mod readers;
@@ -20,8 +23,6 @@ use std::{fs, thread};
 use mutate::Rng;
 use readers::{READERS, Reader};
 
-/// Inputs a reader without `--seconds`.
-const COUNT: u64 = 1500;
 /// Nobody waits longer for an answer about a small file. Twenty times what the slowest took.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -69,11 +70,16 @@ fn main() -> ExitCode {
             finds += u32::from(fails(reader, &bytes, &path.display().to_string()));
         }
     }
+    let is_wanted = |name: &str| options.reader.as_ref().is_none_or(|wanted| wanted == name);
+    if is_wanted("bombs") {
+        finds += bombs::all().into_iter().map(|bomb| u32::from(bursts(bomb))).sum::<u32>();
+    }
     let start = Instant::now();
     let mut number = 0;
     let seeds: Vec<Vec<Vec<u8>>> = readers.iter().map(|reader| (reader.seeds)()).collect();
     loop {
-        for (reader, seeds) in readers.iter().zip(&seeds) {
+        let open = |reader: &Reader| options.seconds.is_some() || number < reader.count;
+        for (reader, seeds) in readers.iter().zip(&seeds).filter(|(reader, _)| open(reader)) {
             for number in number..number + 100 {
                 let rng = &mut Rng::new(options.seed, reader.name, number);
                 let bytes = (reader.wrap)(mutate::mutated(seeds, reader.is_text, rng), rng);
@@ -87,11 +93,11 @@ fn main() -> ExitCode {
         number += 100;
         match options.seconds {
             Some(seconds) if start.elapsed() < Duration::from_secs(seconds) => {}
-            None if number < COUNT => {}
+            None if readers.iter().any(|reader| number < reader.count) => {}
             _ => break,
         }
     }
-    println!("{number} inputs for each of {} readers: {finds} finds", readers.len());
+    println!("up to {number} inputs for each of {} readers: {finds} finds", readers.len());
     if finds == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -106,26 +112,46 @@ fn finds_of(reader: &Reader) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// Whether the reader does what it must not.
 fn fails(reader: &Reader, bytes: &[u8], name: &str) -> bool {
+    told(name, bytes, (reader.most)(bytes.len()), || (reader.read)(bytes)).is_err()
+}
+
+/// Whether a file that is made to take all there is does so, or says something else than it should.
+fn bursts(bomb: bombs::Bomb) -> bool {
+    let bombs::Bomb { name, bytes, read, says } = bomb;
+    match told(name, &bytes, readers::of_other_programs(bytes.len()), || read(&bytes)) {
+        Ok(Err(error)) if error.contains(says) => false,
+        Ok(Err(error)) => {
+            println!("{name}: says {error:?}, expected {says:?}");
+            true
+        }
+        Ok(Ok(())) => {
+            println!("{name}: was read, expected an error with {says:?}");
+            true
+        }
+        Err(()) => true,
+    }
+}
+
+/// What a reader makes of an input, or that it does what it must not, which is printed.
+fn told<T>(name: &str, bytes: &[u8], most: usize, read: impl FnOnce() -> T) -> Result<T, ()> {
     // For an input that ends the process.
     keep("current", bytes);
     *CURRENT.lock().unwrap() = Some((name.to_string(), Instant::now()));
     memory::start();
-    let outcome = catch_unwind(AssertUnwindSafe(|| (reader.read)(bytes)));
+    let outcome = catch_unwind(AssertUnwindSafe(read));
     let [peak, asked] = memory::used();
     *CURRENT.lock().unwrap() = None;
-    // What it may unpack to, once as bytes and once as numbers four times as wide, in vectors that grow by doubling.
-    let most = (600 << 20) + 100 * bytes.len();
     let what = match outcome {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             format!("panic: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without words"))
         }
-        Ok(()) if peak > most => format!("{} MB held", peak >> 20),
-        Ok(()) if asked > 8 * most => format!("{} MB asked for in all", asked >> 20),
-        Ok(()) => return false,
+        Ok(_) if peak > most => format!("{} MB held", peak >> 20),
+        Ok(_) if asked > 8 * most => format!("{} MB asked for in all", asked >> 20),
+        Ok(told) => return Ok(told),
     };
     println!("{name}, {} bytes: {what}", bytes.len());
-    true
+    Err(())
 }
 
 fn keep(name: &str, bytes: &[u8]) {

@@ -12,6 +12,7 @@ use kiln::io::TensorFile;
 use kiln::nn::{Chain, Config, Setting};
 use kiln::prelude::*;
 
+use crate::keras;
 use crate::mutate::Rng;
 
 pub struct Reader {
@@ -22,36 +23,78 @@ pub struct Reader {
     /// What stands around the part that is changed: sums and lengths that are right.
     pub wrap: fn(Vec<u8>, &mut Rng) -> Vec<u8>,
     pub read: fn(&[u8]),
+    /// Inputs without `--seconds`.
+    pub count: u64,
+    /// Bytes that an input of so many may take of memory.
+    pub most: fn(usize) -> usize,
 }
 
-pub const READERS: [Reader; 16] = [
-    Reader { name: "model", is_text: true, seeds: models, wrap: with_tensors, read: model },
-    Reader { name: "modelfile", is_text: false, seeds: model_files, wrap: as_is, read: model },
-    Reader { name: "tensors", is_text: false, seeds: tensor_files, wrap: as_is, read: tensors },
-    Reader { name: "weights", is_text: true, seeds: weight_headers, wrap: with_tensors, read: weights },
-    Reader { name: "npy", is_text: true, seeds: npys, wrap: zipped, read: tensors },
-    Reader { name: "archive", is_text: false, seeds: archives, wrap: as_is, read: tensors },
-    Reader { name: "idx", is_text: false, seeds: idxs, wrap: as_is, read: idx },
-    Reader { name: "gzip", is_text: false, seeds: gzips, wrap: as_is, read: idx },
-    Reader { name: "csv", is_text: true, seeds: tables, wrap: as_is, read: csv },
-    Reader { name: "csvgz", is_text: true, seeds: tables, wrap: gzipped, read: csv },
-    Reader { name: "png", is_text: false, seeds: pngs, wrap: summed, read: png },
-    Reader { name: "jpeg", is_text: false, seeds: jpegs, wrap: as_is, read: jpeg },
-    Reader { name: "onnx", is_text: false, seeds: onnx_files, wrap: as_is, read: onnx },
-    Reader { name: "chain", is_text: true, seeds: chains, wrap: as_is, read: chain },
-    Reader { name: "tuning", is_text: true, seeds: tunings, wrap: as_is, read: tuning },
-    Reader { name: "scaler", is_text: true, seeds: scalers, wrap: as_is, read: scaler },
+/// What inputs may unpack to, once as bytes and once as numbers four times as wide, in vectors that grow by doubling.
+fn unpacked(len: usize) -> usize {
+    (600 << 20) + 100 * len
+}
+
+/// What the files of other programs' models may take.
+pub fn of_other_programs(len: usize) -> usize {
+    (64 << 20) + len
+}
+
+/// Inputs of most readers, and of the files of other programs' models.
+const FEW: u64 = 1500;
+const MANY: u64 = 5000;
+
+pub const READERS: [Reader; 19] = [
+    reader("model", true, models, with_tensors, model),
+    reader("modelfile", false, model_files, as_is, model),
+    reader("tensors", false, tensor_files, as_is, tensors),
+    reader("weights", true, weight_headers, with_tensors, weights),
+    reader("npy", true, npys, zipped, tensors),
+    reader("archive", false, archives, as_is, tensors),
+    reader("idx", false, idxs, as_is, idx),
+    reader("gzip", false, gzips, as_is, idx),
+    reader("csv", true, tables, as_is, csv),
+    reader("csvgz", true, tables, gzipped, csv),
+    reader("png", false, pngs, summed, png),
+    reader("jpeg", false, jpegs, as_is, jpeg),
+    of_models("onnx", false, onnx_files, as_is, onnx),
+    of_models("keras", false, keras::archives, keras::summed, keras::archive),
+    of_models("weightsh5", false, keras::weights, as_is, keras::load),
+    of_models("kerasjson", true, keras::descriptions, as_is, keras::description),
+    reader("chain", true, chains, as_is, chain),
+    reader("tuning", true, tunings, as_is, tuning),
+    reader("scaler", true, scalers, as_is, scaler),
 ];
 
-fn as_is(bytes: Vec<u8>, _rng: &mut Rng) -> Vec<u8> {
+const fn reader(
+    name: &'static str,
+    is_text: bool,
+    seeds: fn() -> Vec<Vec<u8>>,
+    wrap: fn(Vec<u8>, &mut Rng) -> Vec<u8>,
+    read: fn(&[u8]),
+) -> Reader {
+    Reader { name, is_text, seeds, wrap, read, count: FEW, most: unpacked }
+}
+
+/// One of files that other programs keep models in.
+const fn of_models(
+    name: &'static str,
+    is_text: bool,
+    seeds: fn() -> Vec<Vec<u8>>,
+    wrap: fn(Vec<u8>, &mut Rng) -> Vec<u8>,
+    read: fn(&[u8]),
+) -> Reader {
+    Reader { name, is_text, seeds, wrap, read, count: MANY, most: of_other_programs }
+}
+
+pub fn as_is(bytes: Vec<u8>, _rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-fn fixture(name: &str) -> Vec<u8> {
+pub fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).expect(name)
 }
 
-fn place() -> PathBuf {
+pub fn place() -> PathBuf {
     static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::TempDir::new().unwrap());
     FOLDER.path().join("input")
 }

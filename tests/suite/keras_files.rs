@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::common::{devices, fixture, numbers, says};
 
-fn file(name: &str) -> PathBuf {
+pub fn file(name: &str) -> PathBuf {
     PathBuf::from(format!("{}/tests/fixtures/keras-files/{name}.keras", env!("CARGO_MANIFEST_DIR")))
 }
 
-fn golden() -> Value {
+pub fn golden() -> Value {
     fixture("keras-files/models.json")
 }
 
@@ -20,7 +20,7 @@ fn shape(entry: &Value) -> Vec<usize> {
     numbers(&entry["shape"]).into_iter().map(|extent| extent as usize).collect()
 }
 
-fn tensors(entries: &Value) -> Vec<Tensor> {
+pub fn tensors(entries: &Value) -> Vec<Tensor> {
     let tensor = |entry: &Value| {
         let values: Vec<f32> = numbers(&entry["values"]).into_iter().map(|x| x as f32).collect();
         Tensor::new(shape(entry), values).unwrap()
@@ -29,7 +29,7 @@ fn tensors(entries: &Value) -> Vec<Tensor> {
 }
 
 /// Targets as the loss of an output takes them.
-fn targets(entries: &Value, model: &Model) -> Vec<Tensor> {
+pub fn targets(entries: &Value, model: &Model) -> Vec<Tensor> {
     let is_labels = model.loss().is_some_and(|loss| loss.name().starts_with("sparse"));
     let targets = tensors(entries).into_iter();
     let labels = |y: Tensor| {
@@ -40,7 +40,7 @@ fn targets(entries: &Value, model: &Model) -> Vec<Tensor> {
 }
 
 /// The largest difference, of the largest number wanted.
-fn apart(found: &Tensor, wanted: &Value) -> f64 {
+pub fn apart(found: &Tensor, wanted: &Value) -> f64 {
     assert_eq!(found.shape()[..], shape(wanted)[..]);
     let wanted = numbers(&wanted["values"]);
     let found = found.values().to_f64();
@@ -109,8 +109,9 @@ fn weights_load_where_the_optimizer_is_none_of_kilns() -> Result<()> {
 #[test]
 fn what_kiln_lacks_is_named_with_its_layer() {
     let golden = golden();
-    let parts: [(&str, &[&str]); 10] = [
+    let parts: [(&str, &[&str]); 11] = [
         ("lambda", &["layer \"twice\", a Lambda", "Python program"]),
+        ("activation", &["layer \"bent\", a Dense", "activation is a lambda", "Python program"]),
         ("own", &["layer \"mine\", a Doubled", "mine>Doubled", "somebody's own"]),
         ("lacking", &["layer \"lacking\", a ConvLSTM1D", "none of Kiln's layers"]),
         ("half", &["layer \"half\", a Dense", "mixed_float16", "float32"]),

@@ -59,6 +59,10 @@ mod initializers;
 mod keras_configs;
 #[cfg(feature = "keras")]
 mod keras_files;
+#[cfg(all(feature = "keras", feature = "onnx"))]
+mod keras_interop;
+#[cfg(feature = "keras")]
+mod keras_own;
 mod layers;
 mod losses;
 mod masks;

@@ -2,7 +2,7 @@
 
 mod golden;
 mod hostile;
-mod nets;
+pub mod nets;
 mod reading;
 
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use kiln::prelude::*;
 use crate::common::says;
 
 /// Numbers between -1 and 1 that look like none in particular.
-fn noise(shape: &[usize], seed: usize) -> Tensor {
+pub fn noise(shape: &[usize], seed: usize) -> Tensor {
     let number = |i: usize| ((i * 7919 + seed * 104_729 + 13) % 2003) as f32 / 1001.0 - 1.0;
     Tensor::new(shape, (0..shape.iter().product()).map(number).collect::<Vec<_>>()).unwrap()
 }
 
 /// Weights of which none is like another: biases are not zeros, variances are above 0.
-fn stir(model: &mut Model) {
+pub fn stir(model: &mut Model) {
     let paths = model.parameter_paths().unwrap();
     let weights = model.weights().unwrap();
     let stirred = paths.iter().zip(&weights).enumerate().map(|(seed, (path, weight))| {
@@ -32,7 +32,7 @@ fn stir(model: &mut Model) {
 }
 
 /// Samples of an input: tokens where a layer reads it as such.
-fn samples(shape: &Shape, tokens: Option<usize>, seed: usize) -> Tensor {
+pub fn samples(shape: &Shape, tokens: Option<usize>, seed: usize) -> Tensor {
     let shape = [&[3], &shape[..]].concat();
     match tokens {
         None => noise(&shape, seed),
@@ -86,8 +86,10 @@ fn what_onnx_lacks_is_refused_by_name() {
     says(to_onnx(Box::new(relu6), &[4, 3]), &["walker", "lstm", "relu6"]);
     let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(2)).device(Device::cpu());
     says(model.export("net.tflite"), &["net.tflite", ".onnx"]);
-    let masked = Sequential::new().add(Input::new([4, 3])).add(Masking::new(0.0)).add(Gru::new(2).named("reader"));
-    says(masked.device(Device::cpu()).to_onnx(), &["reader", "mask"]);
+    let (x, state) = (Input::new([4, 3]), Input::new([2]));
+    let y = Gru::new(2).named("reader").apply([&Masking::new(0.0).apply(&x).unwrap(), &state.value()]).unwrap();
+    let mut masked = Model::new([&x, &state], y).unwrap().device(Device::cpu());
+    says(masked.to_onnx(), &["reader", "both a mask and first states"]);
     let stateful = Sequential::new().add(Input::new([4, 3])).add(Gru::new(2).stateful(8).named("keeper"));
     says(stateful.device(Device::cpu()).to_onnx(), &["keeper", "8"]);
 }

@@ -7,6 +7,7 @@ use prost::bytes::Bytes;
 use super::proto::{AttributeProto, Extent as Dimension, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use crate::graph::onnx::{Attribute, Constant, Extent, FLOAT, INT64, OnnxGraph, OnnxNode, Port};
 use crate::io::count;
+use crate::io::half::{of_bfloat, of_half};
 use crate::io::protobuf::{Field, Fields};
 use crate::memory;
 use crate::tensor::Tensor;
@@ -21,6 +22,8 @@ const MOST_WHOLE: usize = 1 << 20;
 const DOUBLE: i64 = 11;
 const INT32: i64 = 6;
 const BOOL: i64 = 9;
+const FLOAT16: i64 = 10;
+const BFLOAT16: i64 = 16;
 
 /// The graph of a file's bytes, or what is wrong with them.
 pub(crate) fn parse(file: &[u8]) -> Result<OnnxGraph, String> {
@@ -77,28 +80,34 @@ fn fields<'m>(message: &'m [u8], what: &str) -> Result<Vec<(u64, Field<'m>)>, St
 
 /// A message, once it was looked through.
 fn decoded<M: Message + Default>(bytes: &[u8], what: &str) -> Result<M, String> {
-    let mut parts = 0;
-    look_through(bytes, &mut parts, 0);
-    if parts > MOST {
-        return Err(format!("{what} has more than {MOST} parts"));
-    }
+    look_through(bytes, &mut 0, 0).map_err(|e| format!("{what} has {e}"))?;
     M::decode(Bytes::copy_from_slice(bytes)).map_err(|e| format!("{what} is damaged: {e}"))
 }
 
 /// Counts the parts of a message and, as far as they may be messages, of those in it.
-fn look_through(bytes: &[u8], parts: &mut usize, depth: usize) {
+fn look_through(bytes: &[u8], parts: &mut usize, depth: usize) -> Result<(), String> {
+    if depth > MOST_DEPTH {
+        return Err(format!("more than {MOST_DEPTH} messages within each other"));
+    }
     for (tag, field) in Fields::of(bytes) {
         *parts += 1;
-        if *parts > MOST || depth > MOST_DEPTH {
-            *parts = MOST + 1;
-            return;
+        if *parts > MOST {
+            return Err(format!("more than {MOST} parts"));
         }
-        // What else has bytes are text and numbers.
-        let may_be_message = [1, 2, 5, 6, 11].contains(&tag);
-        if let (Field::Bytes(inner), true) = (field, may_be_message) {
-            look_through(inner, parts, depth + 1);
+        match (tag, field) {
+            // What else has bytes are text and numbers.
+            (1 | 2 | 5 | 6 | 11, Field::Bytes(inner)) => look_through(inner, parts, depth + 1)?,
+            // Lists of numbers: a byte may stand for a whole one, which takes eight.
+            (7 | 8, Field::Bytes(inner)) if inner.len() > MOST_WHOLE => {
+                return Err(format!(
+                    "{} bytes of whole numbers, more than the {MOST_WHOLE} that are read",
+                    inner.len()
+                ));
+            }
+            _ => {}
         }
     }
+    Ok(())
 }
 
 fn node(bytes: &[u8]) -> Result<OnnxNode, String> {
@@ -152,6 +161,14 @@ fn constant(tensor: TensorProto) -> Result<(String, Constant), String> {
                 let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
                 Tensor::new(shape, values).map(Constant::Floats).map_err(|e| e.to_string())
             }
+            half @ (FLOAT16 | BFLOAT16) => {
+                // Without bytes each is the low half of a whole number.
+                let list: Vec<u16> = tensor.int32_data.iter().map(|&bits| bits as u16).collect();
+                let bits = numbers(&tensor.raw_data, &list, count, u16::from_le_bytes)?;
+                let single = if half == FLOAT16 { of_half } else { of_bfloat };
+                let values: Vec<f32> = bits.into_iter().map(single).collect();
+                Tensor::new(shape, values).map(Constant::Floats).map_err(|e| e.to_string())
+            }
             _ if count > MOST_WHOLE => {
                 Err(format!("has {count} whole numbers, more than the {MOST_WHOLE} that are read"))
             }
@@ -161,7 +178,7 @@ fn constant(tensor: TensorProto) -> Result<(String, Constant), String> {
                 .map(|values| Constant::Ints(shape, values.into_iter().map(i64::from).collect())),
             BOOL => numbers(&tensor.raw_data, &tensor.int32_data, count, |[byte]: [u8; 1]| i32::from(byte))
                 .map(|values| Constant::Ints(shape, values.into_iter().map(i64::from).collect())),
-            other => Err(format!("is of ONNX' type {other}; floats of 32 and 64 bits and whole numbers are read")),
+            other => Err(format!("is of ONNX' type {other}; floats and whole numbers are read")),
         }
     };
     let constant = read().map_err(|e| format!("tensor {name:?} {e}"))?;

@@ -47,18 +47,35 @@ impl KerasObject {
         self.get(TRAINABLE) != Some(&Setting::Bool(false))
     }
 
+    /// Its settings without those that every layer has: what a layer of somebody's own is made with.
+    pub(crate) fn own_settings(&self) -> impl Iterator<Item = (&str, Setting)> {
+        let is_own = |(key, _): &&(String, Setting)| {
+            !COMMON.contains(&key.as_str()) && !["class", FUNCTION].contains(&key.as_str())
+        };
+        self.config.iter().filter(is_own).map(|(key, value)| (key.as_str(), value.clone()))
+    }
+
+    /// Whether it is of one of Keras' modules, by what it says.
+    pub(crate) fn is_of_keras(&self) -> bool {
+        self.module == "keras" || self.module.starts_with("keras.")
+    }
+
+    /// The name of the class, or of the function that it is.
+    pub(crate) fn name_of_class(&self) -> &str {
+        match self.get(FUNCTION) {
+            Some(Setting::Text(function)) => function,
+            _ => &self.class_name,
+        }
+    }
+
     /// That it is a class of Keras', and holds no program.
     pub(crate) fn check_code(&self) -> Result<(), String> {
-        if self.class_name == "Lambda" {
-            return Err("is a Lambda, which holds a Python program; Kiln runs none".into());
+        if ["Lambda", "__lambda__"].contains(&self.class_name.as_str()) {
+            return Err(format!("is a {}, which holds a Python program; Kiln runs none", self.class_name));
         }
-        let known = |module: &str| {
-            let of_keras = module == "keras" || module.starts_with("keras.");
-            of_keras && !module.contains(".ops.")
-        };
         match self.registered_name.as_deref().filter(|name| name.contains('>')) {
             Some(name) => Err(format!("is {name}, a class of somebody's own, whose program no file has")),
-            None if known(&self.module) => Ok(()),
+            None if self.is_of_keras() && !self.module.contains(".ops.") => Ok(()),
             None => Err(format!("is {} of {}, which Kiln has no layer for", self.class_name, self.module)),
         }
     }
@@ -165,6 +182,10 @@ fn config_end(config: &Config, told: &[(&str, Setting)]) -> Result<(), String> {
 /// A setting of Keras' as Kiln's own files have it.
 fn setting(value: &Setting) -> Result<Setting, String> {
     Ok(match value {
+        // A lambda among a layer's settings is its marshalled program alone.
+        Setting::Map(_) if value.get("class_name").is_none() && value.get("value").is_some() => {
+            return Err("is a lambda, which holds a Python program; Kiln runs none".into());
+        }
         Setting::Map(_) => object(&value.read()?)?,
         Setting::List(values) => Setting::List(values.iter().map(setting).collect::<Result<_, _>>()?),
         plain => plain.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{CHAIN, Call, FUNCTIONAL, MOST_DEPTH, Network, Port, Wire};
 use crate::nn::layers::{Input, Layer, Trainable};
 use crate::nn::nested::Nested;
-use crate::nn::{KerasObject, Setting};
+use crate::nn::{CustomObjects, KerasObject, Setting};
 use crate::tensor::Shape;
 
 /// The class of Keras' inputs.
@@ -14,30 +14,33 @@ const INPUT: &str = "InputLayer";
 
 impl Network {
     /// The network that Keras serialized, or which of its layers it cannot be made of, and why.
-    pub fn of_keras(object: &KerasObject) -> Result<Self, String> {
-        of(object, 0)
+    pub fn of_keras(object: &mut KerasObject, custom: &CustomObjects<'_>) -> Result<Self, String> {
+        of(object, custom, 0)
     }
 }
 
-fn of(object: &KerasObject, depth: usize) -> Result<Network, String> {
+/// The network of an object. Its layers are taken out of it: one in another that was copied at each level would take as many times its
+/// own size.
+fn of(object: &mut KerasObject, custom: &CustomObjects<'_>, depth: usize) -> Result<Network, String> {
     if depth >= MOST_DEPTH {
         return Err(format!("has more than {MOST_DEPTH} models inside one another"));
     }
     object.check_code()?;
     match object.class_name() {
-        CHAIN => chain(object, depth),
-        FUNCTIONAL | "Model" => Reader::read(object, depth),
+        CHAIN => chain(object, custom, depth),
+        FUNCTIONAL | "Model" => Reader::read(object, custom, depth),
         other => Err(format!("is a {other}; Kiln reads models that are Sequential or Functional")),
     }
 }
 
 /// The objects of a network's layers.
-fn layers(object: &KerasObject) -> Result<Vec<KerasObject>, String> {
-    let entries: Vec<Setting> = match object.get("layers") {
-        Some(layers) => layers.read().map_err(|e| format!("its layers: {e}"))?,
+fn layers(object: &mut KerasObject) -> Result<Vec<KerasObject>, String> {
+    let entries = match object.take("layers") {
+        Some(Setting::List(layers)) => layers,
+        Some(_) => return Err("has layers that are no list".into()),
         None => return Err("has no layers".into()),
     };
-    entries.iter().map(|entry| entry.read().map_err(|e: String| format!("one of its layers {e}"))).collect()
+    entries.into_iter().map(|entry| KerasObject::of(entry).map_err(|e| format!("one of its layers {e}"))).collect()
 }
 
 /// The name under which the network has a layer.
@@ -55,9 +58,17 @@ fn of_layer(object: &KerasObject, why: impl std::fmt::Display) -> String {
 }
 
 /// The layer of an object, told what stands at its calls.
-fn layer(object: &KerasObject, told: &[(&str, Setting)], depth: usize) -> Result<Arc<dyn Layer>, String> {
+fn layer(
+    object: &mut KerasObject,
+    told: &[(&str, Setting)],
+    custom: &CustomObjects<'_>,
+    depth: usize,
+) -> Result<Arc<dyn Layer>, String> {
+    if let Some(own) = custom.keras_layer(object) {
+        return own.map_err(|e| of_layer(object, e));
+    }
     let made = match object.class_name() {
-        CHAIN | FUNCTIONAL | "Model" => of(object, depth + 1).map(|network| {
+        CHAIN | FUNCTIONAL | "Model" => of(object, custom, depth + 1).map(|network| {
             let nested: Arc<dyn Layer> = Arc::new(Nested::new(None, network.without_leading_input(), Ok(Vec::new())));
             if object.is_trainable() { nested } else { Arc::new(Trainable::around(nested, false)) }
         }),
@@ -66,13 +77,14 @@ fn layer(object: &KerasObject, told: &[(&str, Setting)], depth: usize) -> Result
     made.map_err(|e| of_layer(object, e))
 }
 
-fn chain(object: &KerasObject, depth: usize) -> Result<Network, String> {
+fn chain(object: &mut KerasObject, custom: &CustomObjects<'_>, depth: usize) -> Result<Network, String> {
     let mut chain = Network::chain();
-    for (place, object) in layers(object)?.iter().enumerate() {
+    for (place, mut object) in layers(object)?.into_iter().enumerate() {
+        let object = &mut object;
         let made: Arc<dyn Layer> = match object.class_name() {
             INPUT if place == 0 => Arc::new(Input::new(sample(object)?)),
             INPUT => return Err(of_layer(object, "stands behind other layers; a Sequential has one input")),
-            _ => layer(object, &[], depth)?,
+            _ => layer(object, &[], custom, depth)?,
         };
         chain.append(name(object)?, made);
     }
@@ -144,9 +156,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(object: &KerasObject, depth: usize) -> Result<Network, String> {
+    fn read(object: &mut KerasObject, custom: &CustomObjects<'_>, depth: usize) -> Result<Network, String> {
         let objects = layers(object)?;
-        let (operations, objects): (Vec<_>, Vec<_>) =
+        let (operations, mut objects): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.module().contains(".ops."));
         let of_operation = |object: &KerasObject| {
             (object.name().to_string(), (object.class_name().to_string(), object.module().to_string()))
@@ -159,8 +171,8 @@ impl Reader {
             nodes: Vec::new(),
         };
         reader.take_inputs(object, &objects)?;
-        for object in objects.iter().filter(|object| object.class_name() != INPUT) {
-            reader.take_layer(object, depth)?;
+        for object in objects.iter_mut().filter(|object| object.class_name() != INPUT) {
+            reader.take_layer(object, custom, depth)?;
         }
         let calls = reader.order()?;
         let outputs = histories(object, "output_layers")?;
@@ -197,7 +209,7 @@ impl Reader {
         }
     }
 
-    fn take_layer(&mut self, object: &KerasObject, depth: usize) -> Result<(), String> {
+    fn take_layer(&mut self, object: &mut KerasObject, custom: &CustomObjects<'_>, depth: usize) -> Result<(), String> {
         let own = name(object)?;
         let nodes: Vec<Setting> = match object.get_beside("inbound_nodes") {
             Some(nodes) => nodes.read().map_err(|e| of_layer(object, e))?,
@@ -212,7 +224,7 @@ impl Reader {
                 "is told one thing at one call and another at the next; Kiln's layers keep it",
             ));
         }
-        let layer = layer(object, &told, depth)?;
+        let layer = layer(object, &told, custom, depth)?;
         let index = self.network.layers.len();
         let numbers = (self.nodes.len()..self.nodes.len() + nodes.len()).collect();
         self.nodes.extend(nodes.into_iter().enumerate().map(|(nth, node)| (index, nth, node.reads)));

@@ -137,12 +137,12 @@ impl<'n> Writer<'n> {
             return Ok(network.keras(name)?.with(TRAINABLE, own.is_trainable()));
         }
         let object = own.keras(name)?;
-        Ok(match reads.filter(|_| self.weighted.contains(name.as_str())) {
-            Some(reads) => {
-                let shapes = reads.map(|sample| batches_of(&sample));
-                object.beside("build_config", build_config(one_or_all(shapes.collect())))
-            }
-            None => object,
+        let shapes = reads.filter(|_| self.weighted.contains(name.as_str()));
+        let shapes: Vec<Setting> = shapes.into_iter().flatten().map(|sample| batches_of(&sample)).collect();
+        // Layers of several values have other keys each; as the call is made, Keras builds them anyway.
+        Ok(match <[Setting; 1]>::try_from(shapes) {
+            Ok([shape]) => object.beside("build_config", build_config(shape)),
+            Err(_) => object,
         })
     }
 

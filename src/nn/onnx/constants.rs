@@ -73,6 +73,21 @@ impl At<'_, '_> {
                 let shape: Vec<isize> = self.ints_if(1)?.unwrap_or_default().iter().map(|&n| n as isize).collect();
                 Some(Constant::Floats(tensor.reshape(&shape).map_err(|e| self.error(e))?))
             }
+            // As many as there are samples, all the same: one stands for them.
+            ("Expand", Constant::Floats(tensor)) => {
+                let is_of_batch = self.ints_if(1)?.is_some_and(|shape| shape.contains(&BATCH));
+                let numbers = if is_of_batch { tensor.to_vec::<f32>() } else { Vec::new() };
+                let is_same = |one: &&f32| numbers.iter().all(|number| number.to_bits() == one.to_bits());
+                numbers.first().filter(is_same).map(|&one| Constant::Floats(Tensor::from(one)))
+            }
+            ("Slice", Constant::Floats(one)) if one.rank() == 0 => Some(Constant::Floats(one.clone())),
+            ("ConstantOfShape", Constant::Ints(_, shape)) if shape.contains(&BATCH) => {
+                match self.constant_attribute() {
+                    None => Some(Constant::Floats(Tensor::from(0.0f32))),
+                    Some(Constant::Floats(one)) if one.values().len() == 1 => Some(Constant::Floats(one.reshape(&[])?)),
+                    Some(_) => None,
+                }
+            }
             ("Unsqueeze" | "Squeeze", Constant::Floats(tensor)) => self.squeezed(op, tensor)?,
             ("Unsqueeze" | "Squeeze" | "Reshape", Constant::Ints(_, ints)) => {
                 let shape = if op == "Squeeze" && ints.len() == 1 { Vec::new() } else { vec![ints.len()] };

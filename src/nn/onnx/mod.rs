@@ -9,6 +9,7 @@ mod constants;
 mod elementwise;
 mod images;
 mod node;
+mod recurrent;
 mod reshaping;
 mod weighted;
 

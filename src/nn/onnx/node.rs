@@ -36,6 +36,7 @@ impl<'g> At<'_, 'g> {
             "ConvTranspose" => self.transposed_convolution(),
             "BatchNormalization" => self.batch_normalization(),
             "LayerNormalization" => self.layer_normalization(),
+            "RNN" | "LSTM" | "GRU" => self.recurrence(),
             "PRelu" => self.prelu(),
             "MaxPool" | "AveragePool" => self.pooling(),
             "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" => self.global_pooling(),
@@ -179,6 +180,24 @@ impl<'g> At<'_, 'g> {
             None => Ok(None),
             Some(Attribute::Ints(values)) => Ok(Some(values.clone())),
             Some(_) => Err(self.error(format!("has {name}, which are no whole numbers"))),
+        }
+    }
+
+    /// Texts, if there are any.
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>> {
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(Attribute::Texts(values)) => Ok(Some(values.clone())),
+            Some(_) => Err(self.error(format!("has {name}, which are no texts"))),
+        }
+    }
+
+    /// Numbers, of which there may be none.
+    pub fn float_list(&self, name: &str) -> Result<Vec<f64>> {
+        match self.attribute(name) {
+            None => Ok(Vec::new()),
+            Some(Attribute::Floats(values)) => Ok(values.iter().map(|&value| f64::from(value)).collect()),
+            Some(_) => Err(self.error(format!("has {name}, which are no numbers"))),
         }
     }
 

@@ -50,7 +50,7 @@ pub(super) fn channels_first(spatial: usize) -> Vec<usize> {
 
 impl<'g> At<'_, 'g> {
     /// A layer with weights; where another node has the same weights and settings, its layer.
-    fn layer<L: Layer + 'static>(&mut self, weights: Vec<(&str, Tensor)>, make: impl FnOnce() -> L) -> Arc<Shared> {
+    pub fn layer<L: Layer + 'static>(&mut self, weights: Vec<(&str, Tensor)>, make: impl FnOnce() -> L) -> Arc<Shared> {
         let node = self.node();
         let read: Vec<&String> = node.inputs.iter().skip(1).collect();
         let key = format!("{} {read:?} {:?}", node.op_type, node.attributes);

@@ -24,7 +24,7 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] that says what is no JSON, or which layer Kiln lacks.
     pub fn from_json(json: &str) -> Result<Self> {
-        let read = || Self::of_keras(&json::parse(json)?, &CustomObjects::new());
+        let read = || Self::of_keras(json::parse(json)?, &CustomObjects::new());
         read().map_err(|e| Error::argument("json", e))
     }
 
@@ -38,9 +38,9 @@ impl Model {
 
     /// The model that Keras serialized, without its weights. What it was compiled with and Kiln lacks leaves it not compiled, which
     /// [`Model::fit`] then says.
-    pub(super) fn of_keras(setting: &Setting, custom: &CustomObjects<'_>) -> Result<Self, String> {
-        let object: KerasObject = setting.read()?;
-        let network = Network::of_keras(&object)?;
+    pub(super) fn of_keras(setting: Setting, custom: &CustomObjects<'_>) -> Result<Self, String> {
+        let mut object = KerasObject::of(setting)?;
+        let network = Network::of_keras(&mut object, custom)?;
         let name = if object.name().is_empty() { "model" } else { object.name() };
         let mut model = Self::of_network(name, network);
         match object.get_beside("compile_config") {
@@ -58,7 +58,9 @@ impl Model {
     fn compile_as(&mut self, config: &Setting, custom: &CustomObjects<'_>) -> Result<(), String> {
         let given = |key: &str| config.get(key).filter(|value| **value != Setting::Null);
         let optimizer = given("optimizer").ok_or("it was compiled without an optimizer")?;
-        let optimizer = training::optimizer(optimizer).map_err(|e| format!("its optimizer {e}"))?;
+        let own = custom.keras_setting(optimizer).map(Ok);
+        let optimizer =
+            own.unwrap_or_else(|| training::optimizer(optimizer)).map_err(|e| format!("its optimizer {e}"))?;
         let optimizer: Box<dyn Optimizer> = custom.make_optimizer(&optimizer).map_err(|e| e.to_string())?;
         if given("weighted_metrics").is_some() {
             return Err("it was compiled with weighted_metrics; Kiln has metrics alone".into());
@@ -67,7 +69,7 @@ impl Model {
         let losses = each(given("loss"), &outputs, "loss")?;
         let metrics = match given("metrics") {
             // A list for the one output that there is.
-            Some(list @ Setting::List(_)) if outputs.len() == 1 => vec![Some(list.clone())],
+            Some(list @ Setting::List(_)) if outputs.len() == 1 => vec![Some(list)],
             other => each(other, &outputs, "metrics")?,
         };
         let weights = each(given("loss_weights"), &outputs, "loss_weights")?;
@@ -81,7 +83,7 @@ impl Model {
 }
 
 /// What is given for each output: for all of them, by their names, or in their order.
-fn each(given: Option<&Setting>, outputs: &[String], what: &str) -> Result<Vec<Option<Setting>>, String> {
+fn each<'s>(given: Option<&'s Setting>, outputs: &[String], what: &str) -> Result<Vec<Option<&'s Setting>>, String> {
     let is_object = |value: &Setting| value.get("class_name").is_some();
     Ok(match given {
         None => vec![None; outputs.len()],
@@ -89,31 +91,34 @@ fn each(given: Option<&Setting>, outputs: &[String], what: &str) -> Result<Vec<O
             if let Some((name, _)) = named.iter().find(|(name, _)| !outputs.contains(name)) {
                 return Err(format!("its {what} are for an output {}", crate::suggest::unknown(name, outputs)));
             }
-            let of = |name: &String| named.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            let of = |name: &String| named.iter().find(|(known, _)| known == name).map(|(_, value)| value);
             outputs.iter().map(of).collect()
         }
         Some(Setting::List(several)) => {
             if several.len() != outputs.len() {
                 return Err(format!("its {what} are {} for {} outputs", several.len(), outputs.len()));
             }
-            several.iter().map(|one| Some(one.clone())).collect()
+            several.iter().map(Some).collect()
         }
-        Some(one) => vec![Some(one.clone()); outputs.len()],
+        Some(one) => vec![Some(one); outputs.len()],
     })
 }
 
 /// What an output is trained for: its loss, its metrics, its loss' weight.
-fn objective([loss, metrics, weight]: [Option<Setting>; 3], custom: &CustomObjects<'_>) -> Result<Objective, String> {
-    let loss = loss.filter(|loss| *loss != Setting::Null).ok_or("it was compiled without a loss")?;
-    let loss = training::loss(&loss).and_then(|loss| custom.make_loss(&loss)).map_err(|e| format!("the loss {e}"))?;
+fn objective([loss, metrics, weight]: [Option<&Setting>; 3], custom: &CustomObjects<'_>) -> Result<Objective, String> {
+    let loss = loss.filter(|loss| **loss != Setting::Null).ok_or("it was compiled without a loss")?;
+    let own = |setting: &Setting| custom.keras_setting(setting).map(Ok);
+    let made = own(loss).unwrap_or_else(|| training::loss(loss)).and_then(|loss| custom.make_loss(&loss));
+    let loss = made.map_err(|e| format!("the loss {e}"))?;
     let metrics = match metrics {
-        None | Some(Setting::Null) => Vec::new(),
-        Some(Setting::List(several)) => several,
-        Some(one) => vec![one],
+        None | Some(Setting::Null) => &[],
+        Some(Setting::List(several)) => &several[..],
+        Some(one) => std::slice::from_ref(one),
     };
     let made = |metric: &Setting| -> Result<Metric, String> {
-        let metric = training::metric(metric).and_then(|metric| custom.make_metric(&metric));
-        metric.map_err(|e| format!("the metric {e}"))
+        let made =
+            own(metric).unwrap_or_else(|| training::metric(metric)).and_then(|metric| custom.make_metric(&metric));
+        made.map_err(|e| format!("the metric {e}"))
     };
     let metrics = metrics.iter().map(made).collect::<Result<Vec<_>, _>>()?;
     let objective = Objective::new(loss).metrics(metrics);

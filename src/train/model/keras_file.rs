@@ -25,8 +25,8 @@ impl Model {
         let read = || -> Result<Self, String> {
             let archive = Archive::parse(bytes)?;
             let config = json::parse(&archive.config).map_err(|e| format!("its config.json is no JSON: {e}"))?;
-            let mut model = Self::of_keras(&config, custom)?;
-            model.take_variables(&Hdf5::parse(archive.weights)?)?;
+            let mut model = Self::of_keras(config, custom)?;
+            model.take_variables(&Hdf5::parse(archive.weights, bytes.len())?)?;
             let metadata = json::parse(&archive.metadata).map_err(|e| format!("its metadata.json is no JSON: {e}"))?;
             if let Some(own) = metadata.get(OWN) {
                 let taken = own.read().and_then(|own| model.take_beside(own).map_err(|e| e.to_string()));
@@ -65,8 +65,9 @@ impl Model {
     pub(super) fn variables(&self, bytes: Vec<u8>, path: &Path) -> Result<Vec<Tensor>> {
         let parameters = &self.built()?.parameters;
         let read = || {
+            let stored = bytes.len();
             let bytes = if Archive::is(&bytes) { Archive::parse(&bytes)?.weights } else { bytes };
-            self.network.keras_weights(&Hdf5::parse(bytes)?, parameters)
+            self.network.keras_weights(&Hdf5::parse(bytes, stored)?, parameters)
         };
         read().map_err(|e| Error::format(path, e))
     }

@@ -334,7 +334,7 @@ impl Model {
     /// The model of a file's bytes: Kiln's own or, by what they begin with, Keras'.
     pub(super) fn of_content(bytes: &[u8], path: &Path, custom: &CustomObjects<'_>) -> Result<Self> {
         #[cfg(feature = "keras")]
-        if crate::io::keras::Archive::is(bytes) {
+        if crate::io::keras::Archive::may_be(bytes) {
             return Self::of_archive(bytes, path, custom);
         }
         #[cfg(feature = "keras")]
@@ -344,7 +344,7 @@ impl Model {
         }
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
             let text = std::str::from_utf8(bytes).map_err(|_| Error::format(path, "is no text in UTF-8"))?;
-            let read = || Self::of_keras(&json::parse(text)?, custom);
+            let read = || Self::of_keras(json::parse(text)?, custom);
             return read().map_err(|e| Error::format(path, e));
         }
         Self::of_file(&TensorFile::parse(bytes, path)?, custom)

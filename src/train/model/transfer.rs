@@ -82,7 +82,7 @@ fn tensors_of(bytes: &[u8], path: &Path) -> Result<TensorFile> {
     }
     #[cfg(feature = "keras")]
     if bytes.starts_with(crate::io::hdf5::SIGNATURE) {
-        let read = || crate::io::hdf5::Hdf5::parse(bytes.to_vec())?.tensors("layers/");
+        let read = || crate::io::hdf5::Hdf5::parse(bytes.to_vec(), bytes.len())?.tensors("layers/");
         return read().map_err(|e| Error::format(path, e));
     }
     TensorFile::parse(bytes, path)

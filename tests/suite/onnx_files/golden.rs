@@ -5,7 +5,7 @@ use std::path::Path;
 use kiln::io::TensorFile;
 use kiln::prelude::*;
 
-const NETS: [&str; 9] = [
+const NETS: [&str; 13] = [
     "keras-cnn",
     "keras-decoder",
     "keras-dense",
@@ -14,7 +14,11 @@ const NETS: [&str; 9] = [
     "torch-conv1d",
     "torch-dense",
     "torch-gelu",
+    "torch-gru",
+    "torch-lstm",
+    "torch-lstm-both-ways",
     "torch-resnet",
+    "torch-rnn",
 ];
 
 fn path(name: &str) -> std::path::PathBuf {

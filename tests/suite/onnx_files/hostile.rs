@@ -76,6 +76,27 @@ fn what_is_wrong_is_named() {
     refused(&[floats("w", &[4], &[0; 16]), node("Conv", &["x", "w"], &[])], &["the_node", "kernel"]);
 }
 
+/// Weights of 16 bits, of both kinds, as bytes and as the low halves of whole numbers.
+#[test]
+fn weights_of_16_bits_are_read() {
+    let x = Tensor::from([[1.0f32, 2.0, -4.0]]);
+    // 0.5, -1.5, 2 and 0.375 in each.
+    for (kind, bits) in [(10, [0x3800u16, 0xbe00, 0x4000, 0x3600]), (16, [0x3f00, 0xbfc0, 0x4000, 0x3ec0])] {
+        let extents = [whole(1, 3), whole(1, 1), whole(2, kind), field(8, b"w")].concat();
+        let bytes: Vec<u8> = bits[..3].iter().flat_map(|bits| bits.to_le_bytes()).collect();
+        let mut list = Vec::new();
+        bits[..3].iter().for_each(|&bits| varint(&mut list, bits.into()));
+        for numbers in [field(9, &bytes), field(5, &list)] {
+            let weights = field(5, &[&extents[..], &numbers].concat());
+            let mut model = Model::from_onnx(file(&[weights, node("MatMul", &["x", "w"], &[])])).unwrap();
+            model = model.device(Device::cpu());
+            assert_eq!(model.predict(&x).unwrap().to_vec::<f32>(), [0.5 - 3.0 - 8.0]);
+        }
+        let short = field(5, &[&extents[..], &field(9, &bytes[..4])].concat());
+        refused(&[short, node("MatMul", &["x", "w"], &[])], &["tensor \"w\"", "2 numbers in the file, 3 by its shape"]);
+    }
+}
+
 /// A graph in an attribute of a node of a graph, and so on; and parts without end that take more memory than bytes.
 #[test]
 fn what_asks_for_much_is_refused_or_passed_over() {
@@ -84,7 +105,9 @@ fn what_asks_for_much_is_refused_or_passed_over() {
         nested = field(5, &field(6, &field(1, &nested)));
     }
     let deep = node("Relu", &["x"], &nested);
-    says(Model::from_onnx(file(&[deep])), &["parts"]);
+    says(Model::from_onnx(file(&[deep])), &["a node", "messages within each other"]);
+    let whole_numbers = [field(1, b"axes"), field(8, &vec![0; 3 << 20]), whole(20, 7)].concat();
+    refused(&[node("ReduceMean", &["x"], &field(5, &whole_numbers))], &["3145728 bytes of whole numbers"]);
     let attributes = field(5, &[]).repeat(1 << 20);
     refused(&[node("Relu", &["x"], &attributes)], &["parts"]);
     let nodes = vec![field(1, &[]); 1000];

@@ -21,7 +21,7 @@ fn net<const N: usize>(name: &str, inputs: [&Input; N], outputs: impl Into<Value
 }
 
 /// One layer of one input.
-fn one(name: &str, shape: &[usize], layer: impl Layer + 'static) -> Net {
+pub fn one(name: &str, shape: &[usize], layer: impl Layer + 'static) -> Net {
     let x = Input::new(shape.to_vec());
     let y = layer.apply_all(&x).unwrap();
     net(name, [&x], y)
@@ -304,6 +304,11 @@ fn whole() -> Vec<Net> {
     let masked = Embedding::new(9, 4).mask_zero(true).apply(&words).unwrap();
     let masked = MultiHeadAttention::new(2, 2).apply(&masked).unwrap();
     let masked = net("masked_attention", [&words], GlobalAveragePooling1D::new().apply(&masked).unwrap());
+    let masked_by = |name: &str, layer: Box<dyn Layer>| {
+        // Few tokens: many zeros, the first and the last steps among them.
+        let seen = Embedding::new(3, 4).mask_zero(true).apply(&words).unwrap();
+        of_tokens(net(name, [&words], layer.apply(&seen).unwrap()), 3)
+    };
     let (left, right) = (Input::new([5]).named("left"), Input::new([5]).named("right"));
     let shared = Dense::new(3).activation("relu").named("code").shared();
     let (a, b) = (shared.apply(&left).unwrap(), shared.apply(&right).unwrap());
@@ -318,6 +323,9 @@ fn whole() -> Vec<Net> {
         resnet,
         of_tokens(transformer, 19),
         of_tokens(masked, 9),
+        masked_by("masked_lstm", Box::new(Lstm::new(4).return_sequences(true))),
+        masked_by("masked_rnn", Box::new(SimpleRnn::new(4))),
+        masked_by("masked_both_ways", Box::new(Bidirectional::new(Gru::new(3).return_sequences(true)))),
         both,
     ]
 }

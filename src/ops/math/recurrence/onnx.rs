@@ -1,5 +1,7 @@
 //! Recurrence as ONNX' `RNN`, `LSTM` and `GRU`, which multiply by the kernel themselves: the product before the op is taken in.
 
+mod masked;
+
 use std::any::Any;
 
 use super::super::matmul::MatMul;
@@ -8,6 +10,7 @@ use crate::error::Result;
 use crate::graph::Id;
 use crate::graph::onnx::{Attribute, Writer};
 use crate::tensor::Tensor;
+use masked::Compacted;
 
 /// (steps, batch, numbers) of (batch, steps, numbers), and (states, batch, units) of (batch, states, units).
 const STEPS_FIRST: [usize; 3] = [1, 0, 2];
@@ -25,12 +28,11 @@ struct Read {
 
 impl Recurrence {
     pub(super) fn write(&self, writer: &mut Writer<'_>) -> Result<()> {
-        if self.masked || self.dropped {
-            return Err(writer.refused(
-                "passes over steps by a mask, which ONNX' recurrent operators do not; take mask_zero or Masking out",
-            ));
-        }
         let (inputs, outputs) = (writer.inputs(), writer.outputs());
+        let [mask, dropped] = self.optional();
+        if dropped.is_some() {
+            return Err(writer.refused("drops parts of its states, as in training alone"));
+        }
         if outputs[2..].iter().any(|&y| writer.is_read(y)) {
             return Err(writer.refused("leaves to others what it keeps for its gradient"));
         }
@@ -42,9 +44,22 @@ impl Recurrence {
             attributes.push(("linear_before_reset", 1i64.into()));
         }
         let read = Read::of(writer, inputs)?;
-        let mut names = vec![writer.ordered(read.x, &STEPS_FIRST)?];
+        let compacted = mask.map(|mask| Compacted::new(writer, read.x, inputs[mask])).transpose()?;
+        let mut names = vec![match &compacted {
+            Some(compacted) => compacted.x.clone(),
+            None => writer.ordered(read.x, &STEPS_FIRST)?,
+        }];
         names.extend(self.weights(writer, &read, units)?);
-        names.extend(self.first_states(writer, inputs[2])?);
+        let first = self.first_states(writer, inputs[2])?;
+        match &compacted {
+            Some(_) if !first.is_empty() => {
+                return Err(writer.refused(
+                    "has both a mask and first states; ONNX' operators give the latter up for empty sequences",
+                ));
+            }
+            Some(compacted) => names.push(compacted.lengths.clone()),
+            None => names.extend(first),
+        }
         while names.last().is_some_and(String::is_empty) {
             names.pop();
         }
@@ -57,7 +72,13 @@ impl Recurrence {
         let made = writer.add_all(op_type, &names, attributes, 1 + self.cell.states());
         let way = writer.ints(&[1]);
         let sequence = writer.add("Squeeze", &[&made[0], &way], vec![]);
-        writer.give(outputs[0], sequence, STEPS_FIRST.to_vec());
+        match &compacted {
+            Some(compacted) if writer.is_read(outputs[0]) => {
+                let states = compacted.spread(writer, self, &sequence, units);
+                writer.give_plain(outputs[0], states);
+            }
+            _ => writer.give(outputs[0], sequence, STEPS_FIRST.to_vec()),
+        }
         self.give_last(writer, outputs[1], &made[1..]);
         Ok(())
     }
