@@ -2,8 +2,8 @@
 //!
 //! Each sequence is 30 values of a wave of its own frequency and phase. Behind the first ten values its course is settled; the value
 //! predicted there is right where it lies within 0.1 of the wave's next one.
-//! `cargo run --release --example sequence_to_sequence [-- --device NAME --seed N]` prints how many of the values are right, of 500
-//! waves that were not trained on.
+//! `cargo run --release --example sequence_to_sequence [-- --device NAME --limit N --epochs N --seed N]` prints how many of the values
+//! are right, of 500 waves that were not trained on.
 
 mod common;
 
@@ -28,12 +28,12 @@ fn waves(n: usize, seed: u64) -> Result<Dataset> {
 }
 
 pub fn main() -> anyhow::Result<()> {
-    let (device, seed) = common::device_and_seed()?;
-    let (train, test) = (waves(2000, seed)?, waves(500, seed + 1000)?);
+    let common::Args { device, limit, epochs, seed } = common::Args::read_seeded(2000, 20)?;
+    let (train, test) = (waves(limit, seed)?, waves(500, seed + 1000)?);
     let mut model =
         Sequential::new().add(Gru::new(32).return_sequences(true)).add(Dense::new(1)).seed(seed).device(device);
     model.compile(Adam::new(0.005), "mse", [])?;
-    model.fit(&train, Fit::new().epochs(20).verbose(0))?;
+    model.fit(&train, Fit::new().epochs(epochs).verbose(0))?;
     print!("{}", model.summary()?);
     let (found, wanted) = (model.predict(test.x())?.to_vec::<f32>(), test.y().to_vec::<f32>());
     let judged = (0..found.len()).filter(|at| at % LENGTH >= KNOWN).collect::<Vec<_>>();

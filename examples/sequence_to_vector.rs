@@ -1,8 +1,8 @@
 //! Sequence to vector: an LSTM reads a sequence and gives one answer behind its last step.
 //!
 //! Each sequence has 20 tokens of four kinds and, somewhere among them, one mark; the answer is the token that follows the mark.
-//! `cargo run --release --example sequence_to_vector [-- --device NAME --seed N]` prints how many of 1,000 sequences that were not
-//! trained on are answered right.
+//! `cargo run --release --example sequence_to_vector [-- --device NAME --limit N --epochs N --seed N]` prints how many of 1,000
+//! sequences that were not trained on are answered right.
 
 mod common;
 
@@ -33,12 +33,12 @@ fn sequences(n: usize, seed: u64) -> Result<Dataset> {
 }
 
 pub fn main() -> anyhow::Result<()> {
-    let (device, seed) = common::device_and_seed()?;
-    let (train, test) = (sequences(4000, seed)?, sequences(1000, seed + 1000)?);
+    let common::Args { device, limit, epochs, seed } = common::Args::read_seeded(4000, 20)?;
+    let (train, test) = (sequences(limit, seed)?, sequences(1000, seed + 1000)?);
     let mut model =
         Sequential::new().add(Lstm::new(32)).add(Dense::new(KINDS).activation("softmax")).seed(seed).device(device);
     model.compile(Adam::new(0.01), "sparse_categorical_crossentropy", ["accuracy"])?;
-    model.fit(&train, Fit::new().epochs(20).batch_size(50).verbose(0))?;
+    model.fit(&train, Fit::new().epochs(epochs).batch_size(50).verbose(0))?;
     print!("{}", model.summary()?);
     println!("test accuracy: {:.3}", model.evaluate(&test)?.get("accuracy").expect("compiled with it"));
     Ok(())

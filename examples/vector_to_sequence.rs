@@ -1,8 +1,8 @@
 //! Vector to sequence: a vector is repeated for each step, and a GRU makes a sequence of it.
 //!
 //! The vector says frequency and phase of a wave, the sequence is its first 20 values; a value is right where it lies within 0.1 of
-//! the wave's. `cargo run --release --example vector_to_sequence [-- --device NAME --seed N]` prints how many values are right, of 500
-//! waves that were not trained on.
+//! the wave's. `cargo run --release --example vector_to_sequence [-- --device NAME --limit N --epochs N --seed N]` prints how many
+//! values are right, of 500 waves that were not trained on.
 
 mod common;
 
@@ -23,8 +23,8 @@ fn waves(n: usize, seed: u64) -> Result<Dataset> {
 }
 
 pub fn main() -> anyhow::Result<()> {
-    let (device, seed) = common::device_and_seed()?;
-    let (train, test) = (waves(3000, seed)?, waves(500, seed + 1000)?);
+    let common::Args { device, limit, epochs, seed } = common::Args::read_seeded(3000, 40)?;
+    let (train, test) = (waves(limit, seed)?, waves(500, seed + 1000)?);
     let mut model = Sequential::new()
         .add(Dense::new(32).activation("tanh"))
         .add(RepeatVector::new(LENGTH))
@@ -33,7 +33,7 @@ pub fn main() -> anyhow::Result<()> {
         .seed(seed)
         .device(device);
     model.compile(Adam::new(0.01), "mse", [])?;
-    model.fit(&train, Fit::new().epochs(40).verbose(0))?;
+    model.fit(&train, Fit::new().epochs(epochs).verbose(0))?;
     print!("{}", model.summary()?);
     let (found, wanted) = (model.predict(test.x())?.to_vec::<f32>(), test.y().to_vec::<f32>());
     let right = found.iter().zip(&wanted).filter(|(a, b)| (*a - *b).abs() < 0.1).count();

@@ -6,7 +6,7 @@ Usage of each, the same as that of the Rust peers:
     python PROGRAM products
 
 The net is 784-N-10 with relu and softmax cross-entropy, trained by RMSprop (0.001, rho 0.9, epsilon 1e-7) in f32; or one
-of convolutions, cnn, lenet or resnet, where the program has it, trained by Adam (0.001, epsilon 1e-7).
+of convolutions or of sequences, where the program has it, trained by Adam (0.001, epsilon 1e-7).
 """
 
 import argparse
@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("mode", choices=["train", "products"])
     parser.add_argument("--data", type=Path, help="the folder that `kiln data get mnist` names")
     parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--net", help="a net of convolutions")
+    parser.add_argument("--net", help="a net other than the dense one")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--limit", type=int, help="train on the first samples only, and do not evaluate")

@@ -6,7 +6,7 @@
 //!     PROGRAM products
 //!
 //! The net is 784-N-10 with relu and softmax cross-entropy, trained by RMSprop (0.001, rho 0.9, epsilon 1e-7) in f32; or
-//! one of convolutions, cnn, lenet or resnet, trained by Adam (0.001, epsilon 1e-7).
+//! one of convolutions or of sequences, where the program has it, trained by Adam (0.001, epsilon 1e-7).
 //! A peer's package has the version of what it times.
 
 use std::fmt::Write as _;
@@ -19,6 +19,12 @@ pub const PIXELS: usize = 784;
 pub const CLASSES: usize = 10;
 /// Rows that are scored at once.
 pub const SCORED: usize = 1000;
+/// Steps of `lstm50`, and the numbers of each.
+pub const SERIES: [usize; 2] = [50, 64];
+/// Tokens of a sample of `transformer`.
+pub const LENGTH: usize = 64;
+/// Tokens there are to choose from.
+pub const WORDS: usize = 256;
 
 /// A framework under the clock.
 pub trait Peer: Sized {
@@ -28,12 +34,12 @@ pub trait Peer: Sized {
 
     fn new(hidden: usize, batch: usize) -> Result<Self>;
 
-    /// The net of convolutions of this name.
-    fn of_images(net: &str) -> Result<Self> {
+    /// The net of this name.
+    fn of_name(net: &str) -> Result<Self> {
         Err(format!("{} has no net {net}", Self::NAME).into())
     }
 
-    /// Starts a training step on pixels of (batch, 784) in 0..1 and their labels.
+    /// Starts a training step on pixels of (batch, 784) in 0..1, or what else the net takes, and their labels.
     fn step(&mut self, x: Vec<f32>, y: &[u8]) -> Result<()>;
 
     /// Waits for the steps and returns the last one's mean loss.
@@ -66,7 +72,7 @@ pub fn run<P: Peer>() -> Result<()> {
 struct Arguments {
     data: PathBuf,
     hidden: usize,
-    /// Of convolutions.
+    /// A net other than the dense one.
     net: Option<String>,
     batch: usize,
     epochs: usize,
@@ -92,13 +98,20 @@ impl Arguments {
     }
 }
 
-/// Images and labels as MNIST's files have them.
+/// Samples of bytes and their labels, as MNIST's files have them.
 struct Set {
-    pixels: Vec<u8>,
+    bytes: Vec<u8>,
     labels: Vec<u8>,
+    /// Bytes of a sample.
+    width: usize,
+    /// Labels of a sample.
+    targets: usize,
+    /// What a byte is multiplied by.
+    scale: f32,
 }
 
 impl Set {
+    /// MNIST's.
     fn read(folder: &Path, part: &str) -> Result<Self> {
         let content = |name: String| -> Result<Vec<u8>> {
             let path = folder.join(name);
@@ -106,20 +119,39 @@ impl Set {
             // The fourth byte is the number of axes; four bytes an axis follow.
             Ok(file[4 + 4 * usize::from(file[3])..].to_vec())
         };
-        let pixels = content(format!("{part}-images-idx3-ubyte"))?;
-        Ok(Self { pixels, labels: content(format!("{part}-labels-idx1-ubyte"))? })
+        let (bytes, labels) =
+            (content(format!("{part}-images-idx3-ubyte"))?, content(format!("{part}-labels-idx1-ubyte"))?);
+        Ok(Self { bytes, labels, width: PIXELS, targets: 1, scale: 1.0 / 255.0 })
     }
 
-    fn pixels(&self, rows: &[usize]) -> Vec<f32> {
-        let mut x = Vec::with_capacity(rows.len() * PIXELS);
+    /// What a net is trained on: those that take no image have random numbers or tokens.
+    fn of(net: Option<&str>, a: &Arguments) -> Result<Self> {
+        let (width, targets, most, scale) = match net {
+            Some("lstm50") => (SERIES[0] * SERIES[1], 1, CLASSES, 1.0 / 255.0),
+            Some("transformer") => (LENGTH, LENGTH, WORDS, 1.0),
+            _ => return Self::read(&a.data, "train"),
+        };
+        let (samples, mut random) =
+            (a.limit.ok_or("nets that take no image need --limit")?, Random(88_172_645_463_325_252));
+        let mut drawn =
+            |count: usize, most: usize| (0..count).map(|_| ((random.next() >> 32) % most as u64) as u8).collect();
+        Ok(Self { bytes: drawn(samples * width, 256), labels: drawn(samples * targets, most), width, targets, scale })
+    }
+
+    fn len(&self) -> usize {
+        self.labels.len() / self.targets
+    }
+
+    fn samples(&self, rows: &[usize]) -> Vec<f32> {
+        let mut x = Vec::with_capacity(rows.len() * self.width);
         for row in rows {
-            x.extend(self.pixels[row * PIXELS..][..PIXELS].iter().map(|&pixel| f32::from(pixel) * (1.0 / 255.0)));
+            x.extend(self.bytes[row * self.width..][..self.width].iter().map(|&byte| f32::from(byte) * self.scale));
         }
         x
     }
 
     fn labels(&self, rows: &[usize]) -> Vec<u8> {
-        rows.iter().map(|&row| self.labels[row]).collect()
+        rows.iter().flat_map(|&row| &self.labels[row * self.targets..][..self.targets]).copied().collect()
     }
 }
 
@@ -154,10 +186,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Trains and prints a step's time in the median epoch but the first, and how long the first step took.
 fn train<P: Peer>(a: &Arguments) -> Result<()> {
-    let set = Set::read(&a.data, "train")?;
-    let samples = a.limit.map_or(set.labels.len(), |limit| limit.min(set.labels.len()));
+    let set = Set::of(a.net.as_deref(), a)?;
+    let samples = a.limit.map_or(set.len(), |limit| limit.min(set.len()));
     let (mut peer, net) = match &a.net {
-        Some(net) => (P::of_images(net)?, net.clone()),
+        Some(net) => (P::of_name(net)?, net.clone()),
         None => (P::new(a.hidden, a.batch)?, format!("784-{}-10", a.hidden)),
     };
     let mut order: Vec<usize> = (0..samples).collect();
@@ -167,7 +199,7 @@ fn train<P: Peer>(a: &Arguments) -> Result<()> {
         random.shuffle(&mut order);
         let mut count = 0;
         for rows in order.chunks(a.batch).filter(|rows| !P::FIXED_BATCH || rows.len() == a.batch) {
-            peer.step(set.pixels(rows), &set.labels(rows))?;
+            peer.step(set.samples(rows), &set.labels(rows))?;
             if first.is_none() {
                 peer.loss()?;
                 first = Some(start.elapsed());
@@ -195,10 +227,10 @@ fn train<P: Peer>(a: &Arguments) -> Result<()> {
 /// Over the test set.
 fn accuracy<P: Peer>(peer: &mut P, folder: &Path) -> Result<f64> {
     let set = Set::read(folder, "t10k")?;
-    let all: Vec<usize> = (0..set.labels.len()).collect();
+    let all: Vec<usize> = (0..set.len()).collect();
     let mut right = 0;
     for rows in all.chunks_exact(SCORED) {
-        let scores = peer.scores(set.pixels(rows))?;
+        let scores = peer.scores(set.samples(rows))?;
         for (scores, label) in scores.chunks(CLASSES).zip(set.labels(rows)) {
             let best = (0..CLASSES).max_by(|&i, &j| scores[i].total_cmp(&scores[j]));
             right += usize::from(best == Some(label.into()));

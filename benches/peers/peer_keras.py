@@ -5,7 +5,11 @@ import time
 
 import common
 import keras
+import numpy as np
 from keras import layers
+
+# Tokens of a sample, and those there are to choose from.
+LENGTH, WORDS = 64, 256
 
 
 def dense(hidden):
@@ -42,7 +46,41 @@ def resnet():
     return keras.Model(pixels, layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
 
 
-NETS = {"cnn": cnn, "lenet": lenet, "resnet": resnet}
+def recurrent(layer, steps=28, numbers=28):
+    return keras.Sequential([keras.Input((steps, numbers)), layer, layers.Dense(10, activation="softmax")])
+
+
+def transformer():
+    """Each of two blocks attends to the tokens before; each sum is normalized."""
+    tokens = keras.Input((LENGTH,), dtype="int32")
+    x = layers.Embedding(WORDS, 64)(tokens)
+    for _ in range(2):
+        attended = layers.MultiHeadAttention(4, 16)(x, x, use_causal_mask=True)
+        x = layers.LayerNormalization()(layers.Add()([x, attended]))
+        inner = layers.Dense(64)(layers.Dense(256, activation="relu")(x))
+        x = layers.LayerNormalization()(layers.Add()([x, inner]))
+    return keras.Model(tokens, layers.Dense(WORDS, activation="softmax")(x))
+
+
+NETS = {
+    "cnn": cnn, "lenet": lenet, "resnet": resnet,
+    "lstm": lambda: recurrent(layers.LSTM(128)), "gru": lambda: recurrent(layers.GRU(128)),
+    "simple_rnn": lambda: recurrent(layers.SimpleRNN(128)), "lstm50": lambda: recurrent(layers.LSTM(128), 50, 64),
+    "transformer": transformer,
+}
+
+
+def samples(net, shape, part, folder, limit):
+    """What a net takes, in this shape each, and its labels: MNIST's pixels, or random numbers or tokens."""
+    random = np.random.default_rng(0)
+    if net in ("lstm50", "transformer") and not limit:
+        raise SystemExit("keras: nets that take no image need --limit")
+    if net == "lstm50":
+        return random.uniform(0, 1, (limit, *shape)).astype("float32"), random.integers(0, 10, limit).astype("int32")
+    if net == "transformer":
+        return [random.integers(0, WORDS, (limit, *shape)).astype("int32") for _ in range(2)]
+    x, y = common.mnist(folder, part, limit)
+    return x.reshape(-1, *shape), y
 
 
 def main():
@@ -50,10 +88,8 @@ def main():
     backend = keras.backend.backend()
     if a.mode == "products":
         raise SystemExit("keras: products are its backend's")
-    images = lambda x: x.reshape(-1, 28, 28, 1) if a.net else x
-    x, y = common.mnist(a.data, "train", a.limit)
-    x = images(x)
     model = NETS[a.net]() if a.net else dense(a.hidden)
+    x, y = samples(a.net, model.input_shape[1:], "train", a.data, a.limit)
     optimizers = keras.optimizers
     model.compile(
         optimizer=optimizers.Adam() if a.net else optimizers.RMSprop(1e-3, rho=0.9, epsilon=1e-7),
@@ -69,8 +105,7 @@ def main():
     history = model.fit(x, y, batch_size=a.batch, epochs=a.epochs, verbose=0, callbacks=[tick])
     accuracy = None
     if not a.limit:
-        x_test, y_test = common.mnist(a.data, "t10k")
-        accuracy = model.evaluate(images(x_test), y_test, verbose=0)[1]
+        accuracy = model.evaluate(*samples(a.net, model.input_shape[1:], "t10k", a.data, None), verbose=0)[1]
     package = {"tensorflow": "tensorflow-cpu"}.get(backend, backend)
     version = f"{keras.__version__} on {package} {importlib.metadata.version(package)}"
     epochs = [end - start for start, end in zip(clock, clock[1:])]

@@ -13,9 +13,8 @@ from machine import ROOT, call, describe, die, output, run, say
 PROGRAMS = Path(__file__).resolve().parent
 
 
-
 class Net:
-    """What is trained: a dense net, or by its name one of convolutions, of which so many steps are an epoch."""
+    """What is trained: a dense net, or by its name one of convolutions or of sequences, of which some steps are an epoch."""
 
     def __init__(self, batch, optimizer, hidden=None):
         self.batch, self.optimizer, self.hidden = batch, optimizer, hidden
@@ -24,10 +23,12 @@ class Net:
 NETS = {
     "784-512-10": Net(128, "RMSprop", hidden=512), "784-100-10": Net(32, "RMSprop", hidden=100),
     "cnn": Net(200, "Adam"), "lenet": Net(128, "Adam"), "resnet": Net(128, "Adam"),
+    "lstm": Net(128, "Adam"), "gru": Net(128, "Adam"), "simple_rnn": Net(128, "Adam"), "lstm50": Net(64, "Adam"),
+    "transformer": Net(32, "Adam"),
 }
 SAMPLES, EPOCHS = 60_000, 5
-# An epoch of a net of convolutions: on the CPU, on a GPU, and on a software adapter.
-IMAGE_STEPS = {"cpu": 30, "gpu": 100, "software": 4}
+# An epoch of a net that is not dense: on the CPU, on a GPU, and on a software adapter.
+FEW_STEPS = {"cpu": 30, "gpu": 100, "software": 4}
 PACKAGES = {
     "jax": ["jax==0.10.2", "jaxlib==0.10.2", "keras==3.15.1", "numpy==2.4.6"],
     "tensorflow": ["tensorflow-cpu==2.21.0", "keras==3.15.1"],
@@ -74,19 +75,19 @@ class Bench:
 class Peer:
     """A program that prints its figures as a line of JSON."""
 
-    def __init__(self, name, title, device, note="", variables={}, has_products=True, has_images=False):
+    def __init__(self, name, title, device, note="", variables={}, has_products=True, has_named=False):
         self.name, self.title, self.device, self.note = name, title, device, note
-        self.variables, self.has_products, self.has_images = variables, has_products, has_images
+        self.variables, self.has_products, self.has_named = variables, has_products, has_named
 
     def measures(self, what):
         """Whether there is something of the sort to measure: products, or a net."""
-        return self.has_products if what == "products" else bool(NETS[what].hidden) or self.has_images
+        return self.has_products if what == "products" else bool(NETS[what].hidden) or self.has_named
 
     def train(self, bench, name):
         net, software = NETS[name], self.device == "gpu" and bench.software()
         steps, which = bench.options.steps if software else None, ["--hidden", net.hidden]
         if not net.hidden:
-            steps, which = IMAGE_STEPS["software" if software else self.device], ["--net", name]
+            steps, which = FEW_STEPS["software" if software else self.device], ["--net", name]
         limit = ["--limit", steps * net.batch] if steps else []
         settings = ["--data", bench.data, *which, "--batch", net.batch, "--epochs", EPOCHS, *limit]
         return self.figures(bench, name, ["train", *settings])
@@ -132,15 +133,15 @@ class Keras(Python):
 
     def __init__(self, name, title, backend):
         variables = {"KERAS_BACKEND": backend}
-        more = {"variables": variables, "has_products": False, "has_images": True}
+        more = {"variables": variables, "has_products": False, "has_named": True}
         super().__init__(name, title, backend, "peer_keras.py", **more)
 
 
 class Rust(Peer):
     """A package of its own, built from a copy: its lock and target folder stay out of the source tree."""
 
-    def __init__(self, name, title, device, folder, features="", note="", has_images=False):
-        super().__init__(name, title, device, note, has_images=has_images)
+    def __init__(self, name, title, device, folder, features="", note="", has_named=False):
+        super().__init__(name, title, device, note, has_named=has_named)
         self.source, self.features = folder, features
 
     def program(self, bench):
@@ -168,7 +169,7 @@ class Kiln(Peer):
     def train(self, bench, name):
         net, batch = NETS[name], NETS[name].batch
         if not net.hidden:
-            return self.images(bench, name)
+            return self.named(bench, name)
         fixed = [bench.kiln, "train", "mnist", "--device", self.device, "--optimizer", "rmsprop", "--json"]
         settings = [*fixed, "--hidden", net.hidden, "--batch-size", batch]
         # An epoch of one step, kernels and upload included.
@@ -183,8 +184,8 @@ class Kiln(Peer):
             "loss": round(epochs[-1]["loss"], 4), "accuracy": result["test_accuracy"],
         }
 
-    def images(self, bench, name):
-        """On pixels of its own: what a step takes does not depend on them."""
+    def named(self, bench, name):
+        """On samples of its own: what a step takes does not depend on them."""
         command = [bench.kiln, "bench", "--model", name, "--round-ms", 3000, "--device", self.device, "--json"]
         text, used = bench.run(self, name, command)
         result = json.loads(text)
@@ -212,15 +213,15 @@ def need_cargo():
 
 
 PEERS = [
-    Kiln("kiln-cpu", "Kiln", "cpu", has_images=True),
+    Kiln("kiln-cpu", "Kiln", "cpu", has_named=True),
     Python("jax", "JAX", "jax", "peer_jax.py", note="runs a step written by hand, a jit call each"),
     Python("numpy", "NumPy", "jax", "peer_numpy.py", note="runs a step written by hand"),
     Keras("keras-jax", "Keras", "jax"),
     Keras("keras-tensorflow", "Keras", "tensorflow"),
-    Rust("burn-flex", "burn-flex", "cpu", "burn", "flex", has_images=True),
+    Rust("burn-flex", "burn-flex", "cpu", "burn", "flex", has_named=True),
     Rust("candle", "candle", "cpu", "candle", note="has no RMSprop: it is written with candle's tensor operations"),
-    Kiln("kiln-gpu", "Kiln", "gpu", has_images=True),
-    Rust("burn-wgpu", "burn-wgpu", "gpu", "burn", "wgpu", "is built with fusion and autotuning", has_images=True),
+    Kiln("kiln-gpu", "Kiln", "gpu", has_named=True),
+    Rust("burn-wgpu", "burn-wgpu", "gpu", "burn", "wgpu", "is built with fusion and autotuning", has_named=True),
     Rust(
         "meganeura", "meganeura", "gpu", "meganeura",
         note="has no RMSprop: Adam with beta_1 = 0, the same with its bias corrected; without the epoch's short batch",

@@ -4,7 +4,7 @@ import statistics
 import textwrap
 
 from machine import DISTURBED, disturbed
-from programs import EPOCHS, IMAGE_STEPS, NAMES, NETS, PEERS
+from programs import EPOCHS, FEW_STEPS, NAMES, NETS, PEERS
 
 PRODUCTS = {
     "forward 128x512x784": "128x512x784",
@@ -127,10 +127,10 @@ def notes(results):
     if steps and any(NAMES[name].device == "gpu" and not name.startswith("kiln") for name in there):
         lines.append(f"- On the software adapter peers run {EPOCHS} epochs of {steps} steps; Kiln runs whole epochs.")
     if any(row["what"] in NETS and not NETS[row["what"]].hidden for row in results.rows):
-        steps = ", ".join(f"{steps} ({where})" for where, steps in IMAGE_STEPS.items())
+        steps = ", ".join(f"{steps} ({where})" for where, steps in FEW_STEPS.items())
         lines.append(prose(
-            f"- Of the nets of convolutions peers run {EPOCHS} epochs of so many steps: {steps}. Kiln's are timed by "
-            "`kiln bench --model NAME --round-ms 3000`, on pixels of its own."
+            f"- Of the nets of convolutions and of sequences peers run {EPOCHS} epochs of so many steps: {steps}. Kiln's are timed by "
+            "`kiln bench --model NAME --round-ms 3000`, on samples of its own; peers have random ones for `lstm50` and `transformer`."
         ))
     return "\n".join(lines)
 

@@ -14,11 +14,12 @@ pub fn device() -> anyhow::Result<Device> {
 /// `--device NAME` as for [`device()`], and `--seed N`; 0 unless given.
 pub fn device_and_seed() -> anyhow::Result<(Device, u64)> {
     let [device, seed] = options(["--device", "--seed"])?;
-    let seed = match seed {
-        None => 0,
-        Some(seed) => seed.parse().with_context(|| format!("--seed {seed}: give a whole number"))?,
-    };
-    Ok((choose(device)?, seed))
+    Ok((choose(device)?, whole_seed(seed)?))
+}
+
+fn whole_seed(seed: Option<String>) -> anyhow::Result<u64> {
+    let Some(seed) = seed else { return Ok(0) };
+    seed.parse().with_context(|| format!("--seed {seed}: give a whole number"))
 }
 
 /// `--device NAME` as for [`device()`], and what makes a run shorter.
@@ -29,14 +30,26 @@ pub struct Args {
     pub limit: usize,
     /// `--epochs N`.
     pub epochs: usize,
+    /// `--seed N`, of what is drawn; 0 unless given. Only examples that make their own samples take it.
+    pub seed: u64,
 }
 
 impl Args {
     /// What the command line asks for; `epochs` where it does not say how many.
     pub fn read(epochs: usize) -> anyhow::Result<Self> {
         let [device, limit, wanted] = options(["--device", "--limit", "--epochs"])?;
-        let limit = number("--limit", limit, usize::MAX)?;
-        Ok(Self { limit, epochs: number("--epochs", wanted, epochs)?, device: choose(device)? })
+        Self::of([device, limit, wanted, None], usize::MAX, epochs)
+    }
+
+    /// [`Args::read`] with `--seed N`, for an example that makes so many samples to train on.
+    pub fn read_seeded(samples: usize, epochs: usize) -> anyhow::Result<Self> {
+        Self::of(options(["--device", "--limit", "--epochs", "--seed"])?, samples, epochs)
+    }
+
+    fn of([device, limit, wanted, seed]: [Option<String>; 4], samples: usize, epochs: usize) -> anyhow::Result<Self> {
+        let limit = number("--limit", limit, samples)?.min(samples);
+        let (epochs, seed) = (number("--epochs", wanted, epochs)?, whole_seed(seed)?);
+        Ok(Self { limit, epochs, seed, device: choose(device)? })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every time is the median of several rounds, each long enough that the clock and the start of a submit do not show.
 
 mod models;
+mod nets;
 pub mod tune;
 
 use std::borrow::Borrow;
@@ -11,7 +12,8 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use models::{Model, ModelTime, STANDARD, synthetic};
+pub use models::{Model, ModelTime, STANDARD};
+pub use nets::synthetic;
 
 use crate::check::graph_of;
 use crate::clock::Instant;

@@ -4,17 +4,17 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::ROUNDS;
+use super::nets::{self, LENGTH, synthetic, waves, words};
 use crate::clock::Instant;
 use crate::data::Dataset;
 use crate::device::Device;
-use crate::error::Result;
-use crate::nn::layers::{Add, BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Input, Layer};
-use crate::nn::{self, Activation, Loss, Metric, Sequential, Value};
-use crate::random::stream;
-use crate::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::nn::{self, Loss, Metric, Sequential};
+use crate::printable::printable;
+use crate::tensor::Shape;
 use crate::train::{Fit, Profile};
 
-/// A classifier of 28x28 pixels.
+/// A classifier, and the samples that it is timed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
     /// Inputs, units and classes of a dense net, the name of another.
@@ -23,6 +23,7 @@ pub struct Model {
     pub batch: usize,
     /// Keras' name of the optimizer, which has Keras' defaults.
     pub optimizer: &'static str,
+    samples: Samples,
     net: Net,
 }
 
@@ -30,42 +31,57 @@ pub struct Model {
 enum Net {
     /// The layers, as [`crate::nn::Chain`] has them.
     Chain(&'static str),
-    ResNet,
+    Residual,
+    Transformer,
 }
 
-/// The models that others are compared by: two dense nets, the CNN of the notes, LeNet-5 and a small residual network.
-pub const STANDARD: [Model; 5] = [
-    Model {
-        name: "784-512-10",
-        batch: 128,
-        optimizer: "rmsprop",
-        net: Net::Chain("flatten, dense 512 relu, dense 10 softmax"),
-    },
-    Model {
-        name: "784-100-10",
-        batch: 32,
-        optimizer: "rmsprop",
-        net: Net::Chain("flatten, dense 100 relu, dense 10 softmax"),
-    },
-    Model {
-        name: "cnn",
-        batch: 200,
-        optimizer: "adam",
-        net: Net::Chain(
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Samples {
+    /// 28x28 with one channel, of ten classes.
+    Pixels,
+    /// So many steps of so many numbers, of ten classes.
+    Series([usize; 2]),
+    /// Tokens, each with the next one as its class.
+    Words,
+}
+
+/// A model of 28x28 pixels that Adam trains.
+const fn images(name: &'static str, batch: usize, net: Net) -> Model {
+    Model { name, batch, optimizer: "adam", samples: Samples::Pixels, net }
+}
+
+/// A dense net of 28x28 pixels.
+const fn dense(name: &'static str, batch: usize, layers: &'static str) -> Model {
+    Model { optimizer: "rmsprop", ..images(name, batch, Net::Chain(layers)) }
+}
+
+/// The models that others are compared by: two dense nets, the CNN of the notes, LeNet-5 and a small residual network; the recurrent
+/// layers over the rows of an image, an LSTM over a longer series, and a transformer of two blocks.
+pub const STANDARD: [Model; 10] = [
+    dense("784-512-10", 128, "flatten, dense 512 relu, dense 10 softmax"),
+    dense("784-100-10", 32, "flatten, dense 100 relu, dense 10 softmax"),
+    images(
+        "cnn",
+        200,
+        Net::Chain(
             "conv2d 32 3 relu, conv2d 64 3 relu, max_pooling2d 2, dropout 0.25, flatten, dense 128 relu, dropout 0.5, \
              dense 10 softmax",
         ),
-    },
-    Model {
-        name: "lenet",
-        batch: 128,
-        optimizer: "adam",
-        net: Net::Chain(
+    ),
+    images(
+        "lenet",
+        128,
+        Net::Chain(
             "conv2d 6 5 relu padding=same, max_pooling2d 2, conv2d 16 5 relu, max_pooling2d 2, flatten, dense 120 relu, \
              dense 84 relu, dense 10 softmax",
         ),
-    },
-    Model { name: "resnet", batch: 128, optimizer: "adam", net: Net::ResNet },
+    ),
+    images("resnet", 128, Net::Residual),
+    images("lstm", 128, Net::Chain("reshape 28 28, lstm 128, dense 10 softmax")),
+    images("gru", 128, Net::Chain("reshape 28 28, gru 128, dense 10 softmax")),
+    images("simple_rnn", 128, Net::Chain("reshape 28 28, simple_rnn 128, dense 10 softmax")),
+    Model { samples: Samples::Series([50, 64]), ..images("lstm50", 64, Net::Chain("lstm 128, dense 10 softmax")) },
+    Model { samples: Samples::Words, ..images("transformer", 32, Net::Transformer) },
 ];
 
 /// What training a [`Model`] took.
@@ -82,60 +98,60 @@ pub struct ModelTime {
 /// Steps of a round: as many as it takes time for, within these bounds.
 const STEPS: RangeInclusive<usize> = 2..=100;
 
-/// Pixels with something to learn in them: each class has a pattern of its own, under noise. Pixels without any would
-/// leave most units of the hidden layer dead, and a dead unit's gradients cost some processors less, some more.
-///
-/// # Panics
-/// Where there are no samples.
-pub fn synthetic(samples: usize) -> Dataset {
-    let mut rng = stream(0, "bench", 0);
-    let mut bytes = |n: usize| -> Vec<u8> {
-        let mut bytes = vec![0; n];
-        rand::Rng::fill_bytes(&mut rng, &mut bytes);
-        bytes
-    };
-    // A fifth of the pixels are lit, as in handwriting.
-    let patterns: Vec<Vec<u8>> = (0..10).map(|_| bytes(784)).collect();
-    let noise = bytes(samples * 784);
-    let pixel = |i: usize| {
-        let lit = patterns[i / 784 % 10][i % 784] < 51;
-        if lit { 128 + noise[i] / 2 } else { noise[i] / 8 }
-    };
-    let x = Tensor::new([samples, 28, 28, 1], (0..samples * 784).map(pixel).collect::<Vec<u8>>());
-    let y = Tensor::new([samples], (0..samples).map(|i| (i % 10) as u8).collect::<Vec<u8>>());
-    Dataset::new(x.expect("a pixel an element"), y.expect("a label a sample")).expect("there are samples")
-}
-
-/// Three stages of two blocks with batch normalization: of 16, 32 and 64 filters, the images half as large at each.
-fn resnet() -> Result<nn::Model> {
-    let conv = |x: &Value, filters, kernel, strides| {
-        Conv2D::new(filters, kernel).strides(strides).padding("same").use_bias(false).apply(x)
-    };
-    let normalized = |x: &Value, filters, strides| BatchNormalization::new().apply(conv(x, filters, 3, strides)?);
-    let pixels = Input::new([28, 28, 1]);
-    let mut x = Activation::Relu.apply(normalized(&pixels.value(), 16, 1)?)?;
-    for (filters, strides) in [(16, 1), (16, 1), (32, 2), (32, 1), (64, 2), (64, 1)] {
-        let inner = Activation::Relu.apply(normalized(&x, filters, strides)?)?;
-        let inner = normalized(&inner, filters, 1)?;
-        let short = if strides == 1 { x } else { conv(&x, filters, 1, strides)? };
-        x = Activation::Relu.apply(Add.apply([short, inner])?)?;
-    }
-    let features = GlobalAveragePooling2D::new().apply(x)?;
-    nn::Model::new(&pixels, Dense::new(10).activation(Activation::Softmax).apply(features)?)
-}
-
 impl Model {
-    /// The model with its first weights, compiled.
+    /// The one of [`STANDARD`] that has this name.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where none has, with the names there are.
+    pub fn by_name(name: &str) -> Result<Self> {
+        let known = STANDARD.map(|model| model.name);
+        STANDARD.into_iter().find(|model| model.name == name).ok_or_else(|| {
+            Error::argument("model", format!("there is no {}; give one of {}", printable(name), known.join(", ")))
+        })
+    }
+
+    /// The shape of the samples that it takes.
+    pub fn sample_shape(self) -> Shape {
+        match self.samples {
+            Samples::Pixels => [28, 28, 1].into(),
+            Samples::Series(extents) => extents.into(),
+            Samples::Words => [LENGTH].into(),
+        }
+    }
+
+    /// Samples of its own with something to learn in them.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub fn data(self, samples: usize) -> Dataset {
+        match self.samples {
+            Samples::Pixels => synthetic(samples),
+            Samples::Series(extents) => waves(samples, extents),
+            Samples::Words => words(samples),
+        }
+    }
+
+    /// The net with its first weights, for samples of its shape.
+    ///
+    /// # Errors
+    /// None that a test has not ruled out.
+    pub fn network(self, device: &Device) -> Result<nn::Model> {
+        let model = match self.net {
+            Net::Chain(layers) => Sequential::from_text(layers)?.into_model(),
+            Net::Residual => nets::resnet()?,
+            Net::Transformer => nets::transformer()?,
+        };
+        let mut model = model.device(device.clone());
+        model.build(self.sample_shape())?;
+        Ok(model)
+    }
+
+    /// [`Model::network`], compiled.
     ///
     /// # Errors
     /// None that a test has not ruled out.
     pub fn untrained(self, device: &Device) -> Result<nn::Model> {
-        let model = match self.net {
-            Net::Chain(layers) => Sequential::from_text(layers)?.into_model(),
-            Net::ResNet => resnet()?,
-        };
-        let mut model = model.device(device.clone());
-        model.build([28, 28, 1])?;
+        let mut model = self.network(device)?;
         model.compile(self.optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)
     }
@@ -146,7 +162,7 @@ impl Model {
     /// What the device reports.
     pub fn time(self, device: &Device, round: Duration) -> Result<ModelTime> {
         let quiet = || Fit::new().batch_size(self.batch).verbose(0);
-        let one = synthetic(self.batch);
+        let one = self.data(self.batch);
         let start = Instant::now();
         let mut model = self.untrained(device)?;
         model.fit(&one, quiet())?;
@@ -157,7 +173,7 @@ impl Model {
         let steps = (steps.ceil() as usize).clamp(*STEPS.start(), *STEPS.end());
         let mut ends = vec![];
         let epochs = quiet().epochs(ROUNDS + 1).on_epoch_end(|_, _| ends.push(Instant::now()));
-        model.fit(&synthetic(steps * self.batch), epochs)?;
+        model.fit(&self.data(steps * self.batch), epochs)?;
         let mut epochs: Vec<Duration> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
         epochs.sort_unstable();
         let step = epochs[ROUNDS / 2] / steps as u32;
@@ -170,6 +186,6 @@ impl Model {
     /// What the device reports.
     pub fn profile(self, device: &Device, steps: usize) -> Result<Profile> {
         let rows = self.batch * (steps + ROUNDS);
-        self.untrained(device)?.profile(&synthetic(rows), self.batch, steps)
+        self.untrained(device)?.profile(&self.data(rows), self.batch, steps)
     }
 }

@@ -144,6 +144,22 @@ fn compare_draws_its_losses() {
 }
 
 #[test]
+fn compare_trains_the_nets_that_bench_times() {
+    let folder = fixture();
+    for (set, net, parameter) in [
+        ("mnist", "lenet", "conv2d_1/kernel"),
+        ("synthetic", "lstm50", "lstm/bias"),
+        ("synthetic", "transformer", "multi_head_attention_1/query/kernel"),
+    ] {
+        for devices in devices() {
+            let args = ["compare", set, "--model", net, "--batch-size", "2", "--steps", "3", "--devices", &devices];
+            let text = output(folder.path(), &[&args[..], &["--optimizer", "adam"]].concat());
+            says(&text, &[parameter, "The losses of 3 steps agree: "]);
+        }
+    }
+}
+
+#[test]
 fn compare_fails_beyond_the_tolerance() {
     let folder = fixture();
     let args = [COMPARE, &["--devices", "reference,cpu", "--tolerance", "0"]].concat();
@@ -172,12 +188,22 @@ fn compare_says_what_is_wrong_with_its_options() {
         ("--steps", "0", "give 1 or more"),
         ("--tolerance=-1", "--json", "is no tolerance"),
         ("--batch-size", "0", "give 1 or more"),
+        ("--model", "vgg", "model: there is no vgg; give one of 784-512-10,"),
+        ("--model", "transformer", "takes samples of (64,), those of mnist are (28, 28, 1): `kiln compare synthetic"),
     ] {
         let mut args = vec!["compare", "mnist", option, value];
         if option != "--devices" {
             args.extend(["--devices", "cpu,cpu"]);
         }
         let (code, stdout, stderr) = run(folder.path(), &args);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        says(&stderr, &["error: ", part]);
+    }
+    for (set, part) in [
+        ("airline", "airline holds no images with labels; these do: mnist, fashion-mnist"),
+        ("synthetic", "give one by --model"),
+    ] {
+        let (code, stdout, stderr) = run(folder.path(), &["compare", set, "--devices", "cpu,cpu"]);
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
         says(&stderr, &["error: ", part]);
     }

@@ -120,6 +120,30 @@ fn every_animal_of_the_zoo_is_learned() {
     prints("zoo", &["accuracy 1.00: 101 of 101"]);
 }
 
+/// The number that stands behind these words.
+#[track_caller]
+fn figure(text: &str, words: &str) -> f64 {
+    let behind = text.split_once(words).unwrap_or_else(|| panic!("{words}: {text}")).1;
+    behind.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{words}: {text}"))
+}
+
+/// The examples of sequences with what they print of 0 to 1, and what they have to reach of it in a small setting.
+const SEQUENCES: [(&str, &str, &[&str], f64); 3] = [
+    ("sequence_to_vector", "test accuracy: ", &["--limit", "1000", "--epochs", "4"], 0.3),
+    ("sequence_to_sequence", "next values within 0.1: ", &["--limit", "400", "--epochs", "4"], 0.2),
+    ("vector_to_sequence", "values within 0.1: ", &["--limit", "400", "--epochs", "4"], 0.1),
+];
+
+#[test]
+fn sequences_begin_to_be_learned() {
+    for device in devices() {
+        for (name, words, small, least) in SEQUENCES {
+            let text = printed(example(name, &[&["--device", &device], small].concat()));
+            assert!(figure(&text, words) >= least, "{name} on {device}: {text}");
+        }
+    }
+}
+
 /// The examples on Fashion-MNIST, where 300 drawings of a formula stand in for it.
 mod fashion {
     use std::path::Path;

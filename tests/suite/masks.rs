@@ -168,6 +168,50 @@ fn masks_become_in_each_layer_what_keras_makes_of_them() {
 }
 
 #[test]
+fn a_step_that_is_passed_over_before_any_other_gives_the_first_state() {
+    for device in executors() {
+        let (x, first) = (Input::new([3, 2]), Input::new([2]));
+        let masked = Masking::new(9.0).apply(&x).unwrap();
+        let y = SimpleRnn::new(2).return_sequences(true).apply([&masked, &first.value()]).unwrap();
+        let mut model = Model::new([&x, &first], y).unwrap().device(device.clone());
+        let x = Tensor::new([1, 3, 2], vec![9.0f32, 9.0, 1.0, 2.0, 9.0, 9.0]).unwrap();
+        let y = model.predict_all(&[&x, &Tensor::from([[0.25f32, -0.5]])]).unwrap()[0].values().to_f64();
+        assert_eq!(y[..2], [0.25, -0.5], "{device}");
+        assert_eq!(y[2..4], y[4..], "{device}: the state of the step before");
+    }
+}
+
+#[test]
+fn what_attention_reads_keeps_its_mask() {
+    let (seen, layer) = probe();
+    let x = Input::new([4, 6]);
+    let query = Masking::default().apply(&x).unwrap();
+    let attended = MultiHeadAttention::new(2, 3).apply([&query, &query]).unwrap();
+    // A sum has a mask where all that it adds has one.
+    let sum = Add.apply([&query, &attended]).unwrap();
+    Model::new(&x, layer.apply(sum).unwrap()).unwrap();
+    assert!(seen.load(Ordering::Relaxed));
+}
+
+/// Of Kiln by the two tests above, of Keras as it was seen to run.
+#[cfg(feature = "gpu")]
+#[test]
+fn the_table_says_where_masks_part() {
+    const TABLE: &str = "\
+What layers make of masks is held against Keras 3.15.1 layer by layer (`scripts/golden-masks`). Here Keras' backends part, or Kiln from them.
+
+| case | Keras on JAX | Keras on TensorFlow | Kiln |
+|---|---|---|---|
+| a recurrent layer that gives all steps, from first states that are not 0: steps that the mask passes over before any other | the first state; zeros with `unroll=True` | zeros | the first state |
+| the same layer, called with `initial_state` and without `mask`, on a sequence that has one | passes over no step | passes over no step | passes over the mask's |
+| the query's mask behind `MultiHeadAttention`, for whatever else reads the query | taken off | taken off | kept |
+
+The output of `MultiHeadAttention` has the query's mask in all of them.
+";
+    crate::common::write_parity("Masks", || TABLE.into());
+}
+
+#[test]
 fn masks_go_into_models_inside_a_model_and_out_of_them() {
     let (seen, layer) = probe();
     let inner = Sequential::new().add(Dense::new(3)).add(Activation::Tanh);

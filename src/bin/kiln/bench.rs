@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use kiln::bench::{
     Convolution, Meter, Model, ModelTime, NORMALIZED, POOLED, Peaks, Product, STANDARD, SUMMED, Timing, convolutions,
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
 
-    /// Of the whole models this one only, and no other part: 784-512-10, 784-100-10, cnn, lenet or resnet
+    /// Of the whole models this one only, and no other part: 784-512-10, 784-100-10, cnn, lenet, resnet, lstm, gru, simple_rnn, lstm50 or transformer
     #[arg(long, value_name = "NAME", conflicts_with = "only")]
     model: Option<String>,
 
@@ -67,7 +67,8 @@ const STEPS: usize = 20;
 
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.round_ms > 0, "round_ms: 0 times nothing; give 1 or more");
-    let models = models(args.model.as_deref())?;
+    let models =
+        args.model.as_deref().map_or(Ok(STANDARD.to_vec()), |name| Model::by_name(name).map(|one| vec![one]))?;
     let Choice { device, .. } = Device::choose(&args.place.device)?;
     let mut meter = Meter::new(&device, Duration::from_millis(args.round_ms))?;
     let (peaks, launch) = (meter.peaks()?, meter.launch()?);
@@ -122,14 +123,6 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     out.finish()
-}
-
-/// The models that are timed: all, or the one of this name.
-fn models(name: Option<&str>) -> Result<Vec<Model>> {
-    let Some(name) = name else { return Ok(STANDARD.to_vec()) };
-    let known = STANDARD.map(|model| model.name);
-    let one = STANDARD.into_iter().find(|model| model.name == name);
-    Ok(vec![one.with_context(|| format!("model: there is no {name}; give one of {}", known.join(", ")))?])
 }
 
 /// Milliseconds.

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use kiln::Tensor;
-use kiln::data::{Dataset, NamedSet, Split};
+use kiln::bench::Model as Timed;
+use kiln::data::{Dataset, NamedSet};
 use kiln::device::{Choice, Device};
 use kiln::nn::Model;
 use kiln::plot::{Chart, Panel};
@@ -15,7 +16,8 @@ use kiln::train::Fit;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::model::ModelArgs;
+use crate::data::Bar;
+use crate::model::{ModelArgs, image, shaped};
 use crate::outputs::{self, Kind, outputs};
 
 const EXAMPLES: &str = "\
@@ -27,6 +29,8 @@ Examples:
   kiln compare mnist
   kiln compare mnist --devices gpu,reference --steps 500 --optimizer adam
   kiln compare mnist --tolerance 1e-6 --json
+  kiln compare fashion-mnist --model resnet --optimizer adam --batch-size 20
+  kiln compare synthetic --model transformer   on samples that are made, not fetched
   kiln compare mnist --steps 500 --plot losses.png";
 
 /// Train on two devices at once, and say how far their losses, gradients and weights are apart
@@ -35,6 +39,10 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+
+    /// A net that `kiln bench` times, by its name there, instead of --hidden or --layers; on the set's images or on its `synthetic` samples
+    #[arg(long = "model", value_name = "NAME", conflicts_with_all = ["hidden", "activation", "layers"])]
+    timed: Option<String>,
 
     /// The two devices, each as --device of `kiln train` takes it
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "gpu,cpu")]
@@ -69,7 +77,7 @@ pub struct Args {
 const LOOKS: usize = 8;
 
 pub fn run(args: &Args) -> Result<()> {
-    let set = NamedSet::find(&args.model.set)?;
+    let task = Task::new(args)?;
     ensure!(args.devices.len() == 2, "devices: {:?}: give two with a comma between, such as gpu,cpu", args.devices);
     ensure!(args.steps > 0, "steps: 0 compares nothing; give 1 or more");
     ensure!(args.tolerance >= 0.0, "tolerance: {} is no tolerance; give 0 or more, such as 1e-5", args.tolerance);
@@ -77,9 +85,9 @@ pub fn run(args: &Args) -> Result<()> {
     let mut sides = Vec::with_capacity(2);
     for request in &args.devices {
         let Choice { device, .. } = Device::choose(request)?;
-        sides.push(Side::new(args.model.model(set, device.clone(), args.learning_rate)?.seed(args.seed), &device));
+        sides.push(Side::new(task.model(&device, args)?.seed(args.seed), &device));
     }
-    let Split { train, .. } = args.model.load(set)?;
+    let train = task.load(args)?;
     let batch = args.model.batch(train.len())?;
     let [a, b] = &mut sides[..] else { unreachable!("two devices were asked for") };
     let comparison = Comparison::run(a, b, &train, batch, args)?;
@@ -91,11 +99,60 @@ pub fn run(args: &Args) -> Result<()> {
     }
     out.flush()?;
     if let Some(path) = &args.plot {
-        comparison.chart(set.name).save(path)?;
+        comparison.chart(&args.model.set).save(path)?;
     }
     match comparison.first_beyond() {
         None => Ok(()),
         Some(step) => anyhow::bail!("the losses are beyond the tolerance of {:e} from step {step} on", args.tolerance),
+    }
+}
+
+/// The set's name for samples that are made for the net.
+const SYNTHETIC: &str = "synthetic";
+/// Of those there are no more than so many: longer runs take them again.
+const MOST: usize = 10_000;
+
+/// What is trained on what.
+enum Task {
+    /// The net that the options describe.
+    Described(&'static NamedSet),
+    /// One that `kiln bench` times; without a set on samples that are made for it.
+    Timed(Timed, Option<&'static NamedSet>),
+}
+
+impl Task {
+    fn new(args: &Args) -> Result<Self> {
+        let timed = args.timed.as_deref().map(Timed::by_name).transpose()?;
+        if args.model.set == SYNTHETIC {
+            let net =
+                timed.context("synthetic: its samples are those of the nets of `kiln bench`: give one by --model")?;
+            return Ok(Self::Timed(net, None));
+        }
+        let set = NamedSet::find_images(&args.model.set)?;
+        let Some(net) = timed else { return Ok(Self::Described(set)) };
+        let (name, wanted, found) = (net.name, net.sample_shape(), image(set));
+        let advice = format!("`kiln compare {SYNTHETIC} --model {name}` makes samples for it");
+        ensure!(
+            wanted == found,
+            "model: {name} takes samples of {wanted}, those of {} are {found}: {advice}",
+            set.name
+        );
+        Ok(Self::Timed(net, Some(set)))
+    }
+
+    fn model(&self, device: &Device, args: &Args) -> kiln::Result<Model> {
+        match self {
+            Self::Described(set) => args.model.model(set, device.clone(), args.learning_rate),
+            Self::Timed(net, _) => args.model.compiled(net.network(device)?, args.learning_rate),
+        }
+    }
+
+    fn load(&self, args: &Args) -> kiln::Result<Dataset> {
+        match self {
+            Self::Described(set) => Ok(args.model.load(set)?.train),
+            Self::Timed(_, Some(set)) => shaped(Bar::load(set)?.train, &image(set)),
+            Self::Timed(net, None) => Ok(net.data(args.steps.saturating_mul(args.model.batch_size).clamp(1, MOST))),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::data::Bar;
 /// A perceptron, dense layers, the last one with a unit for each class; or layers of any kind.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// The data set: mnist or fashion-mnist; `train` takes a folder of pictures, a table, FILE.csv or FILE.tsv, and arrays, FILE.npz, too
+    /// The data set: mnist or fashion-mnist; `train` takes a folder of pictures, a table, FILE.csv or FILE.tsv, and arrays, FILE.npz, too; `compare --model` takes synthetic
     #[arg(value_name = "DATASET")]
     pub set: String,
 
@@ -100,6 +100,17 @@ impl ModelArgs {
         learning_rate: Option<f64>,
     ) -> Result<Model> {
         let activation = Activation::by_name(&self.activation)?;
+        let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
+        let output = Dense::new(classes).activation(Activation::Softmax);
+        let model = match &self.layers {
+            Some(layers) => built(&layers.parse()?, sample, (name, classes))?,
+            None => layers.chain([output]).fold(Sequential::new().add(Flatten), Sequential::add),
+        };
+        self.compiled(model.named(name).into_model().device(device), learning_rate)
+    }
+
+    /// The model, to be trained as the options say.
+    pub fn compiled(&self, mut model: Model, learning_rate: Option<f64>) -> Result<Model> {
         let mut optimizer: Box<dyn Optimizer> = optimizer::by_name(&self.optimizer)?;
         if let Some(learning_rate) = learning_rate {
             optimizer.set_learning_rate(learning_rate);
@@ -108,13 +119,6 @@ impl ModelArgs {
         if let Some(steps) = self.gradient_accumulation_steps {
             optimizer = Box::new(optimizer.gradient_accumulation_steps(steps));
         }
-        let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
-        let output = Dense::new(classes).activation(Activation::Softmax);
-        let model = match &self.layers {
-            Some(layers) => built(&layers.parse()?, sample, (name, classes))?,
-            None => layers.chain([output]).fold(Sequential::new().add(Flatten), Sequential::add),
-        };
-        let mut model = model.named(name).into_model().device(device);
         model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
         Ok(model)
     }

@@ -3,6 +3,7 @@
 #[path = "../../common.rs"]
 mod common;
 mod images;
+mod sequences;
 
 use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
@@ -10,8 +11,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, RmsPropConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use common::{CLASSES, PIXELS, Product, Result, Runs, SCORED};
+use common::{CLASSES, LENGTH, PIXELS, Product, Result, Runs, SCORED, SERIES};
 use images::{Cnn, LeNet, ResNet};
+use sequences::{Recurrent, Transformer};
 
 #[cfg(feature = "flex")]
 fn device() -> Device {
@@ -42,21 +44,36 @@ enum Net {
     Cnn(Cnn),
     LeNet(LeNet),
     ResNet(ResNet),
+    Recurrent(Recurrent),
+    Transformer(Transformer),
 }
 
 impl Net {
+    /// Numbers of a sample of the net of this name.
+    fn width(name: &str) -> usize {
+        match name {
+            "lstm50" => SERIES[0] * SERIES[1],
+            "transformer" => LENGTH,
+            _ => PIXELS,
+        }
+    }
+
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Mlp(net) => net.forward(x),
             Self::Cnn(net) => net.forward(x),
             Self::LeNet(net) => net.forward(x),
             Self::ResNet(net) => net.forward(x),
+            Self::Recurrent(net) => net.forward(x),
+            Self::Transformer(net) => net.forward(x),
         }
     }
 }
 
 struct Burn {
     device: Device,
+    /// Numbers of a sample.
+    width: usize,
     /// Taken while a step updates it.
     model: Option<Net>,
     optimizer: ModuleOptimizer,
@@ -65,14 +82,14 @@ struct Burn {
 }
 
 impl Burn {
-    fn training(device: Device, model: Net, optimizer: ModuleOptimizer) -> Self {
+    fn training(device: Device, width: usize, model: Net, optimizer: ModuleOptimizer) -> Self {
         let criterion = CrossEntropyLossConfig::new().init(&device);
-        Self { device, model: Some(model), optimizer, criterion, loss: None }
+        Self { device, width, model: Some(model), optimizer, criterion, loss: None }
     }
 
-    fn pixels(&self, x: Vec<f32>) -> Tensor<2> {
-        let rows = x.len() / PIXELS;
-        Tensor::from_data(TensorData::new(x, [rows, PIXELS]), &self.device)
+    fn samples(&self, x: Vec<f32>) -> Tensor<2> {
+        let rows = x.len() / self.width;
+        Tensor::from_data(TensorData::new(x, [rows, self.width]), &self.device)
     }
 }
 
@@ -86,22 +103,27 @@ impl common::Peer for Burn {
             output: LinearConfig::new(hidden, CLASSES).init(&device),
         };
         let optimizer = RmsPropConfig::new().with_alpha(0.9).with_momentum(0.0).with_epsilon(1e-7).init();
-        Ok(Self::training(device, Net::Mlp(model), optimizer))
+        Ok(Self::training(device, PIXELS, Net::Mlp(model), optimizer))
     }
 
-    fn of_images(net: &str) -> Result<Self> {
+    fn of_name(net: &str) -> Result<Self> {
         let device = device().autodiff();
         let model = match net {
             "cnn" => Net::Cnn(Cnn::new(&device)),
             "lenet" => Net::LeNet(LeNet::new(&device)),
             "resnet" => Net::ResNet(ResNet::new(&device)),
+            "lstm" => Net::Recurrent(Recurrent::lstm([28, 28], &device)),
+            "gru" => Net::Recurrent(Recurrent::gru([28, 28], &device)),
+            "simple_rnn" => Net::Recurrent(Recurrent::simple([28, 28], &device)),
+            "lstm50" => Net::Recurrent(Recurrent::lstm(SERIES, &device)),
+            "transformer" => Net::Transformer(Transformer::new(&device)),
             _ => return Err(format!("there is no net {net}").into()),
         };
-        Ok(Self::training(device, model, AdamConfig::new().with_epsilon(1e-7).init()))
+        Ok(Self::training(device, Net::width(net), model, AdamConfig::new().with_epsilon(1e-7).init()))
     }
 
     fn step(&mut self, x: Vec<f32>, y: &[u8]) -> Result<()> {
-        let x = self.pixels(x);
+        let x = self.samples(x);
         let y: Vec<i32> = y.iter().map(|&label| label.into()).collect();
         let rows = y.len();
         let y: Tensor<1, Int> = Tensor::from_data(TensorData::new(y, [rows]), &self.device);
@@ -123,7 +145,7 @@ impl common::Peer for Burn {
     fn scores(&mut self, x: Vec<f32>) -> Result<Vec<f32>> {
         assert_eq!(x.len(), SCORED * PIXELS);
         let model = self.model.as_ref().ok_or("a step failed")?;
-        Ok(model.forward(self.pixels(x)).into_data().try_to_vec()?)
+        Ok(model.forward(self.samples(x)).into_data().try_to_vec()?)
     }
 
     fn product(product: &Product) -> Result<Runs> {
