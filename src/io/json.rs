@@ -6,13 +6,24 @@ use crate::config::Setting;
 
 /// Lists and maps within each other: no header needs as many, and each takes some of the stack.
 const MOST_DEPTH: usize = 256;
-/// Values of a document, at most: a number of two bytes takes some tens in memory.
+/// Values of a description that another program made of a model, at most: a number of two bytes takes some tens in memory, and a layer is
+/// some hundred values.
 const MOST_VALUES: usize = 1 << 18;
 
 /// The value of a document, and where it cannot be read: the byte and what was expected there. A name that stands twice in
 /// a map is refused.
 pub(crate) fn parse(text: &str) -> Result<Setting, String> {
-    let mut parser = Parser { text, at: 0, values: 0 };
+    parse_within(text, usize::MAX)
+}
+
+/// [`parse`] of Keras' description of a model, which has a bounded number of values. Kiln's own files have no bound: what was trained,
+/// with as many words or epochs as may be, is read again.
+pub(crate) fn parse_of_keras(text: &str) -> Result<Setting, String> {
+    parse_within(text, MOST_VALUES)
+}
+
+fn parse_within(text: &str, most: usize) -> Result<Setting, String> {
+    let mut parser = Parser { text, at: 0, most, values: 0 };
     let value = parser.value(0)?;
     match parser.peek() {
         None => Ok(value),
@@ -24,6 +35,8 @@ struct Parser<'a> {
     text: &'a str,
     /// The next byte; always at a character's start.
     at: usize,
+    /// Values that there may be.
+    most: usize,
     /// Those that were begun.
     values: usize,
 }
@@ -59,8 +72,8 @@ impl Parser<'_> {
             return Err(self.expected("less than so many lists within each other"));
         }
         self.values += 1;
-        if self.values > MOST_VALUES {
-            return Err(format!("byte {}: has more than {MOST_VALUES} values", self.at));
+        if self.values > self.most {
+            return Err(format!("byte {}: has more than {} values", self.at, self.most));
         }
         match self.peek() {
             Some(b'{') => self.map(depth),
@@ -305,6 +318,13 @@ mod tests {
                 Setting::Map((0..count).map(|i| (format!("{i}{}", random_text(rng)), random(rng, depth + 1))).collect())
             }
         }
+    }
+
+    #[test]
+    fn a_document_of_kilns_may_have_any_number_of_values() {
+        let text = format!("[{}1]", "1,".repeat(MOST_VALUES));
+        assert!(parse(&text).is_ok());
+        assert!(parse_of_keras(&text).unwrap_err().contains("has more than 262144 values"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] that says what is no JSON, or which layer Kiln lacks.
     pub fn from_json(json: &str) -> Result<Self> {
-        let read = || Self::of_keras(json::parse(json)?, &CustomObjects::new());
+        let read = || Self::of_keras(json::parse_of_keras(json)?, &CustomObjects::new());
         read().map_err(|e| Error::argument("json", e))
     }
 

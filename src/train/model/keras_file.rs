@@ -24,10 +24,12 @@ impl Model {
     pub(super) fn of_archive(bytes: &[u8], path: &Path, custom: &CustomObjects<'_>) -> Result<Self> {
         let read = || -> Result<Self, String> {
             let archive = Archive::parse(bytes)?;
-            let config = json::parse(&archive.config).map_err(|e| format!("its config.json is no JSON: {e}"))?;
+            let config =
+                json::parse_of_keras(&archive.config).map_err(|e| format!("its config.json is no JSON: {e}"))?;
             let mut model = Self::of_keras(config, custom)?;
             model.take_variables(&Hdf5::parse(archive.weights, bytes.len())?)?;
-            let metadata = json::parse(&archive.metadata).map_err(|e| format!("its metadata.json is no JSON: {e}"))?;
+            let metadata =
+                json::parse_of_keras(&archive.metadata).map_err(|e| format!("its metadata.json is no JSON: {e}"))?;
             if let Some(own) = metadata.get(OWN) {
                 let taken = own.read().and_then(|own| model.take_beside(own).map_err(|e| e.to_string()));
                 taken.map_err(|e| format!("its metadata.json, {OWN}: {e}"))?;

@@ -344,7 +344,7 @@ impl Model {
         }
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
             let text = std::str::from_utf8(bytes).map_err(|_| Error::format(path, "is no text in UTF-8"))?;
-            let read = || Self::of_keras(json::parse(text)?, custom);
+            let read = || Self::of_keras(json::parse_of_keras(text)?, custom);
             return read().map_err(|e| Error::format(path, e));
         }
         Self::of_file(&TensorFile::parse(bytes, path)?, custom)
