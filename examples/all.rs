@@ -39,6 +39,7 @@ examples! {
     fashion_sigmoid in "fashion_sigmoid.rs",
     fashion_softmax in "fashion_softmax.rs",
     hours in "hours.rs",
+    memory in "memory.rs",
     mnist in "mnist.rs",
     mnist_99 in "mnist_99.rs",
     mnist_cnn in "mnist_cnn.rs",

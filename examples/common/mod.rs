@@ -46,6 +46,13 @@ impl Args {
         Self::of(options(["--device", "--limit", "--epochs", "--seed"])?, samples, epochs)
     }
 
+    /// [`Args::read_seeded`], and a whole number of the example's own: its name on the command line, and what it is unless given.
+    pub fn read_seeded_and(samples: usize, epochs: usize, own: (&str, usize)) -> anyhow::Result<(Self, usize)> {
+        let [device, limit, wanted, seed, found] = options(["--device", "--limit", "--epochs", "--seed", own.0])?;
+        let found = number(own.0, found, own.1)?;
+        Ok((Self::of([device, limit, wanted, seed], samples, epochs)?, found))
+    }
+
     fn of([device, limit, wanted, seed]: [Option<String>; 4], samples: usize, epochs: usize) -> anyhow::Result<Self> {
         let limit = number("--limit", limit, samples)?.min(samples);
         let (epochs, seed) = (number("--epochs", wanted, epochs)?, whole_seed(seed)?);

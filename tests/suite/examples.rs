@@ -144,6 +144,20 @@ fn sequences_begin_to_be_learned() {
     }
 }
 
+#[test]
+fn what_is_remembered_over_a_gap_is_drawn() {
+    let folder = TempDir::new().unwrap();
+    let mut memory = example("memory", &["--device", "cpu", "--limit", "1000", "--epochs", "8", "--gap", "6"]);
+    memory.command.current_dir(folder.path());
+    let text = printed(memory);
+    assert!(text.contains("  gap  SimpleRNN    LSTM     GRU\n"), "{text}");
+    for name in ["SimpleRNN: ", "LSTM: ", "GRU: "] {
+        // A guess is right a quarter of the time.
+        assert!(figure(&text, name) >= 0.3, "{text}");
+    }
+    assert!(std::fs::read(folder.path().join("runs/memory.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
 /// The examples on Fashion-MNIST, where 300 drawings of a formula stand in for it.
 mod fashion {
     use std::path::Path;
