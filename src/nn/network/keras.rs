@@ -137,7 +137,9 @@ impl<'n> Writer<'n> {
             return Ok(network.keras(name)?.with(TRAINABLE, own.is_trainable()));
         }
         let object = own.keras(name)?;
-        let shapes = reads.filter(|_| self.weighted.contains(name.as_str()));
+        // Attention reads a value as query, value and key, and its build takes a shape of each.
+        let is_attention = own.kind().ends_with("Attention");
+        let shapes = reads.filter(|_| self.weighted.contains(name.as_str()) && !is_attention);
         let shapes: Vec<Setting> = shapes.into_iter().flatten().map(|sample| batches_of(&sample)).collect();
         // Layers of several values have other keys each; as the call is made, Keras builds them anyway.
         Ok(match <[Setting; 1]>::try_from(shapes) {
