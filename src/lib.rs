@@ -56,6 +56,8 @@ mod printable;
 pub mod random;
 mod rewrite;
 mod suggest;
+#[cfg(feature = "csv")]
+pub mod table;
 pub mod tensor;
 mod threads;
 pub mod train;

@@ -26,6 +26,8 @@ mod timeseries;
 pub use columns::{Column, Columns};
 pub(crate) use columns::{ordered, places};
 #[cfg(feature = "csv")]
+pub(crate) use csv::Rows;
+#[cfg(feature = "csv")]
 pub use csv::{Csv, Encoding, Missing, Table};
 pub use dataset::Dataset;
 pub(crate) use dataset::{check_labels, check_scale};

@@ -3,7 +3,7 @@
 use super::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::random::{shuffled, shuffled_with};
-use crate::tensor::Values;
+use crate::tensor::{Tensor, Values};
 
 /// The numbers of the rows to train on, and of those to measure on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Argument`] where the share leaves one of the parts without samples.
     pub fn train_test_split(&self, test_share: f64, seed: u64) -> Result<Split> {
-        let (n, held) = (self.len(), self.test_count(test_share)?);
-        let order: Vec<usize> = shuffled(n as u32, seed, 0).into_iter().map(|row| row as usize).collect();
-        let (test, train) = order.split_at(held);
-        Fold { train: train.to_vec(), test: test.to_vec() }.of(self)
+        Fold::shuffled(self.len(), test_share, seed)?.of(self)
     }
 
     /// As [`Dataset::train_test_split`], with the same share of each class in both parts, as near as whole samples allow.
@@ -39,18 +36,31 @@ impl Dataset {
     /// As [`Dataset::train_test_split`]; [`Error::Argument`] where the targets are no class indices, a class has a single
     /// sample, or a part would have fewer samples than there are classes.
     pub fn stratified_split(&self, test_share: f64, seed: u64) -> Result<Split> {
-        let held = self.test_count(test_share)?;
-        let classes = classes("stratified_split", self)?;
+        Fold::stratified(self.y(), test_share, seed)?.of(self)
+    }
+}
+
+impl Fold {
+    /// [`Dataset::train_test_split`] of so many samples.
+    pub(crate) fn shuffled(samples: usize, test_share: f64, seed: u64) -> Result<Self> {
+        let held = test_count(samples, test_share)?;
+        let order: Vec<usize> = shuffled(samples as u32, seed, 0).into_iter().map(|row| row as usize).collect();
+        let (test, train) = order.split_at(held);
+        Ok(Self { train: train.to_vec(), test: test.to_vec() })
+    }
+
+    /// [`Dataset::stratified_split`] of samples with these targets.
+    pub(crate) fn stratified(y: &Tensor, test_share: f64, seed: u64) -> Result<Self> {
+        let (samples, held) = (y.rows(), test_count(y.rows(), test_share)?);
+        let classes = classes("stratified_split", y)?;
         if let Some(lonely) = classes.iter().find(|rows| rows.len() == 1) {
             let message = format!("row {} is the only one of its class: it cannot be in both parts", lonely[0]);
             return Err(Error::argument("stratified_split", message));
         }
-        if held.min(self.len() - held) < classes.len() {
-            let message = format!(
-                "{held} samples to measure on and {} to train on are too few for {} classes",
-                self.len() - held,
-                classes.len()
-            );
+        if held.min(samples - held) < classes.len() {
+            let (left, count) = (samples - held, classes.len());
+            let message =
+                format!("{held} samples to measure on and {left} to train on are too few for {count} classes");
             return Err(Error::argument("test_share", message));
         }
         let counts = apportioned(held, &classes.iter().map(Vec::len).collect::<Vec<_>>());
@@ -61,28 +71,27 @@ impl Dataset {
             train.extend_from_slice(&rows[count..]);
         }
         let mixed = |rows, index| shuffled_with(rows, seed, "shuffle", index);
-        Fold { train: mixed(train, 0), test: mixed(test, 1) }.of(self)
-    }
-
-    fn test_count(&self, share: f64) -> Result<usize> {
-        let held = (share * self.len() as f64).ceil();
-        if share > 0.0 && held >= 1.0 && held < self.len() as f64 {
-            return Ok(held as usize);
-        }
-        let message =
-            format!("{share} of {} samples leaves a part without any; give more than 0, less than 1", self.len());
-        Err(Error::argument("test_share", message))
+        Ok(Self { train: mixed(train, 0), test: mixed(test, 1) })
     }
 }
 
+fn test_count(samples: usize, share: f64) -> Result<usize> {
+    let held = (share * samples as f64).ceil();
+    if share > 0.0 && held >= 1.0 && held < samples as f64 {
+        return Ok(held as usize);
+    }
+    let message = format!("{share} of {samples} samples leaves a part without any; give more than 0, less than 1");
+    Err(Error::argument("test_share", message))
+}
+
 /// The rows of each class that has any, in the order of the class indices.
-fn classes(what: &str, data: &Dataset) -> Result<Vec<Vec<usize>>> {
-    let Values::U32(labels) = data.y().values() else {
-        let message = format!("needs class indices as targets, these are {} values", data.y().dtype());
+fn classes(what: &str, y: &Tensor) -> Result<Vec<Vec<usize>>> {
+    let Values::U32(labels) = y.values() else {
+        let message = format!("needs class indices as targets, these are {} values", y.dtype());
         return Err(Error::argument(what, message));
     };
-    if labels.len() != data.len() {
-        let message = format!("needs one class index a sample, the targets are {}", data.y().shape());
+    if labels.len() != y.rows() {
+        let message = format!("needs one class index a sample, the targets are {}", y.shape());
         return Err(Error::argument(what, message));
     }
     let mut order: Vec<usize> = (0..labels.len()).collect();
@@ -147,11 +156,16 @@ impl KFold {
     /// [`Error::Argument`] for fewer than two folds, or more than there are samples; stratified, where the targets are no
     /// class indices or no class has as many samples as there are folds.
     pub fn folds(&self, data: &Dataset) -> Result<Vec<Fold>> {
-        let (n, k) = (data.len(), self.folds);
+        self.folds_of(data.y())
+    }
+
+    /// [`KFold::folds`] of samples with these targets.
+    pub(crate) fn folds_of(&self, y: &Tensor) -> Result<Vec<Fold>> {
+        let (n, k) = (y.rows(), self.folds);
         if k < 2 || k > n {
             return Err(Error::argument("folds", format!("{k} folds of {n} samples; give 2 to {n}")));
         }
-        let fold_of = if self.stratified { self.dealt(data)? } else { self.cut(n) };
+        let fold_of = if self.stratified { self.dealt(y)? } else { self.cut(n) };
         let rows = |wanted: &dyn Fn(usize) -> bool| (0..n).filter(|&row| wanted(fold_of[row])).collect();
         Ok((0..k).map(|fold| Fold { train: rows(&|other| other != fold), test: rows(&|own| own == fold) }).collect())
     }
@@ -177,8 +191,8 @@ impl KFold {
     }
 
     /// Each row's fold: class after class, the rows are dealt out like cards.
-    fn dealt(&self, data: &Dataset) -> Result<Vec<usize>> {
-        let classes = classes("KFold::stratified", data)?;
+    fn dealt(&self, y: &Tensor) -> Result<Vec<usize>> {
+        let classes = classes("KFold::stratified", y)?;
         let most = classes.iter().map(Vec::len).max().unwrap_or(0);
         if most < self.folds {
             let message = format!("{} folds, the largest class has {most} samples; give fewer", self.folds);
@@ -188,7 +202,7 @@ impl KFold {
             Some(seed) => shuffled_with(rows, seed, "stratify", k),
             None => rows,
         };
-        let mut fold_of = vec![0; data.len()];
+        let mut fold_of = vec![0; y.rows()];
         let order = (0..).zip(classes).flat_map(mixed);
         order.enumerate().for_each(|(place, row)| fold_of[row] = place % self.folds);
         Ok(fold_of)

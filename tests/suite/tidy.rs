@@ -245,7 +245,7 @@ fn kinds(text: &str) -> Vec<&str> {
 
 /// The folders and files of `src/`, each of which knows those before it alone: what everything may use, values and their
 /// kernels, graphs, what runs them, what is trained, and what looks at that.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "error",
     "printable",
     "suggest",
@@ -267,6 +267,7 @@ const ORDER: [&str; 23] = [
     "data",
     "nn",
     "train",
+    "table",
     "check",
     "bench",
 ];

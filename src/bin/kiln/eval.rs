@@ -18,8 +18,8 @@ use crate::model::{DeviceArgs, shaped};
 use crate::outputs::{self, Kind, outputs};
 use crate::pictures::Pictures;
 use crate::saved::{Course, class_names};
-use crate::set::{files_of, pictures_in, table};
-use crate::table::Columns;
+use crate::set::{files_of, pictures_in, table_in};
+use crate::table;
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
@@ -96,7 +96,8 @@ fn print(args: &Args, set: &str, samples: usize, logs: &Logs, confusion: Option<
         return Ok(());
     }
     let values: Vec<String> = logs.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
-    let what = if args.set.as_deref().and_then(table).is_some() && !args.held_out { "samples" } else { "test samples" };
+    let what =
+        if args.set.as_deref().and_then(table_in).is_some() && !args.held_out { "samples" } else { "test samples" };
     writeln!(out, "{samples} {what} of {}: {}", printable(set), values.join(", "))?;
     if let Some(confusion) = confusion {
         write!(out, "\n{confusion}\n{}", confusion.report())?;
@@ -127,17 +128,18 @@ impl Args {
         if Pictures::find(model, &self.file)?.is_some() {
             bail!("{}: was trained on a folder of pictures; name the folder to measure on", self.file.display());
         }
-        if let Some(path) = table(&name) {
-            let columns = Columns::of(model, &self.file)?.within(self.packed.max_unpacked);
-            let data = if self.held_out { columns.held_out(path)? } else { columns.dataset(path)? };
-            return Ok((name, data, columns.encoding.classes().to_vec()));
+        if let Some(path) = table_in(&name) {
+            let preprocessor = table::of(model, &self.file, self.packed.max_unpacked)?;
+            let held_out = || Ok(table::again(&preprocessor, path)?.test);
+            let data = if self.held_out { held_out() } else { table::dataset(&preprocessor, path) };
+            return Ok((name, data?, preprocessor.classes().to_vec()));
         }
         ensure!(
             !self.held_out,
             "held_out: {name} is no table; give the file that {} was trained on",
             self.file.display()
         );
-        let of_table = Columns::find(model, &self.file)?.is_some();
+        let of_table = table::find(model, &self.file, None)?.is_some();
         if of_table && self.set.is_some() {
             bail!("{name}: {} was trained on a table; give a table with its columns", self.file.display());
         }

@@ -14,7 +14,7 @@ use crate::model::DeviceArgs;
 use crate::outputs::{self, Kind, Output};
 use crate::picture;
 use crate::pictures::Pictures;
-use crate::table::Columns;
+use crate::table;
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
@@ -130,7 +130,10 @@ impl Args {
     /// The picture as a batch of one sample.
     fn sample(&self, model: &Model) -> Result<Tensor> {
         let (file, most) = (self.file.display(), self.packed.max_unpacked);
-        ensure!(Columns::find(model, &self.file)?.is_none(), "{file}: was trained on a table, which has no pictures");
+        ensure!(
+            table::find(model, &self.file, None)?.is_none(),
+            "{file}: was trained on a table, which has no pictures"
+        );
         if let Some(pictures) = Pictures::find(model, &self.file)? {
             ensure!(!self.picture.is_dir(), "{}: is a folder; give a picture", self.picture.display());
             return pictures.samples(&[&self.picture], self.invert, most);

@@ -9,6 +9,7 @@ use kiln::device::Device;
 use kiln::io::{printable, write_file};
 use kiln::nn::Model;
 use kiln::nn::metric::classes_of;
+use kiln::table::Preprocessor;
 use kiln::tensor::{Shape, Tensor, Values};
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use crate::outputs::{self, Kind, outputs};
 use crate::picture::{self, Picture};
 use crate::pictures::{Pictures, folder};
 use crate::saved::{Course, class_names};
-use crate::table::Columns;
+use crate::table;
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
@@ -78,11 +79,11 @@ pub fn run(args: &Args) -> Result<()> {
     outputs::check(&outputs(&[("output", &args.output, Kind::File)]), &read.collect::<Vec<_>>())?;
     let mut model = Model::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
     let most = args.packed.max_unpacked;
-    let columns = Columns::find(&model, &args.file)?.map(|columns| columns.within(most));
+    let table = table::find(&model, &args.file, most)?;
     let trained = Pictures::find(&model, &args.file)?;
-    ensure!(columns.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
+    ensure!(table.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
     let sample = model.sample_shape()?.clone();
-    let mut answers = Answers::new(args, sample.clone(), names(&model, columns.as_ref(), trained.as_ref(), &args.file));
+    let mut answers = Answers::new(args, sample.clone(), names(&model, table.as_ref(), trained.as_ref(), &args.file));
     for input in &args.inputs {
         let files = args.files(input)?;
         if let Some(pictures) = &trained {
@@ -94,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
             continue;
         }
         for file in &files {
-            let x = args.samples(file, columns.as_ref(), &sample)?.head(args.most_samples());
+            let x = args.samples(file, table.as_ref(), &sample)?.head(args.most_samples());
             model.input_scale(&x).with_context(|| file.display().to_string())?;
             let y = model.predict(&x)?;
             answers.add(&(0..x.rows()).map(|row| (file.as_path(), row)).collect::<Vec<_>>(), &x, &y)?;
@@ -121,9 +122,9 @@ impl Args {
     }
 
     /// The samples in a file.
-    fn samples(&self, input: &Path, columns: Option<&Columns>, sample: &Shape) -> Result<Tensor> {
+    fn samples(&self, input: &Path, table: Option<&Preprocessor>, sample: &Shape) -> Result<Tensor> {
         let most = self.packed.max_unpacked;
-        match (columns, archive(input)) {
+        match (table, archive(input)) {
             (Some(_), Some(path)) => {
                 let (path, file) = (path.display(), self.file.display());
                 bail!("{path}: {file} was trained on a table; give a table with its columns")
@@ -132,16 +133,16 @@ impl Args {
                 ensure!(!self.invert, "invert: is for pictures in files of their own, not for {}", path.display());
                 arrays::samples(path, most)
             }
-            (Some(columns), None) => columns.samples(input),
+            (Some(table), None) => table::samples(table, input),
             (None, None) => picture::read(input, sample, self.invert, most),
         }
     }
 }
 
 /// The names of the classes of what it was trained on; none where they are numbers, or it does not say.
-fn names(model: &Model, columns: Option<&Columns>, pictures: Option<&Pictures>, file: &Path) -> Vec<String> {
-    if let Some(columns) = columns {
-        return columns.encoding.classes().to_vec();
+fn names(model: &Model, table: Option<&Preprocessor>, pictures: Option<&Pictures>, file: &Path) -> Vec<String> {
+    if let Some(table) = table {
+        return table.classes().to_vec();
     }
     if let Some(pictures) = pictures {
         return pictures.classes.clone();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use kiln::data::{LoadOptions, NamedSet, Split};
 use kiln::nn::Model;
+use kiln::table::Preprocessor;
 use kiln::tensor::Shape;
 
 use crate::arrays::{self, Largest, archive};
@@ -12,7 +13,7 @@ use crate::data::Bar;
 use crate::model::image;
 use crate::pictures::{Loaded, PictureArgs, Pictures, folder};
 use crate::saved::class_names;
-use crate::table::{Columns, TableArgs};
+use crate::table::{self, TableArgs};
 
 /// A data set, loaded when it is wanted.
 pub enum Set {
@@ -27,7 +28,7 @@ pub enum Set {
     Table {
         name: String,
         split: Box<Split>,
-        columns: Box<Columns>,
+        preprocessor: Box<Preprocessor>,
     },
     /// Of a folder of this name.
     Folder {
@@ -51,12 +52,12 @@ impl Set {
             return Ok(Self::of_folder(path, pictures, loaded));
         }
         pictures.refuse(name)?;
-        let Some(path) = table(name) else {
+        let Some(path) = table_in(name) else {
             args.refuse(name)?;
             return Self::without_columns(name, max_unpacked);
         };
-        let (columns, split) = Columns::new(path, args, seed, max_unpacked)?;
-        Ok(Self::of_table(path, columns, split))
+        let (preprocessor, split) = args.open(path, seed, max_unpacked)?;
+        Ok(Self::of_table(path, preprocessor, split))
     }
 
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
@@ -66,16 +67,16 @@ impl Set {
             let loaded = pictures.again(path, max_unpacked)?;
             return Ok(Self::of_folder(path, pictures, loaded));
         }
-        let Some(path) = table(name) else {
+        let Some(path) = table_in(name) else {
             let set = Self::without_columns(name, max_unpacked)?;
             if let Self::Arrays { print, .. } = &set {
                 print.check(model, Path::new(name))?;
             }
             return Ok(set);
         };
-        let columns = Columns::of(model, file)?.within(max_unpacked);
-        let split = columns.again(path)?;
-        Ok(Self::of_table(path, columns, split))
+        let preprocessor = table::of(model, file, max_unpacked)?;
+        let split = table::again(&preprocessor, path)?;
+        Ok(Self::of_table(path, preprocessor, split))
     }
 
     /// What is no table.
@@ -87,9 +88,9 @@ impl Set {
         Ok(Self::Arrays { name, split: Box::new(split), largest, print })
     }
 
-    fn of_table(path: &Path, columns: Columns, split: Split) -> Self {
+    fn of_table(path: &Path, preprocessor: Preprocessor, split: Split) -> Self {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Self::Table { name, split: Box::new(split), columns: Box::new(columns) }
+        Self::Table { name, split: Box::new(split), preprocessor: Box::new(preprocessor) }
     }
 
     fn of_folder(path: &Path, pictures: Pictures, loaded: Loaded) -> Self {
@@ -102,9 +103,7 @@ impl Set {
     pub fn class_weight(&self) -> Vec<(u32, f32)> {
         match self {
             Self::Named(_) | Self::Arrays { .. } | Self::Folder { .. } => Vec::new(),
-            Self::Table { columns, .. } => {
-                (0..).zip(columns.class_weight.iter().map(|&weight| weight as f32)).collect()
-            }
+            Self::Table { preprocessor, .. } => preprocessor.class_weight(),
         }
     }
 
@@ -119,7 +118,7 @@ impl Set {
         match self {
             Self::Named(set) => set.classes,
             Self::Arrays { largest, .. } => largest.classes(),
-            Self::Table { columns, .. } => columns.encoding.classes().len(),
+            Self::Table { preprocessor, .. } => preprocessor.classes().len(),
             Self::Folder { pictures, .. } => pictures.classes.len(),
         }
     }
@@ -145,7 +144,7 @@ impl Set {
         match self {
             Self::Named(set) => class_names(set),
             Self::Arrays { .. } => Vec::new(),
-            Self::Table { columns, .. } => columns.encoding.classes().to_vec(),
+            Self::Table { preprocessor, .. } => preprocessor.classes().to_vec(),
             Self::Folder { pictures, .. } => pictures.classes.clone(),
         }
     }
@@ -171,7 +170,7 @@ impl Set {
             Self::Named(_) => {}
             Self::Arrays { print, .. } => print.keep(model),
             Self::Folder { pictures, .. } => pictures.keep(model),
-            Self::Table { columns, .. } => columns.keep(model),
+            Self::Table { preprocessor, .. } => preprocessor.keep(model),
         }
     }
 }
@@ -182,14 +181,14 @@ pub fn pictures_in(name: &str) -> Option<&Path> {
 }
 
 /// The path of a table, where a name is one: it has an ending, and not that of an archive.
-pub fn table(name: &str) -> Option<&Path> {
+pub fn table_in(name: &str) -> Option<&Path> {
     let is_table = |path: &&Path| path.extension().is_some() && archive(name).is_none() && !path.is_dir();
     Some(Path::new(name)).filter(is_table)
 }
 
 /// The files of a set, as far as they are there to be read.
 pub fn files_of(name: &str) -> Vec<PathBuf> {
-    if let Some(path) = table(name).or_else(|| archive(name)) {
+    if let Some(path) = table_in(name).or_else(|| archive(name)) {
         return vec![path.into()];
     }
     let found =

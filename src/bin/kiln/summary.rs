@@ -11,7 +11,7 @@ use kiln::plot::plot_model;
 use crate::outputs::{self, Kind, outputs};
 use crate::pictures::Pictures;
 use crate::saved::Course;
-use crate::table::Columns;
+use crate::table;
 
 /// Print what a saved model consists of, and how it was trained
 #[derive(clap::Args)]
@@ -41,8 +41,8 @@ pub fn run(args: &Args) -> Result<()> {
     if let Ok(course) = Course::of(&model, &args.file) {
         writeln!(out, "Data: {}", printable(&course.print()))?;
     }
-    if let Some(columns) = Columns::find(&model, &args.file)? {
-        writeln!(out, "Table: {}", printable(&columns.print()))?;
+    if let Some(preprocessor) = table::find(&model, &args.file, None)? {
+        writeln!(out, "Table: {}", printable(&table::print(&preprocessor)))?;
     }
     if let Some(pictures) = Pictures::find(&model, &args.file)? {
         writeln!(out, "Pictures: {}", printable(&pictures.print()))?;

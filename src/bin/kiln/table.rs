@@ -1,13 +1,13 @@
-//! Tables of one's own, and what a saved model keeps of one.
+//! Tables of one's own: the options, and what is said of a table in their words.
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use flate2::Crc;
-use kiln::data::{Csv, Dataset, Encoding, Missing, Scaler, Split, Table};
+use kiln::data::{Csv, Dataset, Missing, Split};
 use kiln::io::printable;
-use kiln::nn::{Config, Model};
+use kiln::nn::Model;
+use kiln::table::{ClassWeight, Preprocessor, TableOptions};
 use kiln::tensor::Tensor;
 
 use crate::outputs;
@@ -114,8 +114,8 @@ fn without_options(e: kiln::Error) -> anyhow::Error {
 }
 
 /// Says of a table what must not go unsaid.
-fn say(path: &Path, table: &Table) {
-    for remark in &table.remarks {
+fn say(path: &Path, remarks: &[String]) {
+    for remark in remarks {
         outputs::say(printable(&format!("{}: {}", path.display(), in_options(remark))));
     }
 }
@@ -125,200 +125,77 @@ fn class_weight(text: &str) -> Result<(String, f32)> {
     Ok((label.into(), weight.parse().with_context(|| format!("{weight:?} is no number"))?))
 }
 
-/// One weight of each class: 1 where none is given. None at all where no class has one.
-fn class_weights(given: &[(String, f32)], encoding: &Encoding) -> Result<Vec<f64>> {
-    let classes = encoding.classes();
-    let mut weights = vec![1.0; if given.is_empty() { 0 } else { classes.len() }];
-    for (i, (label, weight)) in given.iter().enumerate() {
-        let unknown =
-            || format!("class_weight: no row has the label {label:?}; there are {}", printable(&classes.join(", ")));
-        let class = encoding.class_of(label).with_context(unknown)?;
-        weights[class] = f64::from(*weight);
-        let is_again = given[..i].iter().any(|(other, _)| encoding.class_of(other) == Some(class));
-        ensure!(!is_again, "class_weight: {label:?} is named twice");
-    }
-    Ok(weights)
-}
-
-/// The note in the file.
-const NOTE: &str = "table";
-
-/// What the columns of a table are, and which of its rows are measured on.
-pub struct Columns {
-    pub encoding: Encoding,
-    scaler: Option<Scaler>,
-    /// One of each class, or none.
-    pub class_weight: Vec<f64>,
-    test_split: f64,
-    seed: u64,
-    /// What tells another table: how many rows it had, and what [`checksum`] made of them.
-    rows: usize,
-    crc: usize,
-}
-
-/// Of the numbers that were made of a table.
-fn checksum(data: &Dataset) -> usize {
-    let mut crc = Crc::new();
-    for tensor in [Some(data.x()), Some(data.y()), data.sample_weight()].into_iter().flatten() {
-        tensor.values().to_f32().iter().for_each(|value| crc.update(&value.to_le_bytes()));
-    }
-    crc.sum() as usize
-}
-
-impl Columns {
-    /// Those of a table as the options have them, and its parts.
-    pub fn new(path: &Path, args: &TableArgs, seed: u64, max_unpacked: Option<u64>) -> Result<(Self, Split)> {
-        let Some(label) = &args.label else {
+impl TableArgs {
+    /// How the table at `path` is opened.
+    fn options(&self, path: &Path, seed: u64, max_unpacked: Option<u64>) -> Result<TableOptions> {
+        let Some(label) = &self.label else {
             bail!("label: name the column of {name} that holds the labels, by --label", name = path.display());
         };
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let separator = if ["tsv", "tab"].contains(&ending.as_str()) { b'\t' } else { b',' };
-        let missing = if args.drop_missing { Missing::DropRow } else { Missing::Error };
-        let mut csv = Csv::new().separator(separator).label(label).without(&args.without).missing(missing);
-        csv = csv.words(&args.words).numbers(&args.numbers);
-        if !args.missing.is_empty() {
-            csv = csv.missing_values(&args.missing);
+        let missing = if self.drop_missing { Missing::DropRow } else { Missing::Error };
+        let mut csv = Csv::new().separator(separator).label(label).without(&self.without).missing(missing);
+        csv = csv.words(&self.words).numbers(&self.numbers);
+        if !self.missing.is_empty() {
+            csv = csv.missing_values(&self.missing);
         }
-        if let Some(column) = &args.sample_weight {
+        if let Some(column) = &self.sample_weight {
             csv = csv.sample_weight(column);
         }
         if let Some(most) = max_unpacked {
             csv = csv.max_unpacked(most);
         }
-        let table = csv.read(path).map_err(|e| match e {
+        let options = TableOptions::new(csv).standardize(self.standardize).split_seed(seed);
+        let options = options.class_weight(ClassWeight::Given(self.class_weight.clone()));
+        Ok(self.test_split.map_or(options.clone(), |share| options.test_split(share)))
+    }
+
+    /// The parts of the table at `path`, and what a model keeps of it.
+    pub fn open(&self, path: &Path, seed: u64, max_unpacked: Option<u64>) -> Result<(Preprocessor, Split)> {
+        let options = self.options(path, seed, max_unpacked)?;
+        let table = options.open([path]).map_err(|e| match e {
             kiln::Error::Io { .. } => e.into(),
             _ => anyhow::Error::msg(in_options(&e.to_string())),
         })?;
-        say(path, &table);
-        let class_weight = class_weights(&args.class_weight, table.encoding())?;
-        let (encoding, test_split) = (table.encoding().clone(), args.test_split.unwrap_or(0.2));
-        let (rows, crc) = (table.data.len(), checksum(&table.data));
-        let columns = Columns { encoding, scaler: None, class_weight, test_split, seed, rows, crc };
-        let mut columns = columns.checked()?;
-        let split = columns.split(&table.data)?;
-        columns.scaler = args.standardize.then(|| Scaler::standardize(&split.train));
-        let split = columns.scaled_parts(&split)?;
-        Ok((columns, split))
+        say(path, table.remarks());
+        Ok(table.prepare(&table.split()?)?)
     }
+}
 
-    /// Those of the model in the file at `path`, where it was trained on a table.
-    pub fn find(model: &Model, path: &Path) -> Result<Option<Self>> {
-        let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
-        let mut read = || -> Result<Self> {
-            Self {
-                encoding: config.take("encoding")?,
-                scaler: config.take("scaler")?,
-                class_weight: config.take("class_weight")?,
-                test_split: config.take("test_split")?,
-                seed: config.take("seed")?,
-                rows: config.take("rows")?,
-                crc: config.take("crc")?,
-            }
-            .checked()
-        };
-        read().map(Some).with_context(|| path.display().to_string())
-    }
+/// What the model in the file at `path` keeps of a table, where it was trained on one, whose files may unpack to so many bytes.
+pub fn find(model: &Model, path: &Path, max_unpacked: Option<u64>) -> Result<Option<Preprocessor>> {
+    let found = Preprocessor::of(model).with_context(|| path.display().to_string())?;
+    Ok(found.map(|found| max_unpacked.into_iter().fold(found, Preprocessor::max_unpacked)))
+}
 
-    /// Keeps what a model needs of the table with it.
-    pub fn keep(&self, model: &mut Model) {
-        let config = Config::new(NOTE)
-            .with("encoding", self.encoding.clone())
-            .with("scaler", self.scaler.clone())
-            .with("class_weight", self.class_weight.clone())
-            .with("test_split", self.test_split)
-            .with("seed", self.seed)
-            .with("rows", self.rows)
-            .with("crc", self.crc);
-        model.set_note(NOTE, config);
-    }
+/// [`find`] of a model that must have it.
+pub fn of(model: &Model, path: &Path, max_unpacked: Option<u64>) -> Result<Preprocessor> {
+    let none = || format!("{}: knows no table; `kiln train TABLE.csv --save` writes one that does", path.display());
+    find(model, path, max_unpacked)?.with_context(none)
+}
 
-    /// [`Columns::find`] of a model that must have them.
-    pub fn of(model: &Model, path: &Path) -> Result<Self> {
-        let none = || format!("{}: knows no table; `kiln train TABLE.csv --save` writes one that does", path.display());
-        Self::find(model, path)?.with_context(none)
-    }
+/// The parts of the table that was trained on, as they were then.
+pub fn again(preprocessor: &Preprocessor, path: &Path) -> Result<Split> {
+    let (split, remarks) = preprocessor.again(path).map_err(without_options)?;
+    say(path, &remarks);
+    Ok(split)
+}
 
-    /// The same, whose tables may unpack to so many bytes where that is told.
-    pub fn within(mut self, max_unpacked: Option<u64>) -> Self {
-        if let Some(most) = max_unpacked {
-            self.encoding = self.encoding.max_unpacked(most);
-        }
-        self
-    }
+/// The rows of a table, as the model takes them.
+pub fn dataset(preprocessor: &Preprocessor, path: &Path) -> Result<Dataset> {
+    let rows = preprocessor.read(path).map_err(without_options)?;
+    say(path, &rows.remarks);
+    Ok(rows.data)
+}
 
-    /// That the parts fit each other, whether the options gave them or a file did.
-    fn checked(self) -> Result<Self> {
-        let (classes, weights) = (self.encoding.classes(), &self.class_weight);
-        let (count, given) = (classes.len(), weights.len());
-        ensure!(given == 0 || given == count, "class_weight: {given} weights for {count} classes; there is one each");
-        for (label, weight) in classes.iter().zip(weights) {
-            ensure!(*weight >= 0.0 && weight.is_finite(), "class_weight: {label:?} has {weight}; give 0 or more");
-        }
-        if let Some(scaler) = &self.scaler {
-            let (columns, features) = (scaler.center.len(), self.encoding.features().len());
-            ensure!(columns == features, "scaler: is of {columns} columns, samples have {features}");
-        }
-        let share = self.test_split;
-        ensure!(share > 0.0 && share < 1.0, "test_split: {share} is no share; give more than 0, less than 1");
-        Ok(self)
-    }
+/// The samples of a table, which need have no labels.
+pub fn samples(preprocessor: &Preprocessor, path: &Path) -> Result<Tensor> {
+    preprocessor.read_samples(path).map_err(without_options)
+}
 
-    fn read(&self, path: &Path) -> Result<Dataset> {
-        let table = self.encoding.table(path).map_err(without_options)?;
-        say(path, &table);
-        Ok(table.data)
-    }
-
-    /// All samples of the table that was trained on, as they stand there.
-    fn whole(&self, path: &Path) -> Result<Dataset> {
-        let (data, rows) = (self.read(path)?, self.rows);
-        let (name, found) = (path.display(), data.len());
-        ensure!(found == rows, "{name}: has {found} rows, the run had {rows}; give the table that it was trained on");
-        ensure!(
-            checksum(&data) == self.crc,
-            "{name}: has changed since the run; give the table that it was trained on"
-        );
-        Ok(data)
-    }
-
-    /// The same parts each time.
-    fn split(&self, data: &Dataset) -> Result<Split> {
-        Ok(data.stratified_split(self.test_split, self.seed)?)
-    }
-
-    fn scaled_parts(&self, split: &Split) -> Result<Split> {
-        Ok(Split { train: self.scaled(&split.train)?, test: self.scaled(&split.test)? })
-    }
-
-    /// The parts of the table that was trained on, as they were then.
-    pub fn again(&self, path: &Path) -> Result<Split> {
-        self.scaled_parts(&self.split(&self.whole(path)?)?)
-    }
-
-    fn scaled(&self, data: &Dataset) -> Result<Dataset> {
-        Ok(self.scaler.as_ref().map_or_else(|| Ok(data.clone()), |scaler| scaler.apply(data))?)
-    }
-
-    /// The rows of a table, as the model takes them.
-    pub fn dataset(&self, path: &Path) -> Result<Dataset> {
-        self.scaled(&self.read(path)?)
-    }
-
-    /// Those of the table that was trained on which were held back from the training.
-    pub fn held_out(&self, path: &Path) -> Result<Dataset> {
-        self.scaled(&self.split(&self.whole(path)?)?.test)
-    }
-
-    /// The samples of a table, which need have no labels. No row is left out, so that they can be counted.
-    pub fn samples(&self, path: &Path) -> Result<Tensor> {
-        let x = self.encoding.clone().missing(Missing::Error).read_samples(path).map_err(without_options)?;
-        Ok(self.scaler.as_ref().map_or_else(|| Ok(x.clone()), |scaler| scaler.apply_to(&x))?)
-    }
-
-    /// What a file must have, and what comes of it.
-    pub fn print(&self) -> String {
-        let scaled = if self.scaler.is_some() { ", standardized" } else { "" };
-        let (features, classes) = (self.encoding.features().join(", "), self.encoding.classes().join(", "));
-        format!("columns {features}{scaled}; classes {classes}")
-    }
+/// What a file must have, and what comes of it.
+pub fn print(preprocessor: &Preprocessor) -> String {
+    let scaled = if preprocessor.scaler().is_some() { ", standardized" } else { "" };
+    let (features, classes) = (preprocessor.encoding().features().join(", "), preprocessor.classes().join(", "));
+    format!("columns {features}{scaled}; classes {classes}")
 }

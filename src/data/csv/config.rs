@@ -11,6 +11,7 @@ impl Configured for Missing {
             Self::Error => Config::new("error"),
             Self::DropRow => Config::new("drop_row"),
             Self::Fill(number) => Config::new("fill").with("number", f64::from(number)),
+            Self::Nan => Config::new("nan"),
         }
     }
 
@@ -19,7 +20,11 @@ impl Configured for Missing {
             "error" => Ok(Self::Error),
             "drop_row" => Ok(Self::DropRow),
             "fill" => Ok(Self::Fill(config.take::<f64>("number")? as f32)),
-            other => Err(Error::argument("missing", crate::suggest::unknown(other, &["error", "drop_row", "fill"]))),
+            "nan" => Ok(Self::Nan),
+            other => {
+                let known = ["error", "drop_row", "fill", "nan"];
+                Err(Error::argument("missing", crate::suggest::unknown(other, &known)))
+            }
         }
     }
 }
@@ -48,6 +53,7 @@ impl Configured for Encoding {
             .with("features", self.features.clone())
             .with("classes", borrowed(&self.classes))
             .with("sample_weight", self.csv.sample_weight.as_deref())
+            .with("without", borrowed(&self.csv.without))
             .with("numbers", borrowed(&self.csv.numbers))
             .with("missing_values", borrowed(&self.csv.missing_values));
         match &self.csv.targets {
@@ -68,6 +74,7 @@ impl Configured for Encoding {
         let csv = Csv::new().separator(separator).header(config.take("header")?).missing(config.take("missing")?);
         let weight = config.take_or("sample_weight", None::<String>)?;
         let csv = csv.numbers(config.take_or("numbers", Vec::<String>::new())?);
+        let csv = csv.without(config.take_or("without", Vec::<String>::new())?);
         let csv = csv.missing_values(config.take_or("missing_values", super::strings(super::MISSING_VALUES))?);
         let csv = weight.into_iter().fold(csv, Csv::sample_weight);
         let csv = match config.take_or("label", None::<String>)? {

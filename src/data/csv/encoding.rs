@@ -39,15 +39,16 @@ pub(super) struct Feature {
 
 impl Feature {
     /// Columns of a sample.
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.words.as_ref().map_or(1, Vec::len)
     }
 
     /// Adds the row's field to a sample.
-    fn encode(&self, row: &Row<'_>, column: usize, missing: Missing, sample: &mut Vec<f32>) -> Result<()> {
+    pub fn encode(&self, row: &Row<'_>, column: usize, missing: Missing, sample: &mut Vec<f32>) -> Result<()> {
         let absent = || match missing {
             Missing::Fill(number) => Ok(number),
-            _ => Err(row.missing(column)),
+            Missing::Nan => Ok(f32::NAN),
+            Missing::Error | Missing::DropRow => Err(row.missing(column)),
         };
         let Some(words) = &self.words else {
             sample.push(row.number(column)?.map_or_else(absent, Ok)?);
@@ -55,6 +56,10 @@ impl Feature {
         };
         let at = match row.field(column) {
             Some(field) => Some(position(words, field).ok_or_else(|| row.refused(column, unknown(field, words)))?),
+            None if missing == Missing::Nan => {
+                sample.extend(words.iter().map(|_| f32::NAN));
+                return Ok(());
+            }
             None => absent().map(|_| None)?,
         };
         sample.extend((0..words.len()).map(|i| f32::from(u8::from(at == Some(i)))));
@@ -91,8 +96,23 @@ impl Encoding {
     /// # Errors
     /// As [`Encoding::read`].
     pub fn table(&self, path: impl AsRef<Path>) -> Result<Table> {
-        let (data, remarks) = self.dataset(Lines::open(path.as_ref(), &self.csv)?)?;
-        Ok(Table::new(data, self.clone(), remarks))
+        Table::of(self.clone(), self.rows(path.as_ref())?)
+    }
+
+    /// The rows of a file with their targets.
+    pub(crate) fn rows(&self, path: &Path) -> Result<Rows> {
+        self.rows_of(Lines::open(path, &self.csv)?)
+    }
+
+    /// [`Encoding::rows`] of lines.
+    pub(super) fn rows_of(&self, lines: Lines<'_>) -> Result<Rows> {
+        let targets = targets(&lines, &self.csv)?;
+        self.encode(lines, &targets)
+    }
+
+    /// The rows of a file, which need have no targets.
+    pub(crate) fn rows_without_targets(&self, path: &Path) -> Result<Rows> {
+        self.encode(Lines::open(path, &self.csv)?, &[])
     }
 
     /// Reads a file: the samples alone, `(n, features)`. It need not have the label or the targets.
@@ -100,7 +120,7 @@ impl Encoding {
     /// # Errors
     /// As [`Encoding::read`].
     pub fn read_samples(&self, path: impl AsRef<Path>) -> Result<Tensor> {
-        Ok(self.encode(Lines::open(path.as_ref(), &self.csv)?, &[])?.x)
+        Ok(self.rows_without_targets(path.as_ref())?.x)
     }
 
     /// What a row with a missing field comes to from now on, see [`Csv::missing`].
@@ -122,6 +142,16 @@ impl Encoding {
         &self.classes
     }
 
+    /// The names of the columns to predict: that of the label, or those of the values.
+    pub fn targets(&self) -> &[String] {
+        self.csv.targets.columns()
+    }
+
+    /// How many columns a sample has.
+    pub(crate) fn width(&self) -> usize {
+        self.features.iter().map(Feature::width).sum()
+    }
+
     /// The index of a label's class: numbers are compared as numbers, unless [`Csv::words`] names the column of labels.
     pub fn class_of(&self, label: &str) -> Option<usize> {
         let is_text = matches!(&self.csv.targets, Targets::Label(name) if self.csv.words.contains(name));
@@ -138,29 +168,12 @@ impl Encoding {
         names.collect()
     }
 
-    /// The samples and targets of a file, and what should be said of it.
-    pub(super) fn dataset(&self, lines: Lines<'_>) -> Result<(Dataset, Vec<String>)> {
-        let targets = targets(&lines, &self.csv)?;
-        let Encoded { x, targets: all, remarks } = self.encode(lines, &targets)?;
-        let (mut y, mut weights) = (Vec::new(), Vec::new());
-        for row in all.chunks(targets.len()) {
-            let (own, weight) = row.split_at(self.csv.targets.columns().len());
-            y.extend_from_slice(own);
-            weights.extend_from_slice(weight);
-        }
-        let y = match self.csv.targets {
-            Targets::Label(_) => Tensor::new([x.rows()], y.iter().map(|&class| class as u32).collect::<Vec<_>>()),
-            Targets::Values(_) => Tensor::new([x.rows(), y.len() / x.rows()], y),
-        };
-        let data = Dataset::new(x, y?)?;
-        Ok((if weights.is_empty() { data } else { data.with_sample_weight(weights)? }, remarks))
-    }
-
-    fn encode(&self, mut lines: Lines<'_>, targets: &[usize]) -> Result<Encoded> {
+    fn encode(&self, mut lines: Lines<'_>, targets: &[usize]) -> Result<Rows> {
         let find = |feature: &Feature| lines.find("columns", &feature.name);
         let places = self.features.iter().map(find).collect::<Result<Vec<_>>>()?;
-        let (mut x, mut y, mut rows) = (Vec::new(), Vec::new(), 0);
-        let width = self.features.iter().map(Feature::width).sum();
+        let (mut x, mut y, mut weights, mut rows) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let width = self.width();
+        let own = self.csv.targets.columns().len();
         // Of two of one name the first.
         let classes: HashMap<&str, usize> =
             self.classes.iter().enumerate().rev().map(|(i, c)| (c.as_str(), i)).collect();
@@ -175,7 +188,8 @@ impl Encoding {
                 feature.encode(&row, column, self.csv.missing, &mut x)?;
             }
             for (i, &column) in targets.iter().enumerate() {
-                y.push(self.target(&row, i, column, &classes)?);
+                let numbers = if i < own { &mut y } else { &mut weights };
+                numbers.push(self.target(&row, i, column, &classes)?);
             }
             rows += 1;
         }
@@ -185,7 +199,14 @@ impl Encoding {
             return Err(lines.refused_whole(&format!("holds no rows{remark}")));
         }
         let x = Tensor::new([rows, width], Values::F32(x))?;
-        Ok(Encoded { x, targets: y, remarks: remarks.into_iter().collect() })
+        let y = match self.csv.targets {
+            Targets::Label(_) => y.iter().map(|&class| class as u32).collect::<Vec<_>>().into(),
+            Targets::Values(_) => Values::F32(y),
+        };
+        let shape = if matches!(y, Values::U32(_)) { vec![y.len()] } else { vec![rows, y.len() / rows] };
+        let y = if targets.is_empty() { None } else { Some(Tensor::new(shape, y)?) };
+        let weights = Some(weights).filter(|weights| !weights.is_empty());
+        Ok(Rows { x, y, weights, remarks: remarks.into_iter().collect() })
     }
 
     /// The number in the `i`th of the columns of targets and weights.
@@ -201,11 +222,42 @@ impl Encoding {
 }
 
 /// What the rows of a file became.
-struct Encoded {
-    x: Tensor,
-    /// The numbers in the columns of targets and weights.
-    targets: Vec<f32>,
-    remarks: Vec<String>,
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    /// The samples; by [`Missing::Nan`] with NaN among them.
+    pub x: Tensor,
+    /// Class indices or values, where they were asked for.
+    pub y: Option<Tensor>,
+    pub weights: Option<Vec<f32>>,
+    /// What should be said of the file.
+    pub remarks: Vec<String>,
+}
+
+impl Rows {
+    /// The targets of rows that were read with them.
+    pub fn targets(&self) -> &Tensor {
+        self.y.as_ref().expect("they were asked for")
+    }
+
+    /// Those at these places.
+    pub fn take(&self, places: &[usize]) -> Result<Self> {
+        let weights = self.weights.as_ref();
+        Ok(Self {
+            x: self.x.take(places)?,
+            y: self.y.as_ref().map(|y| y.take(places)).transpose()?,
+            weights: weights.map(|weights| places.iter().map(|&place| weights[place]).collect()),
+            remarks: Vec::new(),
+        })
+    }
+
+    /// As a set, which must have nothing missing.
+    pub fn dataset(self) -> Result<Dataset> {
+        let data = Dataset::new(self.x, self.y.expect("they were asked for"))?;
+        match self.weights {
+            Some(weights) => data.with_sample_weight(weights),
+            None => Ok(data),
+        }
+    }
 }
 
 /// Rows that were left out, by the first column of each whose field is missing, and what stood there.

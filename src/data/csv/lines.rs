@@ -30,11 +30,20 @@ pub(super) struct Lines<'a> {
 
 /// The fields of a row.
 pub(super) struct Row<'a> {
-    record: StringRecord,
-    path: &'a Path,
-    columns: &'a [String],
-    csv: &'a Csv,
-    numbers: &'a [bool],
+    pub record: StringRecord,
+    pub source: Source<'a>,
+    pub columns: &'a [String],
+    pub csv: &'a Csv,
+    pub numbers: &'a [bool],
+}
+
+/// Where a row stands, for errors.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// In a file.
+    File(&'a Path),
+    /// Among records that a program gives, from 1.
+    Record(usize),
 }
 
 /// The bytes behind a byte order mark, if there is one. csv-core passes over it only if it gets its three bytes at once.
@@ -86,8 +95,7 @@ impl<'a> Lines<'a> {
                 return Err(Error::format(path, format!("line 1: two columns are named {name:?}")));
             }
         }
-        let numbers: HashSet<&String> = csv.numbers.iter().collect();
-        lines.numbers = lines.columns.iter().map(|name| numbers.contains(name)).collect();
+        lines.numbers = csv.are_numbers(&lines.columns);
         Ok(lines)
     }
 
@@ -123,7 +131,7 @@ impl<'a> Lines<'a> {
             None => self.record()?,
         };
         let Self { path, columns, csv, numbers, .. } = self;
-        Ok(record.map(|record| Row { record, path, columns, csv, numbers }))
+        Ok(record.map(|record| Row { record, source: Source::File(path), columns, csv, numbers }))
     }
 
     /// Where the column stands.
@@ -142,6 +150,19 @@ impl<'a> Lines<'a> {
 
     pub fn refused_whole(&self, message: &str) -> Error {
         Error::format(&self.path, message)
+    }
+}
+
+/// What a record is called in errors.
+pub(super) fn record(number: usize) -> String {
+    format!("record {number}")
+}
+
+impl Csv {
+    /// Of each column, whether it is named to [`Csv::numbers`].
+    pub(super) fn are_numbers(&self, columns: &[String]) -> Vec<bool> {
+        let numbers: HashSet<&String> = self.numbers.iter().collect();
+        columns.iter().map(|name| numbers.contains(name)).collect()
     }
 }
 
@@ -182,15 +203,23 @@ impl Row<'_> {
     }
 
     pub fn refused(&self, column: usize, message: impl std::fmt::Display) -> Error {
-        let line = self.line();
-        Error::format(self.path, format!("line {line}, column {:?}: {message}", self.columns[column]))
+        let name = &self.columns[column];
+        match self.source {
+            Source::File(path) => Error::format(path, format!("line {}, column {name:?}: {message}", self.line())),
+            Source::Record(number) => Error::argument(record(number), format!("column {name:?}: {message}")),
+        }
     }
 
     pub fn missing(&self, column: usize) -> Error {
         let text = self.text(column);
         let why = if text.is_empty() { String::new() } else { format!(", as {text:?} means") };
         let why = if self.numbers[column] && !text.is_empty() { format!(", as {text:?} is no number") } else { why };
-        let answers = "drop such rows or fill them in, by Csv::missing; Csv::missing_values says which texts mean that";
+        let answers = match self.source {
+            Source::File(_) => {
+                "drop such rows or fill them in, by Csv::missing; Csv::missing_values says which texts mean that"
+            }
+            Source::Record(_) => "the model was told of no value to fill in; give one",
+        };
         self.refused(column, format!("the field is missing{why}; {answers}"))
     }
 }

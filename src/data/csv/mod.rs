@@ -3,6 +3,7 @@
 mod config;
 mod encoding;
 mod lines;
+mod records;
 mod survey;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::io::whole;
 use crate::tensor::Tensor;
 pub use encoding::Encoding;
+pub(crate) use encoding::Rows;
 use lines::Lines;
 
 /// What a row with a missing field comes to. Missing are empty fields and those of [`Csv::missing_values`]. A missing label, target or weight is an error unless its row is dropped.
@@ -24,6 +26,9 @@ pub enum Missing {
     DropRow,
     /// In a column of numbers this number stands in its place; in a column of words, none of the words: zeros.
     Fill(f32),
+    /// NaN stands in every column of samples that the field becomes, to be filled in later: of [`Encoding::read_samples`] alone,
+    /// since no [`Dataset`] holds NaN. [`crate::table`] fills in what it learned of the rows to train on.
+    Nan,
 }
 
 /// How a file of comma-separated values becomes samples and targets.
@@ -210,11 +215,8 @@ impl Csv {
     /// holds, one is missing, or a line has more or fewer fields than the first. [`Error::Argument`] for a column that is
     /// not there, or where neither label nor targets were named.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Table> {
-        let path = path.as_ref();
-        match whole::piped(path)? {
-            Some(bytes) => self.table(|| Lines::of(&bytes[..], bytes.len() as u64, path, self)),
-            None => self.table(|| Lines::open(path, self)),
-        }
+        let (encoding, rows) = self.rows(path.as_ref())?;
+        Table::of(encoding, rows)
     }
 
     /// As [`Csv::read`], of bytes in memory.
@@ -222,7 +224,8 @@ impl Csv {
     /// # Errors
     /// As [`Csv::read`].
     pub fn parse(&self, bytes: &[u8]) -> Result<Table> {
-        self.table(|| Lines::of(bytes, bytes.len() as u64, Path::new("text"), self))
+        let (encoding, rows) = self.rows_of(|| Lines::of(bytes, bytes.len() as u64, Path::new("text"), self))?;
+        Table::of(encoding, rows)
     }
 
     /// That it can be read by, whether a program or a saved model says so.
@@ -244,12 +247,21 @@ impl Csv {
         Ok(())
     }
 
-    fn table<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<Table> {
+    /// What a file's columns are, and its rows.
+    pub(crate) fn rows(&self, path: &Path) -> Result<(Encoding, Rows)> {
+        match whole::piped(path)? {
+            Some(bytes) => self.rows_of(|| Lines::of(&bytes[..], bytes.len() as u64, path, self)),
+            None => self.rows_of(|| Lines::open(path, self)),
+        }
+    }
+
+    fn rows_of<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<(Encoding, Rows)> {
         self.check()?;
         let (encoding, mut remarks) = Encoding::of(&mut lines, self)?;
-        let (data, more) = encoding.dataset(lines()?)?;
-        remarks.extend(more);
-        Ok(Table::new(data, encoding, remarks))
+        let mut rows = encoding.rows_of(lines()?)?;
+        remarks.append(&mut rows.remarks);
+        rows.remarks = remarks;
+        Ok((encoding, rows))
     }
 }
 
@@ -269,6 +281,11 @@ pub struct Table {
 }
 
 impl Table {
+    fn of(encoding: Encoding, mut rows: Rows) -> Result<Self> {
+        let remarks = std::mem::take(&mut rows.remarks);
+        Ok(Self::new(rows.dataset()?, encoding, remarks))
+    }
+
     fn new(data: Dataset, encoding: Encoding, remarks: Vec<String>) -> Self {
         Self { data, features: encoding.features(), classes: encoding.classes().to_vec(), remarks, encoding }
     }

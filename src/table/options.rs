@@ -1,0 +1,193 @@
+//! How a table is opened, and the table that was.
+
+use std::path::Path;
+
+use super::Preprocessor;
+use super::preprocessor::{checksum, set};
+use crate::data::{Csv, Encoding, Fold, KFold, Rows, Scaler, Split};
+use crate::error::{Error, Result};
+use crate::printable::printable;
+use crate::tensor::{Tensor, Values};
+
+/// What the rows of a class count for in the loss, in training.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ClassWeight {
+    /// The same for all.
+    #[default]
+    Equal,
+    /// So much for the rows of these labels, 1 for the others.
+    Given(Vec<(String, f32)>),
+}
+
+impl ClassWeight {
+    /// One weight of each class, or none at all where all are equal.
+    fn weights(&self, encoding: &Encoding) -> Result<Vec<f64>> {
+        let Self::Given(given) = self else { return Ok(Vec::new()) };
+        let refused = |message: String| Error::argument("class_weight", message);
+        let classes = encoding.classes();
+        let mut weights = vec![1.0; if given.is_empty() { 0 } else { classes.len() }];
+        for (i, (label, weight)) in given.iter().enumerate() {
+            let unknown =
+                || refused(format!("no row has the label {label:?}; there are {}", printable(&classes.join(", "))));
+            let class = encoding.class_of(label).ok_or_else(unknown)?;
+            weights[class] = f64::from(*weight);
+            if given[..i].iter().any(|(other, _)| encoding.class_of(other) == Some(class)) {
+                return Err(refused(format!("{label:?} is named twice")));
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// How a table becomes what a model trains and is measured on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableOptions {
+    csv: Csv,
+    standardize: bool,
+    class_weight: ClassWeight,
+    test_split: f64,
+    split_seed: u64,
+}
+
+impl TableOptions {
+    /// A table that is read so: a fifth of its rows are measured on, and samples stay as they stand there.
+    pub fn new(csv: Csv) -> Self {
+        Self { csv, standardize: false, class_weight: ClassWeight::Equal, test_split: 0.2, split_seed: 0 }
+    }
+
+    /// Whether each column of samples is brought to mean 0 and standard deviation 1, as the rows to train on have them.
+    #[must_use]
+    pub fn standardize(mut self, standardize: bool) -> Self {
+        self.standardize = standardize;
+        self
+    }
+
+    /// What the rows of each class count for in training.
+    #[must_use]
+    pub fn class_weight(mut self, class_weight: ClassWeight) -> Self {
+        self.class_weight = class_weight;
+        self
+    }
+
+    /// The share of rows to measure on, the same of each class; default 0.2.
+    #[must_use]
+    pub fn test_split(mut self, share: f64) -> Self {
+        self.test_split = share;
+        self
+    }
+
+    /// What decides which rows these are; default 0.
+    #[must_use]
+    pub fn split_seed(mut self, seed: u64) -> Self {
+        self.split_seed = seed;
+        self
+    }
+
+    /// Reads the table whole.
+    ///
+    /// # Errors
+    /// Those of [`Csv::read`]; [`Error::Argument`] for an option that does not fit the table.
+    pub fn open<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<TableData> {
+        let mut paths = paths.into_iter();
+        let (Some(path), None) = (paths.next(), paths.next()) else {
+            return Err(Error::argument("paths", "a table is one file; give one"));
+        };
+        let (encoding, rows) = self.csv.rows(path.as_ref())?;
+        let data =
+            TableData { options: self.clone(), class_weight: self.class_weight.weights(&encoding)?, encoding, rows };
+        // Before anything is trained on: an option that cannot be is an error.
+        data.preprocessor(None).checked()?;
+        Ok(data)
+    }
+}
+
+/// A table that was opened: its rows as they stand there, and what its columns are.
+#[derive(Clone, Debug)]
+pub struct TableData {
+    options: TableOptions,
+    encoding: Encoding,
+    class_weight: Vec<f64>,
+    rows: Rows,
+}
+
+impl TableData {
+    /// What its columns are.
+    pub fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.x.rows()
+    }
+
+    /// Whether there are no rows, which no table opens with.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The targets of all rows: class indices `(n,)`, or values `(n, targets)`.
+    pub fn targets(&self) -> &Tensor {
+        self.rows.targets()
+    }
+
+    /// What should be said of the table, a sentence each.
+    pub fn remarks(&self) -> &[String] {
+        &self.rows.remarks
+    }
+
+    /// Which rows are trained on and which measured on, by the options: the same each time.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a part would be without rows, or without rows of a class.
+    pub fn split(&self) -> Result<Fold> {
+        split(self.targets(), self.options.test_split, self.options.split_seed)
+    }
+
+    /// Cross validation within some of the rows, such as those to train on: `k` folds in an order drawn by the seed, of classes with the
+    /// same share of each.
+    ///
+    /// # Errors
+    /// Those of [`KFold::folds`].
+    pub fn folds(&self, rows: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>> {
+        let y = self.targets().take(rows)?;
+        let folds = KFold::new(k).shuffle(seed);
+        let folds = if matches!(y.values(), Values::U32(_)) { folds.stratified() } else { folds };
+        let own = |places: Vec<usize>| places.into_iter().map(|place| rows[place]).collect();
+        let folds = folds.folds_of(&y)?.into_iter();
+        Ok(folds.map(|fold| Fold { train: own(fold.train), test: own(fold.test) }).collect())
+    }
+
+    /// Samples of some rows to train on and of others to measure on, and what made them: all that is learned of the data is learned of
+    /// the first alone.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for rows that are not there; [`Error::Argument`] for numbers beyond `f32` once they are scaled.
+    pub fn prepare(&self, fold: &Fold) -> Result<(Preprocessor, Split)> {
+        let train = set(self.rows.take(&fold.train)?)?;
+        let scaler = self.options.standardize.then(|| Scaler::standardize(&train));
+        let preprocessor = self.preprocessor(scaler);
+        let test = preprocessor.prepared(self.rows.take(&fold.test)?)?;
+        Ok((preprocessor.clone(), Split { train: preprocessor.scaled(&train)?, test }))
+    }
+
+    fn preprocessor(&self, scaler: Option<Scaler>) -> Preprocessor {
+        Preprocessor {
+            encoding: self.encoding.clone(),
+            scaler,
+            class_weight: self.class_weight.clone(),
+            test_split: self.options.test_split,
+            split_seed: self.options.split_seed,
+            rows: self.len(),
+            crc: checksum(&self.rows),
+        }
+    }
+}
+
+/// Which of the rows with these targets are trained on.
+pub(super) fn split(targets: &Tensor, share: f64, seed: u64) -> Result<Fold> {
+    match targets.values() {
+        Values::U32(_) => Fold::stratified(targets, share, seed),
+        _ => Fold::shuffled(targets.rows(), share, seed),
+    }
+}
