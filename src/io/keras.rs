@@ -35,13 +35,18 @@ pub(crate) struct Archive {
 impl Archive {
     /// Whether bytes are an archive of a model.
     pub fn is(bytes: &[u8]) -> bool {
-        bytes.starts_with(b"PK") && zip::list(bytes).is_ok_and(|all| all.iter().any(|entry| entry.name == CONFIG))
+        Self::has_description(bytes, false)
     }
 
     /// Whether bytes are one, or an archive of which nobody can say what is in it.
     pub fn may_be(bytes: &[u8]) -> bool {
-        let is_one = |all: Vec<zip::Entry>| all.iter().any(|entry| entry.name == CONFIG);
-        bytes.starts_with(b"PK") && zip::list(bytes).map_or(true, is_one)
+        Self::has_description(bytes, true)
+    }
+
+    /// Whether an archive has the description of a model; `unlisted` where it cannot be told what is in it.
+    fn has_description(bytes: &[u8], unlisted: bool) -> bool {
+        let is_there = |all: Vec<zip::Entry>| all.iter().any(|entry| entry.name == CONFIG);
+        bytes.starts_with(b"PK") && zip::list(bytes).map_or(unlisted, is_there)
     }
 
     /// The parts of an archive in memory.

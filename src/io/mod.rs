@@ -206,12 +206,11 @@ pub(crate) enum Ending {
 impl Ending {
     /// What a model is written as under a path.
     pub fn of(path: &Path) -> Result<Self> {
-        let ending = |known: &str| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(known));
         #[cfg(feature = "keras")]
-        if ending("keras") {
+        if ends_in(path, "keras") {
             return Ok(Self::Keras);
         }
-        if ending("npz") {
+        if is_npz(path) {
             return Err(Error::format(path, NO_MODEL));
         }
         Self::check(path, &["safetensors"]).map(|()| Self::Safetensors)
@@ -243,8 +242,13 @@ impl Ending {
 /// Why a model is not written to an `.npz`.
 const NO_MODEL: &str = "an .npz holds weights alone; name the file .safetensors";
 
+/// Whether a path has this ending.
+pub(crate) fn ends_in(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
 fn is_npz(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+    ends_in(path, "npz")
 }
 
 /// As NumPy has it.

@@ -111,11 +111,18 @@ impl<'a> CustomObjects<'a> {
         [registered, short(registered), class, short(class)].into_iter().find(|name| known.contains(name))
     }
 
-    /// What Keras serialized as a setting of Kiln's, if it is a class or function of one's own.
-    pub(crate) fn keras_setting(&self, setting: &Setting) -> Option<Setting> {
-        let object: KerasObject = setting.read().ok()?;
-        let name = self.name_of(&object)?;
-        Some(Config::new(name).with_all(object.own_settings()).into())
+    /// What Keras serialized as a setting of Kiln's: that of a class or function of one's own, or else what `of_keras` makes of it.
+    pub(crate) fn keras_setting(
+        &self,
+        setting: &Setting,
+        of_keras: impl FnOnce(&Setting) -> Result<Setting, String>,
+    ) -> Result<Setting, String> {
+        if let Ok(object) = setting.read::<KerasObject>()
+            && let Some(name) = self.name_of(&object)
+        {
+            return Ok(Config::new(name).with_all(object.own_settings()).into());
+        }
+        of_keras(setting)
     }
 
     /// The layer that Keras serialized, if it is of a class of one's own.

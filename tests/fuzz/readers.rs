@@ -56,10 +56,10 @@ pub const READERS: [Reader; 19] = [
     reader("csvgz", true, tables, gzipped, csv),
     reader("png", false, pngs, summed, png),
     reader("jpeg", false, jpegs, as_is, jpeg),
-    of_models("onnx", false, onnx_files, as_is, onnx),
-    of_models("keras", false, keras::archives, keras::summed, keras::archive),
-    of_models("weightsh5", false, keras::weights, as_is, keras::load),
-    of_models("kerasjson", true, keras::descriptions, as_is, keras::description),
+    reader("onnx", false, onnx_files, as_is, onnx).of_models(),
+    reader("keras", false, keras::archives, keras::summed, keras::archive).of_models(),
+    reader("weightsh5", false, keras::weights, as_is, keras::load).of_models(),
+    reader("kerasjson", true, keras::descriptions, as_is, keras::description).of_models(),
     reader("chain", true, chains, as_is, chain),
     reader("tuning", true, tunings, as_is, tuning),
     reader("scaler", true, scalers, as_is, scaler),
@@ -75,15 +75,11 @@ const fn reader(
     Reader { name, is_text, seeds, wrap, read, count: FEW, most: unpacked }
 }
 
-/// One of files that other programs keep models in.
-const fn of_models(
-    name: &'static str,
-    is_text: bool,
-    seeds: fn() -> Vec<Vec<u8>>,
-    wrap: fn(Vec<u8>, &mut Rng) -> Vec<u8>,
-    read: fn(&[u8]),
-) -> Reader {
-    Reader { name, is_text, seeds, wrap, read, count: MANY, most: of_other_programs }
+impl Reader {
+    /// One of files that other programs keep models in.
+    const fn of_models(self) -> Self {
+        Self { count: MANY, most: of_other_programs, ..self }
+    }
 }
 
 pub fn as_is(bytes: Vec<u8>, _rng: &mut Rng) -> Vec<u8> {

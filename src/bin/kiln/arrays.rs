@@ -9,9 +9,14 @@ use kiln::data::{Dataset, Npz, Split};
 use kiln::nn::{Config, Model};
 use kiln::tensor::{Tensor, Values};
 
+/// Whether a path has this ending.
+pub fn ends_in(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
 /// The path of an archive, where a name is one.
 pub fn archive<P: AsRef<Path> + ?Sized>(name: &P) -> Option<&Path> {
-    Some(name.as_ref()).filter(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")))
+    Some(name.as_ref()).filter(|path| ends_in(path, "npz"))
 }
 
 /// The largest label of a file: there are as many classes as it says, and one.

@@ -8,6 +8,7 @@ use kiln::device::Device;
 use kiln::io::printable;
 use kiln::nn::{Chain, Model, Sequential};
 
+use crate::arrays::ends_in;
 use crate::outputs::{self, Kind, Output};
 
 const EXAMPLES: &str = "\
@@ -72,10 +73,6 @@ pub fn run(args: &Args) -> Result<()> {
     write(&mut made, output)?;
     writeln!(io::stdout(), "{} is written", printable(&output.display().to_string()))?;
     Ok(())
-}
-
-fn ends_in(path: &Path, ending: &str) -> bool {
-    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }
 
 /// Whether a path ends as weights alone do.

@@ -9,6 +9,7 @@ use kiln::device::{Choice, Device};
 use kiln::nn::Model;
 use kiln::ops::{AdapterKind, Target};
 
+use crate::arrays::ends_in;
 use crate::model::{DeviceArgs, ModelArgs};
 
 const EXAMPLES: &str = "\
@@ -56,10 +57,7 @@ impl Kernels {
 
 /// The path of a model's file, where a name ends as such.
 fn model_file(name: &str) -> Option<&Path> {
-    let ends = |path: &&Path| {
-        ["safetensors", "keras"].iter().any(|known| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(known)))
-    };
-    Some(Path::new(name)).filter(ends)
+    Some(Path::new(name)).filter(|path| ends_in(path, "safetensors") || ends_in(path, "keras"))
 }
 
 pub fn run(args: &Args) -> Result<()> {

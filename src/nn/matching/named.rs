@@ -76,15 +76,13 @@ fn readings<'f>(wanted: &Wanted<'_>, targets: &[Target<'_>], file: &TensorFile, 
     let classes = classes(wanted.network);
     let mut readings = Vec::new();
     for is_numbered in [false, true] {
-        for given in theirs.iter().flatten() {
-            for ours in &ours {
-                let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
-                let [ours, keys] = match is_numbered {
-                    false => [&ours, given].map(|names| names.iter().map(|name| name.to_string()).collect()),
-                    true => [numbered(&ours, &classes), numbered(given, &classes)],
-                };
-                readings.push(reading(wanted, targets, file, &ours, &keys, names));
-            }
+        let keys = |names: &[&str]| match is_numbered {
+            false => names.iter().map(|name| name.to_string()).collect(),
+            true => numbered(names, &classes),
+        };
+        let ours = ours.each_ref().map(|names| keys(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+        for given in theirs.iter().flatten().map(|given| keys(given)) {
+            readings.extend(ours.iter().map(|ours| reading(wanted, targets, file, ours, &given, names)));
         }
     }
     readings

@@ -136,8 +136,8 @@ impl Pairing<'_, '_> {
                     continue;
                 }
             };
+            let tensors: HashSet<&str> = layouts.iter().flat_map(|(_, layout)| layout.leaves()).collect();
             for (m, module) in self.modules.iter().enumerate() {
-                let tensors: HashSet<&str> = layouts.iter().flat_map(|(_, layout)| layout.leaves()).collect();
                 if tensors.len() == module.taken() && layouts.iter().all(|(_, layout)| layout.fits(module, file)) {
                     self.fits.insert((t, m), layouts.clone());
                 }
@@ -151,12 +151,13 @@ impl Pairing<'_, '_> {
         let own = |path: &str| path.rsplit(['.', '/']).next().unwrap_or(path).to_string();
         let is_name = |name: &str| name.contains(|c: char| c.is_alphabetic());
         for reads in [&plain as &dyn Fn(&str) -> String, &own] {
-            for t in 0..self.targets.len() {
-                let name = reads(self.targets[t].layer);
-                let of_name = |m: &usize| reads(&self.modules[*m].path) == name;
-                let alike: Vec<usize> = (0..self.modules.len()).filter(|m| self.is_free(*m)).filter(of_name).collect();
-                let layers = self.targets.iter().filter(|target| reads(target.layer) == name).count();
-                let ([m], true, true) = (&alike[..], layers == 1, is_name(&name) && self.is_open(t)) else { continue };
+            let layers: Vec<String> = self.targets.iter().map(|target| reads(target.layer)).collect();
+            let modules: Vec<String> = self.modules.iter().map(|module| reads(&module.path)).collect();
+            for (t, name) in layers.iter().enumerate() {
+                let of_name = |m: &usize| modules[*m] == *name && self.is_free(*m);
+                let alike: Vec<usize> = (0..modules.len()).filter(of_name).collect();
+                let is_only = layers.iter().filter(|other| *other == name).count() == 1;
+                let ([m], true, true) = (&alike[..], is_only, is_name(name) && self.is_open(t)) else { continue };
                 match self.fits.contains_key(&(t, *m)) {
                     true => self.paired[t] = Some(*m),
                     false => {

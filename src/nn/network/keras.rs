@@ -84,9 +84,9 @@ impl<'n> Writer<'n> {
         let input = self.built.filter(|_| !begins).map(|built| Input::new(built.samples[0].clone()));
         let layers = (0..self.calls.len()).map(|layer| {
             let (name, own) = &self.network.layers[layer];
-            match own.keras_call(vec![Setting::Null]) {
-                [args, named] if args.len() == 1 && named.is_empty() => self.layer(layer),
-                _ => {
+            match called_with_one(&**own, Setting::Null) {
+                Some(_) => self.layer(layer),
+                None => {
                     let message = "is called with more than its input, which no layer of Keras' Sequential is; write the \
                                    model as a functional one";
                     Err(Error::argument(format!("layer {name:?}"), message))
@@ -137,14 +137,13 @@ impl<'n> Writer<'n> {
             return Ok(network.keras(name)?.with(TRAINABLE, own.is_trainable()));
         }
         let object = own.keras(name)?;
-        // Attention reads a value as query, value and key, and its build takes a shape of each.
-        let is_attention = own.kind().ends_with("Attention");
-        let shapes = reads.filter(|_| self.weighted.contains(name.as_str()) && !is_attention);
+        let shapes = reads.filter(|_| self.weighted.contains(name.as_str()));
         let shapes: Vec<Setting> = shapes.into_iter().flatten().map(|sample| batches_of(&sample)).collect();
         // Layers of several values have other keys each; as the call is made, Keras builds them anyway.
-        Ok(match <[Setting; 1]>::try_from(shapes) {
-            Ok([shape]) => object.beside("build_config", build_config(shape)),
-            Err(_) => object,
+        let one = <[Setting; 1]>::try_from(shapes).ok().and_then(|[shape]| called_with_one(&**own, shape));
+        Ok(match one {
+            Some(shape) => object.beside("build_config", build_config(shape)),
+            None => object,
         })
     }
 
@@ -187,6 +186,13 @@ impl<'n> Writer<'n> {
             Member::Layer(layer) => &self.network.layers[layer].0,
         }
     }
+}
+
+/// What Keras' call of a layer that reads one value is given, if that is it alone.
+fn called_with_one(layer: &dyn Layer, value: Setting) -> Option<Setting> {
+    let [mut args, named] = layer.keras_call(vec![value]);
+    let (_, only) = args.pop()?;
+    (args.is_empty() && named.is_empty()).then_some(only)
 }
 
 /// The shape of batches of any size.

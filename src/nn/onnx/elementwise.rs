@@ -24,32 +24,48 @@ impl<'g> At<'_, 'g> {
         Ok(())
     }
 
-    pub fn activation(&mut self) -> Result<()> {
-        let alpha = |default| self.float("alpha", default);
-        let activation = match self.node().op_type.as_str() {
+    /// The activation of a name that nodes of their own and recurrent nodes share, by what makes its alpha and its beta of their
+    /// defaults; `None` for other names.
+    pub fn function(
+        &self,
+        name: &str,
+        mut alpha: impl FnMut(f64) -> Result<f64>,
+        mut beta: impl FnMut(f64) -> Result<f64>,
+    ) -> Result<Option<Activation>> {
+        Ok(Some(match name {
             "Relu" => Activation::Relu,
             "Sigmoid" => Activation::Sigmoid,
             "Tanh" => Activation::Tanh,
-            "Softmax" => Activation::Softmax,
-            "LogSoftmax" => Activation::LogSoftmax,
             "LeakyRelu" => Activation::LeakyRelu { negative_slope: alpha(0.01)? },
             "Elu" => Activation::Elu { alpha: alpha(1.0)? },
-            "Selu" => Activation::Selu,
-            "Exp" => Activation::Exponential,
-            "Mish" => Activation::Mish,
             "Softplus" => Activation::Softplus,
             "Softsign" => Activation::Softsign,
-            "HardSwish" => Activation::HardSilu,
-            "Gelu" if self.text("approximate", "none")? == "tanh" => Activation::GeluTanh,
-            "Gelu" => Activation::Gelu,
-            "HardSigmoid" => match (alpha(0.2)?, self.float("beta", 0.5)?) {
+            "HardSigmoid" => match (alpha(0.2)?, beta(0.5)?) {
                 (alpha, beta) if (alpha - 1.0 / 6.0).abs() < 1e-6 && beta == 0.5 => Activation::HardSigmoid,
                 (alpha, beta) => {
                     return Err(self.error(format!("has alpha {alpha} and beta {beta}, expected 1/6 and 0.5")));
                 }
             },
+            _ => return Ok(None),
+        }))
+    }
+
+    pub fn activation(&mut self) -> Result<()> {
+        let activation = match self.node().op_type.as_str() {
+            "Softmax" => Activation::Softmax,
+            "LogSoftmax" => Activation::LogSoftmax,
+            "Selu" => Activation::Selu,
+            "Exp" => Activation::Exponential,
+            "Mish" => Activation::Mish,
+            "HardSwish" => Activation::HardSilu,
+            "Gelu" if self.text("approximate", "none")? == "tanh" => Activation::GeluTanh,
+            "Gelu" => Activation::Gelu,
             "Clip" => self.clip()?,
-            _ => return Err(self.error("is an operator that Kiln has no layer for")),
+            other => {
+                let function =
+                    self.function(other, |usual| self.float("alpha", usual), |usual| self.float("beta", usual))?;
+                function.ok_or_else(|| self.error("is an operator that Kiln has no layer for"))?
+            }
         };
         if !activation.is_of_rows() {
             let (x, order) = self.value(0)?;

@@ -54,11 +54,7 @@ impl<'g> At<'_, 'g> {
             way => {
                 let layer = self.recurrent(&walk, 1, way == "reverse")?;
                 let mut made = layer.apply_all(&x).map_err(|e| self.error(e))?;
-                if reads[0] || !reads[1] {
-                    self.give_steps(made.remove(0))?;
-                } else {
-                    made.remove(0);
-                }
+                self.give_steps(made.remove(0))?;
                 made.into_iter().enumerate().try_for_each(|(state, value)| self.give_state(1 + state, value))
             }
         }
@@ -111,30 +107,19 @@ impl<'g> At<'_, 'g> {
             (self.float_list("activation_alpha")?.into_iter(), self.float_list("activation_beta")?.into_iter());
         let mut functions = Vec::new();
         for name in &names {
-            let mut alpha = |default: f64| alphas.next().unwrap_or(default);
-            functions.push(match name.as_str() {
-                "Tanh" => Activation::Tanh,
-                "Sigmoid" => Activation::Sigmoid,
-                "Relu" => Activation::Relu,
-                "Softplus" => Activation::Softplus,
-                "Softsign" => Activation::Softsign,
-                "LeakyRelu" => Activation::LeakyRelu { negative_slope: alpha(0.01) },
-                "Elu" => Activation::Elu { alpha: alpha(1.0) },
-                "HardSigmoid" | "Affine" => {
-                    let (function, usual, wanted) = match name.as_str() {
-                        "Affine" => (Activation::Linear, [1.0, 0.0], [1.0, 0.0]),
-                        _ => (Activation::HardSigmoid, [0.2, 0.5], [1.0 / 6.0, 0.5]),
-                    };
-                    let found = [alpha(usual[0]), betas.next().unwrap_or(usual[1])];
-                    if found.iter().zip(&wanted).any(|(found, wanted): (&f64, &f64)| (found - wanted).abs() > 1e-6) {
-                        return Err(self.error(format!("has the activation {name} of {found:?}; expected {wanted:?}")));
+            let mut alpha = |default: f64| Ok(alphas.next().unwrap_or(default));
+            let mut beta = |default: f64| Ok(betas.next().unwrap_or(default));
+            let function = match name.as_str() {
+                "Affine" => match (alpha(1.0)?, beta(0.0)?) {
+                    (alpha, beta) if (alpha - 1.0).abs() < 1e-6 && beta.abs() < 1e-6 => Some(Activation::Linear),
+                    found => {
+                        return Err(self.error(format!("has the activation Affine of {found:?}; expected 1 and 0")));
                     }
-                    function
-                }
-                other => {
-                    return Err(self.error(format!("has the activation {other}, which Kiln has not as it is there")));
-                }
-            });
+                },
+                other => self.function(other, alpha, beta)?,
+            };
+            let refused = || self.error(format!("has the activation {name}, which Kiln has not as it is there"));
+            functions.push(function.ok_or_else(refused)?);
         }
         let (one, other) = functions.split_at(usual.len().min(functions.len()));
         if one.len() != usual.len() || !(other.is_empty() || one == other) {
@@ -236,10 +221,8 @@ impl<'g> At<'_, 'g> {
 
     /// All steps, to a node that takes the axis of ways away.
     fn give_steps(&mut self, steps: Value) -> Result<()> {
-        let made = &self.node().outputs[0];
-        if made.is_empty() || !self.importer.readers.contains_key(made.as_str()) {
-            return Ok(());
-        }
+        let made = self.node().outputs.first().filter(|made| self.importer.readers.contains_key(made.as_str()));
+        let Some(made) = made else { return Ok(()) };
         match self.importer.only_reader(made) {
             Some((index, node)) if node.op_type == "Squeeze" && self.ints_of(node, 1, "axes") == Some(vec![1]) => {
                 self.give_to(index, steps, STEPS_FIRST.to_vec());
@@ -252,7 +235,7 @@ impl<'g> At<'_, 'g> {
     /// All steps of both ways, side by side, to the nodes that put them so.
     fn give_steps_of_both(&mut self, steps: Value, units: usize) -> Result<()> {
         let refused = || self.error("gives the steps of both ways to other than what puts them side by side");
-        let (_, moved) = self.importer.only_reader(&self.node().outputs[0]).ok_or_else(refused)?;
+        let (place, moved) = self.importer.only_reader(&self.node().outputs[0]).ok_or_else(refused)?;
         let is_moved = moved.op_type == "Transpose" && self.ints_of(moved, 1, "perm") == Some(vec![0, 2, 1, 3]);
         let (index, joined) = self.importer.only_reader(&moved.outputs[0]).filter(|_| is_moved).ok_or_else(refused)?;
         let shape = self.ints_of(joined, 1, "shape").filter(|_| joined.op_type == "Reshape");
@@ -261,8 +244,7 @@ impl<'g> At<'_, 'g> {
             Some(&[_, _, last]) if last == -1 || last == width => {}
             _ => return Err(refused()),
         }
-        let place = self.importer.graph.nodes.iter().position(|node| std::ptr::eq(node, moved));
-        self.importer.done.extend(place);
+        self.importer.done.insert(place);
         self.give_to(index, steps, STEPS_FIRST.to_vec());
         Ok(())
     }

@@ -58,9 +58,8 @@ impl Model {
     fn compile_as(&mut self, config: &Setting, custom: &CustomObjects<'_>) -> Result<(), String> {
         let given = |key: &str| config.get(key).filter(|value| **value != Setting::Null);
         let optimizer = given("optimizer").ok_or("it was compiled without an optimizer")?;
-        let own = custom.keras_setting(optimizer).map(Ok);
         let optimizer =
-            own.unwrap_or_else(|| training::optimizer(optimizer)).map_err(|e| format!("its optimizer {e}"))?;
+            custom.keras_setting(optimizer, training::optimizer).map_err(|e| format!("its optimizer {e}"))?;
         let optimizer: Box<dyn Optimizer> = custom.make_optimizer(&optimizer).map_err(|e| e.to_string())?;
         if given("weighted_metrics").is_some() {
             return Err("it was compiled with weighted_metrics; Kiln has metrics alone".into());
@@ -107,8 +106,7 @@ fn each<'s>(given: Option<&'s Setting>, outputs: &[String], what: &str) -> Resul
 /// What an output is trained for: its loss, its metrics, its loss' weight.
 fn objective([loss, metrics, weight]: [Option<&Setting>; 3], custom: &CustomObjects<'_>) -> Result<Objective, String> {
     let loss = loss.filter(|loss| **loss != Setting::Null).ok_or("it was compiled without a loss")?;
-    let own = |setting: &Setting| custom.keras_setting(setting).map(Ok);
-    let made = own(loss).unwrap_or_else(|| training::loss(loss)).and_then(|loss| custom.make_loss(&loss));
+    let made = custom.keras_setting(loss, training::loss).and_then(|loss| custom.make_loss(&loss));
     let loss = made.map_err(|e| format!("the loss {e}"))?;
     let metrics = match metrics {
         None | Some(Setting::Null) => &[],
@@ -116,8 +114,7 @@ fn objective([loss, metrics, weight]: [Option<&Setting>; 3], custom: &CustomObje
         Some(one) => std::slice::from_ref(one),
     };
     let made = |metric: &Setting| -> Result<Metric, String> {
-        let made =
-            own(metric).unwrap_or_else(|| training::metric(metric)).and_then(|metric| custom.make_metric(&metric));
+        let made = custom.keras_setting(metric, training::metric).and_then(|metric| custom.make_metric(&metric));
         made.map_err(|e| format!("the metric {e}"))
     };
     let metrics = metrics.iter().map(made).collect::<Result<Vec<_>, _>>()?;

@@ -50,7 +50,7 @@ impl Model {
     /// As [`Model::export`].
     pub async fn export_async(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(ENDING)) {
+        if !io::ends_in(path, ENDING) {
             let message =
                 format!("{} does not end in .{ENDING}, the one format that a model is exported to", path.display());
             return Err(Error::argument("path", message));

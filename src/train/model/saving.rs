@@ -9,7 +9,7 @@ use crate::data::{Scaler, TextVectorization};
 use crate::device::Device;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
-use crate::io::{Ending, TensorFile, json, whole};
+use crate::io::{Ending, TensorFile, ends_in, json, whole};
 use crate::nn::matching::OPTIMIZER;
 use crate::nn::network::{CHAIN, FUNCTIONAL, Network};
 use crate::nn::optimizer::{self, Optimizer, State};
@@ -342,7 +342,7 @@ impl Model {
             let message = "holds weights, and no model; build the model, or load its .keras, and call load_weights";
             return Err(Error::format(path, message));
         }
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        if ends_in(path, "json") {
             let text = std::str::from_utf8(bytes).map_err(|_| Error::format(path, "is no text in UTF-8"))?;
             let read = || Self::of_keras(json::parse_of_keras(text)?, custom);
             return read().map_err(|e| Error::format(path, e));

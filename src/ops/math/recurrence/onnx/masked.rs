@@ -4,13 +4,11 @@
 use super::Recurrence;
 use crate::error::Result;
 use crate::graph::Id;
-use crate::graph::onnx::Writer;
+use crate::graph::onnx::{FLOAT, INT64, Writer};
 use crate::tensor::Tensor;
 
-/// ONNX' numbers of types.
-const FLOAT: i64 = 1;
+/// ONNX' number of whole numbers of 32 bits.
 const INT32: i64 = 6;
-const INT64: i64 = 7;
 
 /// A sequence whose steps that count are at its front.
 pub(super) struct Compacted {
