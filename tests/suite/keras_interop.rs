@@ -8,6 +8,7 @@ use kiln::prelude::*;
 use serde_json::{Value, json};
 
 use crate::common::{fixture, numbers};
+use crate::keras_files::{predicts_alike, tensors};
 use crate::onnx_files::nets::{self, Net};
 use crate::onnx_files::{noise, samples, stir};
 
@@ -123,26 +124,13 @@ fn keras_models_from_python() {
     let told: Value = serde_json::from_str(&text).unwrap();
     let mut complaints = Vec::new();
     for (name, entry) in told.as_object().unwrap() {
-        let tensors = |part: &str| -> Vec<Tensor> {
-            let tensor = |entry: &Value| {
-                let shape: Vec<usize> = numbers(&entry["shape"]).into_iter().map(|extent| extent as usize).collect();
-                let values: Vec<f32> = numbers(&entry["values"]).into_iter().map(|x| x as f32).collect();
-                Tensor::new(shape, values).unwrap()
-            };
-            entry[part].as_array().unwrap().iter().map(tensor).collect()
-        };
-        let mut model = Model::load(folder().join(format!("back/{name}.keras"))).unwrap().device(Device::cpu());
-        let inputs = tensors("inputs");
-        let found = model.predict_all(&inputs.iter().collect::<Vec<_>>()).unwrap();
-        for (found, wanted) in found.iter().zip(tensors("outputs")) {
-            let (found, wanted) = (found.values().to_f64(), wanted.values().to_f64());
-            let largest = wanted.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-            let apart = found.iter().zip(&wanted).fold(0.0f64, |most, (a, b)| most.max((a - b).abs())) / largest;
-            if apart > 1e-6 {
-                complaints.push(format!("{name}: predictions are {apart} apart"));
-            }
+        let file = folder().join(format!("back/{name}.keras"));
+        if let Err(e) = predicts_alike(&file, entry, vec![Device::cpu()]) {
+            complaints.push(format!("{name}: {e}"));
         }
-        let losses = trained(&mut model, &inputs, &tensors("targets")[0], BEHIND);
+        let mut model = Model::load(&file).unwrap().device(Device::cpu());
+        let (inputs, targets) = (tensors(&entry["inputs"]), tensors(&entry["targets"]));
+        let losses = trained(&mut model, &inputs, &targets[0], BEHIND);
         for (step, (found, wanted)) in losses.iter().zip(numbers(&entry["losses"])).enumerate() {
             let apart = (found - wanted).abs() / wanted.abs().max(1.0);
             if apart > 2e-5 {
