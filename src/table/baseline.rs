@@ -50,7 +50,7 @@ impl Baseline {
             (Values::U32(train), Values::U32(test)) => Ok(Self::most_frequent(train, test)),
             (Values::F32(train), Values::F32(of_test)) => {
                 let width = of_test.len() / test.len();
-                if train.len() % width != 0 {
+                if !train.len().is_multiple_of(width) {
                     return refused("the sets are of different numbers of targets");
                 }
                 Ok(Self::mean(train, of_test, width))

@@ -85,7 +85,7 @@ impl FillMissing {
         numbers.sort_by(f64::total_cmp);
         let middle = numbers.len() / 2;
         if *self == Self::Median {
-            let even = numbers.len() % 2 == 0;
+            let even = numbers.len().is_multiple_of(2);
             return Ok(if even { f64::midpoint(numbers[middle - 1], numbers[middle]) } else { numbers[middle] });
         }
         let runs: Vec<&[f64]> = numbers.chunk_by(|a, b| a == b).collect();
