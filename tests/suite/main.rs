@@ -30,9 +30,13 @@ mod cli_outputs;
 #[cfg(feature = "cli")]
 mod cli_pictures;
 #[cfg(feature = "cli")]
+mod cli_regression;
+#[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;
+#[cfg(feature = "cli")]
+mod cli_table_defaults;
 #[cfg(feature = "cli")]
 mod cli_table_report;
 #[cfg(all(feature = "cli", target_os = "linux"))]

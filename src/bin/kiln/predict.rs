@@ -14,7 +14,7 @@ use kiln::tensor::{Shape, Tensor, Values};
 use serde_json::json;
 
 use crate::arrays::{self, archive};
-use crate::model::DeviceArgs;
+use crate::model::{DeviceArgs, predicts_values};
 use crate::outputs::{self, Kind, outputs};
 use crate::picture::{self, Picture};
 use crate::pictures::{Pictures, folder};
@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Write what it says to a file instead: a table of file, row, class and probability
+    /// Write what it says to a file instead: a table of file, row, class and probability, or of file, row and numbers
     #[arg(long, value_name = "FILE.csv", conflicts_with = "json")]
     output: Option<PathBuf>,
 
@@ -83,7 +83,8 @@ pub fn run(args: &Args) -> Result<()> {
     let trained = Pictures::find(&model, &args.file)?;
     ensure!(table.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
     let sample = model.sample_shape()?.clone();
-    let mut answers = Answers::new(args, sample.clone(), names(&model, table.as_ref(), trained.as_ref(), &args.file));
+    let mut answers =
+        Answers::new(args, sample.clone(), outputs_of(&model, table.as_ref(), trained.as_ref(), &args.file));
     for input in &args.inputs {
         let files = args.files(input)?;
         if let Some(pictures) = &trained {
@@ -142,60 +143,107 @@ impl Args {
     }
 }
 
-/// The names of the classes of what it was trained on; none where they are numbers, or it does not say.
-fn names(model: &Model, table: Option<&Preprocessor>, pictures: Option<&Pictures>, file: &Path) -> Vec<String> {
+/// What outputs are.
+enum Outputs {
+    /// Of classes, by their names; none where they are numbers, or the model does not say.
+    Classes(Vec<String>),
+    /// Numbers, by theirs.
+    Values(Vec<String>),
+}
+
+/// Those of what a model was trained on.
+fn outputs_of(model: &Model, table: Option<&Preprocessor>, pictures: Option<&Pictures>, file: &Path) -> Outputs {
     if let Some(table) = table {
-        return table.classes().to_vec();
+        return match table.classes() {
+            [] => Outputs::Values(table.targets().to_vec()),
+            classes => Outputs::Classes(classes.to_vec()),
+        };
     }
     if let Some(pictures) = pictures {
-        return pictures.classes.clone();
+        return Outputs::Classes(pictures.classes.clone());
+    }
+    if predicts_values(model) {
+        return Outputs::Values(Vec::new());
     }
     let set = Course::of(model, file).ok().and_then(|course| NamedSet::find(&course.set).ok());
-    set.map(class_names).unwrap_or_default()
+    Outputs::Classes(set.map(class_names).unwrap_or_default())
 }
 
 /// What the model says, printed at once or gathered for a file.
 struct Answers<'a> {
     args: &'a Args,
     sample: Shape,
-    names: Vec<String>,
+    outputs: Outputs,
     table: csv::Writer<Vec<u8>>,
     count: usize,
 }
 
 impl<'a> Answers<'a> {
-    fn new(args: &'a Args, sample: Shape, names: Vec<String>) -> Self {
-        Self { args, sample, names, table: csv::Writer::from_writer(Vec::new()), count: 0 }
+    fn new(args: &'a Args, sample: Shape, outputs: Outputs) -> Self {
+        Self { args, sample, outputs, table: csv::Writer::from_writer(Vec::new()), count: 0 }
     }
 
-    fn name(&self, class: usize) -> String {
-        self.names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    /// The name of a class or of a number.
+    fn name(&self, index: usize) -> String {
+        let (Outputs::Classes(names) | Outputs::Values(names)) = &self.outputs;
+        names.get(index).cloned().unwrap_or_else(|| match &self.outputs {
+            Outputs::Classes(_) => index.to_string(),
+            Outputs::Values(_) => format!("y{index}"),
+        })
     }
 
     /// Adds the outputs `y` for some samples, each the row of a file.
     fn add(&mut self, rows: &[(&Path, usize)], x: &Tensor, y: &Tensor) -> Result<()> {
         let outputs = y.values().to_f64();
         let width = outputs.len() / x.rows();
+        if matches!(self.outputs, Outputs::Values(_)) {
+            return outputs.chunks(width).zip(rows).try_for_each(|(values, &place)| self.add_values(place, values));
+        }
         let classes = classes_of(&y.reshape(&[x.rows() as isize, width as isize])?)?;
         for (i, ((outputs, class), &(file, row))) in outputs.chunks(width).zip(classes).zip(rows).enumerate() {
             // One output tells two classes apart.
             let share = outputs[class.min(width - 1)];
             self.count += 1;
             if self.args.output.is_some() {
-                if self.count == 1 {
-                    self.table.write_record(["file", "row", "class", "probability"])?;
-                }
-                let [row, class, share] = [row.to_string(), self.name(class), (share as f32).to_string()];
-                self.table.write_record([
-                    file.as_os_str().as_encoded_bytes(),
-                    row.as_bytes(),
-                    class.as_bytes(),
-                    share.as_bytes(),
-                ])?;
+                let values = [self.name(class), (share as f32).to_string()];
+                self.write((file, row), &["class".into(), "probability".into()], &values)?;
                 continue;
             }
             self.print((file, row), (x, i), (class, share), outputs)?;
         }
+        Ok(())
+    }
+
+    /// Adds the numbers for a row of a file.
+    fn add_values(&mut self, (file, row): (&Path, usize), values: &[f64]) -> Result<()> {
+        self.count += 1;
+        let names: Vec<String> = (0..values.len()).map(|index| self.name(index)).collect();
+        if self.args.output.is_some() {
+            let values: Vec<String> = values.iter().map(|&value| (value as f32).to_string()).collect();
+            return self.write((file, row), &names, &values);
+        }
+        let mut out = io::stdout().lock();
+        if self.args.json {
+            let mut line = json!({ "input": file.to_string_lossy(), "row": row, "outputs": values });
+            names.iter().zip(values).for_each(|(name, value)| line["values"][name] = json!(value));
+            writeln!(out, "{line}")?;
+            return Ok(());
+        }
+        let each = names.iter().zip(values).map(|(name, &value)| format!("{} {}", printable(name), value as f32));
+        let from = file.display().to_string();
+        writeln!(out, "{}, row {row}: {}", printable(&from), each.collect::<Vec<_>>().join(", "))?;
+        Ok(())
+    }
+
+    /// Adds a line to the table, under these names.
+    fn write(&mut self, (file, row): (&Path, usize), names: &[String], values: &[String]) -> Result<()> {
+        if self.count == 1 {
+            let names = names.iter().map(String::as_str);
+            self.table.write_record(["file", "row"].into_iter().chain(names))?;
+        }
+        let row = row.to_string();
+        let place = [file.as_os_str().as_encoded_bytes(), row.as_bytes()];
+        self.table.write_record(place.into_iter().chain(values.iter().map(String::as_bytes)))?;
         Ok(())
     }
 
@@ -209,7 +257,7 @@ impl<'a> Answers<'a> {
         let mut out = io::stdout().lock();
         if self.args.json {
             let mut line = json!({ "input": file.to_string_lossy(), "row": row, "class": class, "outputs": outputs });
-            if !self.names.is_empty() {
+            if matches!(&self.outputs, Outputs::Classes(names) if !names.is_empty()) {
                 line["label"] = json!(self.name(class));
             }
             writeln!(out, "{line}")?;

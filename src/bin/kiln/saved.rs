@@ -20,6 +20,8 @@ pub struct Course {
     pub shuffle: bool,
     /// Train on so many samples only.
     pub limit: Option<usize>,
+    /// Stop after so many epochs without a lower validation loss.
+    pub patience: Option<usize>,
 }
 
 /// The note in the file.
@@ -32,6 +34,7 @@ impl Course {
             .with("validation_split", self.validation_split)
             .with("shuffle", self.shuffle);
         let config = self.limit.into_iter().fold(config, |config, limit| config.with("limit", limit));
+        let config = self.patience.into_iter().fold(config, |config, epochs| config.with("early_stopping", epochs));
         model.set_note(NOTE, config);
     }
 
@@ -51,6 +54,7 @@ impl Course {
                 validation_split: config.take("validation_split")?,
                 shuffle: config.take("shuffle")?,
                 limit: config.take_or("limit", None)?,
+                patience: config.take_or("early_stopping", None)?,
             };
             let split = course.validation_split;
             ensure!(course.batch_size > 0, "batch_size: a step of no samples is none");

@@ -42,6 +42,8 @@ pub(super) struct Lines<'a> {
     rest: &'a [Input],
     /// Where in this file the columns of the first one stand, if elsewhere.
     order: Option<Vec<usize>>,
+    /// Whether lines end in CR and LF, of which the reader counts the LF with the next row.
+    ends_in_two: bool,
     pub columns: Vec<String>,
     /// Where each column stands.
     places: HashMap<String, usize>,
@@ -66,8 +68,8 @@ pub(super) struct Row<'a> {
 /// Where a row stands, for errors.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
-    /// In a file.
-    File(&'a Path),
+    /// In a file, so many lines behind where its record says.
+    File(&'a Path, u64),
     /// Among records that a program gives, from 1.
     Record(usize),
 }
@@ -118,6 +120,7 @@ impl<'a> Lines<'a> {
         let order: Vec<usize> = self.columns.iter().map(find).collect::<Result<_>>()?;
         self.order = (!order.is_sorted()).then_some(order);
         (self.reader, self.path, self.first, self.rest) = (next.reader, next.path, next.first, rest);
+        self.ends_in_two = next.ends_in_two;
         Ok(true)
     }
 
@@ -135,6 +138,7 @@ impl<'a> Lines<'a> {
             path: path.into(),
             rest: &[],
             order: None,
+            ends_in_two: false,
             columns: Vec::new(),
             places: HashMap::new(),
             first: None,
@@ -144,6 +148,8 @@ impl<'a> Lines<'a> {
         let Some(first) = lines.record()? else {
             return Err(Error::format(path, "is empty; the first line is to name the columns"));
         };
+        let breaks = first.iter().flat_map(str::bytes).filter(|&byte| byte == b'\n').count() as u64;
+        lines.ends_in_two = lines.reader.position().line() == 1 + breaks;
         if csv.header {
             lines.columns = first.iter().map(String::from).collect();
         } else {
@@ -196,7 +202,9 @@ impl<'a> Lines<'a> {
             }
         };
         let Self { path, order, columns, csv, numbers, .. } = self;
-        let (order, source) = (order.as_deref(), Source::File(path));
+        let before = |record: &StringRecord| record.position().map_or(0, csv::Position::byte) > 0;
+        let late = u64::from(self.ends_in_two && record.as_ref().is_some_and(before));
+        let (order, source) = (order.as_deref(), Source::File(path, late));
         Ok(record.map(|record| Row { record, order, source, columns, csv, numbers }))
     }
 
@@ -255,13 +263,20 @@ impl Row<'_> {
     }
 
     pub fn line(&self) -> u64 {
-        self.record.position().map_or(0, csv::Position::line)
+        let late = if let Source::File(_, late) = self.source { late } else { 0 };
+        self.record.position().map_or(0, csv::Position::line) + late
     }
 
     /// The number in a column.
     pub fn number(&self, column: usize) -> Result<Option<f32>> {
+        self.number_of(column, "")
+    }
+
+    /// [`Row::number`] with what else may be done about a field that is none.
+    pub fn number_of(&self, column: usize, more: &str) -> Result<Option<f32>> {
         let Some(field) = self.field(column) else { return Ok(None) };
-        let refused = || self.refused(column, format!("{field:?} is no number, as the column's fields are; mend it"));
+        let refused =
+            || self.refused(column, format!("{field:?} is no number, as the column's fields are; mend it{more}"));
         number(field).ok_or_else(refused)?;
         // From the text: by way of f64 it would be rounded twice.
         if let Some(number) = field.parse().ok().filter(|number: &f32| number.is_finite()) {
@@ -273,7 +288,7 @@ impl Row<'_> {
     pub fn refused(&self, column: usize, message: impl std::fmt::Display) -> Error {
         let name = &self.columns[column];
         match self.source {
-            Source::File(path) => Error::format(path, format!("line {}, column {name:?}: {message}", self.line())),
+            Source::File(path, _) => Error::format(path, format!("line {}, column {name:?}: {message}", self.line())),
             Source::Record(number) => Error::argument(record(number), format!("column {name:?}: {message}")),
         }
     }
@@ -283,7 +298,7 @@ impl Row<'_> {
         let why = if text.is_empty() { String::new() } else { format!(", as {text:?} means") };
         let why = if self.numbers[column] && !text.is_empty() { format!(", as {text:?} is no number") } else { why };
         let answers = match self.source {
-            Source::File(_) => {
+            Source::File(..) => {
                 "drop such rows or fill them in, by Csv::missing; Csv::missing_values says which texts mean that"
             }
             Source::Record(_) => "the model was told of no value to fill in; give one",
