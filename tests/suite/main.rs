@@ -30,7 +30,13 @@ mod cli_outputs;
 #[cfg(feature = "cli")]
 mod cli_pictures;
 #[cfg(feature = "cli")]
+mod cli_predict;
+#[cfg(feature = "cli")]
 mod cli_saved;
+#[cfg(feature = "cli")]
+mod cli_serve;
+#[cfg(feature = "cli")]
+mod cli_shell;
 #[cfg(feature = "cli")]
 mod cli_table;
 #[cfg(feature = "cli")]
