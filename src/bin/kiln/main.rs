@@ -22,6 +22,7 @@ mod plan;
 mod predict;
 mod profile;
 mod rate;
+mod report;
 mod saved;
 mod set;
 mod summary;
