@@ -13,6 +13,7 @@ mod generate;
 mod import;
 mod inspect;
 mod interrupt;
+mod lr_find;
 mod model;
 mod outcome;
 mod outputs;
@@ -21,6 +22,7 @@ mod pictures;
 mod plan;
 mod predict;
 mod profile;
+mod rate;
 mod report;
 mod saved;
 #[cfg(feature = "serve")]
