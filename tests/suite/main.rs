@@ -29,9 +29,10 @@ mod cli_layers;
 mod cli_outputs;
 #[cfg(feature = "cli")]
 mod cli_pictures;
-mod cli_rate;
 #[cfg(feature = "cli")]
 mod cli_predict;
+#[cfg(feature = "cli")]
+mod cli_rate;
 #[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]

@@ -19,7 +19,8 @@ fn failed(save: &[&str]) -> String {
     let device = std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into());
     let device = Device::choose(&device).unwrap().device;
     let mut model = args.model.classifier(("mnist", 3), &[4].into(), device, None).unwrap();
-    let course = Course { set: "mnist".into(), batch_size: 8, validation_split: 0.0, shuffle: true, limit: None };
+    let (validation_split, shuffle, plateau) = (0.0, true, false);
+    let course = Course { set: "mnist".into(), batch_size: 8, validation_split, shuffle, limit: None, plateau };
     let (faults, stop) = (Faults::new(false), Stop::default());
     // What every call says from a loss on.
     let lose = LambdaCallback::new().on_batch_end(|run| match (run.epoch(), run.step()) {
