@@ -12,6 +12,7 @@ impl Preprocessor {
     pub fn keep(&self, model: &mut Model) {
         let config = Config::new(NOTE)
             .with("encoding", self.encoding.clone())
+            .with("fill", self.fill.clone())
             .with("scaler", self.scaler.clone())
             .with("class_weight", self.class_weight.clone())
             .with("test_split", self.test_split)
@@ -29,6 +30,7 @@ impl Preprocessor {
         let Some(mut config) = model.note::<Config>(NOTE)? else { return Ok(None) };
         let kept = Self {
             encoding: config.take("encoding")?,
+            fill: config.take_or("fill", None)?,
             scaler: config.take("scaler")?,
             class_weight: config.take("class_weight")?,
             test_split: config.take("test_split")?,

@@ -25,13 +25,21 @@
 //! # Ok::<(), kiln::Error>(())
 //! ```
 
+mod baseline;
+mod files;
+mod fill;
 mod kept;
 mod options;
 mod prediction;
 mod preprocessor;
 mod record;
+mod report;
 
+pub use baseline::Baseline;
+pub use files::files;
+pub use fill::FillMissing;
 pub use options::{ClassWeight, TableData, TableOptions};
 pub use prediction::Prediction;
-pub use preprocessor::{Preprocessor, TableRows};
+pub use preprocessor::{Preprocessor, TableRows, TableSamples};
 pub use record::Value;
+pub use report::{Column, DroppedRows, Report, TargetRange, Targets};

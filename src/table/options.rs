@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::Preprocessor;
-use super::preprocessor::{checksum, set};
+use super::files::all_files;
+use super::preprocessor::checksum;
+use super::{FillMissing, Preprocessor, Report};
 use crate::data::{Csv, Encoding, Fold, KFold, Rows, Scaler, Split};
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -15,13 +16,16 @@ pub enum ClassWeight {
     /// The same for all.
     #[default]
     Equal,
+    /// As much for all rows of a class together as for those of any other: rows over classes times the class's rows, of those to train
+    /// on, as scikit-learn's `balanced` has it.
+    Balanced,
     /// So much for the rows of these labels, 1 for the others.
     Given(Vec<(String, f32)>),
 }
 
 impl ClassWeight {
     /// One weight of each class, or none at all where all are equal.
-    fn weights(&self, encoding: &Encoding) -> Result<Vec<f64>> {
+    fn given(&self, encoding: &Encoding) -> Result<Vec<f64>> {
         let Self::Given(given) = self else { return Ok(Vec::new()) };
         let refused = |message: String| Error::argument("class_weight", message);
         let classes = encoding.classes();
@@ -37,6 +41,13 @@ impl ClassWeight {
         }
         Ok(weights)
     }
+
+    /// Those that follow from the targets to train on.
+    fn balanced(&self, classes: usize, train: &Tensor) -> Option<Vec<f64>> {
+        let (Self::Balanced, Values::U32(labels)) = (self, train.values()) else { return None };
+        let rows = |class| labels.iter().filter(|&&label| label as usize == class).count().max(1);
+        Some((0..classes).map(|class| labels.len() as f64 / (classes * rows(class)) as f64).collect())
+    }
 }
 
 /// How a table becomes what a model trains and is measured on.
@@ -45,6 +56,7 @@ pub struct TableOptions {
     csv: Csv,
     standardize: bool,
     class_weight: ClassWeight,
+    fill_missing: Option<FillMissing>,
     test_split: f64,
     split_seed: u64,
 }
@@ -52,7 +64,14 @@ pub struct TableOptions {
 impl TableOptions {
     /// A table that is read so: a fifth of its rows are measured on, and samples stay as they stand there.
     pub fn new(csv: Csv) -> Self {
-        Self { csv, standardize: false, class_weight: ClassWeight::Equal, test_split: 0.2, split_seed: 0 }
+        Self {
+            csv,
+            standardize: false,
+            class_weight: ClassWeight::Equal,
+            fill_missing: None,
+            test_split: 0.2,
+            split_seed: 0,
+        }
     }
 
     /// Whether each column of samples is brought to mean 0 and standard deviation 1, as the rows to train on have them.
@@ -69,7 +88,15 @@ impl TableOptions {
         self
     }
 
-    /// The share of rows to measure on, the same of each class; default 0.2.
+    /// What stands in missing fields of samples, learned of the rows to train on; default nothing: [`Csv::missing`] says what becomes of
+    /// their rows. With [`crate::data::Missing::DropRow`] beside it rows without a target are left out, no others.
+    #[must_use]
+    pub fn fill_missing(mut self, fill: FillMissing) -> Self {
+        self.fill_missing = Some(fill);
+        self
+    }
+
+    /// The share of rows to measure on, the same of each class; default 0.2. With 0 all rows are trained on.
     #[must_use]
     pub fn test_split(mut self, share: f64) -> Self {
         self.test_split = share;
@@ -83,20 +110,19 @@ impl TableOptions {
         self
     }
 
-    /// Reads the table whole.
+    /// Reads the table whole: a file, or several with the same columns, their rows one after the other. A folder stands for the
+    /// [`files`](super::files) in it.
     ///
     /// # Errors
     /// Those of [`Csv::read`]; [`Error::Argument`] for an option that does not fit the table.
     pub fn open<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<TableData> {
-        let mut paths = paths.into_iter();
-        let (Some(path), None) = (paths.next(), paths.next()) else {
-            return Err(Error::argument("paths", "a table is one file; give one"));
-        };
-        let (encoding, rows) = self.csv.rows(path.as_ref())?;
-        let data =
-            TableData { options: self.clone(), class_weight: self.class_weight.weights(&encoding)?, encoding, rows };
+        let fill = self.fill_missing.as_ref();
+        let csv = fill.map_or_else(|| self.csv.clone(), |fill| self.csv.clone().filled_later(fill.word()));
+        let (encoding, rows) = csv.rows(all_files(paths)?)?;
+        let class_weight = self.class_weight.given(&encoding)?;
+        let data = TableData { options: self.clone(), class_weight, encoding, rows };
         // Before anything is trained on: an option that cannot be is an error.
-        data.preprocessor(None).checked()?;
+        data.preprocessor().checked()?;
         Ok(data)
     }
 }
@@ -131,11 +157,6 @@ impl TableData {
         self.rows.targets()
     }
 
-    /// What should be said of the table, a sentence each.
-    pub fn remarks(&self) -> &[String] {
-        &self.rows.remarks
-    }
-
     /// Which rows are trained on and which measured on, by the options: the same each time.
     ///
     /// # Errors
@@ -162,19 +183,39 @@ impl TableData {
     /// the first alone.
     ///
     /// # Errors
-    /// [`Error::Shape`] for rows that are not there; [`Error::Argument`] for numbers beyond `f32` once they are scaled.
+    /// [`Error::Shape`] for rows that are not there; [`Error::Argument`] for numbers beyond `f32` once they are scaled, and where nothing
+    /// can be learned to fill in.
     pub fn prepare(&self, fold: &Fold) -> Result<(Preprocessor, Split)> {
-        let train = set(self.rows.take(&fold.train)?)?;
-        let scaler = self.options.standardize.then(|| Scaler::standardize(&train));
-        let preprocessor = self.preprocessor(scaler);
-        let test = preprocessor.prepared(self.rows.take(&fold.test)?)?;
-        Ok((preprocessor.clone(), Split { train: preprocessor.scaled(&train)?, test }))
+        let (train, mut preprocessor) = (self.rows.take(&fold.train)?, self.preprocessor());
+        let fill = self.options.fill_missing.as_ref();
+        preprocessor.fill = fill.map(|fill| fill.learn(&self.encoding, &train.x)).transpose()?;
+        if let Some(weights) = self.options.class_weight.balanced(self.encoding.classes().len(), train.targets()) {
+            preprocessor.class_weight = weights;
+        }
+        let train = preprocessor.filled(train)?.dataset()?;
+        preprocessor.scaler = self.options.standardize.then(|| Scaler::standardize(&train));
+        let test = match &fold.test[..] {
+            [] => train.head(0),
+            places => preprocessor.prepared(self.rows.take(places)?)?,
+        };
+        let train = preprocessor.scaled(&train)?;
+        Ok((preprocessor, Split { train, test }))
     }
 
-    fn preprocessor(&self, scaler: Option<Scaler>) -> Preprocessor {
+    /// What the table holds, and what became of it in these parts.
+    ///
+    /// # Errors
+    /// Those of [`Baseline::of`](super::Baseline::of).
+    pub fn report(&self, preprocessor: &Preprocessor, split: &Split) -> Result<Report> {
+        Report::of(&self.rows, preprocessor, split)
+    }
+
+    /// That of which nothing is learned yet.
+    fn preprocessor(&self) -> Preprocessor {
         Preprocessor {
             encoding: self.encoding.clone(),
-            scaler,
+            fill: None,
+            scaler: None,
             class_weight: self.class_weight.clone(),
             test_split: self.options.test_split,
             split_seed: self.options.split_seed,
@@ -187,6 +228,7 @@ impl TableData {
 /// Which of the rows with these targets are trained on.
 pub(super) fn split(targets: &Tensor, share: f64, seed: u64) -> Result<Fold> {
     match targets.values() {
+        _ if share == 0.0 => Ok(Fold { train: (0..targets.rows()).collect(), test: Vec::new() }),
         Values::U32(_) => Fold::stratified(targets, share, seed),
         _ => Fold::shuffled(targets.rows(), share, seed),
     }

@@ -1,12 +1,13 @@
 //! What a model keeps of a table.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::Crc;
 
+use super::files::all_files;
 use super::options::split;
-use super::{Prediction, Value, prediction, record};
-use crate::data::{Dataset, Encoding, Missing, Rows, Scaler, Split};
+use super::{Prediction, Report, Value, fill, prediction, record};
+use crate::data::{Dataset, Encoding, Rows, Scaler, Split};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -15,6 +16,8 @@ use crate::tensor::Tensor;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessor {
     pub(super) encoding: Encoding,
+    /// What stands in missing fields, of each column of samples: NaN where nothing does.
+    pub(super) fill: Option<Vec<f64>>,
     pub(super) scaler: Option<Scaler>,
     /// One of each class, or none.
     pub(super) class_weight: Vec<f64>,
@@ -34,6 +37,17 @@ pub struct TableRows {
     pub remarks: Vec<String>,
 }
 
+/// The samples of a further file.
+#[derive(Clone, Debug)]
+pub struct TableSamples {
+    /// `(n, features)`, as the model takes them.
+    pub x: Tensor,
+    /// Which of the file's rows each is, from 0: not all are there where rows with missing fields are left out.
+    pub rows: Vec<usize>,
+    /// What should be said of the file, a sentence each.
+    pub remarks: Vec<String>,
+}
+
 /// Of the numbers that were made of a table.
 pub(super) fn checksum(rows: &Rows) -> usize {
     let mut crc = Crc::new();
@@ -41,11 +55,6 @@ pub(super) fn checksum(rows: &Rows) -> usize {
     let numbers = [Some(&rows.x), rows.y.as_ref()].into_iter().flatten().flat_map(|part| part.values().to_f32());
     numbers.chain(weights).for_each(|value| crc.update(&value.to_le_bytes()));
     crc.sum() as usize
-}
-
-/// Rows as a set, of which nothing is missing.
-pub(super) fn set(rows: Rows) -> Result<Dataset> {
-    rows.dataset()
 }
 
 impl Preprocessor {
@@ -97,9 +106,12 @@ impl Preprocessor {
         if let Some(columns) = self.scaler.as_ref().map(|scaler| scaler.center.len()).filter(|&n| n != features) {
             return refused("scaler", format!("is of {columns} columns, samples have {features}"));
         }
+        if let Some(columns) = self.fill.as_ref().map(Vec::len).filter(|&n| n != features) {
+            return refused("fill", format!("is of {columns} columns, samples have {features}"));
+        }
         let share = self.test_split;
-        if !(share > 0.0 && share < 1.0) {
-            return refused("test_split", format!("{share} is no share; give more than 0, less than 1"));
+        if !(0.0..1.0).contains(&share) {
+            return refused("test_split", format!("{share} is no share; give 0 or more, less than 1"));
         }
         Ok(self)
     }
@@ -108,28 +120,37 @@ impl Preprocessor {
         self.scaler.as_ref().map_or_else(|| Ok(data.clone()), |scaler| scaler.apply(data))
     }
 
-    /// Rows as the model takes them.
-    pub(super) fn prepared(&self, rows: Rows) -> Result<Dataset> {
-        self.scaled(&set(rows)?)
+    /// Rows with nothing missing any more.
+    pub(super) fn filled(&self, mut rows: Rows) -> Result<Rows> {
+        if let Some(values) = &self.fill {
+            rows.x = fill::fill(&self.encoding, values, rows.x)?;
+        }
+        Ok(rows)
     }
 
-    /// The rows of a table that has the same columns, in any order.
+    /// Rows as the model takes them.
+    pub(super) fn prepared(&self, rows: Rows) -> Result<Dataset> {
+        self.scaled(&self.filled(rows)?.dataset()?)
+    }
+
+    /// The rows of tables that have the same columns, in any order.
     ///
     /// # Errors
     /// Those of [`crate::data::Csv::read`]; [`Error::Format`] for a word or a label that the table did not have, too.
-    pub fn read(&self, path: impl AsRef<Path>) -> Result<TableRows> {
-        let mut rows = self.encoding.rows(path.as_ref())?;
+    pub fn read<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<TableRows> {
+        let mut rows = self.encoding.rows(all_files(paths)?)?;
         let remarks = std::mem::take(&mut rows.remarks);
         Ok(TableRows { data: self.prepared(rows)?, remarks })
     }
 
-    /// The samples of a table, which need have no targets. No row is left out, so that they can be counted.
+    /// The samples of tables, which need have no targets.
     ///
     /// # Errors
-    /// As [`Preprocessor::read`], and for a field that is missing where rows with such were left out.
-    pub fn read_samples(&self, path: impl AsRef<Path>) -> Result<Tensor> {
-        let encoding = self.encoding.clone().missing(Missing::Error);
-        self.finished(encoding.read_samples(path)?)
+    /// As [`Preprocessor::read`].
+    pub fn read_samples<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<TableSamples> {
+        let mut rows = self.encoding.rows_without_targets(all_files(paths)?)?;
+        let (remarks, numbers) = (std::mem::take(&mut rows.remarks), std::mem::take(&mut rows.numbers));
+        Ok(TableSamples { x: self.finished(rows.x)?, rows: numbers, remarks })
     }
 
     /// The samples of records, `(n, features)`: each has a value by name for every column that samples are made of, in any order.
@@ -160,8 +181,12 @@ impl Preprocessor {
         self.finished(self.encoding.records(&records)?)
     }
 
-    /// Samples as they were encoded, scaled.
+    /// Samples as they were encoded, filled in and scaled.
     fn finished(&self, x: Tensor) -> Result<Tensor> {
+        let x = match &self.fill {
+            Some(values) => fill::fill(&self.encoding, values, x)?,
+            None => x,
+        };
         self.scaler.as_ref().map_or_else(|| Ok(x.clone()), |scaler| scaler.apply_to(&x))
     }
 
@@ -174,14 +199,15 @@ impl Preprocessor {
     }
 
     /// All rows of the table that was trained on, as they stand there.
-    fn whole(&self, path: &Path) -> Result<Rows> {
-        let (rows, wanted) = (self.encoding.rows(path)?, self.rows);
+    fn whole(&self, paths: &[PathBuf]) -> Result<Rows> {
+        let (rows, wanted) = (self.encoding.rows(paths)?, self.rows);
+        let name = || paths.first().cloned().unwrap_or_default();
         let (found, give) = (rows.x.rows(), "give the table that it was trained on");
         if found != wanted {
-            return Err(Error::format(path, format!("has {found} rows, the run had {wanted}; {give}")));
+            return Err(Error::format(name(), format!("has {found} rows, the run had {wanted}; {give}")));
         }
         if checksum(&rows) != self.crc {
-            return Err(Error::format(path, format!("has changed since the run; {give}")));
+            return Err(Error::format(name(), format!("has changed since the run; {give}")));
         }
         Ok(rows)
     }
@@ -190,11 +216,16 @@ impl Preprocessor {
     ///
     /// # Errors
     /// As [`Preprocessor::read`]; [`Error::Format`] where it is another table, or has changed.
-    pub fn again(&self, path: impl AsRef<Path>) -> Result<(Split, Vec<String>)> {
-        let mut rows = self.whole(path.as_ref())?;
-        let remarks = std::mem::take(&mut rows.remarks);
+    pub fn again<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<(Split, Report)> {
+        let rows = self.whole(&all_files(paths)?)?;
         let fold = split(rows.targets(), self.test_split, self.split_seed)?;
-        let part = |places: &[usize]| self.prepared(rows.take(places)?);
-        Ok((Split { train: part(&fold.train)?, test: part(&fold.test)? }, remarks))
+        let train = self.prepared(rows.take(&fold.train)?)?;
+        let test = match &fold.test[..] {
+            [] => train.head(0),
+            places => self.prepared(rows.take(places)?)?,
+        };
+        let split = Split { train, test };
+        let report = Report::of(&rows, self, &split)?;
+        Ok((split, report))
     }
 }

@@ -247,7 +247,10 @@ fn what_a_column_is_can_be_said_and_is_kept() {
     let (_, _, stderr) = train(&["--numbers", "a"]);
     says(
         &stderr,
-        &["line 2, column \"a\": the field is missing", "; drop such rows by --drop-missing; --missing says"],
+        &[
+            "line 2, column \"a\": the field is missing",
+            "; fill such fields in by --fill-missing median, drop such rows by --drop-missing, or leave",
+        ],
     );
     let left = "t.csv: 2 of 12 rows are left out, since a field is missing: column \"a\" has \"-\" in 2";
     for option in [["--missing", "-"], ["--numbers", "a"]] {

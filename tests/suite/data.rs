@@ -65,7 +65,7 @@ fn text<T>(result: Result<T, Error>) -> String {
 }
 
 #[track_caller]
-fn says(text: &str, parts: &[&str]) {
+pub fn says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no {part:?} in: {text}");
     }

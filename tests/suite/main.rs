@@ -33,6 +33,8 @@ mod cli_pictures;
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_table;
+#[cfg(feature = "cli")]
+mod cli_table_report;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod cli_tui;
 #[cfg(all(feature = "cli", feature = "gpu"))]
@@ -97,6 +99,8 @@ mod saving;
 mod schedules;
 mod shaders;
 mod streaming;
+#[cfg(feature = "csv")]
+mod tables;
 mod target_scaler;
 mod tensor;
 mod tensorboard;

@@ -130,9 +130,9 @@ impl Args {
         }
         if let Some(path) = table_in(&name) {
             let preprocessor = table::of(model, &self.file, self.packed.max_unpacked)?;
-            let held_out = || Ok(table::again(&preprocessor, path)?.test);
-            let data = if self.held_out { held_out() } else { table::dataset(&preprocessor, path) };
-            return Ok((name, data?, preprocessor.classes().to_vec()));
+            let read = if self.held_out { table::held_out } else { table::dataset };
+            let data = read(&preprocessor, path)?;
+            return Ok((name, data, preprocessor.classes().to_vec()));
         }
         ensure!(
             !self.held_out,

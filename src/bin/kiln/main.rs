@@ -20,6 +20,7 @@ mod pictures;
 mod plan;
 mod predict;
 mod profile;
+mod report;
 mod saved;
 mod set;
 mod summary;

@@ -4,8 +4,12 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Result;
+use kiln::io::printable;
+use kiln::table::Baseline;
 use kiln::train::{History, Logs};
 use serde_json::{Value, json};
+
+use crate::report::{baseline, baseline_json};
 
 /// One line, at once: somebody may be following.
 fn print_line(value: &Value) -> io::Result<()> {
@@ -44,23 +48,56 @@ impl Trained {
 
 /// A run's result.
 pub struct Outcome {
-    pub test: Logs,
+    /// What was measured, where there are samples to measure on.
+    pub test: Option<Logs>,
+    /// What that is to be held against.
+    pub baseline: Option<Baseline>,
+    /// The names of the classes, where they have some.
+    pub classes: Vec<String>,
     pub trained: Trained,
 }
 
+/// What metrics are called, in the order in which they are said.
+const NAMES: [(&str, &str); 5] = [
+    ("accuracy", "accuracy"),
+    ("mean_absolute_error", "MAE"),
+    ("root_mean_squared_error", "RMSE"),
+    ("r2_score", "R2"),
+    ("loss", "loss"),
+];
+
+/// The values of these names, such as `test accuracy: 0.9788, test loss: 0.0690`.
+fn said(what: &str, logs: &Logs, prefix: &str) -> String {
+    let value = |(name, called): &(&str, &str)| {
+        logs.get(&format!("{prefix}{name}")).map(|value| format!("{what} {called}: {value:.4}"))
+    };
+    NAMES.iter().filter_map(value).collect::<Vec<_>>().join(", ")
+}
+
 impl Outcome {
-    fn scores(&self) -> (f64, f64) {
-        let score = |name| self.test.get(name).unwrap_or(f64::NAN);
-        (score("accuracy"), score("loss"))
+    /// What the model reached: on the test set or, where there is none, in its last epoch.
+    fn reached(&self) -> String {
+        let text = match (&self.test, self.trained.history.epochs().last()) {
+            (Some(test), _) => said("test", test, ""),
+            (None, Some(last)) => {
+                let [training, validation] = [said("training", last, ""), said("validation", last, "val_")];
+                [training, validation].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+            }
+            (None, None) => String::new(),
+        };
+        let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+        first.to_uppercase() + rest
     }
 
     pub fn print(&self) -> Result<()> {
-        let (accuracy, loss) = self.scores();
         let trained = &self.trained;
         let (seconds, steps) = (trained.duration.as_secs_f64(), trained.steps());
         let (steps_rate, samples_rate) = (trained.rate(steps as f64), trained.rate(trained.samples));
         let mut out = io::stdout().lock();
-        writeln!(out, "Test accuracy: {accuracy:.4}, test loss: {loss:.4}")?;
+        writeln!(out, "{}", self.reached())?;
+        if let Some(found) = &self.baseline {
+            writeln!(out, "Baseline: {}", printable(&baseline(found, &self.classes)))?;
+        }
         writeln!(
             out,
             "Training time: {seconds:.1} s, {steps} steps ({steps_rate:.0} steps/s, {samples_rate:.0} samples/s)"
@@ -69,8 +106,8 @@ impl Outcome {
     }
 
     pub fn print_json(&self, device: &str) -> Result<()> {
-        let ((accuracy, loss), trained) = (self.scores(), &self.trained);
-        Ok(print_line(&json!({
+        let trained = &self.trained;
+        let mut line = json!({
             "device": device,
             "epochs": trained.history.epochs().len(),
             "first_step_seconds": trained.first_step.as_secs_f64(),
@@ -78,8 +115,10 @@ impl Outcome {
             "seconds": trained.duration.as_secs_f64(),
             "steps": trained.steps(),
             "steps_per_second": trained.rate(trained.steps() as f64),
-            "test_accuracy": accuracy,
-            "test_loss": loss,
-        }))?)
+        });
+        let test = self.test.iter().flat_map(Logs::iter);
+        test.for_each(|(name, value)| line[format!("test_{name}")] = json!(value));
+        self.baseline.iter().for_each(|found| line["baseline"] = baseline_json(found, &self.classes));
+        Ok(print_line(&line)?)
     }
 }

@@ -95,10 +95,11 @@ pub fn run(args: &Args) -> Result<()> {
             continue;
         }
         for file in &files {
-            let x = args.samples(file, table.as_ref(), &sample)?.head(args.most_samples());
+            let (x, rows) = args.samples(file, table.as_ref(), &sample)?;
+            let x = x.head(args.most_samples());
             model.input_scale(&x).with_context(|| file.display().to_string())?;
             let y = model.predict(&x)?;
-            answers.add(&(0..x.rows()).map(|row| (file.as_path(), row)).collect::<Vec<_>>(), &x, &y)?;
+            answers.add(&rows.into_iter().map(|row| (file.as_path(), row)).collect::<Vec<_>>(), &x, &y)?;
         }
     }
     answers.end()
@@ -121,21 +122,23 @@ impl Args {
         Ok(files)
     }
 
-    /// The samples in a file.
-    fn samples(&self, input: &Path, table: Option<&Preprocessor>, sample: &Shape) -> Result<Tensor> {
+    /// The samples in a file, and which of its rows they are.
+    fn samples(&self, input: &Path, table: Option<&Preprocessor>, sample: &Shape) -> Result<(Tensor, Vec<usize>)> {
         let most = self.packed.max_unpacked;
-        match (table, archive(input)) {
+        let x = match (table, archive(input)) {
             (Some(_), Some(path)) => {
                 let (path, file) = (path.display(), self.file.display());
                 bail!("{path}: {file} was trained on a table; give a table with its columns")
             }
             (None, Some(path)) => {
                 ensure!(!self.invert, "invert: is for pictures in files of their own, not for {}", path.display());
-                arrays::samples(path, most)
+                arrays::samples(path, most)?
             }
-            (Some(table), None) => table::samples(table, input),
-            (None, None) => picture::read(input, sample, self.invert, most),
-        }
+            (Some(table), None) => return table::samples(table, input),
+            (None, None) => picture::read(input, sample, self.invert, most)?,
+        };
+        let rows = (0..x.rows()).collect();
+        Ok((x, rows))
     }
 }
 

@@ -1,11 +1,12 @@
 //! What `train` trains on: a named set, arrays of NumPy's, a folder of pictures, or a table of one's own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use kiln::data::{LoadOptions, NamedSet, Split};
 use kiln::nn::Model;
-use kiln::table::Preprocessor;
+use kiln::table::{Preprocessor, Report};
 use kiln::tensor::Shape;
 
 use crate::arrays::{self, Largest, archive};
@@ -13,7 +14,7 @@ use crate::data::Bar;
 use crate::model::image;
 use crate::pictures::{Loaded, PictureArgs, Pictures, folder};
 use crate::saved::class_names;
-use crate::table::{self, TableArgs};
+use crate::table::{self, Opened, TableArgs};
 
 /// A data set, loaded when it is wanted.
 pub enum Set {
@@ -29,6 +30,7 @@ pub enum Set {
         name: String,
         split: Box<Split>,
         preprocessor: Box<Preprocessor>,
+        report: Box<Report>,
     },
     /// Of a folder of this name.
     Folder {
@@ -39,16 +41,18 @@ pub enum Set {
 }
 
 impl Set {
-    /// The set of this name, of pictures in a folder or, where it has an ending such as `.csv`, in this file.
+    /// The set of this name, of pictures in a folder or, where it has an ending such as `.csv`, in this file and `more` of them.
     pub fn find(
-        name: &str,
+        (name, more): (&str, &[PathBuf]),
         (args, pictures): (&TableArgs, &PictureArgs),
         seed: u64,
         max_unpacked: Option<u64>,
     ) -> Result<Self> {
+        only_of_tables(name, more)?;
         if let Some(path) = pictures_in(name) {
             args.refuse_columns(name)?;
-            let (pictures, loaded) = Pictures::new(path, pictures, (args.test_split, seed), max_unpacked)?;
+            let (pictures, loaded) =
+                Pictures::new(path, pictures, (args.test_split, args.split_seed.unwrap_or(seed)), max_unpacked)?;
             return Ok(Self::of_folder(path, pictures, loaded));
         }
         pictures.refuse(name)?;
@@ -56,12 +60,20 @@ impl Set {
             args.refuse(name)?;
             return Self::without_columns(name, max_unpacked);
         };
-        let (preprocessor, split) = args.open(path, seed, max_unpacked)?;
-        Ok(Self::of_table(path, preprocessor, split))
+        Ok(Self::of_table(path, args.open(&with(path, more), max_unpacked)?))
     }
 
     /// The set of this name, or the table that the model in `file` was trained on, read as it was then.
-    pub fn again(name: &str, model: &Model, file: &Path, max_unpacked: Option<u64>) -> Result<Self> {
+    pub fn again(
+        (name, more): (&str, &[PathBuf]),
+        args: &TableArgs,
+        (model, file): (&Model, &Path),
+        max_unpacked: Option<u64>,
+    ) -> Result<Self> {
+        only_of_tables(name, more)?;
+        if table_in(name).is_none() {
+            args.refuse_columns(name)?;
+        }
         if let Some(path) = pictures_in(name) {
             let pictures = Pictures::of(model, file, name)?;
             let loaded = pictures.again(path, max_unpacked)?;
@@ -75,8 +87,7 @@ impl Set {
             return Ok(set);
         };
         let preprocessor = table::of(model, file, max_unpacked)?;
-        let split = table::again(&preprocessor, path)?;
-        Ok(Self::of_table(path, preprocessor, split))
+        Ok(Self::of_table(path, args.again(preprocessor, &with(path, more))?))
     }
 
     /// What is no table.
@@ -88,9 +99,9 @@ impl Set {
         Ok(Self::Arrays { name, split: Box::new(split), largest, print })
     }
 
-    fn of_table(path: &Path, preprocessor: Preprocessor, split: Split) -> Self {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Self::Table { name, split: Box::new(split), preprocessor: Box::new(preprocessor) }
+    fn of_table(path: &Path, Opened { split, preprocessor, report }: Opened) -> Self {
+        let (split, preprocessor, report) = (Box::new(split), Box::new(preprocessor), Box::new(report));
+        Self::Table { name: table::called(path), split, preprocessor, report }
     }
 
     fn of_folder(path: &Path, pictures: Pictures, loaded: Loaded) -> Self {
@@ -154,6 +165,14 @@ impl Set {
         matches!(self, Self::Folder { loaded, .. } if loaded.validation.is_some())
     }
 
+    /// What a table holds.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Table { report, .. } => Some(report),
+            Self::Named(_) | Self::Arrays { .. } | Self::Folder { .. } => None,
+        }
+    }
+
     /// The samples, with a bar where they have to be fetched.
     pub fn load(self) -> Result<Loaded> {
         let split = match self {
@@ -175,21 +194,44 @@ impl Set {
     }
 }
 
-/// The path of a folder of pictures, where a name is one: a named set's is that set's.
-pub fn pictures_in(name: &str) -> Option<&Path> {
-    folder(name).filter(|_| NamedSet::find_images(name).is_err())
+/// A table's files.
+fn with(path: &Path, more: &[PathBuf]) -> Vec<PathBuf> {
+    [path.into()].into_iter().chain(more.iter().cloned()).collect()
 }
 
-/// The path of a table, where a name is one: it has an ending, and not that of an archive.
+/// That what is no table is named alone.
+fn only_of_tables(name: &str, more: &[PathBuf]) -> Result<()> {
+    match more.first() {
+        Some(path) if table_in(name).is_none() => {
+            bail!("{}: {name} is no table, which alone may be of several files; give one data set", path.display())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The path of a folder of pictures, where a name is one: a named set's is that set's, one of tables is theirs.
+pub fn pictures_in(name: &str) -> Option<&Path> {
+    folder(name).filter(|path| NamedSet::find_images(name).is_err() && !holds_tables(path))
+}
+
+/// The path of a table, where a name is one: it has an ending, and not that of an archive, or it is a folder of tables.
 pub fn table_in(name: &str) -> Option<&Path> {
-    let is_table = |path: &&Path| path.extension().is_some() && archive(name).is_none() && !path.is_dir();
-    Some(Path::new(name)).filter(is_table)
+    let path = Path::new(name);
+    let is_file = path.extension().is_some() && archive(name).is_none() && !path.is_dir();
+    (is_file || NamedSet::find_images(name).is_err() && holds_tables(path)).then_some(path)
+}
+
+/// Whether a folder holds tables, and no folders in which there might be pictures.
+fn holds_tables(path: &Path) -> bool {
+    let is_folder = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.path().is_dir());
+    let flat = || fs::read_dir(path).is_ok_and(|mut entries| !entries.any(is_folder));
+    path.is_dir() && flat() && kiln::table::files(path).is_ok_and(|files| !files.is_empty())
 }
 
 /// The files of a set, as far as they are there to be read.
 pub fn files_of(name: &str) -> Vec<PathBuf> {
     if let Some(path) = table_in(name).or_else(|| archive(name)) {
-        return vec![path.into()];
+        return if path.is_dir() { kiln::table::files(path).unwrap_or_default() } else { vec![path.into()] };
     }
     let found =
         |set: &NamedSet| set.folder(LoadOptions { fetch: false, ..LoadOptions::default() }).map(|at| set.paths(&at));

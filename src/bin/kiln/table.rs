@@ -1,13 +1,14 @@
 //! Tables of one's own: the options, and what is said of a table in their words.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use kiln::data::{Csv, Dataset, Missing, Split};
 use kiln::io::printable;
 use kiln::nn::Model;
-use kiln::table::{ClassWeight, Preprocessor, TableOptions};
+use kiln::table::{Baseline, ClassWeight, FillMissing, Preprocessor, Report, TableOptions};
 use kiln::tensor::Tensor;
 
 use crate::outputs;
@@ -15,52 +16,113 @@ use crate::outputs;
 /// How a table is read.
 #[derive(Args)]
 pub struct TableArgs {
-    /// Of a table: the column of labels
+    /// Of a table: the column of labels, whose classes are predicted
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
 
-    /// Of a table: columns that are left out, such as names
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    without: Vec<String>,
+    /// Of a table: columns that are left out, such as names; a name with a comma in it stands in quotes: 'age,"last, first"'
+    #[arg(long, value_name = "COLUMNS")]
+    without: Vec<Names>,
 
     /// Of a table: columns whose numbers are names, such as codes: a column of samples for each
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    words: Vec<String>,
+    #[arg(long, value_name = "COLUMNS")]
+    words: Vec<Names>,
 
     /// Of a table: columns of numbers; a field in them that is no number is missing
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    numbers: Vec<String>,
+    #[arg(long, value_name = "COLUMNS")]
+    numbers: Vec<Names>,
 
     /// Of a table: texts that mean that a field is missing, in place of ?, NA, N/A, NaN and null; an empty one always is
-    #[arg(long, value_name = "TEXTS", value_delimiter = ',', allow_hyphen_values = true)]
-    missing: Vec<String>,
+    #[arg(long, value_name = "TEXTS", allow_hyphen_values = true)]
+    missing: Vec<Names>,
+
+    /// Of a table: fill missing fields in: by the mean, median or most-frequent of the column's training rows, words always by the most frequent one; or by this VALUE
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    fill_missing: Option<String>,
+
+    /// Of a table: leave rows with missing fields out; with --fill-missing those without a label alone
+    #[arg(long)]
+    drop_missing: bool,
+
+    /// Of a table: the character between fields, such as ';', or tab [default: tab for .tsv, else a comma]
+    #[arg(long, value_name = "CHARACTER", value_parser = separator)]
+    separator: Option<u8>,
+
+    /// Of a table: its first line is a row already; columns are named 1, 2, 3
+    #[arg(long)]
+    no_header: bool,
 
     /// Of a table: the column of what each row counts for in the loss, in training and in the test
     #[arg(long, value_name = "COLUMN")]
     sample_weight: Option<String>,
 
-    /// Of a table: what the rows of a label count for in the loss in training, such as yes=5,no=0.5; others have 1
-    #[arg(long, value_name = "LABEL=WEIGHT", value_delimiter = ',', value_parser = class_weight)]
-    class_weight: Vec<(String, f32)>,
+    /// Of a table: what the rows of a label count for in the loss in training, such as yes=5,no=0.5; others have 1. Or balanced: each class as much as any other
+    #[arg(long, value_name = "LABEL=WEIGHT", value_parser = class_weight)]
+    class_weight: Vec<ClassWeight>,
 
-    /// Of a table: leave rows with missing fields out
-    #[arg(long)]
-    drop_missing: bool,
+    /// Of a table: measure on the rows of this file, with the same columns, and train on all of the table
+    #[arg(long, value_name = "FILE", conflicts_with = "test_split")]
+    pub test: Option<PathBuf>,
 
-    /// Of a table or a folder: share of the samples to measure on, the same of each class [default: 0.2]
+    /// Of a table or a folder: share of the samples to measure on, the same of each class [default: 0.2]; with 0 a table's rows are all trained on
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub test_split: Option<f64>,
+
+    /// Of a table or a folder: what decides which samples are measured on [default: 0]
+    #[arg(long, value_name = "N")]
+    pub split_seed: Option<u64>,
 
     /// Of a table: bring each column to mean 0 and standard deviation 1
     #[arg(long)]
     standardize: bool,
 }
 
+/// Names with commas between them, in quotes where they have commas themselves.
+#[derive(Clone, Debug)]
+struct Names(Vec<String>);
+
+impl FromStr for Names {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
+        match reader.records().next() {
+            Some(Ok(names)) => Ok(Self(names.iter().map(String::from).collect())),
+            _ => Ok(Self(vec![text.into()])),
+        }
+    }
+}
+
+/// The names of all times that an option is given.
+fn all(names: &[Names]) -> impl Iterator<Item = &String> {
+    names.iter().flat_map(|names| &names.0)
+}
+
+fn separator(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        &[byte] if byte.is_ascii() => Ok(byte),
+        _ => Err("give one character, such as ';', or tab".into()),
+    }
+}
+
+fn class_weight(text: &str) -> Result<ClassWeight, String> {
+    if text == "balanced" {
+        return Ok(ClassWeight::Balanced);
+    }
+    let Names(each) = text.parse()?;
+    let one = |text: &String| {
+        let (label, weight) = text.rsplit_once('=').ok_or("expected LABEL=WEIGHT, such as yes=5, or balanced")?;
+        Ok((label.into(), weight.parse().map_err(|e| format!("{weight:?} is no number: {e}"))?))
+    };
+    each.iter().map(one).collect::<Result<_, String>>().map(ClassWeight::Given)
+}
+
 impl TableArgs {
     /// That no option is given which `name`, no table, would not heed.
     pub fn refuse(&self, name: &str) -> Result<()> {
-        if self.test_split.is_some() {
-            bail!("test_split: {name} has samples of its own to measure on");
+        for (option, given) in [("test_split", self.test_split.is_some()), ("split_seed", self.split_seed.is_some())] {
+            ensure!(!given, "{option}: {name} has samples of its own to measure on");
         }
         self.refuse_columns(name)
     }
@@ -73,9 +135,13 @@ impl TableArgs {
             ("words", !self.words.is_empty()),
             ("numbers", !self.numbers.is_empty()),
             ("missing", !self.missing.is_empty()),
+            ("fill_missing", self.fill_missing.is_some()),
+            ("drop_missing", self.drop_missing),
+            ("separator", self.separator.is_some()),
+            ("no_header", self.no_header),
             ("sample_weight", self.sample_weight.is_some()),
             ("class_weight", !self.class_weight.is_empty()),
-            ("drop_missing", self.drop_missing),
+            ("test", self.test.is_some()),
             ("standardize", self.standardize),
         ];
         match given.into_iter().find(|(_, given)| *given) {
@@ -87,7 +153,10 @@ impl TableArgs {
 
 /// The library's names of options, and the command's.
 const OPTIONS: [(&str, &str); 6] = [
-    ("drop such rows or fill them in, by Csv::missing", "drop such rows by --drop-missing"),
+    (
+        "drop such rows or fill them in, by Csv::missing",
+        "fill such fields in by --fill-missing median, drop such rows by --drop-missing, or leave a column out by --without",
+    ),
     ("Csv::missing_values", "--missing"),
     ("Csv::words", "--words"),
     ("Csv::numbers", "--numbers"),
@@ -114,30 +183,41 @@ fn without_options(e: kiln::Error) -> anyhow::Error {
 }
 
 /// Says of a table what must not go unsaid.
-fn say(path: &Path, remarks: &[String]) {
+fn say(paths: &[PathBuf], remarks: &[String]) {
+    let name = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
     for remark in remarks {
-        outputs::say(printable(&format!("{}: {}", path.display(), in_options(remark))));
+        outputs::say(printable(&format!("{name}: {}", in_options(remark))));
     }
 }
 
-fn class_weight(text: &str) -> Result<(String, f32)> {
-    let (label, weight) = text.rsplit_once('=').context("expected LABEL=WEIGHT, such as yes=5")?;
-    Ok((label.into(), weight.parse().with_context(|| format!("{weight:?} is no number"))?))
+/// An error in the command's words.
+fn told(e: kiln::Error) -> anyhow::Error {
+    match e {
+        kiln::Error::Io { .. } => e.into(),
+        _ => anyhow::Error::msg(in_options(&e.to_string())),
+    }
+}
+
+/// A table that is trained on.
+pub struct Opened {
+    pub split: Split,
+    pub preprocessor: Preprocessor,
+    pub report: Report,
 }
 
 impl TableArgs {
-    /// How the table at `path` is opened.
-    fn options(&self, path: &Path, seed: u64, max_unpacked: Option<u64>) -> Result<TableOptions> {
+    /// How the table at `paths` is opened.
+    fn options(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<TableOptions> {
+        let path = &paths[0];
         let Some(label) = &self.label else {
             bail!("label: name the column of {name} that holds the labels, by --label", name = path.display());
         };
-        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        let separator = if ["tsv", "tab"].contains(&ending.as_str()) { b'\t' } else { b',' };
         let missing = if self.drop_missing { Missing::DropRow } else { Missing::Error };
-        let mut csv = Csv::new().separator(separator).label(label).without(&self.without).missing(missing);
-        csv = csv.words(&self.words).numbers(&self.numbers);
+        let mut csv = Csv::new().label(label).without(all(&self.without)).missing(missing).header(!self.no_header);
+        csv = csv.separator(self.separator.unwrap_or_else(|| usual_separator(path)));
+        csv = csv.words(all(&self.words)).numbers(all(&self.numbers));
         if !self.missing.is_empty() {
-            csv = csv.missing_values(&self.missing);
+            csv = csv.missing_values(all(&self.missing));
         }
         if let Some(column) = &self.sample_weight {
             csv = csv.sample_weight(column);
@@ -145,21 +225,75 @@ impl TableArgs {
         if let Some(most) = max_unpacked {
             csv = csv.max_unpacked(most);
         }
-        let options = TableOptions::new(csv).standardize(self.standardize).split_seed(seed);
-        let options = options.class_weight(ClassWeight::Given(self.class_weight.clone()));
-        Ok(self.test_split.map_or(options.clone(), |share| options.test_split(share)))
+        let mut options = TableOptions::new(csv).standardize(self.standardize).class_weight(self.weights()?);
+        if let Some(value) = &self.fill_missing {
+            options = options.fill_missing(FillMissing::by_name(value));
+        }
+        let share = self.test_split.unwrap_or(if self.test.is_some() { 0.0 } else { 0.2 });
+        Ok(options.split_seed(self.split_seed.unwrap_or(0)).test_split(share))
     }
 
-    /// The parts of the table at `path`, and what a model keeps of it.
-    pub fn open(&self, path: &Path, seed: u64, max_unpacked: Option<u64>) -> Result<(Preprocessor, Split)> {
-        let options = self.options(path, seed, max_unpacked)?;
-        let table = options.open([path]).map_err(|e| match e {
-            kiln::Error::Io { .. } => e.into(),
-            _ => anyhow::Error::msg(in_options(&e.to_string())),
-        })?;
-        say(path, table.remarks());
-        Ok(table.prepare(&table.split()?)?)
+    /// Those of all times that the option is given.
+    fn weights(&self) -> Result<ClassWeight> {
+        let mut given = Vec::new();
+        for weight in &self.class_weight {
+            match weight {
+                ClassWeight::Given(more) => given.extend_from_slice(more),
+                other if self.class_weight.len() == 1 => return Ok(other.clone()),
+                _ => bail!("class_weight: balanced stands beside weights of labels; give one or the other"),
+            }
+        }
+        Ok(if given.is_empty() { ClassWeight::Equal } else { ClassWeight::Given(given) })
     }
+
+    /// The table at `paths` in its parts, with what a model keeps of it.
+    pub fn open(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<Opened> {
+        let table = self.options(paths, max_unpacked)?.open(paths).map_err(told)?;
+        let (preprocessor, mut split) = table.prepare(&table.split()?).map_err(told)?;
+        if let Some(path) = &self.test {
+            split.test = dataset(&preprocessor, path)?;
+        }
+        let report = table.report(&preprocessor, &split)?;
+        Ok(Opened { split, preprocessor, report }.said(paths))
+    }
+
+    /// The table at `paths` that was trained on, in its parts as they were then.
+    pub fn again(&self, preprocessor: Preprocessor, paths: &[PathBuf]) -> Result<Opened> {
+        let (mut split, mut report) = preprocessor.again(paths).map_err(without_options)?;
+        if let Some(path) = &self.test {
+            split.test = dataset(&preprocessor, path)?;
+            (report.test, report.baseline) = (split.test.len(), Some(Baseline::of(&split.train, &split.test)?));
+        }
+        Ok(Opened { split, preprocessor, report }.said(paths))
+    }
+}
+
+impl Opened {
+    fn said(self, paths: &[PathBuf]) -> Self {
+        say(paths, &self.report.remarks);
+        say(paths, &self.report.warnings);
+        self
+    }
+}
+
+/// What stands between the fields of a file of this name.
+fn usual_separator(path: &Path) -> u8 {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    if [".tsv", ".tab"].iter().any(|ending| name.ends_with(ending)) { b'\t' } else { b',' }
+}
+
+fn is_gzipped(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"))
+}
+
+/// What a table of this name is called.
+pub fn called(path: &Path) -> String {
+    let path = path.canonicalize().ok().filter(|path| path.is_dir()).unwrap_or_else(|| path.into());
+    let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    let stem = Path::new(stem.unwrap_or_default());
+    let stem = if is_gzipped(&path) { stem.file_stem().unwrap_or_default() } else { stem.as_os_str() };
+    stem.to_string_lossy().into_owned()
 }
 
 /// What the model in the file at `path` keeps of a table, where it was trained on one, whose files may unpack to so many bytes.
@@ -174,23 +308,26 @@ pub fn of(model: &Model, path: &Path, max_unpacked: Option<u64>) -> Result<Prepr
     find(model, path, max_unpacked)?.with_context(none)
 }
 
-/// The parts of the table that was trained on, as they were then.
-pub fn again(preprocessor: &Preprocessor, path: &Path) -> Result<Split> {
-    let (split, remarks) = preprocessor.again(path).map_err(without_options)?;
-    say(path, &remarks);
-    Ok(split)
+/// The rows of the table that was trained on which were held back from the training.
+pub fn held_out(preprocessor: &Preprocessor, path: &Path) -> Result<Dataset> {
+    let (split, report) = preprocessor.again([path]).map_err(without_options)?;
+    say(&[path.into()], &report.remarks);
+    ensure!(!split.test.is_empty(), "held_out: the run trained on all rows of {}", path.display());
+    Ok(split.test)
 }
 
 /// The rows of a table, as the model takes them.
 pub fn dataset(preprocessor: &Preprocessor, path: &Path) -> Result<Dataset> {
-    let rows = preprocessor.read(path).map_err(without_options)?;
-    say(path, &rows.remarks);
+    let rows = preprocessor.read([path]).map_err(without_options)?;
+    say(&[path.into()], &rows.remarks);
     Ok(rows.data)
 }
 
-/// The samples of a table, which need have no labels.
-pub fn samples(preprocessor: &Preprocessor, path: &Path) -> Result<Tensor> {
-    preprocessor.read_samples(path).map_err(without_options)
+/// The samples of a table, which need have no labels, with the numbers of their rows.
+pub fn samples(preprocessor: &Preprocessor, path: &Path) -> Result<(Tensor, Vec<usize>)> {
+    let samples = preprocessor.read_samples([path]).map_err(without_options)?;
+    say(&[path.into()], &samples.remarks);
+    Ok((samples.x, samples.rows))
 }
 
 /// What a file must have, and what comes of it.

@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Model;
+use kiln::table::Baseline;
 use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq, TensorBoard};
 use kiln::train::{CheckFinite, Fit};
 
@@ -17,6 +18,7 @@ use crate::model::{DeviceArgs, ModelArgs, shaped};
 use crate::outcome::{Outcome, Trained, print_epoch};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, spared};
+use crate::report;
 use crate::saved::Course;
 use crate::set::{Set, files_of, pictures_in};
 use crate::table::TableArgs;
@@ -52,7 +54,8 @@ Examples:
   kiln train animals.csv --epochs 20 --resume animals.safetensors
   kiln train digits.npz --save digits.safetensors
   kiln train flowers --size 64x64 --validation-split 0.1 --save flowers.safetensors
-  kiln train patients.csv --label ill --class-weight yes=5";
+  kiln train patients.csv --label ill --class-weight balanced --fill-missing median
+  kiln train january.csv february.csv --label ill --test march.csv";
 
 /// Train a model on a data set, and measure it on the test set
 #[derive(clap::Args)]
@@ -60,6 +63,10 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+
+    /// Of a table: more files with the same columns, whose rows are trained on, too
+    #[arg(value_name = "FILE")]
+    more: Vec<PathBuf>,
 
     #[command(flatten)]
     table: TableArgs,
@@ -130,8 +137,8 @@ pub struct Args {
         value_name = "FILE",
         conflicts_with_all = [
             "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
-            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "sample_weight", "class_weight",
-            "drop_missing", "test_split", "standardize", "size", "color_mode", "interpolation",
+            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "fill_missing", "separator", "no_header", "sample_weight", "class_weight",
+            "drop_missing", "test_split", "split_seed", "standardize", "size", "color_mode", "interpolation",
         ]
     )]
     resume: Option<PathBuf>,
@@ -165,11 +172,14 @@ pub struct Args {
 pub fn run(args: &Args, start: Instant) -> Result<()> {
     args.check()?;
     let name = &args.model.set;
+    let files = (name.as_str(), &args.more[..]);
     let saved = args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Model::load(path)?, path))).transpose()?;
     let set = match &saved {
-        Some((model, path)) => Set::again(name, model, path, args.packed.max_unpacked)?,
-        None => Set::find(name, (&args.table, &args.pictures), args.seed, args.packed.max_unpacked)?,
+        Some((model, path)) => Set::again(files, &args.table, (model, path), args.packed.max_unpacked)?,
+        None => Set::find(files, (&args.table, &args.pictures), args.seed, args.packed.max_unpacked)?,
     };
+    let faults = Faults::new(!args.tui);
+    args.say_report(&set, &faults);
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
@@ -183,11 +193,11 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         args.early_stopping.is_none() || is_validated,
         "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
     );
-    let faults = Faults::new(!args.tui);
     if !args.json && !args.quiet {
         faults.hear(writeln!(io::stdout(), "Training on {place}: {reason}"));
     }
     let (class_weight, class_names) = (set.class_weight(), set.class_names());
+    let baseline = set.report().and_then(|report| report.baseline.clone());
     let Loaded { split: Split { train, test }, validation } = set.load()?;
     // A net of --layers, or of a file, says what it takes.
     let shaped = |data: Dataset| match model.sample_shape() {
@@ -205,7 +215,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if args.summary {
         faults.hear(write!(io::stdout(), "{}", model.summary()?));
     }
-    let fit = args.settings(model.epoch(), &course, (class_names, is_validated), &faults).class_weight(class_weight);
+    let fit = args.settings(model.epoch(), &course, (&class_names, is_validated), &faults).class_weight(class_weight);
     let fit = validation.iter().fold(fit, |fit, data| fit.validation_data(data));
     let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
     let fit = match args.tui {
@@ -214,7 +224,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     };
     let trained = args.fit(&mut model, fit, (&train, samples), (start, &stop), &faults);
     let (trained, interrupt) = trained.inspect_err(|_| faults.tell())?;
-    let outcome = args.finish(&mut model, (&test, trained), (interrupt, &stop), &faults);
+    let outcome = args.finish(&mut model, (&test, trained), (baseline, class_names), (interrupt, &stop), &faults);
     match outcome {
         Ok(Some(outcome)) if args.json => faults.hear(outcome.print_json(&place)),
         Ok(Some(outcome)) => faults.hear(outcome.print()),
@@ -244,11 +254,22 @@ impl Args {
         if let Some(folder) = pictures_in(&self.model.set) {
             spared(&outputs, folder)?;
         }
-        let read = files_of(&self.model.set);
+        let more = self.more.iter().chain(&self.table.test).map(|path| path.to_string_lossy());
+        let read: Vec<PathBuf> =
+            files_of(&self.model.set).into_iter().chain(more.flat_map(|path| files_of(&path))).collect();
         let set = read.iter().map(|path| ("the data set", path.as_path()));
         let resumed = self.resume.iter().map(|path| (outputs::RESUMED, path.as_path()));
         let from = self.from.iter().map(|path| ("the file of --from", path.as_path()));
         outputs::check(&outputs, &set.chain(resumed).chain(from).collect::<Vec<_>>())
+    }
+
+    /// What the table holds, where it is one.
+    fn say_report(&self, set: &Set, faults: &Faults) {
+        match set.report() {
+            Some(report) if self.json => faults.hear(report::print_json(report)),
+            Some(report) if !self.quiet => faults.hear(report::print(&self.model.set, report)),
+            _ => {}
+        }
     }
 
     /// Takes the weights that the model begins with, where a file has them, and says which these are.
@@ -271,6 +292,7 @@ impl Args {
         &self,
         model: &mut Model,
         (test, trained): (&Dataset, Trained),
+        (baseline, classes): (Option<Baseline>, Vec<String>),
         (interrupt, stop): (Interrupt, &Stop),
         faults: &Faults,
     ) -> Result<Option<Outcome>> {
@@ -282,8 +304,8 @@ impl Args {
             faults.hear(trained.history.plot(path));
         }
         interrupt.result(self.epochs)?;
-        match model.evaluate(test) {
-            Ok(test) => Ok(Some(Outcome { test, trained })),
+        match (!test.is_empty()).then(|| model.evaluate(test)).transpose() {
+            Ok(test) => Ok(Some(Outcome { test, baseline, classes, trained })),
             Err(e) => {
                 faults.hear(Err(e));
                 Ok(None)
@@ -334,7 +356,7 @@ impl Args {
         &self,
         done: usize,
         course: &Course,
-        (class_names, is_validated): (Vec<String>, bool),
+        (class_names, is_validated): (&[String], bool),
         faults: &'a Faults,
     ) -> Fit<'a> {
         let mut fit = Fit::new()
@@ -363,7 +385,7 @@ impl Args {
                 board = board.confusion_matrix_freq(1);
             }
             if !class_names.is_empty() {
-                board = board.class_names(class_names);
+                board = board.class_names(class_names.to_vec());
             }
             fit = fit.callback(Beside::once(board, faults));
         }

@@ -50,6 +50,7 @@ impl Configured for Encoding {
             .with("separator", usize::from(self.csv.separator))
             .with("header", self.csv.header)
             .with("missing", self.csv.missing)
+            .with("drops_unlabelled", self.csv.drops_unlabelled)
             .with("features", self.features.clone())
             .with("classes", borrowed(&self.classes))
             .with("sample_weight", self.csv.sample_weight.as_deref())
@@ -82,6 +83,7 @@ impl Configured for Encoding {
             Some(name) => csv.label(name),
             None => csv.targets(config.take::<Vec<String>>("targets")?),
         };
+        let csv = Csv { drops_unlabelled: config.take_or("drops_unlabelled", false)?, ..csv };
         csv.check()?;
         Self { csv, features: config.take("features")?, classes: config.take("classes")? }.checked()
     }

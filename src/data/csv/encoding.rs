@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::lines::{Lines, Row};
+use super::lines::{Input, Lines, Row};
 use super::survey::{Found, Survey, is_same, targets};
 use super::{Csv, Missing, Table, Targets};
 use crate::data::Dataset;
@@ -96,12 +96,12 @@ impl Encoding {
     /// # Errors
     /// As [`Encoding::read`].
     pub fn table(&self, path: impl AsRef<Path>) -> Result<Table> {
-        Table::of(self.clone(), self.rows(path.as_ref())?)
+        Table::of(self.clone(), self.rows([path])?)
     }
 
-    /// The rows of a file with their targets.
-    pub(crate) fn rows(&self, path: &Path) -> Result<Rows> {
-        self.rows_of(Lines::open(path, &self.csv)?)
+    /// The rows of files with their targets.
+    pub(crate) fn rows<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Rows> {
+        self.rows_of(Lines::open(&Input::files(paths)?, &self.csv)?)
     }
 
     /// [`Encoding::rows`] of lines.
@@ -110,9 +110,9 @@ impl Encoding {
         self.encode(lines, &targets)
     }
 
-    /// The rows of a file, which need have no targets.
-    pub(crate) fn rows_without_targets(&self, path: &Path) -> Result<Rows> {
-        self.encode(Lines::open(path, &self.csv)?, &[])
+    /// The rows of files, which need have no targets.
+    pub(crate) fn rows_without_targets<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Rows> {
+        self.encode(Lines::open(&Input::files(paths)?, &self.csv)?, &[])
     }
 
     /// Reads a file: the samples alone, `(n, features)`. It need not have the label or the targets.
@@ -120,7 +120,7 @@ impl Encoding {
     /// # Errors
     /// As [`Encoding::read`].
     pub fn read_samples(&self, path: impl AsRef<Path>) -> Result<Tensor> {
-        Ok(self.rows_without_targets(path.as_ref())?.x)
+        Ok(self.rows_without_targets([path])?.x)
     }
 
     /// What a row with a missing field comes to from now on, see [`Csv::missing`].
@@ -152,6 +152,16 @@ impl Encoding {
         self.features.iter().map(Feature::width).sum()
     }
 
+    /// The columns that samples are made of: each one's name and, of one of words, these.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, Option<&[String]>)> {
+        self.features.iter().map(|feature| (feature.name.as_str(), feature.words.as_deref()))
+    }
+
+    /// How it was read.
+    pub(crate) fn csv(&self) -> &Csv {
+        &self.csv
+    }
+
     /// The index of a label's class: numbers are compared as numbers, unless [`Csv::words`] names the column of labels.
     pub fn class_of(&self, label: &str) -> Option<usize> {
         let is_text = matches!(&self.csv.targets, Targets::Label(name) if self.csv.words.contains(name));
@@ -171,15 +181,17 @@ impl Encoding {
     fn encode(&self, mut lines: Lines<'_>, targets: &[usize]) -> Result<Rows> {
         let find = |feature: &Feature| lines.find("columns", &feature.name);
         let places = self.features.iter().map(find).collect::<Result<Vec<_>>>()?;
-        let (mut x, mut y, mut weights, mut rows) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut x, mut y, mut weights, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let width = self.width();
         let own = self.csv.targets.columns().len();
         // Of two of one name the first.
         let classes: HashMap<&str, usize> =
             self.classes.iter().enumerate().rev().map(|(i, c)| (c.as_str(), i)).collect();
         let mut dropped = Dropped::default();
+        let mut number = 0..;
         while let Some(row) = lines.next()? {
-            if let Some(column) = row.dropped(self.csv.missing, places.iter().chain(targets).copied()) {
+            let number = number.next().expect("there is no end");
+            if let Some(column) = row.dropped(&places, targets) {
                 dropped.note(&row, column);
                 continue;
             }
@@ -188,12 +200,13 @@ impl Encoding {
                 feature.encode(&row, column, self.csv.missing, &mut x)?;
             }
             for (i, &column) in targets.iter().enumerate() {
-                let numbers = if i < own { &mut y } else { &mut weights };
-                numbers.push(self.target(&row, i, column, &classes)?);
+                let values = if i < own { &mut y } else { &mut weights };
+                values.push(self.target(&row, i, column, &classes)?);
             }
-            rows += 1;
+            numbers.push(number);
         }
-        let remarks = dropped.remark(rows, &lines.columns);
+        let (rows, dropped) = (numbers.len(), dropped.named(&lines.columns));
+        let remarks = Dropped::remark(&dropped, rows);
         if rows == 0 {
             let remark = remarks.map(|remark| format!(": {remark}")).unwrap_or_default();
             return Err(lines.refused_whole(&format!("holds no rows{remark}")));
@@ -206,7 +219,7 @@ impl Encoding {
         let shape = if matches!(y, Values::U32(_)) { vec![y.len()] } else { vec![rows, y.len() / rows] };
         let y = if targets.is_empty() { None } else { Some(Tensor::new(shape, y)?) };
         let weights = Some(weights).filter(|weights| !weights.is_empty());
-        Ok(Rows { x, y, weights, remarks: remarks.into_iter().collect() })
+        Ok(Rows { x, y, weights, numbers, dropped, remarks: remarks.into_iter().collect() })
     }
 
     /// The number in the `i`th of the columns of targets and weights.
@@ -229,6 +242,10 @@ pub(crate) struct Rows {
     /// Class indices or values, where they were asked for.
     pub y: Option<Tensor>,
     pub weights: Option<Vec<f32>>,
+    /// Which of the file's rows each is, from 0.
+    pub numbers: Vec<usize>,
+    /// Rows that were left out: the first column of each whose field is missing, what stood there, and how many they are.
+    pub dropped: Vec<(String, String, usize)>,
     /// What should be said of the file.
     pub remarks: Vec<String>,
 }
@@ -246,6 +263,8 @@ impl Rows {
             x: self.x.take(places)?,
             y: self.y.as_ref().map(|y| y.take(places)).transpose()?,
             weights: weights.map(|weights| places.iter().map(|&place| weights[place]).collect()),
+            numbers: places.iter().map(|&place| self.numbers[place]).collect(),
+            dropped: Vec::new(),
             remarks: Vec::new(),
         })
     }
@@ -269,16 +288,17 @@ impl Dropped {
         *self.0.entry((column, row.text(column).into())).or_default() += 1;
     }
 
-    fn remark(&self, kept: usize, columns: &[String]) -> Option<String> {
-        let dropped: usize = self.0.values().sum();
-        let each = |((column, text), count): (&(usize, String), &usize)| {
-            format!("column {:?} has {text:?} in {count}", columns[*column])
-        };
-        let mut all: Vec<String> = self.0.iter().take(MOST_SAID).map(each).collect();
-        all.extend((self.0.len() > MOST_SAID).then(|| "and so on".to_string()));
-        let rows = dropped + kept;
-        (dropped > 0)
-            .then(|| format!("{dropped} of {rows} rows are left out, since a field is missing: {}", all.join(", ")))
+    fn named(self, columns: &[String]) -> Vec<(String, String, usize)> {
+        self.0.into_iter().map(|((column, text), rows)| (columns[column].clone(), text, rows)).collect()
+    }
+
+    fn remark(dropped: &[(String, String, usize)], kept: usize) -> Option<String> {
+        let rows: usize = dropped.iter().map(|(.., rows)| rows).sum();
+        let each = |(column, text, rows): &(String, String, usize)| format!("column {column:?} has {text:?} in {rows}");
+        let mut all: Vec<String> = dropped.iter().take(MOST_SAID).map(each).collect();
+        all.extend((dropped.len() > MOST_SAID).then(|| "and so on".to_string()));
+        let read = rows + kept;
+        (rows > 0).then(|| format!("{rows} of {read} rows are left out, since a field is missing: {}", all.join(", ")))
     }
 }
 

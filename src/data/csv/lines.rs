@@ -12,12 +12,36 @@ use super::{Csv, Missing};
 use crate::data::idx::gunzipped;
 use crate::error::{Error, Result};
 use crate::io::unpacking::{Limited, most};
+use crate::io::whole;
 use crate::suggest;
 
-/// A file, its columns known, its rows yet to be read.
+/// What lines are read of, as often as is needed.
+pub(super) struct Input {
+    path: PathBuf,
+    /// Of what is no file, or one that can be read once.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Input {
+    /// Files; a pipe is read here.
+    pub fn files<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Vec<Self>> {
+        let file = |path: P| Ok(Self { path: path.as_ref().into(), bytes: whole::piped(path.as_ref())? });
+        paths.into_iter().map(file).collect()
+    }
+
+    pub fn text(bytes: &[u8]) -> [Self; 1] {
+        [Self { path: "text".into(), bytes: Some(bytes.into()) }]
+    }
+}
+
+/// A file, or several one after the other: its columns known, its rows yet to be read.
 pub(super) struct Lines<'a> {
     reader: csv::Reader<Box<dyn Read + 'a>>,
     path: PathBuf,
+    /// The files behind this one.
+    rest: &'a [Input],
+    /// Where in this file the columns of the first one stand, if elsewhere.
+    order: Option<Vec<usize>>,
     pub columns: Vec<String>,
     /// Where each column stands.
     places: HashMap<String, usize>,
@@ -31,6 +55,8 @@ pub(super) struct Lines<'a> {
 /// The fields of a row.
 pub(super) struct Row<'a> {
     pub record: StringRecord,
+    /// Where in the record the columns stand, if elsewhere.
+    pub order: Option<&'a [usize]>,
     pub source: Source<'a>,
     pub columns: &'a [String],
     pub csv: &'a Csv,
@@ -57,14 +83,46 @@ fn without_mark<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
 }
 
 impl<'a> Lines<'a> {
-    pub fn open(path: &'a Path, csv: &Csv) -> Result<Self> {
+    pub fn open(inputs: &'a [Input], csv: &Csv) -> Result<Self> {
+        let [first, rest @ ..] = inputs else {
+            return Err(Error::argument("files", "there are none; give one or more"));
+        };
+        Ok(Self { rest, ..Self::one(first, csv)? })
+    }
+
+    fn one(Input { path, bytes }: &'a Input, csv: &Csv) -> Result<Self> {
+        if let Some(bytes) = bytes {
+            return Self::of(&bytes[..], bytes.len() as u64, path, csv);
+        }
         let file = File::open(path).map_err(Error::io(path, "open"))?;
         let stored = file.metadata().map_err(Error::io(path, "read"))?.len();
         Self::of(file, stored, path, csv)
     }
 
+    /// Goes on with the next file, which has the same columns in any order.
+    fn turn(&mut self) -> Result<bool> {
+        let [next, rest @ ..] = self.rest else { return Ok(false) };
+        let next = Self::one(next, &self.csv)?;
+        let refused = |message: String| Error::format(&next.path, message);
+        let began = self.path.display();
+        if let Some(more) = next.columns.iter().find(|name| !self.places.contains_key(*name)) {
+            return Err(refused(format!(
+                "has a column {more:?}, which {began} does not have; give all files the same columns"
+            )));
+        }
+        let find = |name: &String| {
+            let missing =
+                || refused(format!("has no column {name:?}, which {began} has; give all files the same columns"));
+            next.places.get(name).copied().ok_or_else(missing)
+        };
+        let order: Vec<usize> = self.columns.iter().map(find).collect::<Result<_>>()?;
+        self.order = (!order.is_sorted()).then_some(order);
+        (self.reader, self.path, self.first, self.rest) = (next.reader, next.path, next.first, rest);
+        Ok(true)
+    }
+
     /// `stored`: the bytes at rest, by which it is judged what zipped ones may unpack to.
-    pub fn of(source: impl Read + 'a, stored: u64, path: &Path, csv: &Csv) -> Result<Self> {
+    fn of(source: impl Read + 'a, stored: u64, path: &Path, csv: &Csv) -> Result<Self> {
         let (mut source, zipped) = gunzipped(source).map_err(Error::io(path, "read"))?;
         if zipped {
             source = Box::new(Limited::new(source, most(stored, csv.max_unpacked)));
@@ -75,6 +133,8 @@ impl<'a> Lines<'a> {
         let mut lines = Self {
             reader: builder.from_reader(source),
             path: path.into(),
+            rest: &[],
+            order: None,
             columns: Vec::new(),
             places: HashMap::new(),
             first: None,
@@ -126,12 +186,18 @@ impl<'a> Lines<'a> {
 
     /// The next row.
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
-        let record = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.record()?,
+        let record = loop {
+            let record = match self.first.take() {
+                Some(first) => Some(first),
+                None => self.record()?,
+            };
+            if record.is_some() || !self.turn()? {
+                break record;
+            }
         };
-        let Self { path, columns, csv, numbers, .. } = self;
-        Ok(record.map(|record| Row { record, source: Source::File(path), columns, csv, numbers }))
+        let Self { path, order, columns, csv, numbers, .. } = self;
+        let (order, source) = (order.as_deref(), Source::File(path));
+        Ok(record.map(|record| Row { record, order, source, columns, csv, numbers }))
     }
 
     /// Where the column stands.
@@ -169,7 +235,7 @@ impl Csv {
 impl Row<'_> {
     /// What stands in a column.
     pub fn text(&self, column: usize) -> &str {
-        self.record.get(column).unwrap_or_default()
+        self.record.get(self.order.map_or(column, |order| order[column])).unwrap_or_default()
     }
 
     /// The field of a column, unless it is missing.
@@ -181,9 +247,11 @@ impl Row<'_> {
         (!is_missing).then_some(field)
     }
 
-    /// Where the row is to be passed over, since one of these columns' fields is missing, the first such column.
-    pub fn dropped(&self, missing: Missing, mut columns: impl Iterator<Item = usize>) -> Option<usize> {
-        columns.find(|&column| missing == Missing::DropRow && self.field(column).is_none())
+    /// Where the row is to be passed over, since a field of its samples' columns or of its targets is missing, the first such column.
+    pub fn dropped(&self, columns: &[usize], targets: &[usize]) -> Option<usize> {
+        let columns = if self.csv.missing == Missing::DropRow { columns } else { &[] };
+        let targets = if self.csv.missing == Missing::DropRow || self.csv.drops_unlabelled { targets } else { &[] };
+        columns.iter().chain(targets).copied().find(|&column| self.field(column).is_none())
     }
 
     pub fn line(&self) -> u64 {

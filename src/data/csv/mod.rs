@@ -10,11 +10,10 @@ use std::path::Path;
 
 use super::Dataset;
 use crate::error::{Error, Result};
-use crate::io::whole;
 use crate::tensor::Tensor;
 pub use encoding::Encoding;
 pub(crate) use encoding::Rows;
-use lines::Lines;
+use lines::{Input, Lines};
 
 /// What a row with a missing field comes to. Missing are empty fields and those of [`Csv::missing_values`]. A missing label, target or weight is an error unless its row is dropped.
 ///
@@ -73,6 +72,10 @@ pub struct Csv {
     /// What a gzipped file may unpack to, where that was told.
     max_unpacked: Option<u64>,
     missing_values: Vec<String>,
+    /// The word that a missing field of a column of words is to become.
+    missing_word: Option<String>,
+    /// Whether rows whose target or weight is missing are left out, whatever becomes of other fields.
+    drops_unlabelled: bool,
 }
 
 /// What means that a field is missing, beside an empty one.
@@ -116,6 +119,8 @@ impl Default for Csv {
             missing: Missing::default(),
             max_unpacked: None,
             missing_values: strings(MISSING_VALUES),
+            missing_word: None,
+            drops_unlabelled: false,
         }
     }
 }
@@ -211,11 +216,25 @@ impl Csv {
         self
     }
 
+    /// Leaves samples' missing fields to be filled in later: in columns of words by this word, where there is one. Rows without a target
+    /// are left out, or are an error.
+    #[must_use]
+    pub(crate) fn filled_later(mut self, word: Option<&str>) -> Self {
+        self.drops_unlabelled = self.missing == Missing::DropRow;
+        (self.missing, self.missing_word) = (Missing::Nan, word.map(String::from));
+        self
+    }
+
     /// To how many bytes a gzipped file may unpack; default 64 MiB, and a hundred times its own size.
     #[must_use]
     pub fn max_unpacked(mut self, bytes: u64) -> Self {
         self.max_unpacked = Some(bytes);
         self
+    }
+
+    /// Columns of samples that were left out.
+    pub(crate) fn left_out(&self) -> &[String] {
+        &self.without
     }
 
     /// Reads a file. It is gone through twice, so that no more than the samples has to fit in memory; three times where a
@@ -226,7 +245,7 @@ impl Csv {
     /// holds, one is missing, or a line has more or fewer fields than the first. [`Error::Argument`] for a column that is
     /// not there, or where neither label nor targets were named.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Table> {
-        let (encoding, rows) = self.rows(path.as_ref())?;
+        let (encoding, rows) = self.rows([path])?;
         Table::of(encoding, rows)
     }
 
@@ -235,7 +254,7 @@ impl Csv {
     /// # Errors
     /// As [`Csv::read`].
     pub fn parse(&self, bytes: &[u8]) -> Result<Table> {
-        let (encoding, rows) = self.rows_of(|| Lines::of(bytes, bytes.len() as u64, Path::new("text"), self))?;
+        let (encoding, rows) = self.rows_of(&Input::text(bytes))?;
         Table::of(encoding, rows)
     }
 
@@ -258,18 +277,15 @@ impl Csv {
         Ok(())
     }
 
-    /// What a file's columns are, and its rows.
-    pub(crate) fn rows(&self, path: &Path) -> Result<(Encoding, Rows)> {
-        match whole::piped(path)? {
-            Some(bytes) => self.rows_of(|| Lines::of(&bytes[..], bytes.len() as u64, path, self)),
-            None => self.rows_of(|| Lines::open(path, self)),
-        }
+    /// What the columns of files are, and the rows of them all.
+    pub(crate) fn rows<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<(Encoding, Rows)> {
+        self.rows_of(&Input::files(paths)?)
     }
 
-    fn rows_of<'a>(&self, mut lines: impl FnMut() -> Result<Lines<'a>>) -> Result<(Encoding, Rows)> {
+    fn rows_of(&self, inputs: &[Input]) -> Result<(Encoding, Rows)> {
         self.check()?;
-        let (encoding, mut remarks) = Encoding::of(&mut lines, self)?;
-        let mut rows = encoding.rows_of(lines()?)?;
+        let (encoding, mut remarks) = Encoding::of(|| Lines::open(inputs, self), self)?;
+        let mut rows = encoding.rows_of(Lines::open(inputs, self)?)?;
         remarks.append(&mut rows.remarks);
         rows.remarks = remarks;
         Ok((encoding, rows))

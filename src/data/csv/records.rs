@@ -36,6 +36,7 @@ impl Encoding {
         }
         let row = Row {
             record: fields.iter().map(|(_, field)| field.trim()).collect::<StringRecord>(),
+            order: None,
             source: Source::Record(number),
             columns: &columns,
             csv: &self.csv,

@@ -1,9 +1,9 @@
 //! What the columns of a table are, numbers or words: all rows decide it, in whatever order they stand.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::lines::{Lines, Row};
-use super::{Csv, Targets};
+use super::{Csv, Missing, Targets};
 use crate::error::{Error, Result};
 
 /// More different words than this are names of rows, not of kinds.
@@ -91,8 +91,9 @@ impl Column {
         Self { at, is_words, keeps_numbers, is_open: true, present: 0, numbers: 0, others, words }
     }
 
-    fn note(&mut self, row: &Row<'_>) {
-        let Some(field) = row.field(self.at) else { return };
+    /// Takes a row's field in; whether it is missing.
+    fn note(&mut self, row: &Row<'_>) -> bool {
+        let Some(field) = row.field(self.at) else { return true };
         let is_number = number(field).is_some();
         self.present += 1;
         self.numbers += usize::from(is_number);
@@ -102,6 +103,7 @@ impl Column {
         if !is_number || self.keeps_numbers {
             self.words.note(field, row, self.at);
         }
+        false
     }
 
     /// Whether it is one of words.
@@ -139,6 +141,43 @@ pub(super) struct Survey<'c> {
     /// Of targets and weights.
     targets: Vec<usize>,
     classes: Words,
+    missing: MissingFields,
+}
+
+/// Where fields are missing, and nothing is to come of it but an error.
+#[derive(Default)]
+struct MissingFields {
+    /// The error of the first one.
+    first: Option<Error>,
+    rows: usize,
+    /// Of each column the rows in which it is missing.
+    columns: BTreeMap<usize, usize>,
+    /// Of all rows.
+    of: usize,
+}
+
+impl MissingFields {
+    fn note(&mut self, row: &Row<'_>, columns: &[usize]) {
+        self.of += 1;
+        let Some(&first) = columns.first() else { return };
+        self.first.get_or_insert_with(|| row.missing(first));
+        self.rows += 1;
+        columns.iter().for_each(|&column| *self.columns.entry(column).or_default() += 1);
+    }
+
+    /// An error that says how much is missing, where anything is.
+    fn result(self, names: &[String]) -> Result<()> {
+        let Some(first) = self.first else { return Ok(()) };
+        let Error::Format { path, message } = first else { return Err(first) };
+        let (rows, of) = (self.rows, self.of);
+        let mut columns: Vec<(usize, usize)> = self.columns.into_iter().collect();
+        columns.sort_by_key(|&(column, rows)| (std::cmp::Reverse(rows), column));
+        let each = |&(column, rows): &(usize, usize)| format!("{:?} in {rows}", names[column]);
+        let mut said: Vec<String> = columns.iter().take(LISTED).map(each).collect();
+        said.extend((columns.len() > LISTED).then(|| format!("{} more columns", columns.len() - LISTED)));
+        let said = said.join(", ");
+        Err(Error::format(path, format!("{message}. Fields are missing in {rows} of {of} rows: {said}")))
+    }
 }
 
 /// What a survey found: the columns' names with their words, the classes, and what should be said.
@@ -164,6 +203,7 @@ impl<'c> Survey<'c> {
             }
             column.is_words |= is_words;
         }
+        std::mem::take(&mut survey.missing).result(&first.columns)?;
         if is_mixed {
             survey.read(&mut lines()?)?;
         }
@@ -183,16 +223,28 @@ impl<'c> Survey<'c> {
         if columns.is_empty() {
             return Err(lines.refused_whole("has no columns beside the targets, the weights and those left out"));
         }
-        Ok(Self { csv, columns, targets, classes: Words::default() })
+        Ok(Self { csv, columns, targets, classes: Words::default(), missing: MissingFields::default() })
     }
 
     fn read(&mut self, lines: &mut Lines<'_>) -> Result<()> {
+        let places: Vec<usize> = self.columns.iter().map(|column| column.at).collect();
+        let mut missing = Vec::new();
         while let Some(row) = lines.next()? {
-            let all = self.columns.iter().map(|column| column.at).chain(self.targets.iter().copied());
-            if row.dropped(self.csv.missing, all).is_some() {
+            if row.dropped(&places, &self.targets).is_some() {
                 continue;
             }
-            self.columns.iter_mut().filter(|column| column.is_open).for_each(|column| column.note(&row));
+            missing.clear();
+            for column in self.columns.iter_mut().filter(|column| column.is_open) {
+                if column.note(&row) {
+                    missing.push(column.at);
+                    // It is known as a word from here on.
+                    self.csv.missing_word.iter().for_each(|word| column.words.note(word, &row, column.at));
+                }
+            }
+            missing.extend(self.targets.iter().copied().filter(|&column| row.field(column).is_none()));
+            if self.csv.missing == Missing::Error {
+                self.missing.note(&row, &missing);
+            }
             if let Targets::Label(name) = &self.csv.targets {
                 note_class(&row, self.targets[0], self.csv.words.contains(name), &self.csv.classes, &mut self.classes)?;
             }

@@ -26,7 +26,7 @@ fn failed(save: &[&str]) -> String {
         (3, 2) => Err(kiln::Error::Device { device: "gpu".into(), message: "the device was lost".into() }),
         _ => Ok(()),
     });
-    let fit = args.settings(0, &course, (Vec::new(), false), &faults).callback(lose);
+    let fit = args.settings(0, &course, (&[], false), &faults).callback(lose);
     let trained = args.fit(&mut model, fit, (&set, 40), (Instant::now(), &stop), &faults);
     format!("{:#}", trained.err().expect("a device that is lost"))
 }
