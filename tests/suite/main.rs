@@ -29,6 +29,7 @@ mod cli_layers;
 mod cli_outputs;
 #[cfg(feature = "cli")]
 mod cli_pictures;
+mod cli_rate;
 #[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]

@@ -20,6 +20,8 @@ pub struct Course {
     pub shuffle: bool,
     /// Train on so many samples only.
     pub limit: Option<usize>,
+    /// Lower the learning rate where the loss has not become lower for some epochs.
+    pub plateau: bool,
 }
 
 /// The note in the file.
@@ -30,7 +32,8 @@ impl Course {
         let config = Config::new(&self.set)
             .with("batch_size", self.batch_size)
             .with("validation_split", self.validation_split)
-            .with("shuffle", self.shuffle);
+            .with("shuffle", self.shuffle)
+            .with("plateau", self.plateau);
         let config = self.limit.into_iter().fold(config, |config, limit| config.with("limit", limit));
         model.set_note(NOTE, config);
     }
@@ -51,6 +54,7 @@ impl Course {
                 validation_split: config.take("validation_split")?,
                 shuffle: config.take("shuffle")?,
                 limit: config.take_or("limit", None)?,
+                plateau: config.take_or("plateau", false)?,
             };
             let split = course.validation_split;
             ensure!(course.batch_size > 0, "batch_size: a step of no samples is none");
@@ -66,6 +70,12 @@ impl Course {
         let Some(limit) = self.limit else { return Ok(train) };
         ensure!(limit > 0, "limit: 0 leaves no sample to train on; give 1 to {}", train.len());
         Ok(train.head(limit))
+    }
+
+    /// How many of so many samples are trained on: none that are validated on.
+    pub fn training_samples(&self, samples: usize) -> usize {
+        let samples = self.limit.map_or(samples, |limit| limit.min(samples));
+        (samples as f64 * (1.0 - self.validation_split)).floor() as usize
     }
 
     /// Option by option, as `kiln train` has them.

@@ -14,10 +14,12 @@ use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq
 use kiln::train::{CheckFinite, Fit};
 
 use crate::interrupt::{Interrupt, Stop};
+use crate::lr_find;
 use crate::model::{DeviceArgs, ModelArgs, shaped};
 use crate::outcome::{Outcome, Trained, print_epoch};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, spared};
+use crate::rate::{LrSchedule, Rate, on_plateau};
 use crate::report;
 use crate::saved::Course;
 use crate::set::{Set, files_of, pictures_in};
@@ -88,6 +90,14 @@ pub struct Args {
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
 
+    /// How the learning rate changes over the epochs [default: it stays]
+    #[arg(long, value_name = "SCHEDULE")]
+    lr_schedule: Option<LrSchedule>,
+
+    /// Train 100 steps at rates from 1e-6 to 10, print the loss by the rate, drawn with --plot, and suggest a rate; nothing is saved
+    #[arg(long, conflicts_with_all = ["learning_rate", "lr_schedule", "resume", "save", "csv", "logdir", "tui", "early_stopping"])]
+    lr_find: bool,
+
     /// Share of the training samples, the last ones, to validate on
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
     validation_split: f64,
@@ -136,7 +146,7 @@ pub struct Args {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
+            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "lr_schedule", "dropout", "l2", "validation_split", "seed", "limit",
             "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "fill_missing", "separator", "no_header", "sample_weight", "class_weight",
             "drop_missing", "test_split", "split_seed", "standardize", "size", "color_mode", "interpolation",
         ]
@@ -183,7 +193,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
-    let (mut model, course) = args.start(&set, saved, device)?;
+    let (model, course) = args.start(&set, saved, device)?;
     let is_validated = set.is_validated() || course.validation_split > 0.0;
     ensure!(
         course.validation_split == 0.0 || !set.is_validated(),
@@ -205,8 +215,11 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         Err(_) => Ok(data),
     };
     let (train, test) = (shaped(course.limited(train)?)?, shaped(test)?);
-    model.build(train.sample_shape())?;
-    args.begin(&mut model, &faults)?;
+    let samples = course.training_samples(train.len());
+    let mut model = args.built(model, (&train, samples), &faults)?;
+    if args.lr_find {
+        return lr_find::run(&mut model, &train, course.batch_size, args.plot.as_deref(), args.json);
+    }
     let stop = Stop::on_signals()?;
     if !args.tui {
         let stop = stop.clone();
@@ -217,7 +230,6 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     }
     let fit = args.settings(model.epoch(), &course, (&class_names, is_validated), &faults).class_weight(class_weight);
     let fit = validation.iter().fold(fit, |fit, data| fit.validation_data(data));
-    let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
     let fit = match args.tui {
         true => fit.callback(Tui::open(format!("{} on {place}", course.set), samples, stop.clone())?),
         false => fit,
@@ -261,6 +273,19 @@ impl Args {
         let resumed = self.resume.iter().map(|path| (outputs::RESUMED, path.as_path()));
         let from = self.from.iter().map(|path| ("the file of --from", path.as_path()));
         outputs::check(&outputs, &set.chain(resumed).chain(from).collect::<Vec<_>>())
+    }
+
+    /// The model for these samples, of which so many are an epoch: with a learning rate that changes as the options say, unless it goes on.
+    fn built(&self, mut model: Model, (train, epoch): (&Dataset, usize), faults: &Faults) -> Result<Model> {
+        if self.resume.is_none() {
+            let steps = epoch.div_ceil(self.model.batch_size.max(1)) * self.epochs;
+            let schedule = self.lr_schedule.map(|schedule| (schedule, steps as u64));
+            let rate = Rate { learning_rate: self.learning_rate, schedule, grows: self.lr_find };
+            model = self.model.compiled(model, rate)?;
+        }
+        model.build(train.sample_shape())?;
+        self.begin(&mut model, faults)?;
+        Ok(model)
     }
 
     /// What the table holds, where it is one.
@@ -321,6 +346,7 @@ impl Args {
             validation_split: self.validation_split,
             shuffle: !self.no_shuffle,
             limit: self.limit,
+            plateau: self.lr_schedule == Some(LrSchedule::Plateau),
         };
         let Some((model, path)) = saved else {
             let course = own();
@@ -370,6 +396,9 @@ impl Args {
             .verbose(if self.json || self.quiet || self.tui { 0 } else { self.verbose });
         if let Some(patience) = self.early_stopping {
             fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
+        }
+        if course.plateau {
+            fit = fit.callback(on_plateau(is_validated));
         }
         if let (Some(path), Some(every)) = (&self.save, self.checkpoint_every) {
             let checkpoint = ModelCheckpoint::to_file(path).save_freq(SaveFreq::Epochs(every));

@@ -121,7 +121,7 @@ impl Callback for ReduceLrOnPlateau {
                 run.set_learning_rate(lower)?;
                 (self.cooling, self.wait) = (self.cooldown, 0);
                 if self.verbose {
-                    run.say(&format!("Epoch {}: reducing the learning rate to {lower}", run.epoch()));
+                    run.say(&format!("Epoch {}: reducing the learning rate to {lower:?}", run.epoch()));
                 }
             }
         }
