@@ -22,6 +22,13 @@ const NEITHER: &str = "cannot be read as PNG or JPEG: it begins as neither; mend
 /// The picture in the bytes of a PNG or JPEG file: `u8` of shape `(height, width, channels)`, as [`super::parse_png`] has it; a JPEG has
 /// one channel or three. The first bytes tell which it is. `path` stands in the errors only.
 ///
+/// ```no_run
+/// let path = std::path::Path::new("rose.jpg");
+/// let picture = kiln::data::parse_image(&std::fs::read(path).unwrap(), path)?;
+/// println!("{}", picture.shape());
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Format`] where it is neither, is damaged, or holds more than 64 MB and 1024 times its own size.
 pub fn parse_image(bytes: &[u8], path: &Path) -> Result<Tensor> {
@@ -82,6 +89,13 @@ fn is_picture(path: &Path) -> bool {
 
 /// The PNG and JPEG files in a folder, by their endings, then those in each folder below, in the folders' order; hidden folders are
 /// passed over.
+///
+/// ```no_run
+/// for path in kiln::data::image_files("garden")? {
+///     println!("{}", path.display());
+/// }
+/// # Ok::<(), kiln::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`] where a folder cannot be listed.

@@ -38,6 +38,13 @@ pub struct Chart {
 }
 
 /// Curves over one vertical axis.
+///
+/// ```no_run
+/// use kiln::plot::{Chart, Panel};
+/// let panel = Panel::new("loss").log().curve("training", &[1.0, 0.1, 0.01]).curve("validation", &[1.1, 0.3, 0.2]);
+/// Chart::new("A run", "epoch").panel(panel).save("run.png")?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
     y_title: String,

@@ -47,6 +47,7 @@ mod convnets;
 mod convolutions;
 mod custom_op;
 mod data;
+mod documents;
 mod embeddings;
 #[cfg(feature = "cli")]
 mod examples;
