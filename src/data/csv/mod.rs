@@ -2,6 +2,7 @@
 
 mod config;
 mod encoding;
+mod line_ends;
 mod lines;
 mod records;
 mod survey;
