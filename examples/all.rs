@@ -49,6 +49,7 @@ examples! {
     perceptron in "perceptron.rs",
     sequence_to_sequence in "sequence_to_sequence.rs",
     sequence_to_vector in "sequence_to_vector.rs",
+    serve_load in "serve_load.rs",
     softmax in "softmax.rs",
     tensorboard in "tensorboard.rs",
     tensors in "tensors.rs",

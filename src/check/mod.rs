@@ -190,6 +190,21 @@ pub fn items(device: &Device, filter: Option<&str>, all_kernels: bool) -> Result
 
 /// The items of given cases: an op of one's own is checked by its cases, as Kiln's are (`examples/custom_op.rs`).
 ///
+/// ```
+/// use kiln::check::{Bench, items_of};
+/// use kiln::ops::Case;
+/// use kiln::ops::case::random;
+/// use kiln::ops::unary::Unary;
+/// use kiln::prelude::*;
+/// let device = Device::cpu();
+/// let case = Case::new("a vector", Unary::Square, vec![random([100], 1)]).wrt(&[0]);
+/// let mut bench = Bench::new(&device)?;
+/// for item in items_of(&device, vec![case], false)? {
+///     assert!(item.run(&mut bench)?.failures.is_empty());
+/// }
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] where an op does not take its case.
 pub fn items_of(device: &Device, cases: Vec<Case>, all_kernels: bool) -> Result<Vec<Item>> {

@@ -58,6 +58,12 @@ impl fmt::Display for Kind {
 ///
 /// [`read_pair`] reads labels of any integer type as class indices instead.
 ///
+/// ```no_run
+/// let images = kiln::data::read_idx("t10k-images-idx3-ubyte.gz")?;
+/// println!("{} of {}", images.shape(), images.dtype());
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no IDX file, or holds fewer or more bytes
 /// than its header promises, or at the first number that its tensor cannot hold.

@@ -14,13 +14,26 @@ pub use loader::{ColorMode, ImageLoader};
 use super::png::{most_bytes, without_panic};
 use super::{Dataset, Source, parse_png_within};
 use crate::error::{Error, Result};
+use crate::io::file_kind;
 use crate::tensor::Tensor;
 
-/// What is wrong with a file that is no picture.
-const NEITHER: &str = "cannot be read as PNG or JPEG: it begins as neither; mend or remove it";
+/// What is wrong with a file of these first bytes, which is no picture.
+fn neither(bytes: &[u8]) -> String {
+    match file_kind(bytes) {
+        Some(kind) => format!("is {kind}; pictures are read as PNG or JPEG: save it as one of these"),
+        None => "cannot be read as PNG or JPEG: it begins as neither; mend or remove it".into(),
+    }
+}
 
 /// The picture in the bytes of a PNG or JPEG file: `u8` of shape `(height, width, channels)`, as [`super::parse_png`] has it; a JPEG has
 /// one channel or three. The first bytes tell which it is. `path` stands in the errors only.
+///
+/// ```no_run
+/// let path = std::path::Path::new("rose.jpg");
+/// let picture = kiln::data::parse_image(&std::fs::read(path).unwrap(), path)?;
+/// println!("{}", picture.shape());
+/// # Ok::<(), kiln::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Format`] where it is neither, is damaged, or holds more than 64 MB and 1024 times its own size.
@@ -37,7 +50,7 @@ pub fn parse_image_within(bytes: &[u8], path: &Path, max_unpacked: u64) -> Resul
         return parse_png_within(bytes, path, max_unpacked);
     }
     if !bytes.starts_with(jpeg::SIGNATURE) {
-        return Err(Error::format(path, NEITHER));
+        return Err(Error::format(path, neither(bytes)));
     }
     let most = usize::try_from(max_unpacked).unwrap_or(usize::MAX);
     without_panic(|| jpeg::parse(bytes, most)).map_err(|e| Error::format(path, e))
@@ -82,6 +95,13 @@ fn is_picture(path: &Path) -> bool {
 
 /// The PNG and JPEG files in a folder, by their endings, then those in each folder below, in the folders' order; hidden folders are
 /// passed over.
+///
+/// ```no_run
+/// for path in kiln::data::image_files("garden")? {
+///     println!("{}", path.display());
+/// }
+/// # Ok::<(), kiln::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`] where a folder cannot be listed.

@@ -12,6 +12,14 @@ use crate::error::{Error, Result};
 const KILN_DATA: &str = "KILN_DATA";
 
 /// A set to train on and one to measure on, of the same sample shape.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let data = Dataset::new(Tensor::new([10, 1], vec![0.5f32; 10])?, Tensor::new([10], vec![1u32; 10])?)?;
+/// let split = data.train_test_split(0.2, 0)?;
+/// assert_eq!((split.train.len(), split.test.len()), (8, 2));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     /// The samples to train on.

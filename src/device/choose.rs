@@ -12,6 +12,15 @@ use crate::ops::{AdapterKind, Target};
 use crate::threads::cores;
 
 /// A place to train: the CPU, the f64 reference on the CPU, or an open GPU.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let device = Device::choose("cpu")?.device;
+/// assert!(!device.is_gpu());
+/// let mut model = Sequential::new().add(Dense::new(1)).device(device);
+/// assert_eq!(model.predict(&Tensor::from([[0.0f32]]))?, Tensor::from([[0.0f32]]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Device {
     pub(super) kind: Kind,
@@ -28,6 +37,13 @@ pub(super) enum Kind {
 }
 
 /// A device, and in one line why it was taken and how to take another.
+///
+/// ```
+/// use kiln::device::Device;
+/// let choice = Device::choose("auto")?;
+/// println!("{}: {}", choice.device, choice.reason);
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Choice {
     /// The device.

@@ -89,6 +89,16 @@ struct Value {
 /// Values and the nodes that make them, in an order in which they can run.
 ///
 /// A leaf is a place: a node reads what the last effect before it left there.
+///
+/// ```
+/// use kiln::graph::{Graph, Type};
+/// use kiln::ops::binary::Binary;
+/// let mut graph = Graph::new();
+/// let (a, b) = (graph.fill(2.0, [3]), graph.fill(5.0, []));
+/// let sum = graph.apply(Binary::Add, &[a, b])?;
+/// assert_eq!(*graph.ty(sum), Type::float([3]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Graph {
     values: Vec<Value>,

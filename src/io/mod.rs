@@ -7,6 +7,7 @@ pub(crate) mod hdf5;
 pub(crate) mod json;
 #[cfg(feature = "keras")]
 pub(crate) mod keras;
+mod kind;
 mod literal;
 pub(crate) mod npz;
 #[cfg(feature = "onnx")]
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+pub use kind::file_kind;
 pub use whole::{check_file, check_log, read_file, write_file};
 
 pub use crate::printable::printable;

@@ -9,6 +9,16 @@ use crate::ops::log_softmax::LogSoftmax;
 use crate::ops::softmax::Softmax;
 
 /// What a layer does to its sum.
+///
+/// ```
+/// use kiln::prelude::*;
+/// // In a layer, or as one.
+/// let mut model = Sequential::new().add(Activation::Relu).device(Device::cpu());
+/// assert_eq!(model.predict(&Tensor::from([[-1.0f32, 2.0]]))?, Tensor::from([[0.0f32, 2.0]]));
+/// let dense = Dense::new(4).activation(Activation::LeakyRelu { negative_slope: 0.1 });
+/// # let _ = dense;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {

@@ -14,6 +14,24 @@ use crate::error::{Error, Result};
 type Make<'a, T> = Box<dyn Fn(&mut Config) -> Result<Box<T>> + 'a>;
 
 /// Layers, optimizers, losses and metrics that are not Kiln's, by class or name: see [`crate::nn::Model::load_with`].
+///
+/// ```
+/// use kiln::nn::CustomObjects;
+/// use kiln::ops::binary::Binary;
+/// use kiln::prelude::*;
+/// let quartic = || Loss::custom("quartic", |g, predicted, targets| {
+///     let error = g.apply(Binary::Sub, &[predicted, targets])?;
+///     let four = g.fill(4.0, []);
+///     let power = g.apply(Binary::Pow, &[error, four])?;
+///     g.reduce(kiln::graph::Aggregation::Mean, power, Some(&[-1]), false)
+/// });
+/// let mut model = Sequential::new().add(Input::new([1])).add(Dense::new(1)).device(Device::cpu());
+/// model.compile("sgd", quartic(), [])?;
+/// let bytes = model.to_bytes()?;
+/// let again = Sequential::from_bytes_with(bytes, &CustomObjects::new().loss(quartic()))?;
+/// assert_eq!(again.loss(), Some(quartic()));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Default)]
 pub struct CustomObjects<'a> {
     layers: Vec<(String, Make<'a, dyn Layer>)>,

@@ -12,6 +12,14 @@ use crate::tensor::Shape;
 /// Of a tensor (..., inputs, outputs), fan in is the inputs and fan out the outputs, each times the axes before them (a
 /// convolution's window); of a vector both are its length. A normal form is cut off at two standard deviations and
 /// widened so that its variance after the cut is the one that its name stands for.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let dense = Dense::new(4).kernel_initializer(Initializer::HeNormal).bias_initializer("ones");
+/// let mut model = Sequential::new().add(Input::new([2])).add(dense).device(Device::cpu());
+/// assert_eq!(model.weight("dense/bias")?, Tensor::from([1.0f32; 4]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Initializer {

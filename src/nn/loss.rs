@@ -29,6 +29,16 @@ use crate::tensor::{DType, Shape, Tensor};
 
 /// What training makes smaller: the mean over a batch of what stands here for one sample with targets t and predictions
 /// p. Values and clipping are Keras'; a mean without a word is over a sample's outputs.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Dense::new(3).activation("softmax"));
+/// model.compile("adam", Loss::SparseCategoricalCrossentropy, [])?;
+/// // By Keras' name, and with a setting.
+/// model.compile("adam", "sparse_categorical_crossentropy", [])?;
+/// model.compile("adam", Loss::Huber { delta: 2.0 }, [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Loss {

@@ -27,6 +27,15 @@ use crate::ops::accuracy::{InTopK, SparseCategoricalAccuracy};
 ///
 /// Where scores are compared with a threshold they are probabilities: of a model that ends with bare scores (logits) give
 /// 0 for a probability of a half. Integer labels stand for one-hot targets where nothing else is said.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Dense::new(1).activation("sigmoid"));
+/// model.compile("adam", "binary_crossentropy", [Metric::Accuracy, Metric::Precision { threshold: 0.7 }])?;
+/// // By Keras' names.
+/// model.compile("adam", "binary_crossentropy", ["accuracy", "auc"])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Metric {

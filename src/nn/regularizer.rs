@@ -11,6 +11,17 @@ use crate::ops::unary::Unary;
 ///
 /// The loss that is logged has it, in training and in evaluation, as in Keras.
 /// The gradient of `|w|` at 0 is 0; Keras on JAX has 1 there.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let dense = Dense::new(1).kernel_initializer("ones").kernel_regularizer(Regularizer::l2(0.5));
+/// let mut model = Sequential::new().add(dense).device(Device::cpu());
+/// model.compile("sgd", "mse", [])?;
+/// let data = Dataset::new(Tensor::from([[1.0f32, 2.0]]), Tensor::from([[3.0f32]]))?;
+/// // No error, and half of 1² + 1².
+/// assert_eq!(model.evaluate(&data)?.get("loss"), Some(1.0));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Regularizer {
     /// What the sum of absolute values is multiplied by, 0 or more.

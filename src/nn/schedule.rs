@@ -22,6 +22,27 @@ use crate::error::{Error, Result};
 use crate::ops::optimizer::forwarded;
 
 /// A learning rate by step, computed in f64.
+///
+/// ```
+/// use kiln::prelude::*;
+///
+/// /// Rises for a hundred steps, then stays.
+/// #[derive(Debug)]
+/// struct WarmUp(f64);
+///
+/// impl Schedule for WarmUp {
+///     fn at(&self, step: u64) -> f64 {
+///         self.0 * ((step + 1) as f64 / 100.0).min(1.0)
+///     }
+///
+///     fn check(&self) -> Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// let optimizer = Scheduled::new(Adam::default(), WarmUp(0.01));
+/// # let _ = optimizer;
+/// ```
 pub trait Schedule: Debug + Send + Sync {
     /// The learning rate of a step, counted from 0 over the model's life. It must depend on the step alone.
     fn at(&self, step: u64) -> f64;
@@ -40,7 +61,7 @@ pub trait Schedule: Debug + Send + Sync {
     }
 }
 
-/// An optimizer whose learning rate a schedule sets.
+/// An optimizer whose learning rate a schedule sets: see [`Schedule`].
 #[derive(Debug)]
 pub struct Scheduled<O> {
     optimizer: O,
@@ -150,6 +171,13 @@ impl Schedule for f64 {
 }
 
 /// `initial_learning_rate * decay_rate ^ (step / decay_steps)`
+///
+/// ```
+/// use kiln::prelude::*;
+/// let rate = ExponentialDecay::new(0.1, 100, 0.5);
+/// assert!((rate.at(0) - 0.1).abs() < 1e-12);
+/// assert!((rate.at(100) - 0.05).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExponentialDecay {
     /// The rate of step 0.
@@ -185,6 +213,13 @@ impl Schedule for ExponentialDecay {
 }
 
 /// `initial_learning_rate / (1 + decay_rate * step / decay_steps)`
+///
+/// ```
+/// use kiln::prelude::*;
+/// let rate = InverseTimeDecay::new(0.1, 100, 1.0);
+/// assert!((rate.at(0) - 0.1).abs() < 1e-12);
+/// assert!((rate.at(100) - 0.05).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InverseTimeDecay {
     /// The rate of step 0.
@@ -221,6 +256,13 @@ impl Schedule for InverseTimeDecay {
 
 /// `(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ^ power + end_learning_rate`, and
 /// `end_learning_rate` from `decay_steps` on.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let rate = PolynomialDecay { end_learning_rate: 0.0, ..PolynomialDecay::new(0.1, 100) };
+/// assert!((rate.at(50) - 0.05).abs() < 1e-12);
+/// assert!((rate.at(100) - 0.0).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PolynomialDecay {
     /// The rate of step 0.
@@ -266,6 +308,13 @@ impl Schedule for PolynomialDecay {
 
 /// `values[i]`, where i is the number of boundaries that the step has passed: a boundary itself still has the value
 /// before it.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let rate = PiecewiseConstantDecay::new([100], [0.1, 0.01]);
+/// assert!((rate.at(100) - 0.1).abs() < 1e-12);
+/// assert!((rate.at(101) - 0.01).abs() < 1e-12);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct PiecewiseConstantDecay {
     /// Steps, each larger than the one before.
@@ -308,6 +357,13 @@ impl Schedule for PiecewiseConstantDecay {
 
 /// Half a wave of a cosine over `decay_steps`, from the rate down to `alpha` times it, where it stays; after a straight
 /// line up, where there is a `warmup_target`. By Loshchilov and Hutter, <https://arxiv.org/abs/1608.03983>.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let rate = CosineDecay::new(0.1, 100);
+/// assert!((rate.at(50) - 0.05).abs() < 1e-12);
+/// assert!((rate.at(100) - 0.0).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosineDecay {
     /// The rate of step 0.
@@ -359,6 +415,13 @@ impl Schedule for CosineDecay {
 
 /// Half waves of a cosine one after the other, each `t_mul` times as long as the one before and from `m_mul` times its
 /// height, down to `alpha` times the rate. By Loshchilov and Hutter, <https://arxiv.org/abs/1608.03983>.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let rate = CosineDecayRestarts::new(0.1, 100);
+/// assert!((rate.at(50) - 0.05).abs() < 1e-12);
+/// assert!((rate.at(100) - 0.1).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosineDecayRestarts {
     /// The rate of step 0.

@@ -34,6 +34,15 @@ pub struct Row {
 }
 
 /// A model's layers, shapes and counts; `Display` is Keras' table. Where the layers are no chain, it says what each reads.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let model = Sequential::new().add(Input::new([4])).add(Dense::new(3));
+/// let summary = model.summary()?;
+/// assert_eq!((summary.rows.len(), summary.parameters()), (1, 15));
+/// println!("{summary}");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The model's name.

@@ -11,6 +11,15 @@ use crate::random::stream;
 use crate::tensor::{DType, Shape, Tensor};
 
 /// An op on given inputs.
+///
+/// ```
+/// use kiln::ops::Case;
+/// use kiln::ops::case::positive;
+/// use kiln::ops::unary::Unary;
+/// let root = Case::new("a matrix", Unary::Sqrt, vec![positive([3, 5], 1)]).ulps(4.0).wrt(&[0]);
+/// assert_eq!(root.io()?.outputs[0].shape.to_string(), "(3, 5)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Case {
     /// What is special about it, such as the shape.

@@ -59,6 +59,21 @@ impl Axis {
         Self { from, to, ticks, log: false, decimals: 0, exponents: false }
     }
 
+    /// Of powers of ten, given by their logarithms; there is room on both sides, so that the first label is not in the corner.
+    pub fn powers(logarithms: &[f64]) -> Self {
+        let (low, high) = logarithms.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        let (low, high) = match low {
+            _ if low < high => (low, high),
+            // One power alone stands in the middle.
+            _ if low == high => (low - 0.5, low + 0.5),
+            _ => (-0.5, 0.5),
+        };
+        let room = 0.03 * (high - low);
+        let (from, to) = (low - room, high + room);
+        let step = round_step(((to - from) / X_TICKS).max(1.0));
+        Self { from, to, ticks: ticks(from, to, step), log: true, decimals: 0, exponents: false }
+    }
+
     /// Of finite values, with room for all of them; ticks stand at both ends.
     pub fn values(values: &[f64], log: bool) -> Self {
         let (mut low, mut high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
@@ -122,5 +137,13 @@ mod tests {
         assert_eq!(ticks(100), [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0]);
         assert_eq!(ticks(2345), [500.0, 1000.0, 1500.0, 2000.0]);
         assert_eq!((ticks(1), ticks(0)), (vec![1.0], vec![1.0]));
+    }
+
+    #[test]
+    fn powers_have_ticks_at_whole_ones_and_room_on_both_sides() {
+        let axis = Axis::powers(&[-6.0, -0.5]);
+        assert_eq!(axis.ticks, [-6.0, -5.0, -4.0, -3.0, -2.0, -1.0]);
+        assert!(axis.from < -6.0 && axis.to > -0.5);
+        assert_eq!((Axis::powers(&[-2.0]).ticks, Axis::powers(&[]).ticks), (vec![-2.0], vec![0.0]));
     }
 }

@@ -41,7 +41,11 @@ impl Picture for Chart {
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, drop: i32) -> Drawn<DB> {
         let mut rest = area.clone();
         let lengths = self.panels.iter().flat_map(|p| &p.curves).map(|c| c.values.len());
-        let x = Axis::steps(lengths.max().unwrap_or(0));
+        let last = lengths.max().unwrap_or(0);
+        let x = match &self.log_x {
+            Some(at) => Horizontal { axis: Axis::powers(at), at: at.clone() },
+            None => Horizontal { axis: Axis::steps(last), at: (1..=last).map(|step| step as f64).collect() },
+        };
         for (i, panel) in self.panels.iter().enumerate() {
             let x_title = (i + 1 == self.panels.len()).then_some(&*self.x_title);
             let below = if x_title.is_some() { X_LABELS + X_TITLE } else { 0 };
@@ -53,12 +57,18 @@ impl Picture for Chart {
     }
 }
 
+/// The axis below all panels, and where the values stand upon it.
+struct Horizontal {
+    axis: Axis,
+    at: Vec<f64>,
+}
+
 impl Panel {
     fn height(&self) -> u32 {
         PANEL + LEGEND_GAP + self.legend().last().map_or(0, |entry| entry.line + 1) * LEGEND_LINE
     }
 
-    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, x: &Axis, x_title: Option<&str>, drop: i32) -> Drawn<DB> {
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>, x: &Horizontal, x_title: Option<&str>, drop: i32) -> Drawn<DB> {
         self.draw_legend(area, drop)?;
         let (_, plot) = area.split_vertically(self.height() - PANEL);
         let values: Vec<f64> = self.curves.iter().flat_map(|c| self.heights(c)).flatten().collect();
@@ -67,7 +77,7 @@ impl Panel {
             .margin_right(MARGIN / 2)
             .y_label_area_size(Y_LABELS)
             .x_label_area_size(if x_title.is_some() { X_LABELS + X_TITLE } else { 0 })
-            .build_cartesian_2d(x.clone(), Axis::values(&values, self.log))?;
+            .build_cartesian_2d(x.axis.clone(), Axis::values(&values, self.log))?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
@@ -82,7 +92,7 @@ impl Panel {
         for (i, curve) in self.curves.iter().enumerate() {
             let style = self.style(i);
             let points: Vec<Option<(f64, f64)>> =
-                self.heights(curve).enumerate().map(|(i, y)| Some(((i + 1) as f64, y?))).collect();
+                self.heights(curve).zip(&x.at).map(|(y, &at)| Some((at, y?))).collect();
             for run in points.split(Option::is_none) {
                 let run: Vec<(f64, f64)> = run.iter().copied().flatten().collect();
                 if !curve.line || curve.values.len() <= MOST_DOTTED || run.len() == 1 {

@@ -17,7 +17,7 @@ pub use crate::train::{ModelPlot, plot_model};
 
 use crate::error::{Error, Result};
 
-/// Panels of curves, one below the other, over one axis of steps that starts at 1.
+/// Panels of curves, one below the other, over one axis: of steps that start at 1, or [`Chart::log_x`].
 ///
 /// ```
 /// use kiln::plot::{Chart, Panel};
@@ -32,10 +32,19 @@ use crate::error::{Error, Result};
 pub struct Chart {
     title: String,
     x_title: String,
+    /// The logarithms of where the values stand; where there are none they stand at 1, 2, 3 and so on.
+    log_x: Option<Vec<f64>>,
     panels: Vec<Panel>,
 }
 
 /// Curves over one vertical axis.
+///
+/// ```no_run
+/// use kiln::plot::{Chart, Panel};
+/// let panel = Panel::new("loss").log().curve("training", &[1.0, 0.1, 0.01]).curve("validation", &[1.1, 0.3, 0.2]);
+/// Chart::new("A run", "epoch").panel(panel).save("run.png")?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
     y_title: String,
@@ -85,7 +94,15 @@ impl Panel {
 impl Chart {
     /// A chart without panels; `x_title` says what the values are counted by.
     pub fn new(title: impl Into<String>, x_title: impl Into<String>) -> Self {
-        Self { title: title.into(), x_title: x_title.into(), panels: Vec::new() }
+        Self { title: title.into(), x_title: x_title.into(), log_x: None, panels: Vec::new() }
+    }
+
+    /// Where the values of each curve stand in place of 1, 2, 3 and so on: above 0, on the scale of a logarithm. Values beyond the last
+    /// are left out.
+    #[must_use]
+    pub fn log_x(mut self, at: &[f64]) -> Self {
+        self.log_x = Some(at.iter().map(|x| x.log10()).collect());
+        self
     }
 
     /// Adds a panel at the bottom.

@@ -33,7 +33,7 @@ impl Baseline {
     ///
     /// ```
     /// use kiln::{Tensor, data::Dataset, table::Baseline};
-    /// let set = |labels: Vec<u32>| Dataset::new(Tensor::new([labels.len(), 1], vec![0.0f32; labels.len()])?, labels);
+    /// let set = |labels: Vec<u32>| Dataset::new(Tensor::new([labels.len(), 1], vec![0.0f32; labels.len()])?, Tensor::from(labels));
     /// let baseline = Baseline::of(&set(vec![0, 1, 1])?, &set(vec![0, 1, 1, 1])?)?;
     /// assert_eq!(baseline, Baseline::MostFrequent { class: 1, accuracy: 0.75 });
     /// # Ok::<(), kiln::Error>(())

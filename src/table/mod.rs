@@ -7,7 +7,7 @@
 //! ```no_run
 //! use kiln::data::Csv;
 //! use kiln::prelude::*;
-//! use kiln::table::{Preprocessor, TableOptions};
+//! use kiln::table::{TableModel, TableOptions};
 //!
 //! let table = TableOptions::new(Csv::new().label("species")).standardize(true).open(["iris.csv"])?;
 //! let (preprocessor, split) = table.prepare(&table.split()?)?;
@@ -17,11 +17,9 @@
 //! preprocessor.keep(&mut model);
 //! model.save("iris.safetensors")?;
 //!
-//! let mut model = Model::load("iris.safetensors")?;
-//! let preprocessor = Preprocessor::of(&model)?.expect("it was kept");
+//! let iris = TableModel::load("iris.safetensors")?;
 //! let flower = [("sepal length", 5.1), ("sepal width", 3.5), ("petal length", 1.4), ("petal width", 0.2)];
-//! let outputs = model.predict(&preprocessor.samples([flower])?)?;
-//! println!("{:?}", preprocessor.predictions(&outputs)?);
+//! println!("{:?}", iris.predict(flower)?);
 //! # Ok::<(), kiln::Error>(())
 //! ```
 
@@ -29,6 +27,7 @@ mod baseline;
 mod files;
 mod fill;
 mod kept;
+mod model;
 mod options;
 mod prediction;
 mod preprocessor;
@@ -38,6 +37,7 @@ mod report;
 pub use baseline::Baseline;
 pub use files::files;
 pub use fill::FillMissing;
+pub use model::TableModel;
 pub use options::{ClassWeight, TableData, TableOptions};
 pub use prediction::Prediction;
 pub use preprocessor::{Preprocessor, TableRows, TableSamples};

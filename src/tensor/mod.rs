@@ -58,6 +58,12 @@ macro_rules! of_same_type {
 pub(crate) use of_same_type;
 
 /// The type of a tensor's elements.
+///
+/// ```
+/// use kiln::{DType, Tensor};
+/// let x = Tensor::from([1.0f32, 2.0]);
+/// assert_eq!((x.dtype(), x.astype(DType::U8).dtype()), (DType::F32, DType::U8));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit float. In a graph it stands for the executor's float: f32 on GPU and CPU, f64 on the reference.
@@ -93,6 +99,13 @@ impl fmt::Display for DType {
 }
 
 /// The extent of a tensor along each axis; `[]` is a scalar's.
+///
+/// ```
+/// use kiln::{Shape, Tensor};
+/// let x = Tensor::from([[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+/// assert_eq!(*x.shape(), Shape::from([3, 2]));
+/// assert_eq!((x.shape().rank(), x.shape().len(), x.shape()[0]), (2, 6, 3));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<usize>);
 

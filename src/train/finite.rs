@@ -10,6 +10,17 @@ use crate::graph::{Id, Leaf, Node, Phase};
 use crate::tensor::DType;
 
 /// When [`Model::fit`](crate::nn::Model::fit) looks whether the numbers are still finite.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let x = Tensor::from([[1e30f32]]);
+/// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+/// model.compile("sgd", "mse", [])?;
+/// let fit = Fit::new().check_finite(CheckFinite::Step).verbose(0);
+/// let error = model.fit(&Dataset::new(x.clone(), x)?, fit).unwrap_err();
+/// assert!(error.to_string().contains("step 1"), "{error}");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CheckFinite {
     /// After each epoch, at the losses of all its steps: costs nothing. The step is known, but the weights that it began

@@ -8,6 +8,18 @@ use crate::data::Source;
 use crate::error::{Error, Result};
 
 /// The settings of [`Model::fit`](crate::nn::Model::fit), with Keras' names and defaults.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let data = Dataset::new(Tensor::new([8, 1], vec![1.0f32; 8])?, Tensor::new([8, 1], vec![2.0f32; 8])?)?;
+/// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+/// model.compile("sgd", "mse", [])?;
+/// let stop = EarlyStopping::new().patience(3);
+/// let fit = Fit::new().epochs(20).batch_size(4).validation_split(0.25).verbose(0).callback(stop);
+/// let history = model.fit(&data, fit)?;
+/// assert!(history.get("val_loss").len() <= 20);
+/// # Ok::<(), kiln::Error>(())
+/// ```
 pub struct Fit<'a> {
     pub(crate) initial_epoch: usize,
     pub(crate) epochs: usize,

@@ -2,6 +2,18 @@
 
 /// Names and values of one epoch, in the order in which they are printed: `loss`, the metrics, then the same of the
 /// validation set with `val_` before them.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+/// model.compile("sgd", "mse", ["mae"])?;
+/// let logs = model.evaluate(&Dataset::new(Tensor::from([[1.0f32]]), Tensor::from([[2.0f32]]))?)?;
+/// for (name, value) in logs.iter() {
+///     println!("{name}: {value:.4}");
+/// }
+/// assert!(logs.get("loss").is_some() && logs.get("accuracy").is_none());
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Logs(Vec<(String, f64)>);
 
@@ -26,6 +38,17 @@ impl Logs {
 }
 
 /// The course of a run: values by epoch, and the loss of every batch.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let data = Dataset::new(Tensor::from([[1.0f32]]), Tensor::from([[2.0f32]]))?;
+/// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+/// model.compile("sgd", "mse", [])?;
+/// let history = model.fit(&data, Fit::new().epochs(3).verbose(0))?;
+/// let loss = history.get("loss");
+/// assert!(loss.len() == 3 && loss[2] < loss[0]);
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     epochs: Vec<Logs>,
@@ -83,7 +106,7 @@ impl History {
                 let values = if validation.is_empty() { self.get(name) } else { validation };
                 let only = |(i, value)| if i + 1 == epoch { value } else { f64::NAN };
                 let dot: Vec<f64> = values.into_iter().enumerate().map(only).collect();
-                panel = panel.dots(format!("weights of epoch {epoch}"), &dot);
+                panel = panel.curve(format!("weights of epoch {epoch}"), &dot);
             }
             chart = chart.panel(panel);
         }

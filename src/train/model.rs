@@ -53,6 +53,21 @@ use saving::{Loaded, Reached};
 pub use text::Generation;
 
 /// A network that is trained by [`Model::fit`]: what [`super::Sequential`] is, too.
+///
+/// ```
+/// use kiln::prelude::*;
+/// // Two inputs, and a connection that skips a layer.
+/// let (a, b) = (Input::new([4]).named("a"), Input::new([4]).named("b"));
+/// let inner = Dense::new(4).activation("relu").apply(&a)?;
+/// let sum = Add.apply([&inner, &b.value()])?;
+/// let mut model = Model::new((&a, &b), Dense::new(1).apply(&sum)?)?.device(Device::cpu());
+/// model.compile("adam", "mse", ["mae"])?;
+/// let ones = || Tensor::new([6, 4], vec![1.0f32; 24]);
+/// let data = Dataset::new([("a", ones()?), ("b", ones()?)], Tensor::new([6, 1], vec![0.5f32; 6])?)?;
+/// model.fit(&data, Fit::new().verbose(0))?;
+/// assert_eq!(model.predict_all(&[&ones()?, &ones()?])?[0].shape().to_string(), "(6, 1)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Model {
     about: About,

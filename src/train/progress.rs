@@ -1,4 +1,4 @@
-//! What `fit` prints: Keras' bar on a terminal, one line an epoch elsewhere.
+//! What `fit` prints: Keras' bar on a terminal, one line an epoch elsewhere and where TERM is dumb.
 
 use super::Logs;
 use crate::clock::Instant;
@@ -16,9 +16,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// `verbose` is Keras': 0 silent, 1 a bar, 2 one line an epoch. Without a terminal 1 is 2.
+    /// `verbose` is Keras': 0 silent, 1 a bar, 2 one line an epoch. Without a terminal, and on one that cannot draw, 1 is 2.
     pub fn new(verbose: u8, epoch: usize, epochs: usize, steps: usize) -> Self {
-        let terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        let draws = std::env::var_os("TERM").is_none_or(|name| name != "dumb");
+        let terminal = draws && std::io::IsTerminal::is_terminal(&std::io::stdout());
         let bar = cfg!(feature = "progress") && verbose == 1 && terminal;
         if bar {
             say(&format!("Epoch {epoch}/{epochs}"));

@@ -20,6 +20,16 @@ use crate::tensor::Tensor;
 ///
 /// What waits for the device, such as [`Run::weights`], blocks, in [`Model::fit_async`] too; its twin, [`Run::weights_async`], does not: see
 /// [`super::callbacks::Callback::after`].
+///
+/// ```
+/// use kiln::prelude::*;
+/// let data = Dataset::new(Tensor::from([[1.0f32]]), Tensor::from([[2.0f32]]))?;
+/// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+/// model.compile("sgd", "mse", [])?;
+/// let halve = LambdaCallback::new().on_epoch_end(|run| run.set_learning_rate(run.learning_rate() / 2.0));
+/// model.fit(&data, Fit::new().epochs(3).verbose(0).callback(halve))?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Run<'r> {
     pub(super) model: &'r mut Model,

@@ -102,10 +102,13 @@ fn a_folder_trains_and_its_model_names_the_classes_of_pictures() {
     assert_eq!(said, format!("{table}: 21 samples\n"));
     let text = fs::read_to_string(&table).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (22, "file,row,class,probability"));
+    assert_eq!((lines.len(), lines[0]), (22, "file,row,class,probability,probability of day,probability of night"));
     assert!(lines[1..21].iter().all(|line| line.contains(",0,night,0.")), "{text}");
-    let [file, row, class, share] = lines[21].split(',').collect::<Vec<_>>()[..] else { panic!("{text}") };
-    assert_eq!((file, row, class), (day.as_str(), "0", "day"));
+    let [file, row, class, share, of_day, of_night] = lines[21].split(',').collect::<Vec<_>>()[..] else {
+        panic!("{text}")
+    };
+    assert_eq!((file, row, class, of_day), (day.as_str(), "0", "day", share));
+    assert!((share.parse::<f64>().unwrap() + of_night.parse::<f64>().unwrap() - 1.0).abs() < 1e-5);
     assert!((0.5..=1.0).contains(&share.parse::<f64>().unwrap()));
 }
 

@@ -180,7 +180,9 @@ fn a_png_of_any_size_is_taken() {
     let folder = fixture();
     let (file, picture) = (name(&folder, "model.safetensors"), name(&folder, "curves.png"));
     train(&folder, &["--device", "cpu", "--epochs", "1", "--save", &file, "--plot", &picture]);
-    let text = output(folder.path(), &["predict", &file, &picture, "--device", "cpu"]);
+    let (code, text, said) = run(folder.path(), &["predict", &file, &picture, "--device", "cpu"]);
+    assert_eq!(code, Some(0), "{said}");
+    says(&said, &["curves.png: its border is bright, pictures of mnist are bright on black; give --invert"]);
     says(&text, &["curves.png, row 0: class "]);
     // White paper, mostly.
     assert!(text.matches('█').count() > 200, "{text}");

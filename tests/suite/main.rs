@@ -30,9 +30,17 @@ mod cli_outputs;
 #[cfg(feature = "cli")]
 mod cli_pictures;
 #[cfg(feature = "cli")]
+mod cli_predict;
+#[cfg(feature = "cli")]
+mod cli_rate;
+#[cfg(feature = "cli")]
 mod cli_regression;
 #[cfg(feature = "cli")]
 mod cli_saved;
+#[cfg(feature = "cli")]
+mod cli_serve;
+#[cfg(feature = "cli")]
+mod cli_shell;
 #[cfg(feature = "cli")]
 mod cli_table;
 #[cfg(feature = "cli")]
@@ -50,6 +58,7 @@ mod convnets;
 mod convolutions;
 mod custom_op;
 mod data;
+mod documents;
 mod embeddings;
 #[cfg(feature = "cli")]
 mod examples;

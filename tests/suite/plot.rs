@@ -112,6 +112,24 @@ fn whatever_the_values_a_picture_is_drawn() {
 }
 
 #[test]
+fn the_horizontal_axis_may_have_the_scale_of_a_logarithm() {
+    let chart =
+        |at: &[f64]| Chart::new("rates", "rate").log_x(at).panel(Panel::new("loss").curve("a", &[1.0, 2.0, 1.0]));
+    let text = svg(&chart(&[1e-4, 1e-3, 1e-2]));
+    for tick in [">\n1e-4\n<", ">\n1e-3\n<", ">\n1e-2\n<"] {
+        assert!(text.contains(tick), "no {tick:?} in {text}");
+    }
+    // Each as far from the next as its logarithm is; a value beyond those that are told has no place.
+    let columns = |at: &[f64]| {
+        let (pixels, width) = png(&chart(at));
+        let blue = pixels.iter().enumerate().filter(|(_, pixel)| **pixel == BLUE).map(|(i, _)| i % width);
+        (blue.clone().min().unwrap(), blue.max().unwrap())
+    };
+    let (all, two) = (columns(&[1e-4, 1e-3, 1e-2]), columns(&[1e-4, 1e-3]));
+    assert!(all.1 > all.0 + 100 && two.1 > two.0 + 100, "{all:?} {two:?}");
+}
+
+#[test]
 fn a_history_is_drawn_with_its_validation() {
     let x: Vec<f32> = (0..40).map(|i| (i % 7) as f32 / 7.0).collect();
     let y = Tensor::new([10], (0..10u32).map(|i| i % 2).collect::<Vec<_>>()).unwrap();

@@ -143,7 +143,7 @@ impl Task {
     fn model(&self, device: &Device, args: &Args) -> kiln::Result<Model> {
         match self {
             Self::Described(set) => args.model.model(set, device.clone(), args.learning_rate),
-            Self::Timed(net, _) => args.model.compiled(net.network(device)?, args.learning_rate),
+            Self::Timed(net, _) => args.model.compiled(net.network(device)?, args.learning_rate.into()),
         }
     }
 

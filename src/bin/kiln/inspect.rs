@@ -12,7 +12,7 @@ use kiln::tensor::{Shape, Tensor};
 
 use crate::model::DeviceArgs;
 use crate::outputs::{self, Kind, Output};
-use crate::picture;
+use crate::picture::{self, Changes};
 use crate::pictures::Pictures;
 use crate::table;
 use crate::unpacked::UnpackedArgs;
@@ -46,9 +46,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Black for white and white for black
-    #[arg(long)]
-    invert: bool,
+    #[command(flatten)]
+    changes: Changes,
 
     #[command(flatten)]
     place: DeviceArgs,
@@ -136,9 +135,9 @@ impl Args {
         );
         if let Some(pictures) = Pictures::find(model, &self.file)? {
             ensure!(!self.picture.is_dir(), "{}: is a folder; give a picture", self.picture.display());
-            return pictures.samples(&[&self.picture], self.invert, most);
+            return pictures.samples(&[&self.picture], self.changes, most);
         }
-        Ok(picture::read(&self.picture, model.sample_shape()?, self.invert, most)?.head(1))
+        Ok(picture::read(&self.picture, model.sample_shape()?, self.changes, most)?.0.head(1))
     }
 }
 

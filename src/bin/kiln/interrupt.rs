@@ -1,4 +1,4 @@
-//! Signals to `kiln train`: the first ends the run after the epoch under way, and never costs the model; the second ends the
+//! Signals to `kiln train`, and to `kiln serve`, which waits for them: of a run the first ends the run after the epoch under way, and never costs the model; the second ends the
 //! process.
 
 use std::ffi::{OsStr, OsString};
@@ -69,11 +69,20 @@ impl Stop {
         Self(Arc::new(State { signals, ..State::default() }))
     }
 
+    /// Waits for a signal.
+    pub fn wait(&self) -> i32 {
+        loop {
+            thread::sleep(LOOK_EVERY);
+            if let Some(signal) = self.signal() {
+                return signal;
+            }
+        }
+    }
+
     /// Lets signals ask the run to stop, and says so.
     pub fn watch(&self) -> ! {
         loop {
-            thread::sleep(LOOK_EVERY);
-            let Some(signal) = self.signal() else { continue };
+            let signal = self.wait();
             if self.ask(signal) {
                 end(signal);
             }

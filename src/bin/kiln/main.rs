@@ -4,6 +4,7 @@ mod arrays;
 mod bench;
 mod check;
 mod compare;
+mod completions;
 mod data;
 mod devices;
 mod eval;
@@ -12,6 +13,7 @@ mod generate;
 mod import;
 mod inspect;
 mod interrupt;
+mod lr_find;
 mod model;
 mod outcome;
 mod outputs;
@@ -20,12 +22,16 @@ mod pictures;
 mod plan;
 mod predict;
 mod profile;
+mod rate;
 mod report;
 mod saved;
+#[cfg(feature = "serve")]
+mod serve;
 mod set;
 mod summary;
 mod table;
 mod train;
+mod trained;
 mod tui;
 mod tune;
 mod unpacked;
@@ -56,6 +62,8 @@ enum Command {
     Train(Box<train::Args>),
     Eval(eval::Args),
     Predict(predict::Args),
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
     Generate(generate::Args),
     Inspect(inspect::Args),
     Import(import::Args),
@@ -69,6 +77,7 @@ enum Command {
     Profile(profile::Args),
     Tune(tune::Args),
     Data(data::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +88,8 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, start),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Import(args) => import::run(&args),
@@ -92,6 +103,7 @@ fn main() -> ExitCode {
         Command::Profile(args) => profile::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Completions(args) => completions::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

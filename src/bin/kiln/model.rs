@@ -4,11 +4,12 @@ use clap::Args;
 use kiln::data::{NamedSet, Split};
 use kiln::device::Device;
 use kiln::nn::optimizer::{self, Optimizer};
-use kiln::nn::{Chain, Setting};
+use kiln::nn::{Chain, Setting, activation};
 use kiln::plan::Plan;
 use kiln::prelude::*;
 
 use crate::data::Bar;
+use crate::rate::Rate;
 
 /// A perceptron, dense layers, the last one with a unit for each class; or layers of any kind.
 #[derive(Args)]
@@ -25,9 +26,16 @@ pub struct ModelArgs {
     #[arg(long, value_name = "LAYERS", conflicts_with_all = ["hidden", "activation"])]
     layers: Option<String>,
 
-    /// Of the hidden layers: linear, relu, sigmoid, tanh or softmax
-    #[arg(long, value_name = "NAME", default_value = "relu")]
+    #[arg(long, value_name = "NAME", default_value = "relu", help = format!("Of the hidden layers: {}", activations()))]
     activation: String,
+
+    /// Set this share of the hidden layers' outputs to 0 in training, others each time, against overfitting
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, conflicts_with = "layers")]
+    dropout: Option<f64>,
+
+    /// Add this much of the sum of the squares of the layers' kernels to the loss, against overfitting, such as 0.0001
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, conflicts_with = "layers")]
+    l2: Option<f64>,
 
     /// With Keras' defaults: sgd, rmsprop, adam, adamw, adagrad, adadelta, adamax, nadam or lion
     #[arg(long, value_name = "NAME", default_value = "rmsprop")]
@@ -88,6 +96,13 @@ pub fn predicts_values(model: &Model) -> bool {
     model.target_scaler(0).is_some() || model.loss().is_some_and(of_values)
 }
 
+/// The names of the activations, in a sentence.
+fn activations() -> String {
+    let names = activation::NAMES.map(|(name, _)| name);
+    let (last, others) = names.split_last().expect("there are some");
+    format!("{} or {last}", others.join(", "))
+}
+
 /// A layer's units, or that there is no layer.
 fn units(text: &str) -> Result<Option<usize>, String> {
     let number = || text.parse().map_err(|_| "give a number of units, or `none`".to_string());
@@ -133,26 +148,50 @@ impl ModelArgs {
         device: Device,
         learning_rate: Option<f64>,
     ) -> Result<Model> {
-        let activation = Activation::by_name(&self.activation)?;
-        let layers = self.hidden()?.into_iter().map(|units| Dense::new(units).activation(activation));
         let model = match &self.layers {
             Some(layers) => built(&layers.parse()?, sample, (name, task))?,
-            None => layers.chain([task.output_layer()]).fold(Sequential::new().add(Flatten), Sequential::add),
+            None => self.perceptron(task)?,
         };
-        self.compiled_for(task, model.named(name).into_model().device(device), learning_rate)
+        self.compiled_for(task, model.named(name).into_model().device(device), learning_rate.into())
+    }
+
+    /// Dense layers as the options say, the last one as the task asks for.
+    fn perceptron(&self, task: Task) -> Result<Sequential> {
+        self.check_layers()?;
+        let activation = Activation::by_name(&self.activation)?;
+        let regularized = |dense: Dense| match self.l2 {
+            Some(l2) => dense.kernel_regularizer(Regularizer::l2(l2)),
+            None => dense,
+        };
+        let mut model = Sequential::new().add(Flatten);
+        for units in self.hidden()? {
+            model = model.add(regularized(Dense::new(units)).activation(activation));
+            model = self.dropout.iter().fold(model, |model, &rate| model.add(Dropout::new(rate)));
+        }
+        Ok(model.add(regularized(task.output_layer())))
+    }
+
+    /// That the options of the layers are in their ranges.
+    fn check_layers(&self) -> Result<()> {
+        if let Some(share) = self.dropout.filter(|share| !(0.0..1.0).contains(share)) {
+            return Err(Error::argument("dropout", format!("{share} is no share; give 0 or more, less than 1")));
+        }
+        match self.l2.filter(|factor| !(*factor >= 0.0 && factor.is_finite())) {
+            Some(factor) => {
+                Err(Error::argument("l2", format!("{factor} is no penalty; give 0 or more, such as 0.0001")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The model, to be trained on classes as the options say.
-    pub fn compiled(&self, model: Model, learning_rate: Option<f64>) -> Result<Model> {
-        self.compiled_for(Task::Classes(0), model, learning_rate)
+    pub fn compiled(&self, model: Model, rate: Rate) -> Result<Model> {
+        self.compiled_for(Task::Classes(0), model, rate)
     }
 
-    fn compiled_for(&self, task: Task, mut model: Model, learning_rate: Option<f64>) -> Result<Model> {
-        let mut optimizer: Box<dyn Optimizer> = optimizer::by_name(&self.optimizer)?;
-        if let Some(learning_rate) = learning_rate {
-            optimizer.set_learning_rate(learning_rate);
-        }
-        optimizer = self.clipped(optimizer);
+    /// The model, to be trained for a task as the options say.
+    pub fn compiled_for(&self, task: Task, mut model: Model, rate: Rate) -> Result<Model> {
+        let mut optimizer = self.clipped(rate.of(optimizer::by_name(&self.optimizer)?));
         if let Some(steps) = self.gradient_accumulation_steps {
             optimizer = Box::new(optimizer.gradient_accumulation_steps(steps));
         }

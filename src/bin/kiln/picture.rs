@@ -1,13 +1,17 @@
-//! Pictures for `kiln predict`: read from files, brought to a model's size, drawn in a terminal.
+//! Pictures that a model is asked about: read from files, brought to the model's size, drawn in a terminal.
+
+mod fit;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
 use kiln::data::{ImageLoader, parse_idx, parse_idx_within, parse_image, parse_image_within, rgb_to_grayscale};
-use kiln::io::read_file;
+use kiln::io::{file_kind, read_file};
 use kiln::tensor::{Shape, Tensor, Values};
 
 /// A grey picture, row by row.
+#[derive(Debug)]
 pub struct Picture {
     height: usize,
     width: usize,
@@ -23,13 +27,49 @@ pub fn extents(sample: &Shape) -> Option<(usize, usize)> {
     }
 }
 
-/// The samples of a file or a pipe: a PNG, a JPEG, an IDX file, or text of pixels, a sample a line; the first bytes tell.
-pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>) -> Result<Tensor> {
+/// What is done to a picture before the model sees it.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Black for white and white for black
+    #[arg(long)]
+    pub invert: bool,
+
+    /// Make it as MNIST's pictures were made: crop what is drawn, scale it to 20/28 of the size, put its centre of mass in the middle
+    #[arg(long)]
+    pub fit: bool,
+}
+
+impl Changes {
+    /// The option that is given, where one is.
+    pub fn option(self) -> Option<&'static str> {
+        if self.invert { Some("invert") } else { self.fit.then_some("fit") }
+    }
+}
+
+/// A picture as a sample of a model.
+pub struct Seen {
+    /// Bytes, in the sample's shape.
+    pub pixels: Vec<u8>,
+    /// How bright the picture's border was, after [`Changes::invert`]: 0 to 255. `None` in colour.
+    pub border: Option<u8>,
+}
+
+/// Whether these are the first bytes of a PNG or a JPEG.
+pub fn is_picture(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8\xff")
+}
+
+/// The samples of a file or a pipe, and the border of one that is a picture: a PNG, a JPEG, an IDX file, or text of pixels, a sample a
+/// line; the first bytes tell.
+pub fn read(path: &Path, sample: &Shape, changes: Changes, max_unpacked: Option<u64>) -> Result<(Tensor, Option<u8>)> {
     let bytes = read_file(path)?;
+    let shape = |count: usize| [&[count], &sample[..]].concat();
+    if is_picture(&bytes) {
+        let Seen { pixels, border } = seen(&bytes, path, sample, changes, max_unpacked)?;
+        return Ok((Tensor::new(shape(1), pixels)?, border));
+    }
+    ensure!(!changes.fit, "fit: is for PNG and JPEG pictures, {} is neither", path.display());
     let samples = match bytes[..] {
-        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] => {
-            vec![pixels(&bytes, path, sample, if invert { 255 } else { 0 }, max_unpacked)?]
-        }
         [0, 0, ..] | [0x1f, 0x8b, ..] => {
             let all = match max_unpacked {
                 Some(most) => parse_idx_within(&bytes, path, most)?,
@@ -47,18 +87,24 @@ pub fn read(path: &Path, sample: &Shape, invert: bool, max_unpacked: Option<u64>
         }
         _ => text(&bytes, path, sample.len())?,
     };
-    let flip = |pixel: u8| if invert { 255 - pixel } else { pixel };
+    let flip = |pixel: u8| if changes.invert { 255 - pixel } else { pixel };
     let pixels: Vec<u8> = samples.iter().flatten().copied().map(flip).collect();
-    Ok(Tensor::new([&[samples.len()], &sample[..]].concat(), pixels)?)
+    Ok((Tensor::new(shape(samples.len()), pixels)?, None))
 }
 
-/// The pixels of a PNG or a JPEG in the size and the colours of a sample.
-fn pixels(bytes: &[u8], path: &Path, sample: &Shape, paper: u8, max_unpacked: Option<u64>) -> Result<Vec<u8>> {
+/// The bytes of a PNG or a JPEG in the size and the colours of a sample. `path` stands in the errors only.
+pub fn seen(bytes: &[u8], path: &Path, sample: &Shape, changes: Changes, max_unpacked: Option<u64>) -> Result<Seen> {
     if let [height, width, 3] = **sample {
+        ensure!(!changes.fit, "fit: is for grey pictures, the model takes pictures in colour");
         let loader = ImageLoader::new().image_size(u32::try_from(height)?, u32::try_from(width)?);
         let loader = max_unpacked.into_iter().fold(loader, ImageLoader::max_unpacked);
-        let Values::U8(pixels) = loader.parse(bytes, path)?.into_values() else { unreachable!("pictures are bytes") };
-        return Ok(pixels);
+        let Values::U8(mut pixels) = loader.parse(bytes, path)?.into_values() else {
+            unreachable!("pictures are bytes")
+        };
+        if changes.invert {
+            pixels.iter_mut().for_each(|pixel| *pixel = 255 - *pixel);
+        }
+        return Ok(Seen { pixels, border: None });
     }
     let (height, width) = extents(sample)
         .with_context(|| format!("the model takes samples of {sample}, a picture has height, width and colours"))?;
@@ -66,12 +112,23 @@ fn pixels(bytes: &[u8], path: &Path, sample: &Shape, paper: u8, max_unpacked: Op
         Some(most) => parse_image_within(bytes, path, most)?,
         None => parse_image(bytes, path)?,
     };
-    Ok(Picture::of_image(&image, paper).resized(height, width).pixels)
+    let picture = Picture::of_image(&image, if changes.invert { 255 } else { 0 });
+    let picture = if changes.invert { picture.inverted() } else { picture };
+    let border = Some(picture.border());
+    let picture = if changes.fit {
+        picture.fitted(height, width).with_context(|| path.display().to_string())?
+    } else {
+        picture.resized(height, width)
+    };
+    Ok(Seen { pixels: picture.pixels, border })
 }
 
 /// Lines of pixels, with commas or spaces between.
 fn text(bytes: &[u8], path: &Path, len: usize) -> Result<Vec<Vec<u8>>> {
     let name = path.display();
+    if let Some(kind) = file_kind(bytes) {
+        bail!("{name}: is {kind}; give a picture as PNG or JPEG, an IDX file or text of pixels");
+    }
     let text =
         std::str::from_utf8(bytes).with_context(|| format!("{name}: read as PNG, JPEG, IDX or text of pixels"))?;
     let mut samples = Vec::new();
@@ -106,6 +163,11 @@ impl Picture {
             _ => pixel[0],
         };
         Self { height, width, pixels: samples.chunks(channels).map(grey).collect() }
+    }
+
+    fn inverted(mut self) -> Self {
+        self.pixels.iter_mut().for_each(|pixel| *pixel = 255 - *pixel);
+        self
     }
 
     /// Each pixel the mean over the area that it covers.

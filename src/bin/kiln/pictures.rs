@@ -6,11 +6,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::Crc;
 use kiln::data::{ColorMode, Dataset, ImageFolder, ImageLoader, Interpolation, Source as _, Split};
+use kiln::io::read_file;
 use kiln::nn::{Config, FromSetting, Model};
 use kiln::random::shuffled_with;
-use kiln::tensor::{Tensor, Values};
+use kiln::tensor::{Shape, Tensor, Values};
 
 use crate::outputs::Output;
+use crate::picture::{self, Changes};
 
 /// How pictures become samples.
 #[derive(Args)]
@@ -230,15 +232,40 @@ impl Pictures {
         all.load().map_err(|e| in_options(&e))
     }
 
-    /// Pictures as samples of the model, black for white where `invert`.
+    /// Pictures as samples of the model.
     pub fn samples<P: AsRef<Path> + Sync>(
         &self,
         files: &[P],
-        invert: bool,
+        changes: Changes,
         max_unpacked: Option<u64>,
     ) -> Result<Tensor> {
+        if changes.fit {
+            let samples = files.iter().map(|file| {
+                let file = file.as_ref();
+                self.sample(&read_file(file)?, file, changes, max_unpacked)
+            });
+            let samples = samples.collect::<Result<Vec<_>>>()?;
+            return Ok(Tensor::concatenate(&samples.iter().collect::<Vec<_>>(), 0)?);
+        }
         let x = self.loader(max_unpacked).load(files).map_err(|e| for_a_model(&e))?;
-        if invert { inverted(x) } else { Ok(x) }
+        if changes.invert { inverted(x) } else { Ok(x) }
+    }
+
+    /// The bytes of a picture as one sample of the model, (1, height, width, channels). `path` stands in the errors only.
+    pub fn sample(&self, bytes: &[u8], path: &Path, changes: Changes, max_unpacked: Option<u64>) -> Result<Tensor> {
+        let shape = self.sample_shape();
+        if changes.fit {
+            let seen = picture::seen(bytes, path, &shape, changes, max_unpacked)?;
+            return Ok(Tensor::new([&[1], &shape[..]].concat(), seen.pixels)?);
+        }
+        let x = self.loader(max_unpacked).parse(bytes, path).map_err(|e| for_a_model(&e))?;
+        let x = x.reshape(&[&[1], &shape[..]].concat().iter().map(|&extent| extent as isize).collect::<Vec<_>>())?;
+        if changes.invert { inverted(x) } else { Ok(x) }
+    }
+
+    /// Height, width and channels.
+    pub fn sample_shape(&self) -> Shape {
+        [self.size[0] as usize, self.size[1] as usize, self.color_mode.channels()].into()
     }
 
     /// What makes samples of pictures.

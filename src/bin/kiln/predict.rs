@@ -1,41 +1,44 @@
 //! `kiln predict`.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::data::{NamedSet, image_files};
-use kiln::device::Device;
-use kiln::io::{printable, write_file};
-use kiln::nn::Model;
-use kiln::nn::metric::classes_of;
-use kiln::table::Preprocessor;
-use kiln::tensor::{Shape, Tensor, Values};
-use serde_json::json;
+use kiln::data::image_files;
+use kiln::io::{file_kind, printable, write_file};
+use kiln::table::Prediction;
+use kiln::tensor::{Tensor, Values};
+use serde_json::{Value, json};
 
 use crate::arrays::{self, archive};
-use crate::model::{DeviceArgs, predicts_values};
-use crate::outputs::{self, Kind, outputs};
-use crate::picture::{self, Picture};
-use crate::pictures::{Pictures, folder};
-use crate::saved::{Course, class_names};
+use crate::model::DeviceArgs;
+use crate::outputs::{self, Kind, outputs, say};
+use crate::picture::{self, Changes, Picture};
+use crate::pictures::folder;
 use crate::table;
+use crate::trained::{Takes, Trained, as_json};
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
 An input is a PNG or JPEG of any size, a folder of such, an IDX file of bytes, raw or gzipped, or text of pixels from 0 to 255,
 a sample a line, or an .npz of NumPy's with the array x_test, or with one array. MNIST is white on black: --invert makes it of
-ink on paper. Of a model that was trained on a table the inputs are tables with its columns; those of labels and others may be
-there. Pictures come to the model's size as those did that it was trained on.
+ink on paper, and --fit makes any picture as large and as centred as MNIST's. Of a model that was trained on a table the inputs
+are tables with its columns; those of labels and others may be there. Pictures come to the model's size as those did that it was
+trained on.
+
+Of an input of ten samples or fewer every picture is drawn and every probability told; of more, a sample is a line. Rows count
+from 0.
 
 Examples:
+  kiln predict animals.safetensors more-animals.csv
+  kiln predict animals.safetensors more-animals.csv --limit 10
+  kiln predict animals.safetensors more-animals.csv --output said.csv
   kiln predict mnist.safetensors seven.png
-  kiln predict mnist.safetensors --invert scan.jpg
-  kiln predict mnist.safetensors t10k-images-idx3-ubyte --limit 3
-  kiln predict flowers.safetensors garden/*.jpg --output garden.csv
-  kiln predict animals.safetensors more-animals.csv";
+  kiln predict mnist.safetensors --invert --fit scan.jpg
+  kiln predict flowers.safetensors garden/*.jpg --output garden.json";
 
-/// Say what a saved model sees in pictures, the class and its probability beside the picture, or in the rows of a table
+/// Say what a saved model gives for every row of a table, or sees in pictures: class and probabilities, or values
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -47,17 +50,16 @@ pub struct Args {
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
 
-    /// Take the first N samples of each input [default: 10, or all with --output]
+    /// Take the first N samples of each input [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Write what it says to a file instead: a table of file, row, class and probability, or of file, row and numbers
-    #[arg(long, value_name = "FILE.csv", conflicts_with = "json")]
+    /// Write what it says to a file instead, .csv or .json: file, row, class and probabilities, or values
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
     output: Option<PathBuf>,
 
-    /// Black for white and white for black
-    #[arg(long)]
-    invert: bool,
+    #[command(flatten)]
+    changes: Changes,
 
     #[command(flatten)]
     place: DeviceArgs,
@@ -72,46 +74,54 @@ pub struct Args {
 
 /// Pictures that are decoded and asked about at once.
 const AT_ONCE: usize = 64;
+/// Samples whose answers are made at once.
+const ROWS_AT_ONCE: usize = 4096;
+/// Samples of an input that are told in full; of more each is a line.
+const MOST_IN_FULL: usize = 10;
 
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.limit != Some(0), "limit: 0 leaves nothing to predict; give 1 or more");
     let read = args.inputs.iter().map(|path| ("an input", path.as_path())).chain([("the model", args.file.as_path())]);
     outputs::check(&outputs(&[("output", &args.output, Kind::File)]), &read.collect::<Vec<_>>())?;
-    let mut model = Model::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
+    let format = args.output.as_deref().map(Format::of).transpose()?;
     let most = args.packed.max_unpacked;
-    let table = table::find(&model, &args.file, most)?;
-    let trained = Pictures::find(&model, &args.file)?;
-    ensure!(table.is_none() || !args.invert, "invert: is for pictures, {} takes tables", args.file.display());
-    let sample = model.sample_shape()?.clone();
-    let mut answers =
-        Answers::new(args, sample.clone(), outputs_of(&model, table.as_ref(), trained.as_ref(), &args.file));
+    let model = Trained::load(&args.file, &args.place, most, "predict")?;
+    if let (Takes::Records(_), Some(option)) = (&model.takes, args.changes.option()) {
+        bail!("{option}: is for pictures, {} takes tables", args.file.display());
+    }
+    let mut answers = Answers {
+        args,
+        model: &model,
+        format,
+        table: csv::Writer::from_writer(Vec::new()),
+        list: Vec::new(),
+        count: 0,
+    };
     for input in &args.inputs {
         let files = args.files(input)?;
-        if let Some(pictures) = &trained {
-            for files in files.chunks(AT_ONCE) {
-                let x = pictures.samples(files, args.invert, most)?;
-                let y = model.predict(&x)?;
-                answers.add(&files.iter().map(|file| (file.as_path(), 0)).collect::<Vec<_>>(), &x, &y)?;
+        if let Takes::Pictures(pictures) = &model.takes {
+            for some in files.chunks(AT_ONCE) {
+                let x = pictures.samples(some, args.changes, most)?;
+                let rows: Vec<_> = some.iter().map(|file| (file.as_path(), 0)).collect();
+                answers.add(&rows, &x, files.len() <= MOST_IN_FULL)?;
             }
             continue;
         }
         for file in &files {
-            let (x, rows) = args.samples(file, table.as_ref(), &sample)?;
-            let x = x.head(args.most_samples());
-            model.input_scale(&x).with_context(|| file.display().to_string())?;
-            let y = model.predict(&x)?;
-            answers.add(&rows.into_iter().map(|row| (file.as_path(), row)).collect::<Vec<_>>(), &x, &y)?;
+            let (x, numbers) = args.samples(file, &model)?;
+            let x = x.head(args.limit.unwrap_or(usize::MAX));
+            let in_full = x.rows() <= MOST_IN_FULL;
+            for first in (0..x.rows()).step_by(ROWS_AT_ONCE) {
+                let rows: Vec<usize> = (first..x.rows().min(first + ROWS_AT_ONCE)).collect();
+                let places: Vec<_> = rows.iter().map(|&row| (file.as_path(), numbers[row])).collect();
+                answers.add(&places, &x.take(&rows)?, in_full).with_context(|| file.display().to_string())?;
+            }
         }
     }
     answers.end()
 }
 
 impl Args {
-    /// How many samples of each input are taken.
-    fn most_samples(&self) -> usize {
-        self.limit.unwrap_or(if self.output.is_some() { usize::MAX } else { 10 })
-    }
-
     /// The files of an input: itself, or the pictures in it.
     fn files(&self, input: &Path) -> Result<Vec<PathBuf>> {
         if folder(input).is_none() {
@@ -119,173 +129,201 @@ impl Args {
         }
         let mut files = image_files(input)?;
         ensure!(!files.is_empty(), "{}: holds no PNG or JPEG files", input.display());
-        files.truncate(self.most_samples());
+        files.truncate(self.limit.unwrap_or(usize::MAX));
         Ok(files)
     }
 
     /// The samples in a file, and which of its rows they are.
-    fn samples(&self, input: &Path, table: Option<&Preprocessor>, sample: &Shape) -> Result<(Tensor, Vec<usize>)> {
-        let most = self.packed.max_unpacked;
-        let x = match (table, archive(input)) {
-            (Some(_), Some(path)) => {
-                let (path, file) = (path.display(), self.file.display());
-                bail!("{path}: {file} was trained on a table; give a table with its columns")
+    fn samples(&self, input: &Path, model: &Trained) -> Result<(Tensor, Vec<usize>)> {
+        let (most, path) = (self.packed.max_unpacked, input.display());
+        if let Takes::Records(columns) = &model.takes {
+            let advice = "was trained on a table; give a table with its columns";
+            ensure!(archive(input).is_none(), "{path}: {} {advice}", self.file.display());
+            if let Some(kind) = kind_of(input).filter(|kind| !kind.contains("gzip")) {
+                bail!("{path}: is {kind}; {} {advice}", self.file.display());
             }
-            (None, Some(path)) => {
-                ensure!(!self.invert, "invert: is for pictures in files of their own, not for {}", path.display());
-                arrays::samples(path, most)?
-            }
-            (Some(table), None) => return table::samples(table, input),
-            (None, None) => picture::read(input, sample, self.invert, most)?,
-        };
-        let rows = (0..x.rows()).collect();
-        Ok((x, rows))
+            return table::samples(columns, input);
+        }
+        if let Some(path) = archive(input) {
+            let option = self.changes.option();
+            ensure!(
+                option.is_none(),
+                "{}: is for pictures in files of their own, not for {}",
+                option.unwrap_or_default(),
+                path.display()
+            );
+            return Ok(numbered(arrays::samples(path, most)?));
+        }
+        let (x, border) = picture::read(input, &model.sample, self.changes, most)?;
+        if let Some(set) = model.is_negative_of(border) {
+            let advice = if self.changes.invert { "leave --invert out" } else { "give --invert" };
+            say(format_args!(
+                "{}: its border is bright, pictures of {set} are bright on black; {advice}",
+                printable(&path.to_string())
+            ));
+        }
+        Ok(numbered(x))
     }
 }
 
-/// What outputs are.
-enum Outputs {
-    /// Of classes, by their names; none where they are numbers, or the model does not say.
-    Classes(Vec<String>),
-    /// Numbers, by theirs.
-    Values(Vec<String>),
+/// Samples with the numbers of their rows, where all rows are there.
+fn numbered(x: Tensor) -> (Tensor, Vec<usize>) {
+    let rows = (0..x.rows()).collect();
+    (x, rows)
 }
 
-/// Those of what a model was trained on.
-fn outputs_of(model: &Model, table: Option<&Preprocessor>, pictures: Option<&Pictures>, file: &Path) -> Outputs {
-    if let Some(table) = table {
-        return match table.classes() {
-            [] => Outputs::Values(table.targets().to_vec()),
-            classes => Outputs::Classes(classes.to_vec()),
-        };
+/// What a file is, where that can be told without taking anything from a pipe.
+fn kind_of(path: &Path) -> Option<&'static str> {
+    let mut start = Vec::new();
+    let file = path.is_file().then(|| File::open(path).ok())??;
+    file.take(512).read_to_end(&mut start).ok()?;
+    file_kind(&start)
+}
+
+/// How a file of answers is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Csv,
+    Json,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        match ending.as_deref() {
+            Some("csv") => Ok(Self::Csv),
+            Some("json") => Ok(Self::Json),
+            _ => bail!("output: {} ends in neither .csv nor .json; give one of these", path.display()),
+        }
     }
-    if let Some(pictures) = pictures {
-        return Outputs::Classes(pictures.classes.clone());
-    }
-    if predicts_values(model) {
-        return Outputs::Values(Vec::new());
-    }
-    let set = Course::of(model, file).ok().and_then(|course| NamedSet::find(&course.set).ok());
-    Outputs::Classes(set.map(class_names).unwrap_or_default())
 }
 
 /// What the model says, printed at once or gathered for a file.
 struct Answers<'a> {
     args: &'a Args,
-    sample: Shape,
-    outputs: Outputs,
+    model: &'a Trained,
+    format: Option<Format>,
     table: csv::Writer<Vec<u8>>,
+    /// The objects of a list of JSON's.
+    list: Vec<u8>,
     count: usize,
 }
 
-impl<'a> Answers<'a> {
-    fn new(args: &'a Args, sample: Shape, outputs: Outputs) -> Self {
-        Self { args, sample, outputs, table: csv::Writer::from_writer(Vec::new()), count: 0 }
-    }
-
-    /// The name of a class or of a number.
-    fn name(&self, index: usize) -> String {
-        let (Outputs::Classes(names) | Outputs::Values(names)) = &self.outputs;
-        names.get(index).cloned().unwrap_or_else(|| match &self.outputs {
-            Outputs::Classes(_) => index.to_string(),
-            Outputs::Values(_) => format!("y{index}"),
-        })
-    }
-
-    /// Adds the outputs `y` for some samples, each the row of a file.
-    fn add(&mut self, rows: &[(&Path, usize)], x: &Tensor, y: &Tensor) -> Result<()> {
+impl Answers<'_> {
+    /// Asks about samples, each the row of a file.
+    fn add(&mut self, rows: &[(&Path, usize)], x: &Tensor, in_full: bool) -> Result<()> {
+        let (y, said) = self.model.ask(x)?;
         let outputs = y.values().to_f64();
         let width = outputs.len() / x.rows();
-        if matches!(self.outputs, Outputs::Values(_)) {
-            return outputs.chunks(width).zip(rows).try_for_each(|(values, &place)| self.add_values(place, values));
-        }
-        let classes = classes_of(&y.reshape(&[x.rows() as isize, width as isize])?)?;
-        for (i, ((outputs, class), &(file, row))) in outputs.chunks(width).zip(classes).zip(rows).enumerate() {
-            // One output tells two classes apart.
-            let share = outputs[class.min(width - 1)];
+        for (i, ((outputs, said), &place)) in outputs.chunks(width).zip(&said).zip(rows).enumerate() {
             self.count += 1;
-            if self.args.output.is_some() {
-                let values = [self.name(class), (share as f32).to_string()];
-                self.write((file, row), &["class".into(), "probability".into()], &values)?;
-                continue;
+            match self.format {
+                Some(Format::Csv) => self.write_row(place, said)?,
+                Some(Format::Json) => {
+                    self.list.extend_from_slice(if self.count == 1 { b"[\n  " } else { b",\n  " });
+                    self.list.extend_from_slice(object(place, said).to_string().as_bytes());
+                }
+                None if self.args.json => self.print_json(place, said, outputs)?,
+                None => self.print(place, said, in_full.then_some((x, i)))?,
             }
-            self.print((file, row), (x, i), (class, share), outputs)?;
         }
         Ok(())
     }
 
-    /// Adds the numbers for a row of a file.
-    fn add_values(&mut self, (file, row): (&Path, usize), values: &[f64]) -> Result<()> {
-        self.count += 1;
-        let names: Vec<String> = (0..values.len()).map(|index| self.name(index)).collect();
-        if self.args.output.is_some() {
-            let values: Vec<String> = values.iter().map(|&value| (value as f32).to_string()).collect();
-            return self.write((file, row), &names, &values);
-        }
-        let mut out = io::stdout().lock();
-        if self.args.json {
-            let mut line = json!({ "input": file.to_string_lossy(), "row": row, "outputs": values });
-            names.iter().zip(values).for_each(|(name, value)| line["values"][name] = json!(value));
-            writeln!(out, "{line}")?;
-            return Ok(());
-        }
-        let each = names.iter().zip(values).map(|(name, &value)| format!("{} {}", printable(name), value as f32));
-        let from = file.display().to_string();
-        writeln!(out, "{}, row {row}: {}", printable(&from), each.collect::<Vec<_>>().join(", "))?;
-        Ok(())
-    }
-
-    /// Adds a line to the table, under these names.
-    fn write(&mut self, (file, row): (&Path, usize), names: &[String], values: &[String]) -> Result<()> {
+    /// A line of the table, below the names of its columns.
+    fn write_row(&mut self, (file, row): (&Path, usize), said: &Prediction) -> Result<()> {
         if self.count == 1 {
-            let names = names.iter().map(String::as_str);
-            self.table.write_record(["file", "row"].into_iter().chain(names))?;
+            let mut names = vec!["file".to_string(), "row".into()];
+            match said {
+                Prediction::Class { probabilities, .. } => {
+                    names.extend(["class".into(), "probability".into()]);
+                    names.extend(probabilities.iter().map(|(name, _)| format!("probability of {name}")));
+                }
+                Prediction::Values(values) => names.extend(values.iter().map(|(name, _)| name.clone())),
+            }
+            self.table.write_record(&names)?;
         }
-        let row = row.to_string();
-        let place = [file.as_os_str().as_encoded_bytes(), row.as_bytes()];
-        self.table.write_record(place.into_iter().chain(values.iter().map(String::as_bytes)))?;
-        Ok(())
+        self.table.write_field(file.as_os_str().as_encoded_bytes())?;
+        self.table.write_field(row.to_string())?;
+        let numbers = match said {
+            Prediction::Class { name, probabilities, class } => {
+                self.table.write_field(name)?;
+                self.table.write_field(short(probabilities[*class].1))?;
+                probabilities
+            }
+            Prediction::Values(values) => values,
+        };
+        for (_, number) in numbers {
+            self.table.write_field(short(*number))?;
+        }
+        Ok(self.table.write_record(None::<&[u8]>)?)
     }
 
-    fn print(
-        &self,
-        (file, row): (&Path, usize),
-        (x, i): (&Tensor, usize),
-        (class, share): (usize, f64),
-        outputs: &[f64],
-    ) -> Result<()> {
-        let mut out = io::stdout().lock();
-        if self.args.json {
-            let mut line = json!({ "input": file.to_string_lossy(), "row": row, "class": class, "outputs": outputs });
-            if matches!(&self.outputs, Outputs::Classes(names) if !names.is_empty()) {
-                line["label"] = json!(self.name(class));
+    fn print_json(&self, (file, row): (&Path, usize), said: &Prediction, outputs: &[f64]) -> Result<()> {
+        let mut line = json!({ "input": file.to_string_lossy(), "row": row, "outputs": outputs });
+        match said {
+            Prediction::Class { class, name, .. } => {
+                line["class"] = json!(class);
+                if self.model.has_names() {
+                    line["label"] = json!(name);
+                }
             }
-            writeln!(out, "{line}")?;
-            return Ok(());
+            Prediction::Values(_) => line["values"] = as_json(said)["values"].clone(),
         }
-        let (from, taken) = (file.display().to_string(), self.name(class));
-        writeln!(out, "{}, row {row}: class {}, {share:.4}", printable(&from), printable(&taken))?;
-        if let (Values::U8(pixels), Some((height, width))) = (x.values(), picture::extents(&self.sample)) {
-            let len = self.sample.len();
+        Ok(writeln!(io::stdout(), "{line}")?)
+    }
+
+    /// A line, and below it what is said in full: the `i`th of some samples, where it is a picture, and all probabilities.
+    fn print(&self, (file, row): (&Path, usize), said: &Prediction, in_full: Option<(&Tensor, usize)>) -> Result<()> {
+        let mut out = io::stdout().lock();
+        let from = file.display().to_string();
+        let listed = |numbers: &[(String, f64)], between: &str| {
+            let all = numbers.iter().map(|(name, number)| format!("{}{between}{number:.4}", printable(name)));
+            all.collect::<Vec<_>>().join("  ")
+        };
+        let what = match said {
+            Prediction::Class { class, name, probabilities } => {
+                format!("class {}, {:.4}", printable(name), probabilities[*class].1)
+            }
+            Prediction::Values(values) => listed(values, " "),
+        };
+        writeln!(out, "{}, row {row}: {what}", printable(&from))?;
+        let Some((x, i)) = in_full else { return Ok(()) };
+        let sample = &self.model.sample;
+        if let (Values::U8(pixels), Some((height, width))) = (x.values(), picture::extents(sample)) {
+            let len = sample.len();
             write!(out, "{}", Picture::new(height, width, &pixels[i * len..][..len]).draw())?;
         }
-        let all: Vec<String> = outputs
-            .iter()
-            .enumerate()
-            .map(|(class, share)| format!("{}: {share:.4}", printable(&self.name(class))))
-            .collect();
-        writeln!(out, "{}\n", all.join("  "))?;
+        if let Prediction::Class { probabilities, .. } = said {
+            writeln!(out, "{}\n", listed(probabilities, ": "))?;
+        }
         Ok(())
     }
 
     /// Writes the file.
     fn end(self) -> Result<()> {
         let Some(path) = &self.args.output else { return Ok(()) };
-        let text = self.table.into_inner().map_err(|e| e.into_error())?;
+        let text = match self.format {
+            Some(Format::Json) => [&self.list[..], b"\n]\n"].concat(),
+            _ => self.table.into_inner().map_err(|e| e.into_error())?,
+        };
         write_file(path, text)?;
         let (count, path) = (self.count, path.display().to_string());
         let samples = if count == 1 { "sample" } else { "samples" };
         writeln!(io::stdout(), "{}: {count} {samples}", printable(&path))?;
         Ok(())
     }
+}
+
+/// A number with the digits that an f32 has.
+fn short(number: f64) -> String {
+    (number as f32).to_string()
+}
+
+/// An answer as an object of JSON's.
+fn object((file, row): (&Path, usize), said: &Prediction) -> Value {
+    let place = json!({ "file": file.to_string_lossy(), "row": row });
+    let Value::Object(mut object) = place else { unreachable!("it was made as one") };
+    object.extend(as_json(said));
+    object.into()
 }

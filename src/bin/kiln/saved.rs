@@ -22,6 +22,8 @@ pub struct Course {
     pub limit: Option<usize>,
     /// Stop after so many epochs without a lower validation loss.
     pub patience: Option<usize>,
+    /// Lower the learning rate where the loss has not become lower for some epochs.
+    pub plateau: bool,
 }
 
 /// The note in the file.
@@ -32,7 +34,8 @@ impl Course {
         let config = Config::new(&self.set)
             .with("batch_size", self.batch_size)
             .with("validation_split", self.validation_split)
-            .with("shuffle", self.shuffle);
+            .with("shuffle", self.shuffle)
+            .with("plateau", self.plateau);
         let config = self.limit.into_iter().fold(config, |config, limit| config.with("limit", limit));
         let config = self.patience.into_iter().fold(config, |config, epochs| config.with("early_stopping", epochs));
         model.set_note(NOTE, config);
@@ -55,6 +58,7 @@ impl Course {
                 shuffle: config.take("shuffle")?,
                 limit: config.take_or("limit", None)?,
                 patience: config.take_or("early_stopping", None)?,
+                plateau: config.take_or("plateau", false)?,
             };
             let split = course.validation_split;
             ensure!(course.batch_size > 0, "batch_size: a step of no samples is none");
@@ -70,6 +74,12 @@ impl Course {
         let Some(limit) = self.limit else { return Ok(train) };
         ensure!(limit > 0, "limit: 0 leaves no sample to train on; give 1 to {}", train.len());
         Ok(train.head(limit))
+    }
+
+    /// How many of so many samples are trained on: none that are validated on.
+    pub fn training_samples(&self, samples: usize) -> usize {
+        let samples = self.limit.map_or(samples, |limit| limit.min(samples));
+        (samples as f64 * (1.0 - self.validation_split)).floor() as usize
     }
 
     /// Option by option, as `kiln train` has them.

@@ -14,10 +14,12 @@ use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq
 use kiln::train::{CheckFinite, Fit};
 
 use crate::interrupt::{Interrupt, Stop};
+use crate::lr_find;
 use crate::model::{DeviceArgs, ModelArgs, Task, shaped};
 use crate::outcome::{Outcome, Trained, print_epoch};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, spared};
+use crate::rate::{LrSchedule, on_plateau};
 use crate::saved::Course;
 use crate::set::{Set, files_of, pictures_in};
 use crate::table::TableArgs;
@@ -90,6 +92,14 @@ pub struct Args {
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
 
+    /// How the learning rate changes over the epochs [default: it stays]
+    #[arg(long, value_name = "SCHEDULE")]
+    lr_schedule: Option<LrSchedule>,
+
+    /// Train 100 steps at rates from 1e-6 to 10, print the loss by the rate, drawn with --plot, and suggest a rate; nothing is saved
+    #[arg(long, conflicts_with_all = ["learning_rate", "lr_schedule", "resume", "save", "csv", "logdir", "tui", "early_stopping"])]
+    lr_find: bool,
+
     /// Share of the training samples, the last ones, to validate on [default: none, of a table of 40 rows or more 0.2]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     validation_split: Option<f64>,
@@ -142,7 +152,7 @@ pub struct Args {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "validation_split", "seed", "limit",
+            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "lr_schedule", "dropout", "l2", "validation_split", "seed", "limit",
             "no_shuffle", "target", "no_standardize", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "fill_missing", "separator", "no_header", "sample_weight", "class_weight",
             "drop_missing", "test_split", "split_seed", "standardize", "size", "color_mode", "interpolation",
         ]
@@ -184,11 +194,11 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
     let is_new = saved.is_none();
-    let (mut model, course, length) = args.start(&set, saved, device)?;
+    let (model, course, length) = args.start(&set, saved, device)?;
     let is_validated = args.check_length(&length, &course, &set)?;
     if !args.json && !args.quiet {
         faults.hear(writeln!(io::stdout(), "Training on {place}: {reason}"));
-        if is_new && set.report().is_some() {
+        if is_new && set.report().is_some() && !args.lr_find {
             faults.hear(args.say_settings(&course, &length));
         }
     }
@@ -202,8 +212,11 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         Err(_) => Ok(data),
     };
     let (train, test) = (shaped(course.limited(train)?)?, shaped(test)?);
-    model.build(train.sample_shape())?;
-    args.begin(&mut model, &faults)?;
+    let samples = course.training_samples(train.len());
+    let mut model = args.built(model, task, (&train, samples), (&course, &length), &faults)?;
+    if args.lr_find {
+        return lr_find::run(&mut model, &train, course.batch_size, args.plot.as_deref(), args.json);
+    }
     let stop = Stop::on_signals()?;
     if !args.tui {
         let stop = stop.clone();
@@ -214,11 +227,9 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     }
     let mut early = length.patience.map(|patience| EarlyStopping::new().patience(patience).restore_best_weights(true));
     let done = model.epoch();
-    let counts_classes = is_validated && matches!(task, Task::Classes(_));
-    let watch = Watch { class_names: &class_names, counts_classes, early: early.as_mut() };
+    let watch = Watch { class_names: &class_names, is_validated, task, early: early.as_mut() };
     let fit = args.settings((done, length.epochs), &course, watch, &faults).class_weight(class_weight);
     let fit = validation.iter().fold(fit, |fit, data| fit.validation_data(data));
-    let samples = (train.len() as f64 * (1.0 - course.validation_split)).floor() as usize;
     let fit = match args.tui {
         true => fit.callback(Tui::open(format!("{} on {place}", course.set), samples, stop.clone())?),
         false => fit,
@@ -248,8 +259,8 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
 /// What is looked at in the course of a run.
 struct Watch<'a> {
     class_names: &'a [String],
-    /// Whether there are samples to validate on, and classes.
-    counts_classes: bool,
+    is_validated: bool,
+    task: Task,
     early: Option<&'a mut EarlyStopping>,
 }
 
@@ -389,7 +400,7 @@ impl Args {
         watch: Watch<'a>,
         faults: &'a Faults,
     ) -> Fit<'a> {
-        let Watch { class_names, counts_classes, early } = watch;
+        let Watch { class_names, is_validated, task, early } = watch;
         let mut fit = Fit::new()
             .initial_epoch(done)
             .epochs(epochs)
@@ -402,6 +413,9 @@ impl Args {
         if let Some(early) = early {
             fit = fit.callback(early);
         }
+        if course.plateau {
+            fit = fit.callback(on_plateau(is_validated));
+        }
         if let (Some(path), Some(every)) = (&self.save, self.checkpoint_every) {
             let checkpoint = ModelCheckpoint::to_file(path).save_freq(SaveFreq::Epochs(every));
             fit = fit.callback(Beside::each(checkpoint, faults));
@@ -412,7 +426,7 @@ impl Args {
         if let Some(logdir) = &self.logdir {
             let mut board =
                 TensorBoard::new(logdir).histogram_freq(1).write_gradients(true).resume(self.resume.is_some());
-            if counts_classes {
+            if is_validated && matches!(task, Task::Classes(_)) {
                 board = board.confusion_matrix_freq(1);
             }
             if !class_names.is_empty() {

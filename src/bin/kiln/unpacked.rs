@@ -16,7 +16,7 @@ pub fn in_options(text: &str) -> String {
 }
 
 /// Bytes, or thousands of 1,024 of them: 500M, 4G.
-fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     let units = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
     let unit = units.into_iter().find(|(unit, _)| text.ends_with([*unit, unit.to_ascii_lowercase()]));
     let digits = unit.map_or(text, |_| &text[..text.len() - 1]);

@@ -147,14 +147,15 @@ impl Encoding {
         self.csv.targets.columns()
     }
 
+    /// The columns that samples are made of, by their names in the file, and the words of those that have words. The others hold
+    /// numbers.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, Option<&[String]>)> {
+        self.features.iter().map(|feature| (feature.name.as_str(), feature.words.as_deref()))
+    }
+
     /// How many columns a sample has.
     pub(crate) fn width(&self) -> usize {
         self.features.iter().map(Feature::width).sum()
-    }
-
-    /// The columns that samples are made of: each one's name and, of one of words, these.
-    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, Option<&[String]>)> {
-        self.features.iter().map(|feature| (feature.name.as_str(), feature.words.as_deref()))
     }
 
     /// That labels are not plainly numbers to predict.

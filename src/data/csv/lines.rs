@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+use ::csv::{ByteRecord, ErrorKind, ReaderBuilder, StringRecord};
 
+use super::line_ends::LineEnds;
 use super::survey::number;
 use super::{Csv, Missing};
 use crate::data::idx::gunzipped;
@@ -36,14 +37,14 @@ impl Input {
 
 /// A file, or several one after the other: its columns known, its rows yet to be read.
 pub(super) struct Lines<'a> {
-    reader: csv::Reader<Box<dyn Read + 'a>>,
+    reader: csv::Reader<LineEnds<Box<dyn Read + 'a>>>,
+    /// How many fields the first line of this file has; none before it is read.
+    width: Option<usize>,
     path: PathBuf,
     /// The files behind this one.
     rest: &'a [Input],
     /// Where in this file the columns of the first one stand, if elsewhere.
     order: Option<Vec<usize>>,
-    /// Whether lines end in CR and LF, of which the reader counts the LF with the next row.
-    ends_in_two: bool,
     pub columns: Vec<String>,
     /// Where each column stands.
     places: HashMap<String, usize>,
@@ -68,8 +69,8 @@ pub(super) struct Row<'a> {
 /// Where a row stands, for errors.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
-    /// In a file, so many lines behind where its record says.
-    File(&'a Path, u64),
+    /// In a file.
+    File(&'a Path),
     /// Among records that a program gives, from 1.
     Record(usize),
 }
@@ -119,8 +120,8 @@ impl<'a> Lines<'a> {
         };
         let order: Vec<usize> = self.columns.iter().map(find).collect::<Result<_>>()?;
         self.order = (!order.is_sorted()).then_some(order);
-        (self.reader, self.path, self.first, self.rest) = (next.reader, next.path, next.first, rest);
-        self.ends_in_two = next.ends_in_two;
+        (self.reader, self.path, self.first, self.width, self.rest) =
+            (next.reader, next.path, next.first, next.width, rest);
         Ok(true)
     }
 
@@ -132,24 +133,22 @@ impl<'a> Lines<'a> {
         }
         let source = without_mark(source).map_err(Error::io(path, "read"))?;
         let mut builder = ReaderBuilder::new();
-        let builder = builder.delimiter(csv.separator).has_headers(false).trim(Trim::All);
+        let builder = builder.delimiter(csv.separator).has_headers(false).flexible(true);
         let mut lines = Self {
-            reader: builder.from_reader(source),
+            reader: builder.from_reader(LineEnds::new(source)),
             path: path.into(),
             rest: &[],
             order: None,
-            ends_in_two: false,
             columns: Vec::new(),
             places: HashMap::new(),
             first: None,
+            width: None,
             csv: csv.clone(),
             numbers: Vec::new(),
         };
         let Some(first) = lines.record()? else {
             return Err(Error::format(path, "is empty; the first line is to name the columns"));
         };
-        let breaks = first.iter().flat_map(str::bytes).filter(|&byte| byte == b'\n').count() as u64;
-        lines.ends_in_two = lines.reader.position().line() == 1 + breaks;
         if csv.header {
             lines.columns = first.iter().map(String::from).collect();
         } else {
@@ -166,26 +165,42 @@ impl<'a> Lines<'a> {
     }
 
     fn record(&mut self) -> Result<Option<StringRecord>> {
-        let mut record = StringRecord::new();
-        let found = self.reader.read_record(&mut record).map_err(|e| self.refused(e))?;
-        Ok(found.then_some(record))
+        let mut record = ByteRecord::new();
+        if !self.reader.read_byte_record(&mut record).map_err(|e| self.refused(e))? {
+            return Ok(None);
+        }
+        let line = self.line_of(&record);
+        let mut position = self.reader.position().clone();
+        position.set_line(line);
+        record.set_position(Some(position));
+        let len = record.len();
+        let width = *self.width.get_or_insert(len);
+        if len != width {
+            let message =
+                format!("line {line} has {len} fields, the first line has {width}; look for a quote that does not end");
+            return Err(Error::format(&self.path, message));
+        }
+        let mut record = StringRecord::from_byte_record(record).map_err(|e| {
+            let field = e.utf8_error().field() + 1;
+            Error::format(&self.path, format!("line {line}, field {field}: is no UTF-8; save the file as UTF-8"))
+        })?;
+        record.trim();
+        Ok(Some(record))
+    }
+
+    /// Where the record that was read last begins. The crate's own position is where the one before it ended, before lines without fields.
+    fn line_of(&self, record: &ByteRecord) -> u64 {
+        let within = record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
+        // A quote that does not end is seen at the end of the file, behind the end of its last line.
+        let end = u64::from(!self.reader.get_ref().has_ended);
+        self.reader.position().line() - within - end
     }
 
     fn refused(&self, error: csv::Error) -> Error {
-        let message = match error.kind() {
-            ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                let line = pos.as_ref().map_or(0, csv::Position::line);
-                format!("line {line} has {len} fields, line 1 has {expected_len}; look for a quote that does not end")
-            }
-            ErrorKind::Utf8 { pos, err } => {
-                let line = pos.as_ref().map_or(0, csv::Position::line);
-                format!("line {line}, field {}: is no UTF-8; save the file as UTF-8", err.field() + 1)
-            }
-            _ => match error.into_kind() {
-                ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => e.to_string(),
-                ErrorKind::Io(e) => return Error::io(&self.path, "read")(e),
-                other => format!("{other:?}"),
-            },
+        let message = match error.into_kind() {
+            ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => e.to_string(),
+            ErrorKind::Io(e) => return Error::io(&self.path, "read")(e),
+            other => format!("{other:?}"),
         };
         Error::format(&self.path, message)
     }
@@ -202,9 +217,7 @@ impl<'a> Lines<'a> {
             }
         };
         let Self { path, order, columns, csv, numbers, .. } = self;
-        let before = |record: &StringRecord| record.position().map_or(0, csv::Position::byte) > 0;
-        let late = u64::from(self.ends_in_two && record.as_ref().is_some_and(before));
-        let (order, source) = (order.as_deref(), Source::File(path, late));
+        let (order, source) = (order.as_deref(), Source::File(path));
         Ok(record.map(|record| Row { record, order, source, columns, csv, numbers }))
     }
 
@@ -263,8 +276,7 @@ impl Row<'_> {
     }
 
     pub fn line(&self) -> u64 {
-        let late = if let Source::File(_, late) = self.source { late } else { 0 };
-        self.record.position().map_or(0, csv::Position::line) + late
+        self.record.position().map_or(0, csv::Position::line)
     }
 
     /// The number in a column.
@@ -288,7 +300,7 @@ impl Row<'_> {
     pub fn refused(&self, column: usize, message: impl std::fmt::Display) -> Error {
         let name = &self.columns[column];
         match self.source {
-            Source::File(path, _) => Error::format(path, format!("line {}, column {name:?}: {message}", self.line())),
+            Source::File(path) => Error::format(path, format!("line {}, column {name:?}: {message}", self.line())),
             Source::Record(number) => Error::argument(record(number), format!("column {name:?}: {message}")),
         }
     }
@@ -298,7 +310,7 @@ impl Row<'_> {
         let why = if text.is_empty() { String::new() } else { format!(", as {text:?} means") };
         let why = if self.numbers[column] && !text.is_empty() { format!(", as {text:?} is no number") } else { why };
         let answers = match self.source {
-            Source::File(..) => {
+            Source::File(_) => {
                 "drop such rows or fill them in, by Csv::missing; Csv::missing_values says which texts mean that"
             }
             Source::Record(_) => "the model was told of no value to fill in; give one",

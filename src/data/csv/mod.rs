@@ -2,6 +2,7 @@
 
 mod config;
 mod encoding;
+mod line_ends;
 mod lines;
 mod records;
 mod survey;
@@ -16,6 +17,17 @@ pub(crate) use encoding::Rows;
 use lines::{Input, Lines};
 
 /// What a row with a missing field comes to. Missing are empty fields and those of [`Csv::missing_values`]. A missing label, target or weight is an error unless its row is dropped.
+///
+/// ```
+/// use kiln::data::{Csv, Missing};
+/// let table = Csv::new().label("kind").missing(Missing::DropRow).parse(b"legs,kind
+/// 4,cat
+/// ?,dog
+/// 2,bird
+/// ")?;
+/// assert_eq!(table.data.len(), 2);
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Missing {
     /// An error that names line and column.

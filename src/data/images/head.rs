@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use super::{ColorMode, NEITHER, jpeg};
+use super::{ColorMode, jpeg, neither};
 use crate::error::{Error, Result};
 
 /// A picture's size and colours.
@@ -22,9 +22,10 @@ impl Head {
     /// [`Error::Io`] where the system refuses; [`Error::Format`] where the file is neither PNG nor JPEG or ends too early.
     pub fn read(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path, "open"))?;
-        match Self::of(&mut BufReader::with_capacity(512, file)) {
+        let mut file = BufReader::with_capacity(512, file);
+        match Self::of(&mut file) {
             Ok(Some(head)) => Ok(head),
-            Ok(None) => Err(Error::format(path, NEITHER)),
+            Ok(None) => Err(Error::format(path, neither(&first_bytes(&mut file).map_err(Error::io(path, "read"))?))),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(Error::format(path, "ends before it says how large its picture is; mend or remove it"))
             }
@@ -79,6 +80,14 @@ impl Head {
     fn new(size: [u32; 2], is_grey: bool) -> Self {
         Self { size, color_mode: if is_grey { ColorMode::Grayscale } else { ColorMode::Rgb } }
     }
+}
+
+/// Enough of a file to tell what it is.
+fn first_bytes(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(512).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn next<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {

@@ -13,6 +13,13 @@ use crate::ops::matmul::MatMul;
 /// y = activation(x kernel + bias): from (batch, ..., inputs) to (batch, ..., units).
 ///
 /// The kernel (inputs, units) starts Glorot-uniform, the bias (units,) at zero, unless told otherwise.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = Dense::new(3).activation("relu").apply(Input::new([4]))?;
+/// assert_eq!(y.shape().to_string(), "(3,)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,

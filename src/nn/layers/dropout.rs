@@ -7,6 +7,14 @@ use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops;
 
 /// In training each element is zero with probability `rate`, and the others grow by 1 / (1 - rate); elsewhere y = x.
+///
+/// ```
+/// use kiln::prelude::*;
+/// // In prediction it changes nothing.
+/// let mut model = Sequential::new().add(Dropout::new(0.5)).device(Device::cpu());
+/// assert_eq!(model.predict(&Tensor::from([[1.0f32, 2.0]]))?, Tensor::from([[1.0f32, 2.0]]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     rate: f64,

@@ -7,6 +7,13 @@ use crate::nn::{Config, KerasObject, Scope};
 use crate::ops::reshape::Reshape;
 
 /// From (batch, a, b, ...) to (batch, a * b * ...). Nothing is moved.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = Flatten.apply(Input::new([4, 3]))?;
+/// assert_eq!(y.shape().to_string(), "(12,)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flatten;
 

@@ -9,6 +9,13 @@ use crate::ops::gaussian_noise::GaussianNoise;
 
 /// In training each element is multiplied by normal noise of mean 1 and variance rate / (1 - rate), that of dropout; elsewhere
 /// y = x.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = GaussianDropout::new(0.3).apply(Input::new([4]))?;
+/// assert_eq!(y.shape().to_string(), "(4,)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct GaussianDropout {
     rate: f64,

@@ -7,6 +7,13 @@ use crate::nn::{Config, KerasObject, Scope, Setting};
 use crate::ops;
 
 /// In training each element is y = x + normal noise; elsewhere y = x.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = GaussianNoise::new(0.1).apply(Input::new([4]))?;
+/// assert_eq!(y.shape().to_string(), "(4,)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct GaussianNoise {
     stddev: f64,

@@ -13,6 +13,17 @@ use crate::tensor::Shape;
 /// [`crate::nn::Sequential`] it says what a sample's shape is, so that the model needs no data and no
 /// [`crate::nn::Model::build`] to have weights and a summary; it computes nothing there, and stands in no summary. Clones
 /// are the same input.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let x = Input::new([4]).named("features");
+/// let model = Model::new(&x, Dense::new(2).apply(&x)?)?;
+/// assert_eq!(model.input_names(), ["features"]);
+/// // As the first layer of a chain.
+/// let chain = Sequential::new().add(Input::new([4])).add(Dense::new(2));
+/// assert_eq!(chain.summary()?.parameters(), 4 * 2 + 2);
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Input {
     name: Option<String>,

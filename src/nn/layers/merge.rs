@@ -61,6 +61,16 @@ merges! {
 }
 
 /// y = a - b, of two values
+///
+/// ```
+/// use kiln::prelude::*;
+/// let (a, b) = (Input::new([3]), Input::new([3]));
+/// let difference = Subtract.apply((&a, &b))?;
+/// let mut model = Model::new((&a, &b), difference)?.device(Device::cpu());
+/// let (x, y) = (Tensor::from([[3.0f32, 2.0, 1.0]]), Tensor::from([[1.0f32; 3]]));
+/// assert_eq!(model.predict_all(&[&x, &y])?[0], Tensor::from([[2.0f32, 1.0, 0.0]]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Subtract;
 
@@ -155,6 +165,13 @@ fn of_rank(graph: &mut Graph, x: Id, rank: usize) -> Result<Id> {
 }
 
 /// The values one after the other along an axis, which counts with the batch's and from the end where it is negative.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let both = Concatenate::new().apply((&Input::new([3]), &Input::new([2])))?;
+/// assert_eq!(both.shape().to_string(), "(5,)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Concatenate {
     axis: isize,
@@ -237,6 +254,13 @@ fn joined(scope: &mut Scope<'_>, inputs: &[Id], axis: usize) -> Result<Option<Id
 
 /// The products of two values summed over an axis of each, sample by sample: of (batch, i, k) and (batch, k, j) over the axes
 /// 2 and 1 (batch, i, j); of two rows (batch, k) over 1 and 1 (batch, 1).
+///
+/// ```
+/// use kiln::prelude::*;
+/// let product = Dot::new([2, 1]).apply((&Input::new([4, 3]), &Input::new([3, 5])))?;
+/// assert_eq!(product.shape().to_string(), "(4, 5)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Dot {
     axes: [isize; 2],

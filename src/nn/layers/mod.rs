@@ -79,7 +79,7 @@ use crate::error::{Error, Result};
 use crate::graph::Id;
 use crate::tensor::{Shape, Tensor};
 
-/// A part of a model: from a batch of inputs to a batch of outputs.
+/// A part of a model: from a batch of inputs to a batch of outputs. The [crate's front page](crate#your-own-layers) has one of your own.
 pub trait Layer: Debug + Send + Sync {
     /// The layer's type, as the summary prints it: `Dense`.
     fn kind(&self) -> &'static str;

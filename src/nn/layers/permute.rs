@@ -7,6 +7,13 @@ use crate::nn::{Config, KerasObject, Scope};
 use crate::ops::transpose::Transpose;
 
 /// Axis i of a sample becomes what axis `dims[i]` was; counted from 1, the batch's axis stays where it is.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = Permute::new([2, 1]).apply(Input::new([4, 3]))?;
+/// assert_eq!(y.shape().to_string(), "(3, 4)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Permute {
     dims: Vec<usize>,

@@ -90,6 +90,15 @@ impl Layer for PositionEmbedding {
 /// A fixed row for each step, of waves of many lengths: from (batch, ..., steps, features) to the same shape. With
 /// w = `max_wavelength`^(-2 floor(f / 2) / features), y[.., t, f] is sin(t w) for even f and cos(t w) for odd f. A network adds it to
 /// its input. KerasHub's `SinePositionEncoding`; Vaswani and others, <https://arxiv.org/abs/1706.03762>.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let tokens = Input::new([16]);
+/// let words = Embedding::new(1000, 32).apply(&tokens)?;
+/// let x = Add.apply([&words, &SinePositionEncoding::new().apply(&words)?])?;
+/// assert_eq!(x.shape().to_string(), "(16, 32)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SinePositionEncoding {
     max_wavelength: f64,

@@ -9,6 +9,13 @@ use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 
 /// y = x where x > 0, else alpha x, with an alpha for each element of a sample, or one along shared axes.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = PRelu::new().apply(Input::new([4]))?;
+/// assert_eq!(y.shape().to_string(), "(4,)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PRelu {
     alpha: Weight,

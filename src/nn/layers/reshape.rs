@@ -8,6 +8,13 @@ use crate::ops::reshape;
 use crate::tensor::{Shape, reshaped};
 
 /// From (batch, ...) to (batch, target shape): the same numbers in the same order. Nothing is moved.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = Reshape::new([4, -1]).apply(Input::new([12]))?;
+/// assert_eq!(y.shape().to_string(), "(4, 3)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Reshape {
     target_shape: Vec<isize>,

@@ -9,6 +9,12 @@ use crate::ops::reshape::Reshape;
 use crate::ops::thresholds::Thresholds;
 
 /// Which two rates, one over the other as the threshold falls.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let metric = Metric::Auc { curve: AucCurve::Pr, num_thresholds: 200, from_logits: false };
+/// # let _ = metric;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AucCurve {
     /// Of the positive ones the share found, over the share of the negative ones that was taken for positive.

@@ -10,6 +10,12 @@ use crate::ops::reshape::Reshape;
 use crate::ops::unary::Unary;
 
 /// What makes one number of the classes' F1.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let metric = Metric::F1Score { average: Average::Weighted, threshold: None };
+/// # let _ = metric;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Average {
     /// That of all classes' counts together.

@@ -10,6 +10,13 @@ use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
 
 /// Steps in the ratio of the root mean squares of former steps and of gradients.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(1));
+/// model.compile(Adadelta::new(1.0), "mse", [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adadelta {
     /// Step size, Keras' default 0.001.

@@ -14,6 +14,13 @@ use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
 
 /// Momentum divided by the root of a running mean of squared gradients, both corrected for their start at zero.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(1));
+/// model.compile(Adam { amsgrad: true, ..Adam::new(0.01) }, "mse", [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     /// Step size, Keras' default 0.001.

@@ -12,6 +12,13 @@ use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
 
 /// Momentum divided by a fading maximum of the gradients.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(1));
+/// model.compile(Adamax::new(0.002), "mse", [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adamax {
     /// Step size, Keras' default 0.001.

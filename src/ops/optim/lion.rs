@@ -10,6 +10,13 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 
 /// Steps of one size in the direction of the momentum.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(1));
+/// model.compile(Lion::new(0.0001), "mse", [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lion {
     /// Step size, Keras' default 0.001.

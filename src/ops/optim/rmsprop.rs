@@ -13,6 +13,13 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 
 /// Steps divided by the root of a running mean of squared gradients.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(1));
+/// model.compile(RmsProp { rho: 0.95, ..RmsProp::new(0.001) }, "mse", [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsProp {
     /// Step size, Keras' default 0.001.

@@ -10,6 +10,13 @@ use super::optimizer::{self, Arenas, Optimizer, Rule, SCALARS, check_settings};
 use crate::error::Result;
 
 /// Gradient descent with momentum and Nesterov's form.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(Input::new([3])).add(Dense::new(1));
+/// model.compile(Sgd { momentum: 0.9, nesterov: true, ..Sgd::new(0.1) }, "mse", [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     /// Step size, Keras' default 0.01.

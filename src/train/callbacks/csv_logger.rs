@@ -12,6 +12,12 @@ use crate::train::history::{csv_header, csv_values};
 
 /// Writes each epoch's values to a file as it ends, a line an epoch below a line of names: `epoch`, which counts from 1
 /// (Keras' counts from 0), then the values in the order in which they are printed. What a later epoch lacks is `NA`.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let fit = Fit::new().epochs(10).callback(CsvLogger::new("run.csv").append(true));
+/// # let _ = fit;
+/// ```
 #[derive(Debug)]
 pub struct CsvLogger {
     path: PathBuf,

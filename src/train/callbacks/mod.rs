@@ -57,6 +57,29 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 ///
 /// Each call gets the [`Run`]: where it stands, what was measured, and the model. An error ends the run and is what `fit`
 /// returns.
+///
+/// ```
+/// use kiln::prelude::*;
+///
+/// /// Stops as soon as the loss is below a limit.
+/// struct Enough(f64);
+///
+/// impl Callback for Enough {
+///     fn on_epoch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+///         if run.logs().get("loss").is_some_and(|loss| loss < self.0) {
+///             run.stop_training();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let data = Dataset::new(Tensor::from([[1.0f32]]), Tensor::from([[2.0f32]]))?;
+/// let mut model = Sequential::new().add(Dense::new(1)).device(Device::cpu());
+/// model.compile(Sgd::new(0.1), "mse", [])?;
+/// let history = model.fit(&data, Fit::new().epochs(100).verbose(0).callback(Enough(0.01)))?;
+/// assert!(history.epochs().len() < 100);
+/// # Ok::<(), kiln::Error>(())
+/// ```
 pub trait Callback {
     /// Whether [`Callback::on_batch_begin`] and [`Callback::on_batch_end`] are called, asked again in each epoch. They
     /// cost: while anybody wants them the device waits for the host at each step, and no step goes with others to one

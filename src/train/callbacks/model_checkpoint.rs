@@ -10,6 +10,12 @@ use crate::error::{Error, Result};
 use crate::train::Run;
 
 /// How often a [`ModelCheckpoint`] saves.
+///
+/// ```
+/// use kiln::train::callbacks::{ModelCheckpoint, SaveFreq};
+/// let each_fifth = ModelCheckpoint::new("run-{epoch}.safetensors").save_freq(SaveFreq::Epochs(5));
+/// # let _ = each_fifth;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveFreq {
     /// At the end of every so many epochs, after their validation.

@@ -6,6 +6,13 @@ use crate::error::{Error, Result};
 use crate::train::Run;
 
 /// Lowers the learning rate when a value has not become better for some epochs. `learning_rate` is a value of each epoch.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let reduce = ReduceLrOnPlateau::new().monitor("val_loss").factor(0.5).patience(3).min_lr(1e-5);
+/// let fit = Fit::new().epochs(50).validation_split(0.1).callback(reduce);
+/// # let _ = fit;
+/// ```
 #[derive(Debug)]
 pub struct ReduceLrOnPlateau {
     monitor: Monitor,
@@ -114,7 +121,7 @@ impl Callback for ReduceLrOnPlateau {
                 run.set_learning_rate(lower)?;
                 (self.cooling, self.wait) = (self.cooldown, 0);
                 if self.verbose {
-                    run.say(&format!("Epoch {}: reducing the learning rate to {lower}", run.epoch()));
+                    run.say(&format!("Epoch {}: reducing the learning rate to {lower:?}", run.epoch()));
                 }
             }
         }

@@ -6,6 +6,12 @@ use crate::train::{CheckFinite, Run};
 
 /// Ends the run after a step whose loss is NaN or infinite, without an error, and says so. It looks at every step, for what
 /// [`Callback::wants_batches`] costs, and stands in for [`CheckFinite::Epoch`], which ends such a run with an error.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let fit = Fit::new().epochs(10).callback(TerminateOnNan);
+/// # let _ = fit;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TerminateOnNan;
 

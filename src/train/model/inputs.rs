@@ -137,6 +137,12 @@ impl Model {
         self.about.scale_of_input(0, x)
     }
 
+    /// Whether the samples that the model was trained on were bytes, such as pixels from 0 to 255, which [`Model::predict`] takes as they
+    /// are; of several inputs the first. `None` before any training.
+    pub fn trained_on_bytes(&self) -> Option<bool> {
+        self.about.inputs.first().map(|inputs| inputs.bytes)
+    }
+
     /// The shape of a sample of each input and, where its numbers are rows of a table, how many that has.
     pub(crate) fn samples(&self) -> Result<Vec<(Shape, Option<usize>)>> {
         let rows = self.network.tables().into_iter().map(|table| table.map(|table| table.rows));

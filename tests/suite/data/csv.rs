@@ -26,6 +26,22 @@ fn labelled() -> Csv {
 const ANIMALS: &str = "legs,skin,kind\n4,fur,mammal\n2,feathers,bird\n0,fur,mammal\n";
 
 #[test]
+fn lines_are_counted_however_they_end() {
+    // Lines without fields, and those within a field, count too.
+    let table = "\n\na,b,kind\n1,\"two\nlines\",x\n\n2,y,x\n,y,z\n";
+    for end in ["\n", "\r\n", "\r"] {
+        let table = table.replace('\n', end);
+        for (wrong, line) in [(table.replace("2,y,x", "2,y"), 7), (table.clone(), 8)] {
+            refused(&labelled(), &wrong, &[&format!("text: line {line}")]);
+        }
+        let unknown = table.replace("2,y,x", "2,\u{feff}y,x").replace('\u{feff}', "\u{1}");
+        let mut bytes = unknown.into_bytes();
+        bytes.iter_mut().filter(|byte| **byte == 1).for_each(|byte| *byte = 0xff);
+        says(&text(labelled().parse(&bytes)), &["line 7, field 2: is no UTF-8"]);
+    }
+}
+
+#[test]
 fn words_become_columns_and_labels_indices() {
     let table = parse(&labelled(), ANIMALS).unwrap();
     assert_eq!(table.features, ["legs", "skin=feathers", "skin=fur"]);
@@ -128,7 +144,7 @@ fn what_is_no_number_is_named_by_line_and_column() {
     refused(&csv.clone().header(false).label("2"), "1e39,x\r\n1,y\r\n", &["line 1, column \"1\": 1e39"]);
     refused(&csv, "a,kind\n-inf,x\n", &["line 2, column \"a\": -inf is beyond"]);
     refused(&Csv::new().targets(["a"]), "a,b\nx,1\n", &["line 2, column \"a\": \"x\" is no number"]);
-    refused(&csv, "a,kind\n1,x\n2\n", &["line 3 has 1 fields, line 1 has 2"]);
+    refused(&csv, "a,kind\n1,x\n2\n", &["line 3 has 1 fields, the first line has 2"]);
     refused(&csv, "a,kind\n\"1,x\n2,y\n", &["line 2 has 1 fields", "a quote that does not end"]);
     says(&text(csv.parse(b"a,kind\n1,\xff\n")), &["line 2, field 2: is no UTF-8"]);
 }

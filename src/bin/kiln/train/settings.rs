@@ -1,12 +1,15 @@
 //! How a run goes where options leave it open: of a new run on a table, as a first try should.
 
 use anyhow::{Context as _, Result, ensure};
+use kiln::data::Dataset;
 use kiln::nn::{Config, Model};
 use kiln::train::callbacks::EarlyStopping;
 use serde_json::{Value, json};
 
 use super::Args;
-use crate::model::BATCH_SIZE;
+use crate::model::{BATCH_SIZE, Task};
+use crate::outputs::Faults;
+use crate::rate::{LrSchedule, Rate};
 use crate::saved::Course;
 use crate::set::Set;
 
@@ -42,6 +45,7 @@ impl Args {
             shuffle: !self.no_shuffle,
             limit: self.limit,
             patience: self.early_stopping.or(waits.then_some(TABLE_PATIENCE)),
+            plateau: self.lr_schedule == Some(LrSchedule::Plateau),
         }
     }
 
@@ -50,6 +54,26 @@ impl Args {
         let usual = if set.training_rows().is_some() { TABLE_EPOCHS } else { EPOCHS };
         let kept = course.patience.filter(|_| !self.no_early_stopping);
         Length { epochs: self.epochs.unwrap_or(usual), patience: self.early_stopping.or(kept) }
+    }
+
+    /// The model for these samples, of which so many are an epoch: with a learning rate that changes as the options say, unless it goes on.
+    pub fn built(
+        &self,
+        mut model: Model,
+        task: Task,
+        (train, epoch): (&Dataset, usize),
+        (course, length): (&Course, &Length),
+        faults: &Faults,
+    ) -> Result<Model> {
+        if self.resume.is_none() {
+            let steps = epoch.div_ceil(course.batch_size.max(1)) * length.epochs;
+            let schedule = self.lr_schedule.map(|schedule| (schedule, steps as u64));
+            let rate = Rate { learning_rate: self.learning_rate, schedule, grows: self.lr_find };
+            model = self.model.compiled_for(task, model, rate)?;
+        }
+        model.build(train.sample_shape())?;
+        self.begin(&mut model, faults)?;
+        Ok(model)
     }
 
     /// Whether there is something to validate on, which early stopping needs.

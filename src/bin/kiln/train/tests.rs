@@ -19,21 +19,16 @@ fn failed(save: &[&str]) -> String {
     let device = std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into());
     let device = Device::choose(&device).unwrap().device;
     let mut model = args.model.network(("mnist", Task::Classes(3)), &[4].into(), device, None).unwrap();
-    let course = Course {
-        set: "mnist".into(),
-        batch_size: 8,
-        validation_split: 0.0,
-        shuffle: true,
-        limit: None,
-        patience: None,
-    };
+    let (validation_split, shuffle, plateau) = (0.0, true, false);
+    let (limit, patience) = (None, None);
+    let course = Course { set: "mnist".into(), batch_size: 8, validation_split, shuffle, limit, patience, plateau };
     let (faults, stop) = (Faults::new(false), Stop::default());
     // What every call says from a loss on.
     let lose = LambdaCallback::new().on_batch_end(|run| match (run.epoch(), run.step()) {
         (3, 2) => Err(kiln::Error::Device { device: "gpu".into(), message: "the device was lost".into() }),
         _ => Ok(()),
     });
-    let watch = Watch { class_names: &[], counts_classes: false, early: None };
+    let watch = Watch { class_names: &[], is_validated: false, task: Task::Classes(3), early: None };
     let fit = args.settings((0, 5), &course, watch, &faults).callback(lose);
     let trained = args.fit(&mut model, fit, (&set, 40), (Instant::now(), &stop), &faults);
     format!("{:#}", trained.err().expect("a device that is lost"))

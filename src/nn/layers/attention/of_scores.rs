@@ -210,6 +210,14 @@ impl Attention {
 
 /// [`Attention`] whose keys answer by the sum of scale * tanh(query + key), with a learned scale for each feature: Bahdanau and
 /// others, <https://arxiv.org/abs/1409.0473>.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let (query, value) = (Input::new([5, 8]), Input::new([7, 8]));
+/// let read = AdditiveAttention::new().apply((&query, &value))?;
+/// assert_eq!(read.shape().to_string(), "(5, 8)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AdditiveAttention(OfScores);
 

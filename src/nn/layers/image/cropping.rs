@@ -8,6 +8,13 @@ use crate::nn::layers::{Layer, Pair};
 use crate::nn::{Config, KerasObject, Misnamed, Scope};
 
 /// Cuts steps off the beginning and the end of sequences (batch, steps, channels).
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = Cropping1D::new([1, 2]).apply(Input::new([10, 3]))?;
+/// assert_eq!(y.shape().to_string(), "(7, 3)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Cropping1D {
     cropping: Pair,

@@ -8,6 +8,13 @@ use crate::ops::flip::Flip;
 
 /// In training each image (height, width, ...) is flipped with probability 1/2, along each axis by itself; elsewhere
 /// y = x.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = RandomFlip::horizontal().apply(Input::new([8, 8, 3]))?;
+/// assert_eq!(y.shape().to_string(), "(8, 8, 3)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RandomFlip {
     axes: &'static [usize],

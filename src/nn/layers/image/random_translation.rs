@@ -10,6 +10,13 @@ use crate::ops::translate::Translate;
 
 /// In training each image (height, width, ...) is moved by an offset of its own, up or down and left or right, with values
 /// between pixels interpolated; elsewhere y = x. Offsets are multiples of 1/256 of a pixel.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = RandomTranslation::new(0.1, 0.1).apply(Input::new([8, 8, 3]))?;
+/// assert_eq!(y.shape().to_string(), "(8, 8, 3)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RandomTranslation {
     reach: [f64; 2],

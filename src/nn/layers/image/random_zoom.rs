@@ -11,6 +11,13 @@ use crate::ops::random_map::Draw;
 
 /// In training what is shown of each image (height, width, ...) is made larger or smaller about its middle by factors of its own,
 /// with values between pixels interpolated; elsewhere y = x. All devices draw the same factors, in whole numbers.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = RandomZoom::new(0.2).apply(Input::new([8, 8, 3]))?;
+/// assert_eq!(y.shape().to_string(), "(8, 8, 3)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RandomZoom {
     height_factor: Factor,

@@ -18,6 +18,13 @@ fn enlarged(scope: &mut Scope<'_>, x: Id, first: usize, size: &[usize], interpol
 }
 
 /// Repeats each step of sequences (batch, steps, channels).
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(UpSampling1D::new(2)).device(Device::cpu());
+/// assert_eq!(model.predict(&Tensor::from([[[1.0f32], [2.0]]]))?, Tensor::from([[[1.0f32], [1.0], [2.0], [2.0]]]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct UpSampling1D {
     size: usize,

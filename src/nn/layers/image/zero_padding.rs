@@ -8,6 +8,13 @@ use crate::nn::layers::{Layer, Pair};
 use crate::nn::{Config, KerasObject, Misnamed, Scope};
 
 /// Adds zeros before and behind the steps of sequences (batch, steps, channels).
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(ZeroPadding1D::new([1, 0])).device(Device::cpu());
+/// assert_eq!(model.predict(&Tensor::from([[[1.0f32], [2.0]]]))?, Tensor::from([[[0.0f32], [1.0], [2.0]]]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ZeroPadding1D {
     padding: Pair,

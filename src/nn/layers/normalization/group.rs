@@ -8,6 +8,13 @@ use crate::ops::reshape::Reshape;
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample over a group of features
 /// and all axes but theirs and the samples'.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = GroupNormalization::new(4).apply(Input::new([8, 8, 16]))?;
+/// assert_eq!(y.shape().to_string(), "(8, 8, 16)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GroupNormalization {
     groups: usize,

@@ -8,6 +8,13 @@ use crate::nn::{Config, Constraint, Initializer, KerasObject, Layer, OrName, Reg
 
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample over some axes: the
 /// last, unless told otherwise.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = LayerNormalization::new().apply(Input::new([10, 16]))?;
+/// assert_eq!(y.shape().to_string(), "(10, 16)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LayerNormalization {
     axes: Vec<isize>,

@@ -9,6 +9,13 @@ use crate::ops::binary::Binary;
 use crate::ops::unary::Unary;
 
 /// y = scale x / sqrt(mean(x^2) + epsilon), with the mean of each sample over some axes: the last, unless told otherwise.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let y = RmsNormalization::new().apply(Input::new([10, 16]))?;
+/// assert_eq!(y.shape().to_string(), "(10, 16)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RmsNormalization {
     axes: Vec<isize>,

@@ -12,6 +12,13 @@ use crate::ops::unary::Unary;
 const LEAST: f64 = 1e-24;
 
 /// y = x / |x|, by the length of each sample over some axes: the last, unless told otherwise. Zeros stay.
+///
+/// ```
+/// use kiln::prelude::*;
+/// let mut model = Sequential::new().add(UnitNormalization::new()).device(Device::cpu());
+/// assert_eq!(model.predict(&Tensor::from([[3.0f32, 4.0]]))?, Tensor::from([[0.6f32, 0.8]]));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct UnitNormalization {
     axes: Vec<isize>,

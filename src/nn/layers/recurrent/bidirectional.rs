@@ -12,6 +12,14 @@ use crate::ops::binary::Binary;
 use crate::ops::concat::Concat;
 
 /// What becomes of what the two ways give.
+///
+/// ```
+/// use kiln::nn::layers::MergeMode;
+/// use kiln::prelude::*;
+/// let y = Bidirectional::new(Lstm::new(8)).merge_mode(MergeMode::Sum).apply(Input::new([5, 3]))?;
+/// assert_eq!(y.shape().to_string(), "(8,)");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MergeMode {
