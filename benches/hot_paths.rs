@@ -171,6 +171,25 @@ fn bench_predictor(group: &mut Group<'_>, device: &Device) {
     }
 }
 
+/// A record of a table, from names and values to classes and their probabilities.
+#[cfg(feature = "csv")]
+fn bench_record(group: &mut Group<'_>) {
+    use kiln::table::{TableModel, TableOptions};
+    let zoo = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/zoo.csv");
+    let csv = kiln::data::Csv::new().label("type").without(["name"]);
+    let table = TableOptions::new(csv).standardize(true).open([zoo]).expect("it is there");
+    let (preprocessor, split) = table.prepare(&table.split().expect("parts")).expect("samples");
+    let mut model = Sequential::new().add(Dense::new(100).activation("relu")).add(Dense::new(7).activation("softmax"));
+    model = model.device(Device::cpu());
+    model.build(split.train.sample_shape()).expect("built");
+    let zoo = TableModel::new(preprocessor, &mut model).expect("asked");
+    let columns = zoo.preprocessor().encoding().columns().map(|(name, _)| (name, 1.0));
+    let record: Vec<(&str, f64)> = columns.collect();
+    group.throughput(Throughput::Elements(1));
+    group
+        .bench_function("16 columns, 16-100-7", |b| b.iter(|| zoo.predict(record.iter().copied()).expect("an answer")));
+}
+
 fn bench_start(group: &mut Group<'_>) {
     let folder = tempfile::tempdir().expect("a folder");
     let images = folder.path().join("images");
@@ -203,6 +222,8 @@ fn all(criterion: &mut Criterion) {
     in_group("batch and loss", &bench_batch_and_loss);
     in_group("steps", &|group| bench_steps(group, &cpu, 10));
     in_group("predictor", &|group| bench_predictor(group, &cpu));
+    #[cfg(feature = "csv")]
+    in_group("record", &bench_record);
     in_group("start", &bench_start);
     match adapter() {
         Some(adapter) => in_group("adapter", &|group| {
