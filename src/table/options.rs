@@ -26,9 +26,13 @@ pub enum ClassWeight {
 impl ClassWeight {
     /// One weight of each class, or none at all where all are equal.
     fn given(&self, encoding: &Encoding) -> Result<Vec<f64>> {
-        let Self::Given(given) = self else { return Ok(Vec::new()) };
         let refused = |message: String| Error::argument("class_weight", message);
         let classes = encoding.classes();
+        let is_told = *self != Self::Equal && *self != Self::Given(Vec::new());
+        if is_told && classes.is_empty() {
+            return Err(refused("the targets are numbers, which are of no classes; leave it out".into()));
+        }
+        let Self::Given(given) = self else { return Ok(Vec::new()) };
         let mut weights = vec![1.0; if given.is_empty() { 0 } else { classes.len() }];
         for (i, (label, weight)) in given.iter().enumerate() {
             let unknown =
@@ -114,11 +118,13 @@ impl TableOptions {
     /// [`files`](super::files) in it.
     ///
     /// # Errors
-    /// Those of [`Csv::read`]; [`Error::Argument`] for an option that does not fit the table.
+    /// Those of [`Csv::read`]; [`Error::Argument`] for an option that does not fit the table, and for labels that are plainly numbers to
+    /// predict: more than 20 different ones, each in fewer than 10 rows. [`Csv::words`] takes them for classes.
     pub fn open<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<TableData> {
         let fill = self.fill_missing.as_ref();
         let csv = fill.map_or_else(|| self.csv.clone(), |fill| self.csv.clone().filled_later(fill.word()));
         let (encoding, rows) = csv.rows(all_files(paths)?)?;
+        encoding.check_classes(rows.x.rows())?;
         let class_weight = self.class_weight.given(&encoding)?;
         let data = TableData { options: self.clone(), class_weight, encoding, rows };
         // Before anything is trained on: an option that cannot be is an error.

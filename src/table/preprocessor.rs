@@ -78,6 +78,11 @@ impl Preprocessor {
         self.scaler.as_ref()
     }
 
+    /// Whether missing fields are filled in.
+    pub fn fills_missing(&self) -> bool {
+        self.fill.is_some()
+    }
+
     /// What the rows of each class count for in training, by their indices; none where all count the same.
     pub fn class_weight(&self) -> Vec<(u32, f32)> {
         (0..).zip(self.class_weight.iter().map(|&weight| weight as f32)).collect()

@@ -78,15 +78,39 @@ impl History {
     /// Those of [`crate::plot::check_path`].
     #[cfg(feature = "plot")]
     pub fn plot(&self, path: impl AsRef<std::path::Path>) -> crate::Result<()> {
+        self.chart(None).save(path)
+    }
+
+    /// [`History::plot`] with a dot on the losses of the epoch whose weights the model has, counted from 1 in this run: what early
+    /// stopping went back to.
+    ///
+    /// # Errors
+    /// Those of [`crate::plot::check_path`].
+    #[cfg(feature = "plot")]
+    pub fn plot_best(&self, path: impl AsRef<std::path::Path>, epoch: usize) -> crate::Result<()> {
+        self.chart(Some(epoch)).save(path)
+    }
+
+    #[cfg(feature = "plot")]
+    fn chart(&self, best: Option<usize>) -> crate::plot::Chart {
         use crate::plot::{Chart, Panel};
         let mut chart = Chart::new("Training", "epoch");
         let logs = self.epochs.first().into_iter().flat_map(Logs::iter);
         for (name, _) in logs.filter(|(name, _)| !name.starts_with("val_")) {
-            let panel = Panel::new(name).curve("training", &self.get(name));
+            let mut panel = Panel::new(name).curve("training", &self.get(name));
             let validation = self.get(&format!("val_{name}"));
-            chart = chart.panel(if validation.is_empty() { panel } else { panel.curve("validation", &validation) });
+            if !validation.is_empty() {
+                panel = panel.curve("validation", &validation);
+            }
+            if let Some(epoch) = best.filter(|_| name == "loss") {
+                let values = if validation.is_empty() { self.get(name) } else { validation };
+                let only = |(i, value)| if i + 1 == epoch { value } else { f64::NAN };
+                let dot: Vec<f64> = values.into_iter().enumerate().map(only).collect();
+                panel = panel.curve(format!("weights of epoch {epoch}"), &dot);
+            }
+            chart = chart.panel(panel);
         }
-        chart.save(path)
+        chart
     }
 
     /// Every name, in the order in which they came.

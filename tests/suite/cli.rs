@@ -149,7 +149,8 @@ fn progress_is_told_in_lines_and_can_be_silenced() {
     says(&text, &["Epoch 4/4", " - loss: ", " - accuracy: ", "\nTest accuracy: ", ", test loss: "]);
     says(&text, &["\nTraining time: ", "48 steps (", "steps/s, "]);
     let silent = output(folder.path(), &short(&["--device", "cpu", "--verbose", "0"]));
-    assert!(silent.starts_with("Training on cpu") && silent.lines().count() == 3, "{silent}");
+    assert!(silent.starts_with("Training on cpu") && silent.lines().count() == 4, "{silent}");
+    says(&silent, &["\nThe model was not saved: give --save mnist.safetensors to keep it\n"]);
     let quiet = output(folder.path(), &short(&["--device", "cpu", "-q"]));
     assert!(quiet.starts_with("Test accuracy: ") && quiet.lines().count() == 2, "{quiet}");
 }
@@ -193,7 +194,12 @@ fn a_run_stops_early_and_is_written_down() {
     let text = output(folder.path(), &short(&args));
     says(
         &text,
-        &["Epoch 3/4", "\nEpoch 3: early stopping\n", "end of the best epoch: 1\n", "Test accuracy: ", " 33 steps ("],
+        &[
+            "Epoch 3/4",
+            "\nThe run stopped early, after epoch 3 of 4; the weights are those of epoch 1, whose",
+            "Test accuracy: ",
+            " 33 steps (",
+        ],
     );
     let table = std::fs::read_to_string(&file).unwrap();
     assert!(
@@ -202,6 +208,8 @@ fn a_run_stops_early_and_is_written_down() {
     );
     let result = lines(&output(folder.path(), &short(&[&args[..], &["--json"]].concat()))).pop().unwrap();
     assert_eq!((result["epochs"].as_u64(), result["steps"].as_u64()), (Some(3), Some(33)));
+    let early = &result["early_stopping"];
+    assert_eq!((&early["stopped_epoch"], &early["best_epoch"]), (&3.into(), &1.into()), "{result}");
 }
 
 #[test]
@@ -292,7 +300,17 @@ fn help_names_commands_options_and_defaults() {
         &["train", "import", "devices", "plan", "data", "Examples:", "kiln train mnist"],
     );
     let train = output(folder.path(), &["train", "--help"]);
-    says(&train, &["--hidden", "[default: 512]", "[default: rmsprop]", "[default: auto]", "[default: 5]", "Examples:"]);
+    says(
+        &train,
+        &[
+            "--hidden",
+            "[default: 512]",
+            "[default: rmsprop]",
+            "[default: auto]",
+            "[default: 5, of a table 100]",
+            "Examples:",
+        ],
+    );
     says(&train, &["--limit", "the test set stays whole", "--json", "--seed", "--validation-split", "--learning-rate"]);
     says(&train, &["--from", "layers go together by name and shape"]);
     says(&output(folder.path(), &["import", "--help"]), &["<MODEL> [WEIGHTS] <OUTPUT>", "--layers", "PyTorch's"]);

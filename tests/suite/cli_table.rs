@@ -10,7 +10,8 @@ const ZOO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/zoo.csv");
 
 fn zoo<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let short = ["train", ZOO, "--label", "type", "--without", "name", "--batch-size", "16", "--epochs", "40"];
-    [&short, more].concat()
+    // All training rows are trained on in all epochs.
+    [&short[..], &["--validation-split", "0"], more].concat()
 }
 
 #[test]
@@ -31,9 +32,10 @@ fn a_table_is_trained_on_and_measured() {
 #[test]
 fn a_table_smaller_than_a_batch_is_one_batch() {
     let folder = TempDir::new().unwrap();
-    let args = ["train", ZOO, "--label", "type", "--without", "name", "--device", "cpu", "--json"];
+    let args = zoo(&["--device", "cpu", "--json"]);
+    let args: Vec<&str> = args.iter().map(|arg| if *arg == "16" { "128" } else { arg }).collect();
     let last = json(output(folder.path(), &args).lines().last().unwrap());
-    assert_eq!((&last["steps"], &last["epochs"]), (&5.into(), &5.into()), "{last}");
+    assert_eq!((&last["steps"], &last["epochs"]), (&40.into(), &40.into()), "{last}");
 }
 
 #[test]
@@ -68,6 +70,13 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&[table, "--label", "kind", "--drop-missing", "--test-split", "2"], &["test_split: 2 is no share"]);
     for option in [
         &["--label", "kind"][..],
+        &["--target", "kind"],
+        &["--fill-missing", "0"],
+        &["--separator", ";"],
+        &["--no-header"],
+        &["--test", "a.csv"],
+        &["--split-seed", "1"],
+        &["--no-standardize"],
         &["--without", "a"],
         &["--words", "a"],
         &["--numbers", "a"],
@@ -79,7 +88,11 @@ fn what_is_wrong_with_a_table_is_said() {
         &["--standardize"],
     ] {
         let name = option[0][2..].replace('-', "_");
-        let what = if name == "test_split" { "has samples of its own to measure on" } else { "is no table" };
+        let what = if name == "test_split" || name == "split_seed" {
+            "has samples of its own to measure on"
+        } else {
+            "is no table"
+        };
         refused(&[&["mnist"], option].concat(), &[&format!("error: {name}: mnist {what}")]);
     }
     let splits = ["--label", "kind", "--drop-missing", "--test-split", "0.5", "--batch-size", "2"];
@@ -171,6 +184,8 @@ fn a_resumed_run_on_a_table_writes_the_file_of_one_that_was_never_stopped() {
             "mammal=0.5",
             "--seed",
             "3",
+            "--validation-split",
+            "0",
             "--device",
             &device,
         ];
@@ -263,7 +278,7 @@ fn what_a_column_is_can_be_said_and_is_kept() {
         says(&said, &["10 samples of "]);
         says(&stderr, &[left]);
     }
-    says(&output(folder.path(), &["summary", &file]), &["Table: columns a; classes 0, 1\n"]);
+    says(&output(folder.path(), &["summary", &file]), &["Table: columns a, standardized; classes 0, 1\n"]);
     let (code, _, stderr) = train(&["--words", "a"]);
     assert_eq!(code, Some(0), "{stderr}");
     says(&output(folder.path(), &["summary", &file]), &["Table: columns a=-, a=11, a=12, a=2"]);

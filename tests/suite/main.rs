@@ -34,6 +34,8 @@ mod cli_predict;
 #[cfg(feature = "cli")]
 mod cli_rate;
 #[cfg(feature = "cli")]
+mod cli_regression;
+#[cfg(feature = "cli")]
 mod cli_saved;
 #[cfg(feature = "cli")]
 mod cli_serve;
@@ -41,6 +43,8 @@ mod cli_serve;
 mod cli_shell;
 #[cfg(feature = "cli")]
 mod cli_table;
+#[cfg(feature = "cli")]
+mod cli_table_defaults;
 #[cfg(feature = "cli")]
 mod cli_table_report;
 #[cfg(all(feature = "cli", target_os = "linux"))]

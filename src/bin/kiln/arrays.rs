@@ -49,21 +49,45 @@ impl Largest {
 /// What an output layer may take in training: beyond this a label is taken for a mistake.
 const MOST_OUTPUT_BYTES: u64 = 4 << 30;
 
-/// What is trained and measured on, and its largest label.
-pub fn split(path: &Path, max_unpacked: Option<u64>) -> Result<(Split, Largest)> {
+/// What is trained and measured on, and its largest label; none where the targets are numbers, by `values`.
+pub fn split(path: &Path, values: bool, max_unpacked: Option<u64>) -> Result<(Split, Option<Largest>)> {
     let file = open(path, max_unpacked, &["x_train", "y_train", "x_test", "y_test"])?;
-    let (train, seen) = part(&file, path, ["x_train", "y_train"])?;
-    let (test, measured) = part(&file, path, ["x_test", "y_test"])?;
+    let parts = [["x_train", "y_train"], ["x_test", "y_test"]];
+    let (train, test, largest) = if values {
+        let [train, test] = parts.map(|names| of_values(&file, path, names));
+        (train?, test?, None)
+    } else {
+        let [train, test] = parts.map(|names| part(&file, path, names));
+        let ((train, seen), (test, measured)) = (train?, test?);
+        (train, test, Some(if measured.label > seen.label { measured } else { seen }))
+    };
     let [ours, theirs] = [&train, &test].map(Dataset::sample_shape);
     ensure!(ours == theirs, "{}: samples of x_train are {ours}, of x_test {theirs}", path.display());
     let [ours, theirs] = [&train, &test].map(|data| data.x().dtype());
     ensure!(ours == theirs, "{}: x_train holds {ours}, x_test {theirs}; store both in one type", path.display());
-    Ok((Split { train, test }, if measured.label > seen.label { measured } else { seen }))
+    let [ours, theirs] = [&train, &test].map(|data| data.y().shape().get(1).copied());
+    ensure!(ours == theirs, "{}: y_train and y_test have different numbers of columns", path.display());
+    Ok((Split { train, test }, largest))
 }
 
 /// What is measured on.
-pub fn test(path: &Path, max_unpacked: Option<u64>) -> Result<Dataset> {
-    Ok(part(&open(path, max_unpacked, &["x_test", "y_test"])?, path, ["x_test", "y_test"])?.0)
+pub fn test(path: &Path, values: bool, max_unpacked: Option<u64>) -> Result<Dataset> {
+    let file = open(path, max_unpacked, &["x_test", "y_test"])?;
+    let names = ["x_test", "y_test"];
+    if values { of_values(&file, path, names) } else { Ok(part(&file, path, names)?.0) }
+}
+
+/// Samples and numbers `(n, targets)`.
+fn of_values(file: &Npz, path: &Path, [x, y]: [&str; 2]) -> Result<Dataset> {
+    let data = file.dataset(x, y)?;
+    let (shape, values) = (data.y().shape(), data.y().values().to_f32());
+    let (rows, width) = (data.len(), values.len() / data.len().max(1));
+    ensure!(
+        shape.rank() <= 2 && width > 0,
+        "{}: {y} has shape {shape}; numbers to predict are of shape (n,) or (n, targets)",
+        path.display()
+    );
+    Ok(Dataset::new(data.x().clone(), Tensor::new([rows, width], values)?)?.with_scale(data.scale()))
 }
 
 /// Samples without labels: `x_test`, or the only array there is.
@@ -97,7 +121,9 @@ fn open(path: &Path, max_unpacked: Option<u64>, needed: &[&str]) -> Result<Npz> 
 fn part(file: &Npz, path: &Path, [x, y]: [&str; 2]) -> Result<(Dataset, Largest)> {
     let data = file.dataset(x, y)?;
     let labels = "labels are whole numbers from 0 on, of shape (n,) or (n, 1)";
-    let data = data.with_labels().map_err(|e| anyhow!("{}: {y} holds values; {labels}: {e}", path.display()))?;
+    let name = path.display();
+    let other = format!("to predict the numbers: kiln train {name} --target y");
+    let data = data.with_labels().map_err(|e| anyhow!("{name}: {y} holds values; {labels}: {e}; {other}"))?;
     let Values::U32(labels) = data.y().values() else { unreachable!("with_labels makes them") };
     let largest = labels.iter().max().with_context(|| format!("{}: {y} is empty", path.display()))?;
     let row = labels.iter().position(|label| label == largest).expect("it is one of them");

@@ -151,7 +151,7 @@ impl Task {
         match self {
             Self::Described(set) => Ok(args.model.load(set)?.train),
             Self::Timed(_, Some(set)) => shaped(Bar::load(set)?.train, &image(set)),
-            Self::Timed(net, None) => Ok(net.data(args.steps.saturating_mul(args.model.batch_size).clamp(1, MOST))),
+            Self::Timed(net, None) => Ok(net.data(args.steps.saturating_mul(args.model.batch_size()).clamp(1, MOST))),
         }
     }
 }

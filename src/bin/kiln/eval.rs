@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::arrays::{self, archive};
 use crate::data::Bar;
-use crate::model::{DeviceArgs, shaped};
+use crate::model::{DeviceArgs, predicts_values, shaped};
 use crate::outputs::{self, Kind, outputs};
 use crate::pictures::Pictures;
 use crate::saved::{Course, class_names};
@@ -71,6 +71,11 @@ pub fn run(args: &Args) -> Result<()> {
     let inputs = inputs.iter().map(|path| ("the data set", path.as_path())).chain([("the model", args.file.as_path())]);
     outputs::check(&outputs(&[("plot", &args.plot, Kind::Picture)]), &inputs.collect::<Vec<_>>())?;
     let mut model = Model::load(&args.file)?.device(Device::choose(&args.place.device)?.device);
+    ensure!(
+        !args.confusion || !predicts_values(&model),
+        "confusion: {} predicts numbers, which are of no classes; leave --confusion out",
+        args.file.display()
+    );
     let (set, test, names) = args.samples(&model)?;
     let scale = model.input_scale(test.x()).with_context(|| set.clone())?;
     let test = test.with_scale(scale);
@@ -144,7 +149,7 @@ impl Args {
             bail!("{name}: {} was trained on a table; give a table with its columns", self.file.display());
         }
         if let Some(path) = archive(&name) {
-            let data = arrays::test(path, self.packed.max_unpacked)?;
+            let data = arrays::test(path, predicts_values(model), self.packed.max_unpacked)?;
             return Ok((name, data, Vec::new()));
         }
         if of_table {

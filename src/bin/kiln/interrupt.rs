@@ -245,7 +245,7 @@ fn words_of(arg: &Arg, given: &ArgMatches) -> Vec<OsString> {
 }
 
 /// A word as a POSIX shell takes it.
-fn quoted(word: &OsStr) -> String {
+pub fn quoted(word: &OsStr) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
     match word.to_str() {
         Some(word) if !word.is_empty() && word.chars().all(plain) => word.into(),

@@ -57,9 +57,43 @@ pub struct ModelArgs {
     #[arg(long, value_name = "LIMIT", allow_negative_numbers = true, conflicts_with_all = ["clip_value", "clip_norm"])]
     global_clip_norm: Option<f64>,
 
-    /// Samples a step; the last one of an epoch may have fewer
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    pub batch_size: usize,
+    /// Samples a step; the last one of an epoch may have fewer [default: 128; `train` takes 32 of a table]
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+}
+
+/// Samples a step, where neither an option nor the kind of data says.
+pub const BATCH_SIZE: usize = 128;
+
+/// What a model predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One of so many classes.
+    Classes(usize),
+    /// So many numbers.
+    Values(usize),
+}
+
+impl Task {
+    /// The numbers that the model gives for a sample.
+    fn outputs(self) -> usize {
+        match self {
+            Self::Classes(count) | Self::Values(count) => count,
+        }
+    }
+
+    fn output_layer(self) -> Dense {
+        match self {
+            Self::Classes(classes) => Dense::new(classes).activation(Activation::Softmax),
+            Self::Values(values) => Dense::new(values),
+        }
+    }
+}
+
+/// Whether a model was trained on numbers, not on classes.
+pub fn predicts_values(model: &Model) -> bool {
+    let of_values = |loss: Loss| ["mean_", "huber", "log_cosh"].iter().any(|start| loss.name().starts_with(start));
+    model.target_scaler(0).is_some() || model.loss().is_some_and(of_values)
 }
 
 /// The names of the activations, in a sentence.
@@ -86,7 +120,7 @@ pub struct DeviceArgs {
 impl ModelArgs {
     /// The model for a named set, compiled; without `--layers` it is built from the data.
     pub fn model(&self, set: &NamedSet, device: Device, learning_rate: Option<f64>) -> Result<Model> {
-        self.classifier((set.name, set.classes), &image(set), device, learning_rate)
+        self.network((set.name, Task::Classes(set.classes)), &image(set), device, learning_rate)
     }
 
     /// The samples of a named set, with a bar where they have to be fetched: with `--layers` as images with a channel.
@@ -106,35 +140,35 @@ impl ModelArgs {
         }
     }
 
-    /// The model of this name for so many classes; with `--layers` it is built for samples of this shape.
-    pub fn classifier(
+    /// The model of this name for a task; with `--layers` it is built for samples of this shape.
+    pub fn network(
         &self,
-        (name, classes): (&str, usize),
+        (name, task): (&str, Task),
         sample: &Shape,
         device: Device,
         learning_rate: Option<f64>,
     ) -> Result<Model> {
         let model = match &self.layers {
-            Some(layers) => built(&layers.parse()?, sample, (name, classes))?,
-            None => self.perceptron(classes)?,
+            Some(layers) => built(&layers.parse()?, sample, (name, task))?,
+            None => self.perceptron(task)?,
         };
-        self.compiled(model.named(name).into_model().device(device), learning_rate.into())
+        self.compiled_for(task, model.named(name).into_model().device(device), learning_rate.into())
     }
 
-    /// Dense layers as the options say, the last one of so many units.
-    fn perceptron(&self, classes: usize) -> Result<Sequential> {
+    /// Dense layers as the options say, the last one as the task asks for.
+    fn perceptron(&self, task: Task) -> Result<Sequential> {
         self.check_layers()?;
         let activation = Activation::by_name(&self.activation)?;
-        let dense = |units| match self.l2 {
-            Some(l2) => Dense::new(units).kernel_regularizer(Regularizer::l2(l2)),
-            None => Dense::new(units),
+        let regularized = |dense: Dense| match self.l2 {
+            Some(l2) => dense.kernel_regularizer(Regularizer::l2(l2)),
+            None => dense,
         };
         let mut model = Sequential::new().add(Flatten);
         for units in self.hidden()? {
-            model = model.add(dense(units).activation(activation));
+            model = model.add(regularized(Dense::new(units)).activation(activation));
             model = self.dropout.iter().fold(model, |model, &rate| model.add(Dropout::new(rate)));
         }
-        Ok(model.add(dense(classes).activation(Activation::Softmax)))
+        Ok(model.add(regularized(task.output_layer())))
     }
 
     /// That the options of the layers are in their ranges.
@@ -150,13 +184,24 @@ impl ModelArgs {
         }
     }
 
-    /// The model, to be trained as the options say.
-    pub fn compiled(&self, mut model: Model, rate: Rate) -> Result<Model> {
+    /// The model, to be trained on classes as the options say.
+    pub fn compiled(&self, model: Model, rate: Rate) -> Result<Model> {
+        self.compiled_for(Task::Classes(0), model, rate)
+    }
+
+    /// The model, to be trained for a task as the options say.
+    pub fn compiled_for(&self, task: Task, mut model: Model, rate: Rate) -> Result<Model> {
         let mut optimizer = self.clipped(rate.of(optimizer::by_name(&self.optimizer)?));
         if let Some(steps) = self.gradient_accumulation_steps {
             optimizer = Box::new(optimizer.gradient_accumulation_steps(steps));
         }
-        model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?;
+        match task {
+            Task::Classes(_) => model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?,
+            Task::Values(_) => {
+                let metrics = ["mean_absolute_error", "root_mean_squared_error", "r2_score"];
+                model.compile(optimizer, Loss::MeanSquaredError, metrics)?;
+            }
+        }
         Ok(model)
     }
 
@@ -169,7 +214,7 @@ impl ModelArgs {
         }
         let inputs = self.hidden()?.last().copied().unwrap_or(sample_len);
         let moments = optimizer::by_name(&self.optimizer)?.moments();
-        let numbers = (inputs as u128 + 1) * (2 + moments as u128) + 2 * (self.batch_size.min(500) as u128 + 500);
+        let numbers = (inputs as u128 + 1) * (2 + moments as u128) + 2 * (self.batch_size().min(500) as u128 + 500);
         Ok(u64::try_from(4 * numbers * classes as u128).unwrap_or(u64::MAX))
     }
 
@@ -190,12 +235,17 @@ impl ModelArgs {
         if self.layers.is_some() {
             return Err(Error::argument("layers", "the model in the file has layers; leave --layers out"));
         }
-        model.training_plan(self.batch_size, self.batch_size)
+        model.training_plan(self.batch_size(), self.batch_size())
+    }
+
+    /// Samples a step, of what is no table.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size.unwrap_or(BATCH_SIZE)
     }
 
     /// Samples a step: the whole set, where it has fewer than the batch.
     pub fn batch(&self, samples: usize) -> Result<usize> {
-        match self.batch_size.min(samples) {
+        match self.batch_size().min(samples) {
             0 => Err(Error::argument("batch_size", "a step of no samples is none; give 1 or more")),
             batch => Ok(batch),
         }
@@ -210,8 +260,8 @@ impl ModelArgs {
     }
 }
 
-/// The model of a chain for samples of a shape, which must tell the classes of a set apart.
-fn built(chain: &Chain, sample: &Shape, (set, classes): (&str, usize)) -> Result<Sequential> {
+/// The model of a chain for samples of a shape, which must give what the task of a set asks for.
+fn built(chain: &Chain, sample: &Shape, (set, task): (&str, Task)) -> Result<Sequential> {
     let mut model = Sequential::from(chain);
     let images = |e| match (e, &sample[..]) {
         (Error::Shape { op, message }, [height, width]) => {
@@ -222,24 +272,35 @@ fn built(chain: &Chain, sample: &Shape, (set, classes): (&str, usize)) -> Result
     };
     model.build(sample.clone()).map_err(|e| chain.explain(images(e)))?;
     let (output, name) = (model.output_shape()?, model.output_names().remove(0));
-    if output[..] != [classes] {
+    let (count, what, end) = match task {
+        Task::Classes(count) => (count, "classes", "softmax"),
+        Task::Values(count) => (count, "numbers to predict", "linear"),
+    };
+    if output[..] != [task.outputs()] {
         let advice = match output[..] {
-            [_, .., last] if last == classes => "put `flatten` before it".into(),
-            _ => format!("end with `dense {classes} softmax`"),
+            [_, .., last] if last == count => "put `flatten` before it".into(),
+            _ => format!("end with `dense {count} {end}`"),
         };
-        let message = format!("the last layer gives {output} for each sample, {set} has {classes} classes: {advice}");
+        let message = format!("the last layer gives {output} for each sample, {set} has {count} {what}: {advice}");
         return Err(chain.refuse(&name, message));
     }
     let told = |name: &str| model.layer(name).and_then(|layer| layer.config().take_or("activation", Setting::Null));
     for (name, activation) in chain.names().map(|name| (name, told(name))).collect::<Vec<_>>().into_iter().rev() {
-        match activation? {
-            Setting::Null => {}
-            Setting::Text(known) if known == "softmax" || known == "sigmoid" => break,
-            _ => {
-                let message = "gives numbers of any size, classes need probabilities: let it end with softmax";
-                return Err(chain.refuse(name, message));
+        let bounded = match activation? {
+            Setting::Null => continue,
+            Setting::Text(known) => known == "softmax" || known == "sigmoid",
+            _ => false,
+        };
+        let message = match task {
+            Task::Classes(_) if !bounded => {
+                "gives numbers of any size, classes need probabilities: let it end with softmax"
             }
-        }
+            Task::Values(_) if bounded => {
+                "gives numbers from 0 to 1, those to predict are of any size: let it end with linear"
+            }
+            _ => break,
+        };
+        return Err(chain.refuse(name, message));
     }
     Ok(model)
 }

@@ -10,6 +10,7 @@ use kiln::train::{History, Logs};
 use serde_json::{Value, json};
 
 use crate::report::{baseline, baseline_json};
+use crate::train::settings::Kept;
 
 /// One line, at once: somebody may be following.
 fn print_line(value: &Value) -> io::Result<()> {
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub baseline: Option<Baseline>,
     /// The names of the classes, where they have some.
     pub classes: Vec<String>,
+    /// Of a run with early stopping, which epoch's weights the model has.
+    pub kept: Option<Kept>,
     pub trained: Trained,
 }
 
@@ -94,6 +97,9 @@ impl Outcome {
         let (seconds, steps) = (trained.duration.as_secs_f64(), trained.steps());
         let (steps_rate, samples_rate) = (trained.rate(steps as f64), trained.rate(trained.samples));
         let mut out = io::stdout().lock();
+        if let Some(kept) = &self.kept {
+            writeln!(out, "The run {}", kept.print())?;
+        }
         writeln!(out, "{}", self.reached())?;
         if let Some(found) = &self.baseline {
             writeln!(out, "Baseline: {}", printable(&baseline(found, &self.classes)))?;
@@ -118,6 +124,7 @@ impl Outcome {
         });
         let test = self.test.iter().flat_map(Logs::iter);
         test.for_each(|(name, value)| line[format!("test_{name}")] = json!(value));
+        self.kept.iter().for_each(|kept| line["early_stopping"] = kept.as_json());
         self.baseline.iter().for_each(|found| line["baseline"] = baseline_json(found, &self.classes));
         Ok(print_line(&line)?)
     }

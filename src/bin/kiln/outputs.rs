@@ -159,6 +159,12 @@ impl Faults {
         self.told.borrow().iter().for_each(|text| say(format_args!("error: {text}")));
     }
 
+    /// Whether anything failed that has to do with this path.
+    pub fn tell_of(&self, path: &Path) -> bool {
+        let name = path.display().to_string();
+        self.told.borrow().iter().any(|text| text.contains(&name))
+    }
+
     /// An error of them all, where there is one.
     pub fn result(self) -> Result<()> {
         let told = self.told.into_inner();

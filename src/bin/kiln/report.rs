@@ -7,6 +7,8 @@ use kiln::io::printable;
 use kiln::table::{Baseline, Column, Report, Targets};
 use serde_json::{Value, json};
 
+use crate::table::in_options;
+
 /// Names that a line lists.
 const LISTED: usize = 12;
 
@@ -32,8 +34,8 @@ fn predicted(targets: &Targets) -> String {
         Targets::Values(ranges) => {
             let each = ranges
                 .iter()
-                .map(|range| format!("{} from {} to {}, mean {:.4}", range.name, range.min, range.max, range.mean));
-            format!("the number {}", listed(each))
+                .map(|range| format!("{}, from {} to {}, mean {:.4}", range.name, range.min, range.max, range.mean));
+            format!("{} {}", if ranges.len() == 1 { "the number" } else { "the numbers" }, listed(each))
         }
     }
 }
@@ -112,7 +114,7 @@ pub fn print_json(report: &Report) -> Result<()> {
         "left_out": report.left_out,
         "train": report.train,
         "test": report.test,
-        "warnings": report.warnings,
+        "warnings": report.warnings.iter().map(|text| in_options(text)).collect::<Vec<_>>(),
     });
     match &report.targets {
         Targets::Classes { label, classes } => {

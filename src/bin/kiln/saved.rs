@@ -20,6 +20,8 @@ pub struct Course {
     pub shuffle: bool,
     /// Train on so many samples only.
     pub limit: Option<usize>,
+    /// Stop after so many epochs without a lower validation loss.
+    pub patience: Option<usize>,
     /// Lower the learning rate where the loss has not become lower for some epochs.
     pub plateau: bool,
 }
@@ -35,6 +37,7 @@ impl Course {
             .with("shuffle", self.shuffle)
             .with("plateau", self.plateau);
         let config = self.limit.into_iter().fold(config, |config, limit| config.with("limit", limit));
+        let config = self.patience.into_iter().fold(config, |config, epochs| config.with("early_stopping", epochs));
         model.set_note(NOTE, config);
     }
 
@@ -54,6 +57,7 @@ impl Course {
                 validation_split: config.take("validation_split")?,
                 shuffle: config.take("shuffle")?,
                 limit: config.take_or("limit", None)?,
+                patience: config.take_or("early_stopping", None)?,
                 plateau: config.take_or("plateau", false)?,
             };
             let split = course.validation_split;

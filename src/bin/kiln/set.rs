@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use kiln::data::{LoadOptions, NamedSet, Split};
+use kiln::data::{LoadOptions, NamedSet, Scaler, Split};
 use kiln::nn::Model;
-use kiln::table::{Preprocessor, Report};
+use kiln::table::{Baseline, Preprocessor, Report};
 use kiln::tensor::Shape;
 
 use crate::arrays::{self, Largest, archive};
 use crate::data::Bar;
-use crate::model::image;
+use crate::model::{Task, image, predicts_values};
 use crate::pictures::{Loaded, PictureArgs, Pictures, folder};
 use crate::saved::class_names;
 use crate::table::{self, Opened, TableArgs};
@@ -23,7 +23,8 @@ pub enum Set {
     Arrays {
         name: String,
         split: Box<Split>,
-        largest: Largest,
+        /// None where the targets are numbers.
+        largest: Option<Largest>,
         print: arrays::Print,
     },
     Table {
@@ -58,7 +59,7 @@ impl Set {
         pictures.refuse(name)?;
         let Some(path) = table_in(name) else {
             args.refuse(name)?;
-            return Self::without_columns(name, max_unpacked);
+            return Self::without_columns(name, args.predicts_values(), max_unpacked);
         };
         Ok(Self::of_table(path, args.open(&with(path, more), max_unpacked)?))
     }
@@ -80,7 +81,7 @@ impl Set {
             return Ok(Self::of_folder(path, pictures, loaded));
         }
         let Some(path) = table_in(name) else {
-            let set = Self::without_columns(name, max_unpacked)?;
+            let set = Self::without_columns(name, predicts_values(model), max_unpacked)?;
             if let Self::Arrays { print, .. } = &set {
                 print.check(model, Path::new(name))?;
             }
@@ -91,9 +92,9 @@ impl Set {
     }
 
     /// What is no table.
-    fn without_columns(name: &str, max_unpacked: Option<u64>) -> Result<Self> {
+    fn without_columns(name: &str, values: bool, max_unpacked: Option<u64>) -> Result<Self> {
         let Some(path) = archive(name) else { return Ok(Self::Named(NamedSet::find_images(name)?)) };
-        let (split, largest) = arrays::split(path, max_unpacked)?;
+        let (split, largest) = arrays::split(path, values, max_unpacked)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let print = arrays::Print::of(&split);
         Ok(Self::Arrays { name, split: Box::new(split), largest, print })
@@ -125,12 +126,37 @@ impl Set {
         }
     }
 
-    pub fn classes(&self) -> usize {
+    /// What is to be predicted.
+    pub fn task(&self) -> Task {
         match self {
-            Self::Named(set) => set.classes,
-            Self::Arrays { largest, .. } => largest.classes(),
-            Self::Table { preprocessor, .. } => preprocessor.classes().len(),
-            Self::Folder { pictures, .. } => pictures.classes.len(),
+            Self::Named(set) => Task::Classes(set.classes),
+            Self::Arrays { largest: Some(largest), .. } => Task::Classes(largest.classes()),
+            Self::Arrays { split, .. } => Task::Values(split.train.y().shape()[1]),
+            Self::Table { preprocessor, .. } => match preprocessor.classes() {
+                [] => Task::Values(preprocessor.targets().len()),
+                classes => Task::Classes(classes.len()),
+            },
+            Self::Folder { pictures, .. } => Task::Classes(pictures.classes.len()),
+        }
+    }
+
+    /// What numbers to predict are scaled by: they are trained on at mean 0 and standard deviation 1.
+    pub fn target_scaler(&self) -> Result<Option<Scaler>> {
+        match self {
+            Self::Arrays { split, largest: None, .. } => Ok(Some(Scaler::standardize_targets(&split.train)?)),
+            Self::Table { split, preprocessor, .. } if preprocessor.classes().is_empty() => {
+                Ok(Some(Scaler::standardize_targets(&split.train)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What the result is to be held against, where that is known before the data are fetched.
+    pub fn baseline(&self) -> Result<Option<Baseline>> {
+        match self {
+            Self::Table { report, .. } => Ok(report.baseline.clone()),
+            Self::Arrays { split, .. } => Ok(Some(Baseline::of(&split.train, &split.test)?)),
+            Self::Named(_) | Self::Folder { .. } => Ok(None),
         }
     }
 
@@ -146,7 +172,7 @@ impl Set {
     /// That an output layer for the classes can be held: `bytes` is what it takes in training where samples are of a length.
     /// A table's classes are words that are there; a label of arrays may be any number.
     pub fn check_output(&self, bytes: impl Fn(usize) -> Result<u64, kiln::Error>) -> Result<()> {
-        let Self::Arrays { split, largest, .. } = self else { return Ok(()) };
+        let Self::Arrays { split, largest: Some(largest), .. } = self else { return Ok(()) };
         largest.check(bytes(split.train.sample_shape().len())?)
     }
 
@@ -163,6 +189,14 @@ impl Set {
     /// Whether it has samples of its own to validate on.
     pub fn is_validated(&self) -> bool {
         matches!(self, Self::Folder { loaded, .. } if loaded.validation.is_some())
+    }
+
+    /// How many rows of a table are trained on, those to validate on among them.
+    pub fn training_rows(&self) -> Option<usize> {
+        match self {
+            Self::Table { split, .. } => Some(split.train.len()),
+            Self::Named(_) | Self::Arrays { .. } | Self::Folder { .. } => None,
+        }
     }
 
     /// What a table holds.

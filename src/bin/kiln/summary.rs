@@ -12,6 +12,7 @@ use crate::outputs::{self, Kind, outputs};
 use crate::pictures::Pictures;
 use crate::saved::Course;
 use crate::table;
+use crate::train::settings::Kept;
 
 /// Print what a saved model consists of, and how it was trained
 #[derive(clap::Args)]
@@ -37,6 +38,9 @@ pub fn run(args: &Args) -> Result<()> {
         writeln!(out, "Optimizer: {optimizer:?}")?;
         writeln!(out, "Loss: {}", loss.name())?;
         writeln!(out, "Epochs: {}", model.epoch())?;
+    }
+    if let Some(kept) = Kept::find(&model)? {
+        writeln!(out, "Early stopping: the run {}", kept.print())?;
     }
     if let Ok(course) = Course::of(&model, &args.file) {
         writeln!(out, "Data: {}", printable(&course.print()))?;

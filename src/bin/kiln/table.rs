@@ -1,5 +1,6 @@
 //! Tables of one's own: the options, and what is said of a table in their words.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,6 +12,8 @@ use kiln::nn::Model;
 use kiln::table::{Baseline, ClassWeight, FillMissing, Preprocessor, Report, TableOptions};
 use kiln::tensor::Tensor;
 
+use crate::arrays::archive;
+use crate::interrupt::quoted;
 use crate::outputs;
 
 /// How a table is read.
@@ -19,6 +22,10 @@ pub struct TableArgs {
     /// Of a table: the column of labels, whose classes are predicted
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+
+    /// Of a table: the column of numbers to predict, or several of them; of arrays: y
+    #[arg(long, value_name = "COLUMNS", conflicts_with = "label")]
+    target: Vec<Names>,
 
     /// Of a table: columns that are left out, such as names; a name with a comma in it stands in quotes: 'age,"last, first"'
     #[arg(long, value_name = "COLUMNS")]
@@ -72,9 +79,13 @@ pub struct TableArgs {
     #[arg(long, value_name = "N")]
     pub split_seed: Option<u64>,
 
-    /// Of a table: bring each column to mean 0 and standard deviation 1
+    /// Of a table: bring each column to mean 0 and standard deviation 1, which is so unless --no-standardize is given
     #[arg(long)]
     standardize: bool,
+
+    /// Of a table: take its numbers as they stand there
+    #[arg(long, conflicts_with = "standardize")]
+    no_standardize: bool,
 }
 
 /// Names with commas between them, in quotes where they have commas themselves.
@@ -119,16 +130,40 @@ fn class_weight(text: &str) -> Result<ClassWeight, String> {
 }
 
 impl TableArgs {
+    /// Whether numbers are to be predicted.
+    pub fn predicts_values(&self) -> bool {
+        !self.target.is_empty()
+    }
+
+    /// Whether columns stay as they are.
+    pub fn takes_numbers_as_they_are(&self) -> bool {
+        self.no_standardize
+    }
+
     /// That no option is given which `name`, no table, would not heed.
     pub fn refuse(&self, name: &str) -> Result<()> {
         for (option, given) in [("test_split", self.test_split.is_some()), ("split_seed", self.split_seed.is_some())] {
             ensure!(!given, "{option}: {name} has samples of its own to measure on");
+        }
+        let targets: Vec<&String> = all(&self.target).collect();
+        if archive(name).is_some() && self.predicts_values() {
+            ensure!(
+                targets == ["y"] || targets == ["y_train"],
+                "target: the numbers to predict of {name} are its arrays y_train and y_test; give --target y"
+            );
+            return self.refuse_others(name);
         }
         self.refuse_columns(name)
     }
 
     /// That no option is given which is of columns.
     pub fn refuse_columns(&self, name: &str) -> Result<()> {
+        let no_table = "is no table; give a file whose name ends in .csv or .tsv";
+        ensure!(!self.predicts_values(), "target: {name} {no_table}, or in .npz");
+        self.refuse_others(name)
+    }
+
+    fn refuse_others(&self, name: &str) -> Result<()> {
         let given = [
             ("label", self.label.is_some()),
             ("without", !self.without.is_empty()),
@@ -143,6 +178,7 @@ impl TableArgs {
             ("class_weight", !self.class_weight.is_empty()),
             ("test", self.test.is_some()),
             ("standardize", self.standardize),
+            ("no_standardize", self.no_standardize),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             Some((option, _)) => bail!("{option}: {name} is no table; give a file whose name ends in .csv or .tsv"),
@@ -152,7 +188,7 @@ impl TableArgs {
 }
 
 /// The library's names of options, and the command's.
-const OPTIONS: [(&str, &str); 6] = [
+const OPTIONS: [(&str, &str); 5] = [
     (
         "drop such rows or fill them in, by Csv::missing",
         "fill such fields in by --fill-missing median, drop such rows by --drop-missing, or leave a column out by --without",
@@ -161,10 +197,18 @@ const OPTIONS: [(&str, &str); 6] = [
     ("Csv::words", "--words"),
     ("Csv::numbers", "--numbers"),
     ("Csv::without", "--without"),
-    ("; values are named to Csv::targets", ""),
 ];
 
-fn in_options(text: &str) -> String {
+/// What the library says where labels are numbers, and where targets are none.
+const AS_NUMBERS: &str = "predict it by Csv::targets, or take each number for a class by Csv::words";
+const AS_CLASSES: &str = "predict its words by Csv::label";
+
+/// What the library says, in the command's options.
+pub fn in_options(text: &str) -> String {
+    // What is said with command lines is left to who knows these.
+    if text.contains(AS_NUMBERS) {
+        return text.into();
+    }
     OPTIONS.iter().fold(text.to_string(), |text, (ours, theirs)| text.replace(ours, theirs))
 }
 
@@ -209,12 +253,22 @@ impl TableArgs {
     /// How the table at `paths` is opened.
     fn options(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<TableOptions> {
         let path = &paths[0];
-        let Some(label) = &self.label else {
-            bail!("label: name the column of {name} that holds the labels, by --label", name = path.display());
-        };
         let missing = if self.drop_missing { Missing::DropRow } else { Missing::Error };
-        let mut csv = Csv::new().label(label).without(all(&self.without)).missing(missing).header(!self.no_header);
-        csv = csv.separator(self.separator.unwrap_or_else(|| usual_separator(path)));
+        let csv = Csv::new().without(all(&self.without)).missing(missing).header(!self.no_header);
+        let csv = csv.separator(self.separator.unwrap_or_else(|| usual_separator(path)));
+        let mut csv = match &self.label {
+            Some(label) => csv.label(label),
+            None if self.predicts_values() => csv.targets(all(&self.target)),
+            None => {
+                let columns = max_unpacked.into_iter().fold(csv, Csv::max_unpacked).columns(paths).map_err(told)?;
+                bail!(
+                    "label: name the column of {} to predict, by --label where it holds classes, by --target where it holds \
+                     numbers; there are: {}",
+                    path.display(),
+                    columns.join(", ")
+                );
+            }
+        };
         csv = csv.words(all(&self.words)).numbers(all(&self.numbers));
         if !self.missing.is_empty() {
             csv = csv.missing_values(all(&self.missing));
@@ -225,7 +279,7 @@ impl TableArgs {
         if let Some(most) = max_unpacked {
             csv = csv.max_unpacked(most);
         }
-        let mut options = TableOptions::new(csv).standardize(self.standardize).class_weight(self.weights()?);
+        let mut options = TableOptions::new(csv).standardize(!self.no_standardize).class_weight(self.weights()?);
         if let Some(value) = &self.fill_missing {
             options = options.fill_missing(FillMissing::by_name(value));
         }
@@ -248,13 +302,45 @@ impl TableArgs {
 
     /// The table at `paths` in its parts, with what a model keeps of it.
     pub fn open(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<Opened> {
-        let table = self.options(paths, max_unpacked)?.open(paths).map_err(told)?;
+        let table = self.options(paths, max_unpacked)?.open(paths).map_err(|e| self.other_kind(told(e), paths))?;
         let (preprocessor, mut split) = table.prepare(&table.split()?).map_err(told)?;
         if let Some(path) = &self.test {
             split.test = dataset(&preprocessor, path)?;
         }
         let report = table.report(&preprocessor, &split)?;
         Ok(Opened { split, preprocessor, report }.said(paths))
+    }
+
+    /// An error of labels that are numbers, or of targets that are none, with the command lines for either.
+    fn other_kind(&self, e: anyhow::Error, paths: &[PathBuf]) -> anyhow::Error {
+        let text = e.to_string();
+        let names: Vec<String> = paths.iter().map(|path| quoted(path.as_os_str())).collect();
+        let train = format!("kiln train {}", names.join(" "));
+        let column = |name: &str| {
+            let is_plain = !name.contains([',', '"']);
+            quoted(OsStr::new(&if is_plain { name.into() } else { format!("\"{}\"", name.replace('"', "\"\"")) }))
+        };
+        let with = |advice: &str, lines: String| text.replace(advice, &lines);
+        match &self.label {
+            Some(label) if text.contains(AS_NUMBERS) => {
+                let (plain, name) = (quoted(OsStr::new(label)), column(label));
+                anyhow::Error::msg(with(
+                    AS_NUMBERS,
+                    format!(
+                        "to predict the number:\n  {train} --target {name}\nto take each number for a class:\n  {train} \
+                         --label {plain} --words {name}"
+                    ),
+                ))
+            }
+            None if text.contains(AS_CLASSES) => match &all(&self.target).collect::<Vec<_>>()[..] {
+                [name] => {
+                    let label = format!("to predict its classes:\n  {train} --label {}", quoted(OsStr::new(name)));
+                    anyhow::Error::msg(with(AS_CLASSES, label))
+                }
+                _ => anyhow::Error::msg(with(AS_CLASSES, "predict its classes by --label".into())),
+            },
+            _ => e,
+        }
     }
 
     /// The table at `paths` that was trained on, in its parts as they were then.
@@ -333,6 +419,11 @@ pub fn samples(preprocessor: &Preprocessor, path: &Path) -> Result<(Tensor, Vec<
 /// What a file must have, and what comes of it.
 pub fn print(preprocessor: &Preprocessor) -> String {
     let scaled = if preprocessor.scaler().is_some() { ", standardized" } else { "" };
-    let (features, classes) = (preprocessor.encoding().features().join(", "), preprocessor.classes().join(", "));
-    format!("columns {features}{scaled}; classes {classes}")
+    let features = preprocessor.encoding().features().join(", ");
+    let filled = if preprocessor.fills_missing() { ", missing fields filled in" } else { "" };
+    let predicted = match preprocessor.classes() {
+        [] => format!("predicts {}", preprocessor.targets().join(", ")),
+        classes => format!("classes {}", classes.join(", ")),
+    };
+    format!("columns {features}{filled}{scaled}; {predicted}")
 }

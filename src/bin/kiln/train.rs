@@ -15,17 +15,18 @@ use kiln::train::{CheckFinite, Fit};
 
 use crate::interrupt::{Interrupt, Stop};
 use crate::lr_find;
-use crate::model::{DeviceArgs, ModelArgs, shaped};
+use crate::model::{DeviceArgs, ModelArgs, Task, shaped};
 use crate::outcome::{Outcome, Trained, print_epoch};
 use crate::outputs::{self, Beside, Faults, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, spared};
-use crate::rate::{LrSchedule, Rate, on_plateau};
-use crate::report;
+use crate::rate::{LrSchedule, on_plateau};
 use crate::saved::Course;
 use crate::set::{Set, files_of, pictures_in};
 use crate::table::TableArgs;
 use crate::tui::Tui;
 use crate::unpacked::UnpackedArgs;
+
+use settings::{Kept, Length};
 
 const EXAMPLES: &str = "\
 The data set is fetched at its first use: see `kiln data get --help`. `auto` takes a hardware GPU if there is one, else
@@ -52,8 +53,9 @@ Examples:
   kiln train mnist --epochs 20 --save mnist.safetensors --resume mnist.safetensors
   kiln train fashion-mnist --from mnist.safetensors --learning-rate 0.0001
   kiln train mnist --json > run.jsonl
-  kiln train animals.csv --label type --without name --standardize --batch-size 16 --save animals.safetensors
+  kiln train animals.csv --label type --without name --save animals.safetensors
   kiln train animals.csv --epochs 20 --resume animals.safetensors
+  kiln train houses.csv --target price --save houses.safetensors
   kiln train digits.npz --save digits.safetensors
   kiln train flowers --size 64x64 --validation-split 0.1 --save flowers.safetensors
   kiln train patients.csv --label ill --class-weight balanced --fill-missing median
@@ -82,9 +84,9 @@ pub struct Args {
     #[command(flatten)]
     place: DeviceArgs,
 
-    /// How often to go through the training set
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    epochs: usize,
+    /// How often to go through the training set, at most [default: 5, of a table 100]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
 
     /// Step size [default: the optimizer's: 0.01 for sgd, else 0.001]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
@@ -98,13 +100,17 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["learning_rate", "lr_schedule", "resume", "save", "csv", "logdir", "tui", "early_stopping"])]
     lr_find: bool,
 
-    /// Share of the training samples, the last ones, to validate on
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
-    validation_split: f64,
+    /// Share of the training samples, the last ones, to validate on [default: none, of a table of 40 rows or more 0.2]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    validation_split: Option<f64>,
 
-    /// Stop when the validation loss has not become lower for so many epochs, and go back to the best epoch's weights
+    /// Stop when the validation loss has not become lower for so many epochs, and go back to the best epoch's weights [default: never, of a table with validation 10]
     #[arg(long, value_name = "PATIENCE")]
     early_stopping: Option<usize>,
+
+    /// Never stop early, and keep the last epoch's weights
+    #[arg(long, conflicts_with = "early_stopping")]
+    no_early_stopping: bool,
 
     /// Of the initial weights and the order of samples
     #[arg(long, default_value_t = 0)]
@@ -147,7 +153,7 @@ pub struct Args {
         value_name = "FILE",
         conflicts_with_all = [
             "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "lr_schedule", "dropout", "l2", "validation_split", "seed", "limit",
-            "no_shuffle", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "fill_missing", "separator", "no_header", "sample_weight", "class_weight",
+            "no_shuffle", "target", "no_standardize", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "fill_missing", "separator", "no_header", "sample_weight", "class_weight",
             "drop_missing", "test_split", "split_seed", "standardize", "size", "color_mode", "interpolation",
         ]
     )]
@@ -181,33 +187,24 @@ pub struct Args {
 /// `start`: when the command was called.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
     args.check()?;
-    let name = &args.model.set;
-    let files = (name.as_str(), &args.more[..]);
-    let saved = args.resume.as_deref().map(|path| Ok::<_, anyhow::Error>((Model::load(path)?, path))).transpose()?;
-    let set = match &saved {
-        Some((model, path)) => Set::again(files, &args.table, (model, path), args.packed.max_unpacked)?,
-        None => Set::find(files, (&args.table, &args.pictures), args.seed, args.packed.max_unpacked)?,
-    };
+    let (set, saved) = args.open()?;
     let faults = Faults::new(!args.tui);
     args.say_report(&set, &faults);
     let Choice { device, reason } = Device::choose(&args.place.device)?;
     let place = device.to_string();
     // Before the data: a wrong option need not wait for the fetch.
-    let (model, course) = args.start(&set, saved, device)?;
-    let is_validated = set.is_validated() || course.validation_split > 0.0;
-    ensure!(
-        course.validation_split == 0.0 || !set.is_validated(),
-        "validation_split: {name} has a folder of its own to validate on; leave --validation-split out"
-    );
-    ensure!(
-        args.early_stopping.is_none() || is_validated,
-        "early_stopping: watches the validation loss; give --validation-split, such as 0.1"
-    );
+    let is_new = saved.is_none();
+    let (model, course, length) = args.start(&set, saved, device)?;
+    let is_validated = args.check_length(&length, &course, &set)?;
     if !args.json && !args.quiet {
         faults.hear(writeln!(io::stdout(), "Training on {place}: {reason}"));
+        if is_new && set.report().is_some() && !args.lr_find {
+            faults.hear(args.say_settings(&course, &length));
+        }
     }
+    let (task, set_name, is_table) = (set.task(), set.name().to_string(), set.report().is_some());
     let (class_weight, class_names) = (set.class_weight(), set.class_names());
-    let baseline = set.report().and_then(|report| report.baseline.clone());
+    let baseline = set.baseline()?;
     let Loaded { split: Split { train, test }, validation } = set.load()?;
     // A net of --layers, or of a file, says what it takes.
     let shaped = |data: Dataset| match model.sample_shape() {
@@ -216,7 +213,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     };
     let (train, test) = (shaped(course.limited(train)?)?, shaped(test)?);
     let samples = course.training_samples(train.len());
-    let mut model = args.built(model, (&train, samples), &faults)?;
+    let mut model = args.built(model, task, (&train, samples), (&course, &length), &faults)?;
     if args.lr_find {
         return lr_find::run(&mut model, &train, course.batch_size, args.plot.as_deref(), args.json);
     }
@@ -228,7 +225,10 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     if args.summary {
         faults.hear(write!(io::stdout(), "{}", model.summary()?));
     }
-    let fit = args.settings(model.epoch(), &course, (&class_names, is_validated), &faults).class_weight(class_weight);
+    let mut early = length.patience.map(|patience| EarlyStopping::new().patience(patience).restore_best_weights(true));
+    let done = model.epoch();
+    let watch = Watch { class_names: &class_names, is_validated, task, early: early.as_mut() };
+    let fit = args.settings((done, length.epochs), &course, watch, &faults).class_weight(class_weight);
     let fit = validation.iter().fold(fit, |fit, data| fit.validation_data(data));
     let fit = match args.tui {
         true => fit.callback(Tui::open(format!("{} on {place}", course.set), samples, stop.clone())?),
@@ -236,10 +236,17 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     };
     let trained = args.fit(&mut model, fit, (&train, samples), (start, &stop), &faults);
     let (trained, interrupt) = trained.inspect_err(|_| faults.tell())?;
-    let outcome = args.finish(&mut model, (&test, trained), (baseline, class_names), (interrupt, &stop), &faults);
+    let kept = early.as_ref().and_then(|early| Kept::of(early, length.epochs));
+    let end = End { trained, baseline, classes: class_names, kept, done, epochs: length.epochs };
+    let outcome = args.finish(&mut model, &test, end, (interrupt, &stop), &faults);
     match outcome {
         Ok(Some(outcome)) if args.json => faults.hear(outcome.print_json(&place)),
-        Ok(Some(outcome)) => faults.hear(outcome.print()),
+        Ok(Some(outcome)) => {
+            faults.hear(outcome.print());
+            if !args.quiet {
+                faults.hear(args.say_next(&set_name, is_table, &faults));
+            }
+        }
         Ok(None) => {}
         Err(e) => {
             faults.tell();
@@ -249,7 +256,36 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     faults.result()
 }
 
+/// What is looked at in the course of a run.
+struct Watch<'a> {
+    class_names: &'a [String],
+    is_validated: bool,
+    task: Task,
+    early: Option<&'a mut EarlyStopping>,
+}
+
+/// A run that has ended.
+struct End {
+    trained: Trained,
+    baseline: Option<Baseline>,
+    classes: Vec<String>,
+    kept: Option<Kept>,
+    /// Epochs before this run, and in all.
+    done: usize,
+    epochs: usize,
+}
+
 impl Args {
+    /// What is trained on and, where a run goes on, its model and the file of that.
+    fn open(&self) -> Result<(Set, Option<(Model, &Path)>)> {
+        let (files, most) = ((self.model.set.as_str(), &self.more[..]), self.packed.max_unpacked);
+        let Some(path) = self.resume.as_deref() else {
+            return Ok((Set::find(files, (&self.table, &self.pictures), self.seed, most)?, None));
+        };
+        let model = Model::load(path)?;
+        Ok((Set::again(files, &self.table, (&model, path), most)?, Some((model, path))))
+    }
+
     /// What can be known to be wrong before anything is read.
     fn check(&self) -> Result<()> {
         ensure!(self.checkpoint_every != Some(0), "checkpoint_every: every 0 epochs is never; give 1 or more");
@@ -275,28 +311,6 @@ impl Args {
         outputs::check(&outputs, &set.chain(resumed).chain(from).collect::<Vec<_>>())
     }
 
-    /// The model for these samples, of which so many are an epoch: with a learning rate that changes as the options say, unless it goes on.
-    fn built(&self, mut model: Model, (train, epoch): (&Dataset, usize), faults: &Faults) -> Result<Model> {
-        if self.resume.is_none() {
-            let steps = epoch.div_ceil(self.model.batch_size.max(1)) * self.epochs;
-            let schedule = self.lr_schedule.map(|schedule| (schedule, steps as u64));
-            let rate = Rate { learning_rate: self.learning_rate, schedule, grows: self.lr_find };
-            model = self.model.compiled(model, rate)?;
-        }
-        model.build(train.sample_shape())?;
-        self.begin(&mut model, faults)?;
-        Ok(model)
-    }
-
-    /// What the table holds, where it is one.
-    fn say_report(&self, set: &Set, faults: &Faults) {
-        match set.report() {
-            Some(report) if self.json => faults.hear(report::print_json(report)),
-            Some(report) if !self.quiet => faults.hear(report::print(&self.model.set, report)),
-            _ => {}
-        }
-    }
-
     /// Takes the weights that the model begins with, where a file has them, and says which these are.
     fn begin(&self, model: &mut Model, faults: &Faults) -> Result<()> {
         let Some(path) = &self.from else { return Ok(()) };
@@ -316,21 +330,25 @@ impl Args {
     fn finish(
         &self,
         model: &mut Model,
-        (test, trained): (&Dataset, Trained),
-        (baseline, classes): (Option<Baseline>, Vec<String>),
+        test: &Dataset,
+        end: End,
         (interrupt, stop): (Interrupt, &Stop),
         faults: &Faults,
     ) -> Result<Option<Outcome>> {
+        let End { trained, baseline, classes, kept, done, epochs } = end;
+        Kept::keep(kept.as_ref(), model)?;
         if let (Some(path), false) = (&self.save, interrupt.stopped()) {
             faults.hear(model.save(path));
         }
         stop.over();
         if let Some(path) = &self.plot {
-            faults.hear(trained.history.plot(path));
+            let best = kept.as_ref().map(|kept| kept.epoch() - done);
+            faults
+                .hear(best.map_or_else(|| trained.history.plot(path), |epoch| trained.history.plot_best(path, epoch)));
         }
-        interrupt.result(self.epochs)?;
+        interrupt.result(epochs)?;
         match (!test.is_empty()).then(|| model.evaluate(test)).transpose() {
-            Ok(test) => Ok(Some(Outcome { test, baseline, classes, trained })),
+            Ok(test) => Ok(Some(Outcome { test, baseline, classes, kept, trained })),
             Err(e) => {
                 faults.hear(Err(e));
                 Ok(None)
@@ -339,24 +357,20 @@ impl Args {
     }
 
     /// The model and what else makes the run: as the options say, or as the file does.
-    fn start(&self, set: &Set, saved: Option<(Model, &Path)>, device: Device) -> Result<(Model, Course)> {
-        let own = || Course {
-            set: set.name().into(),
-            batch_size: self.model.batch_size,
-            validation_split: self.validation_split,
-            shuffle: !self.no_shuffle,
-            limit: self.limit,
-            plateau: self.lr_schedule == Some(LrSchedule::Plateau),
-        };
+    fn start(&self, set: &Set, saved: Option<(Model, &Path)>, device: Device) -> Result<(Model, Course, Length)> {
         let Some((model, path)) = saved else {
-            let course = own();
-            set.check_output(|sample_len| self.model.output_bytes(sample_len, set.classes()))?;
-            let classes = (set.name(), set.classes());
-            let model = self.model.classifier(classes, &set.sample_shape(), device, self.learning_rate)?;
+            let course = self.course(set);
+            if let Task::Classes(classes) = set.task() {
+                set.check_output(|sample_len| self.model.output_bytes(sample_len, classes))?;
+            }
+            let named = (set.name(), set.task());
+            let model = self.model.network(named, &set.sample_shape(), device, self.learning_rate)?;
             let mut model = model.seed(self.seed);
+            model.set_target_scaler(set.target_scaler()?)?;
             course.keep(&mut model);
             set.keep(&mut model);
-            return Ok((model, course));
+            let length = self.length(set, &course);
+            return Ok((model, course, length));
         };
         let mut model = model.device(device);
         let (file, done) = (path.display(), model.epoch());
@@ -364,38 +378,40 @@ impl Args {
             Some(course) => course,
             // Of a program, Keras' too: all that is known is the model.
             None => {
-                let course = own();
+                let course = self.course(set);
                 outputs::say(format_args!("{file} says of no run; it goes on with {}", course.print()));
                 course.keep(&mut model);
                 set.keep(&mut model);
                 course
             }
         };
-        let (known, set) = (&course.set, set.name());
+        let length = self.length(set, &course);
+        let (known, set, epochs) = (&course.set, set.name(), length.epochs);
         ensure!(known == set, "{file}: was trained on {known}, not on {set}; resume it on {known}");
-        ensure!(done < self.epochs, "epochs: {file} has {done} of {}; give more", self.epochs);
-        Ok((model, course))
+        ensure!(done < epochs, "epochs: {file} has {done} of {epochs}; give more");
+        Ok((model, course, length))
     }
 
     /// How it trains, with the callbacks of the options.
     fn settings<'a>(
         &self,
-        done: usize,
+        (done, epochs): (usize, usize),
         course: &Course,
-        (class_names, is_validated): (&[String], bool),
+        watch: Watch<'a>,
         faults: &'a Faults,
     ) -> Fit<'a> {
+        let Watch { class_names, is_validated, task, early } = watch;
         let mut fit = Fit::new()
             .initial_epoch(done)
-            .epochs(self.epochs)
+            .epochs(epochs)
             .batch_size(course.batch_size)
             .validation_split(course.validation_split)
             .shuffle(course.shuffle)
             .check_finite(self.check_finite)
             .backup(self.save.is_some())
             .verbose(if self.json || self.quiet || self.tui { 0 } else { self.verbose });
-        if let Some(patience) = self.early_stopping {
-            fit = fit.callback(EarlyStopping::new().patience(patience).restore_best_weights(true).verbose(true));
+        if let Some(early) = early {
+            fit = fit.callback(early);
         }
         if course.plateau {
             fit = fit.callback(on_plateau(is_validated));
@@ -410,7 +426,7 @@ impl Args {
         if let Some(logdir) = &self.logdir {
             let mut board =
                 TensorBoard::new(logdir).histogram_freq(1).write_gradients(true).resume(self.resume.is_some());
-            if is_validated {
+            if is_validated && matches!(task, Task::Classes(_)) {
                 board = board.confusion_matrix_freq(1);
             }
             if !class_names.is_empty() {
@@ -465,5 +481,7 @@ impl Args {
     }
 }
 
+pub mod settings;
 #[cfg(test)]
 mod tests;
+mod words;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::lines::{Input, Lines, Row};
-use super::survey::{Found, Survey, is_same, targets};
+use super::survey::{Found, Survey, check_classes, is_same, targets};
 use super::{Csv, Missing, Table, Targets};
 use crate::data::Dataset;
 use crate::error::Result;
@@ -158,6 +158,11 @@ impl Encoding {
         self.features.iter().map(Feature::width).sum()
     }
 
+    /// That labels are not plainly numbers to predict.
+    pub(crate) fn check_classes(&self, rows: usize) -> Result<()> {
+        check_classes(&self.csv, &self.classes, rows)
+    }
+
     /// How it was read.
     pub(crate) fn csv(&self) -> &Csv {
         &self.csv
@@ -227,7 +232,10 @@ impl Encoding {
     fn target(&self, row: &Row<'_>, i: usize, column: usize, classes: &HashMap<&str, usize>) -> Result<f32> {
         let is_label = matches!(self.csv.targets, Targets::Label(_)) && i == 0;
         if !is_label {
-            return row.number(column)?.ok_or_else(|| row.missing(column));
+            let is_target = i < self.csv.targets.columns().len();
+            return row
+                .number_of(column, if is_target { "; predict its words by Csv::label" } else { "" })?
+                .ok_or_else(|| row.missing(column));
         }
         let label = row.field(column).ok_or_else(|| row.missing(column))?;
         let class = classes.get(label).copied().or_else(|| self.class_of(label));

@@ -281,8 +281,14 @@ impl Row<'_> {
 
     /// The number in a column.
     pub fn number(&self, column: usize) -> Result<Option<f32>> {
+        self.number_of(column, "")
+    }
+
+    /// [`Row::number`] with what else may be done about a field that is none.
+    pub fn number_of(&self, column: usize, more: &str) -> Result<Option<f32>> {
         let Some(field) = self.field(column) else { return Ok(None) };
-        let refused = || self.refused(column, format!("{field:?} is no number, as the column's fields are; mend it"));
+        let refused =
+            || self.refused(column, format!("{field:?} is no number, as the column's fields are; mend it{more}"));
         number(field).ok_or_else(refused)?;
         // From the text: by way of f64 it would be rounded twice.
         if let Some(number) = field.parse().ok().filter(|number: &f32| number.is_finite()) {

@@ -233,6 +233,14 @@ impl Csv {
         self
     }
 
+    /// The names of the columns of files, in the order of the first one.
+    ///
+    /// # Errors
+    /// As [`Csv::read`].
+    pub fn columns<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Vec<String>> {
+        Ok(Lines::open(&Input::files(paths)?, self)?.columns)
+    }
+
     /// Columns of samples that were left out.
     pub(crate) fn left_out(&self) -> &[String] {
         &self.without

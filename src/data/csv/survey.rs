@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 
 /// More different words than this are names of rows, not of kinds.
 const MOST_WORDS: usize = 1000;
+/// What to do about labels that are numbers.
+const AS_NUMBERS: &str = "predict it by Csv::targets, or take each number for a class by Csv::words";
 /// Fields that an error lists.
 const LISTED: usize = 5;
 
@@ -272,12 +274,35 @@ impl<'c> Survey<'c> {
     }
 }
 
+/// Of more classes than this, with fewer rows each than this, numbers are no classes.
+const MOST_CLASSES: usize = 20;
+const ROWS_A_CLASS: usize = 10;
+
+/// That labels, of so many rows, are not plainly numbers to predict.
+pub(super) fn check_classes(csv: &Csv, classes: &[String], rows: usize) -> Result<()> {
+    let Targets::Label(name) = &csv.targets else { return Ok(()) };
+    let count = classes.len();
+    let are_told = csv.words.contains(name) || !csv.classes.is_empty();
+    let are_few = count <= MOST_CLASSES || rows >= ROWS_A_CLASS * count;
+    if are_told || are_few || classes.iter().any(|class| number(class).is_none()) {
+        return Ok(());
+    }
+    let (first, last) = (&classes[0], &classes[count - 1]);
+    let what = format!("column {name:?} holds {count} different numbers in {rows} rows, from {first} to {last}");
+    Err(Error::argument("label", format!("{what}; {AS_NUMBERS}")))
+}
+
 /// Adds the row's label to the classes, unless these are `given`: what is none of them is found when it is read.
 fn note_class(row: &Row<'_>, column: usize, is_text: bool, given: &[String], classes: &mut Words) -> Result<()> {
     let Some(label) = row.field(column).filter(|_| given.is_empty()) else { return Ok(()) };
-    if !is_text && number(label).is_some_and(|number| number.fract() != 0.0) {
-        let message =
-            format!("{label} is no class: classes are words or whole numbers; values are named to Csv::targets");
+    let is_value = !is_text && number(label).is_some();
+    if is_value && number(label).is_some_and(|number| number.fract() != 0.0) {
+        return Err(
+            row.refused(column, format!("{label} is no class: classes are words or whole numbers; {AS_NUMBERS}"))
+        );
+    }
+    if is_value && classes.known.len() == MOST_WORDS && !classes.known.contains(label) {
+        let message = format!("{label} is one more than the {MOST_WORDS} classes that there may be; {AS_NUMBERS}");
         return Err(row.refused(column, message));
     }
     classes.note(label, row, column);

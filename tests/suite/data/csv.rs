@@ -138,6 +138,10 @@ fn what_is_no_number_is_named_by_line_and_column() {
     let not = "text: column \"b\": 2 of 3 fields are numbers, these are not: line 6 \"1o\"";
     refused(&csv, "a,b,kind\n1,2,x\n\n3,\"4\n\",x\n5,1o,x\n", &[not]);
     refused(&csv, "a,kind\n1,x\n1e39,x\n", &["line 3, column \"a\": 1e39 is beyond f32's range"]);
+    // Lines that end in CR and LF are counted as others are.
+    refused(&csv, "a,kind\r\n1,x\r\n1e39,x\r\n", &["line 3, column \"a\": 1e39 is beyond f32's range"]);
+    refused(&csv, "\"a\nb\",kind\r\n1e39,x\r\n", &["line 3, column \"a\\nb\": 1e39"]);
+    refused(&csv.clone().header(false).label("2"), "1e39,x\r\n1,y\r\n", &["line 1, column \"1\": 1e39"]);
     refused(&csv, "a,kind\n-inf,x\n", &["line 2, column \"a\": -inf is beyond"]);
     refused(&Csv::new().targets(["a"]), "a,b\nx,1\n", &["line 2, column \"a\": \"x\" is no number"]);
     refused(&csv, "a,kind\n1,x\n2\n", &["line 3 has 1 fields, the first line has 2"]);

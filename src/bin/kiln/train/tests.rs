@@ -18,16 +18,18 @@ fn failed(save: &[&str]) -> String {
     let set = Dataset::new(Tensor::new([40, 4], vec![0.5f32; 160]).unwrap(), Tensor::from(vec![1u32; 40])).unwrap();
     let device = std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into());
     let device = Device::choose(&device).unwrap().device;
-    let mut model = args.model.classifier(("mnist", 3), &[4].into(), device, None).unwrap();
+    let mut model = args.model.network(("mnist", Task::Classes(3)), &[4].into(), device, None).unwrap();
     let (validation_split, shuffle, plateau) = (0.0, true, false);
-    let course = Course { set: "mnist".into(), batch_size: 8, validation_split, shuffle, limit: None, plateau };
+    let (limit, patience) = (None, None);
+    let course = Course { set: "mnist".into(), batch_size: 8, validation_split, shuffle, limit, patience, plateau };
     let (faults, stop) = (Faults::new(false), Stop::default());
     // What every call says from a loss on.
     let lose = LambdaCallback::new().on_batch_end(|run| match (run.epoch(), run.step()) {
         (3, 2) => Err(kiln::Error::Device { device: "gpu".into(), message: "the device was lost".into() }),
         _ => Ok(()),
     });
-    let fit = args.settings(0, &course, (&[], false), &faults).callback(lose);
+    let watch = Watch { class_names: &[], is_validated: false, task: Task::Classes(3), early: None };
+    let fit = args.settings((0, 5), &course, watch, &faults).callback(lose);
     let trained = args.fit(&mut model, fit, (&set, 40), (Instant::now(), &stop), &faults);
     format!("{:#}", trained.err().expect("a device that is lost"))
 }
