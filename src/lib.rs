@@ -185,6 +185,8 @@ mod documents {
     mod from_keras {}
     #[doc = include_str!("../docs/book/getting-started.md")]
     mod getting_started {}
+    #[doc = include_str!("../docs/book/tables.md")]
+    mod tables {}
     #[doc = include_str!("../docs/book/use.md")]
     mod using_a_model {}
     #[doc = include_str!("../docs/book/pictures.md")]

@@ -5,6 +5,12 @@ use crate::error::{Error, Result};
 use crate::tensor::{Tensor, Values};
 
 /// What stands in a missing field. In a column of words mean and median are as [`FillMissing::MostFrequent`].
+///
+/// ```
+/// use kiln::table::FillMissing;
+/// assert_eq!(FillMissing::by_name("median"), FillMissing::Median);
+/// assert_eq!(FillMissing::by_name("0"), FillMissing::Value("0".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum FillMissing {
     /// The mean of the column's numbers.

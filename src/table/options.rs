@@ -55,6 +55,17 @@ impl ClassWeight {
 }
 
 /// How a table becomes what a model trains and is measured on.
+///
+/// ```
+/// use kiln::data::Csv;
+/// use kiln::table::{FillMissing, TableOptions};
+/// let csv = Csv::new().label("type").without(["name"]);
+/// let options = TableOptions::new(csv).standardize(true).fill_missing(FillMissing::Median).test_split(0.25);
+/// let table = options.open(["examples/data/zoo.csv"])?;
+/// let (preprocessor, split) = table.prepare(&table.split()?)?;
+/// assert_eq!((preprocessor.classes().len(), split.train.len() + split.test.len()), (7, 101));
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableOptions {
     csv: Csv,

@@ -13,6 +13,21 @@ use crate::tensor::Tensor;
 
 /// How rows become samples, and outputs answers: what a model keeps of the table that it was trained on. Training, measuring, predicting
 /// and going on with a run all use it, so that a row becomes the same sample everywhere.
+///
+/// ```
+/// use kiln::data::Csv;
+/// use kiln::table::{Prediction, TableOptions};
+/// use kiln::prelude::*;
+/// let table = TableOptions::new(Csv::new().label("result")).test_split(0.3).open(["examples/data/exam.csv"])?;
+/// let (preprocessor, split) = table.prepare(&table.split()?)?;
+/// let x = preprocessor.samples([[("hours", 9.0)]])?;
+/// assert_eq!((x.shape().to_string(), preprocessor.classes()), ("(1, 1)".into(), &["fail".into(), "pass".into()][..]));
+/// // What a model gives, in the table's words.
+/// let said = preprocessor.predictions(&Tensor::from([[0.1f32, 0.9]]))?;
+/// assert!(matches!(&said[0], Prediction::Class { name, .. } if name == "pass"));
+/// # let _ = split;
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessor {
     pub(super) encoding: Encoding,

@@ -8,6 +8,16 @@ use crate::error::Result;
 use crate::tensor::{Tensor, Values};
 
 /// What a table holds and what becomes of it.
+///
+/// ```
+/// use kiln::data::Csv;
+/// use kiln::table::TableOptions;
+/// let table = TableOptions::new(Csv::new().label("type").without(["name"])).open(["examples/data/zoo.csv"])?;
+/// let (preprocessor, split) = table.prepare(&table.split()?)?;
+/// let report = table.report(&preprocessor, &split)?;
+/// println!("{report:?}");
+/// # Ok::<(), kiln::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Rows of the files.

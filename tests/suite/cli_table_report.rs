@@ -93,6 +93,20 @@ fn a_saved_model_fills_in_and_leaves_out_as_in_training() {
     says(&measured(&filled, &[]), &["20 samples of "]);
     says(&measured(&filled, &["--held-out"]), &["4 test samples of "]);
     says(&measured(&dropping, &[]), &["12 samples of "]);
+    // A label is never filled in, in training and later.
+    fs::write(&asked, "city,age,state\noslo,30,ill\nrome,,\n").unwrap();
+    let (_, _, stderr) = run(folder.path(), &["eval", &filled, &asked, "--device", "cpu"]);
+    says(&stderr, &["asked.csv: line 3, column \"state\": the field is missing; mend it, or leave the row out"]);
+    let (_, _, stderr) = run(folder.path(), &["train", &asked, "--label", "state", "--fill-missing", "mean"]);
+    says(
+        &stderr,
+        &[
+            "line 3, column \"state\": the field is missing; labels, targets and weights are not filled in; drop such rows by --drop-missing",
+        ],
+    );
+    let (_, said, _) =
+        run(folder.path(), &["predict", &filled, folder.path().to_str().unwrap(), "--device", "cpu", "--limit", "1"]);
+    says(&said, &["asked-in-full.csv, row 0: class ", "asked.csv, row 0: class ", "people.csv, row 0: class "]);
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
         count: 0,
     };
     for input in &args.inputs {
-        let files = args.files(input)?;
+        let files = args.files(input, &model.takes)?;
         if let Takes::Pictures(pictures) = &model.takes {
             for some in files.chunks(AT_ONCE) {
                 let x = pictures.samples(some, args.changes, most)?;
@@ -122,10 +122,15 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    /// The files of an input: itself, or the pictures in it.
-    fn files(&self, input: &Path) -> Result<Vec<PathBuf>> {
+    /// The files of an input: itself, or the pictures in it, or the tables.
+    fn files(&self, input: &Path, takes: &Takes) -> Result<Vec<PathBuf>> {
         if folder(input).is_none() {
             return Ok(vec![input.into()]);
+        }
+        if let Takes::Records(_) = takes {
+            let files = kiln::table::files(input)?;
+            ensure!(!files.is_empty(), "{}: holds no tables, which end in .csv or .tsv", input.display());
+            return Ok(files);
         }
         let mut files = image_files(input)?;
         ensure!(!files.is_empty(), "{}: holds no PNG or JPEG files", input.display());

@@ -188,10 +188,14 @@ impl TableArgs {
 }
 
 /// The library's names of options, and the command's.
-const OPTIONS: [(&str, &str); 5] = [
+const OPTIONS: [(&str, &str); 6] = [
     (
         "drop such rows or fill them in, by Csv::missing",
         "fill such fields in by --fill-missing median, drop such rows by --drop-missing, or leave a column out by --without",
+    ),
+    (
+        "targets and weights are not filled in; drop such rows, by Csv::missing",
+        "labels, targets and weights are not filled in; drop such rows by --drop-missing",
     ),
     ("Csv::missing_values", "--missing"),
     ("Csv::words", "--words"),
@@ -218,7 +222,8 @@ fn without_options(e: kiln::Error) -> anyhow::Error {
         kiln::Error::Io { .. } => e.into(),
         _ => {
             let text = e.to_string();
-            anyhow::Error::msg(match text.split_once(OPTIONS[0].0) {
+            let advice = OPTIONS[..2].iter().find_map(|(advice, _)| text.split_once(advice));
+            anyhow::Error::msg(match advice {
                 Some((before, _)) => format!("{before}mend it, or leave the row out"),
                 None => text,
             })

@@ -309,7 +309,10 @@ impl Row<'_> {
         let text = self.text(column);
         let why = if text.is_empty() { String::new() } else { format!(", as {text:?} means") };
         let why = if self.numbers[column] && !text.is_empty() { format!(", as {text:?} is no number") } else { why };
+        // Where samples' fields are filled in, it is one of the targets or weights.
+        let is_target = matches!(self.csv.missing, Missing::Nan | Missing::Fill(_));
         let answers = match self.source {
+            Source::File(_) if is_target => "targets and weights are not filled in; drop such rows, by Csv::missing",
             Source::File(_) => {
                 "drop such rows or fill them in, by Csv::missing; Csv::missing_values says which texts mean that"
             }
