@@ -147,6 +147,7 @@
 //! Modules that this documentation does not show serve the command and the tests, and may change with any version.
 #![warn(missing_docs)]
 
+pub mod auto;
 #[doc(hidden)]
 pub mod bench;
 mod cache;

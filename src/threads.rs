@@ -20,10 +20,8 @@ pub(crate) struct Chunks<'a, T>(pub &'a mut [T], pub usize);
 
 #[cfg(all(feature = "threads", not(target_family = "wasm")))]
 mod shared {
-    use std::sync::Arc;
-    #[cfg(feature = "gpu")]
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex, PoisonError};
     use std::thread;
     use std::time::Duration;
 
@@ -86,6 +84,39 @@ mod shared {
     #[cfg(feature = "images")]
     pub(crate) fn map_each<T: Sync, R: Send>(all: &[T], f: impl Fn(&T) -> Result<R> + Sync + Send) -> Result<Vec<R>> {
         all.par_iter().map(f).collect()
+    }
+
+    /// What `f` makes of each, in order, by so many workers side by side. Each has a pool of its own, in which `f` is called: the
+    /// processor's threads, shared out.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the system gives no threads.
+    pub(crate) fn map_side_by_side<T: Sync, R: Send>(
+        all: &[T],
+        workers: usize,
+        f: &(dyn Fn(&T, &Pool) -> R + Sync),
+    ) -> Result<Vec<R>> {
+        let workers = workers.clamp(1, all.len().max(1));
+        let pools = (0..workers).map(|_| Pool::new((super::cores() / workers).max(1))).collect::<Result<Vec<_>>>()?;
+        let (next, made) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(all.len())));
+        let work = |pool: &Pool| {
+            while let Some((index, one)) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, all.get(i)?)))
+            {
+                let result = f(one, pool);
+                made.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+            }
+        };
+        thread::scope(|scope| {
+            for pool in &pools[1..] {
+                let work = &work;
+                scope.spawn(move || pool.run(false, || work(pool)));
+            }
+            pools[0].run(false, || work(&pools[0]));
+        });
+        let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        made.sort_unstable_by_key(|(index, _)| *index);
+        Ok(made.into_iter().map(|(_, result)| result).collect())
     }
 
     /// What `f` makes of each, in any order, by as many of the system's threads as the processor has: for drivers, which would
@@ -164,6 +195,19 @@ mod shared {
         use super::*;
 
         #[test]
+        fn what_workers_make_side_by_side_comes_in_order() {
+            let all: Vec<usize> = (0..50).collect();
+            for workers in [1, 2, 3, 80] {
+                let square = |&n: &usize, pool: &Pool| pool.run(false, || n * n);
+                assert_eq!(
+                    map_side_by_side(&all, workers, &square).unwrap(),
+                    all.iter().map(|n| n * n).collect::<Vec<_>>()
+                );
+            }
+            assert!(map_side_by_side(&[], 4, &|n: &usize, _: &Pool| *n).unwrap().is_empty());
+        }
+
+        #[test]
         fn threads_that_stay_awake_share_nested_work_and_hold_nobody_up() {
             fn sum(range: Range<u64>) -> u64 {
                 if range.end - range.start < 3 {
@@ -211,6 +255,10 @@ mod alone {
     pub(crate) fn for_each_block<T>([y, a, b]: [Chunks<'_, T>; 3], _few: usize, f: &dyn Fn(usize, [&mut [T]; 3])) {
         let [y, a, b] = [y, a, b].map(|Chunks(all, len)| all.chunks_mut(len));
         y.zip(a).zip(b).enumerate().for_each(|(i, ((y, a), b))| f(i, [y, a, b]));
+    }
+
+    pub(crate) fn map_side_by_side<T, R>(all: &[T], _workers: usize, f: &dyn Fn(&T, &Pool) -> R) -> Result<Vec<R>> {
+        Ok(all.iter().map(|one| f(one, &Pool)).collect())
     }
 
     #[cfg(feature = "images")]

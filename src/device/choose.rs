@@ -9,7 +9,7 @@ use super::blocking::block_on;
 use super::gpu;
 use crate::error::{Error, Result};
 use crate::ops::{AdapterKind, Target};
-use crate::threads::cores;
+use crate::threads::{Pool, cores};
 
 /// A place to train: the CPU, the f64 reference on the CPU, or an open GPU.
 ///
@@ -26,6 +26,8 @@ pub struct Device {
     pub(super) kind: Kind,
     /// Bytes that all buffers of a model may have together.
     pub(super) memory_limit: Option<u64>,
+    /// Threads that models on the CPU share; without them each has all of the processor's.
+    pub(super) pool: Option<Pool>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +56,7 @@ pub struct Choice {
 
 impl From<Kind> for Device {
     fn from(kind: Kind) -> Self {
-        Self { kind, memory_limit: None }
+        Self { kind, memory_limit: None, pool: None }
     }
 }
 
@@ -165,6 +167,11 @@ impl Device {
     #[must_use]
     pub fn with_memory_limit(self, bytes: u64) -> Self {
         Self { memory_limit: Some(bytes), ..self }
+    }
+
+    /// The same device, whose models run on these threads where it is the CPU.
+    pub(crate) fn with_pool(self, pool: Pool) -> Self {
+        Self { pool: Some(pool), ..self }
     }
 
     /// The driver's name and version; `None` for the CPU, which has none.

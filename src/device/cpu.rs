@@ -149,14 +149,10 @@ impl Float for f64 {
 }
 
 impl<T: Float> Executor<T> {
-    /// An executor that runs on `threads` threads; 0 takes all of the processor's.
-    ///
-    /// # Errors
-    /// [`Error::Device`] where the system gives no threads.
-    pub fn new(threads: usize) -> Result<Self> {
+    /// An executor that runs on the threads of a pool.
+    pub fn new(pool: Pool) -> Self {
         let (memory, session, plans, on_callers) = (Vec::new(), HashMap::new(), Vec::new(), false);
-        let pool = Pool::new(threads)?;
-        Ok(Self { memory, session, plans, pool, on_callers })
+        Self { memory, session, plans, pool, on_callers }
     }
 
     /// Another executor in the same pool, which has this buffer of the session alone, in the same memory. Small plans run on the
@@ -363,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_no_memory_holds_is_an_error() {
-        let mut executor = Executor::<f32>::new(1).unwrap();
+        let mut executor = Executor::<f32>::new(Pool::new(1).unwrap());
         let len = 1 << 50;
         let buffer = Buffer { id: BufferId::Params, dtype: DType::F32, len, row_len: len };
         let error = executor.allocate(&buffer).unwrap_err().to_string();

@@ -11,6 +11,7 @@ use super::gpu;
 use crate::error::{Error, Result};
 use crate::plan::{Buffer, BufferId, Plan};
 use crate::tensor::{DType, Values};
+use crate::threads::Pool;
 
 /// Runs plans on a device and keeps the session's buffers there. What may have to wait for the device has a twin whose name
 /// ends in `_async`, for callers that cannot block.
@@ -61,9 +62,10 @@ impl Executor {
     /// # Errors
     /// [`Error::Device`] where the system gives no threads.
     pub fn new(device: &Device) -> Result<Self> {
+        let pool = || device.pool.clone().map_or_else(|| Pool::new(0), Ok);
         let inner = match &device.kind {
-            Kind::Cpu => Inner::Cpu(cpu::Executor::new(0)?),
-            Kind::Reference => Inner::Reference(cpu::Executor::new(0)?),
+            Kind::Cpu => Inner::Cpu(cpu::Executor::new(pool()?)),
+            Kind::Reference => Inner::Reference(cpu::Executor::new(pool()?)),
             #[cfg(feature = "gpu")]
             Kind::Gpu(context, target) => Inner::Gpu(Box::new(gpu::Executor::new(context.clone(), target.clone()))),
         };

@@ -268,6 +268,27 @@ fn a_request_under_way_is_answered_before_the_server_ends() {
     assert_eq!(server.end(), (Some(0), String::new()));
 }
 
+/// Several requests in one go, and one byte by byte.
+#[test]
+fn it_matters_not_how_the_bytes_of_requests_come() {
+    let folder = TempDir::new().unwrap();
+    let file = zoo(&folder);
+    let server = Served::start(&folder, &[&file, "--device", "cpu"]);
+    let good = animals()[0].0.to_string();
+    let head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ";
+    let one = format!("{head}{}\r\n\r\n{good}", good.len());
+    let mut client = server.client();
+    client.send([one.as_str(), "GET /health HTTP/1.1\r\nhost: x\r\n\r\n"].concat().repeat(20).as_bytes());
+    for _ in 0..20 {
+        assert_eq!(client.receive().json()["class"], "mammal");
+        assert_eq!(client.receive().json(), json!({ "status": "ok" }));
+    }
+    one.as_bytes().iter().for_each(|&byte| client.send(&[byte]));
+    assert_eq!(client.receive().json()["class"], "mammal");
+    server.signal("-TERM");
+    assert_eq!(server.end(), (Some(0), String::new()));
+}
+
 #[test]
 fn many_ask_at_once() {
     let folder = TempDir::new().unwrap();

@@ -14,6 +14,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_arrays;
 #[cfg(feature = "cli")]
+mod cli_auto;
+#[cfg(feature = "cli")]
 mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_check;

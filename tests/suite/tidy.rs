@@ -245,7 +245,7 @@ fn kinds(text: &str) -> Vec<&str> {
 
 /// The folders and files of `src/`, each of which knows those before it alone: what everything may use, values and their
 /// kernels, graphs, what runs them, what is trained, and what looks at that.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "error",
     "printable",
     "suggest",
@@ -268,6 +268,7 @@ const ORDER: [&str; 24] = [
     "nn",
     "train",
     "table",
+    "auto",
     "check",
     "bench",
 ];

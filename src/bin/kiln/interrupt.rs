@@ -44,6 +44,8 @@ const RUNS: u8 = 0;
 const TRAINED: u8 = 1;
 /// There is nothing left to be lost.
 const OVER: u8 = 2;
+/// Settings are tried, of which the best so far is to be trained.
+const SEARCHES: u8 = 3;
 
 impl Stop {
     /// From now on SIGINT, which is Ctrl-C, SIGTERM and SIGHUP are kept for who calls [`Stop::watch`] or [`Stop::signal`].
@@ -94,7 +96,11 @@ impl Stop {
 
     /// Said at the first signal.
     fn notice(&self) -> &'static str {
-        if self.0.phase.load(SeqCst) == RUNS { "stopping after this epoch" } else { "the model is being saved" }
+        match self.0.phase.load(SeqCst) {
+            RUNS => "stopping after this epoch",
+            SEARCHES => "ending the search; the best so far is trained on all rows",
+            _ => "the model is being saved",
+        }
     }
 
     /// A signal that came since the last call.
@@ -111,6 +117,11 @@ impl Stop {
     /// The signal that asked the run to stop.
     pub fn asked(&self) -> Option<i32> {
         Some(self.0.asked.load(SeqCst)).filter(|&signal| signal != 0)
+    }
+
+    /// What is stopped is a search.
+    pub fn searches(&self) {
+        self.0.phase.store(SEARCHES, SeqCst);
     }
 
     /// What was trained is saved, or is not to be: the next signal ends the process.
@@ -207,6 +218,11 @@ pub struct Stopped {
 }
 
 impl Stopped {
+    /// By this signal.
+    pub fn by(signal: i32, text: String) -> Self {
+        Self { signal, text }
+    }
+
     /// Says so and ends the process.
     pub fn end(self) -> ! {
         say(&self);

@@ -1,6 +1,7 @@
 //! The `kiln` command: a file for each subcommand.
 
 mod arrays;
+mod auto;
 mod bench;
 mod check;
 mod compare;
@@ -60,6 +61,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(Box<train::Args>),
+    Auto(Box<auto::Args>),
     Eval(eval::Args),
     Predict(predict::Args),
     #[cfg(feature = "serve")]
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let outcome = match Cli::parse().command {
         Command::Train(args) => train::run(&args, start),
+        Command::Auto(args) => auto::run(&args, start),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         #[cfg(feature = "serve")]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
+use kiln::auto::{NOTE, Report};
 use kiln::io::printable;
 use kiln::nn::Model;
 use kiln::plot::plot_model;
@@ -50,6 +51,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(pictures) = Pictures::find(&model, &args.file)? {
         writeln!(out, "Pictures: {}", printable(&pictures.print()))?;
+    }
+    if let Some(report) = model.note::<Report>(NOTE)? {
+        let Report { metric, folds, trials, seed, .. } = &report;
+        let score = report.best().score;
+        writeln!(out, "Search: {metric} {score} by {folds} folds, the best of {trials} trials with the seed {seed}")?;
     }
     if let Some(path) = &args.plot {
         let plot = plot_model(&model)?.show_shapes(true).show_layer_names(true).show_trainable(true);

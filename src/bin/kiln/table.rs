@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use kiln::data::{Csv, Dataset, Missing, Split};
+use kiln::data::{Csv, Dataset, Fold, Missing, Split};
 use kiln::io::printable;
 use kiln::nn::Model;
-use kiln::table::{Baseline, ClassWeight, FillMissing, Preprocessor, Report, TableOptions};
+use kiln::table::{Baseline, ClassWeight, FillMissing, Preprocessor, Report, TableData, TableOptions};
 use kiln::tensor::Tensor;
 
 use crate::arrays::archive;
@@ -187,6 +187,25 @@ impl TableArgs {
     }
 }
 
+impl TableArgs {
+    /// That no option is given which a search decides itself.
+    pub fn refuse_searched(&self) -> Result<()> {
+        ensure!(
+            !self.standardize,
+            "standardize: the networks of a search standardize their columns themselves; leave --standardize out"
+        );
+        ensure!(
+            !self.no_standardize,
+            "no_standardize: the networks of a search standardize their columns themselves; leave --no-standardize out"
+        );
+        ensure!(
+            self.class_weight.is_empty(),
+            "class_weight: a search tries whether classes are better balanced itself; leave --class-weight out"
+        );
+        Ok(())
+    }
+}
+
 /// The library's names of options, and the command's.
 const OPTIONS: [(&str, &str); 6] = [
     (
@@ -255,8 +274,8 @@ pub struct Opened {
 }
 
 impl TableArgs {
-    /// How the table at `paths` is opened.
-    fn options(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<TableOptions> {
+    /// How the table at `paths` is opened; a share of it is measured on unless an option says otherwise.
+    fn options(&self, paths: &[PathBuf], share: f64, max_unpacked: Option<u64>) -> Result<TableOptions> {
         let path = &paths[0];
         let missing = if self.drop_missing { Missing::DropRow } else { Missing::Error };
         let csv = Csv::new().without(all(&self.without)).missing(missing).header(!self.no_header);
@@ -288,7 +307,7 @@ impl TableArgs {
         if let Some(value) = &self.fill_missing {
             options = options.fill_missing(FillMissing::by_name(value));
         }
-        let share = self.test_split.unwrap_or(if self.test.is_some() { 0.0 } else { 0.2 });
+        let share = self.test_split.unwrap_or(if self.test.is_some() { 0.0 } else { share });
         Ok(options.split_seed(self.split_seed.unwrap_or(0)).test_split(share))
     }
 
@@ -307,20 +326,35 @@ impl TableArgs {
 
     /// The table at `paths` in its parts, with what a model keeps of it.
     pub fn open(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<Opened> {
-        let table = self.options(paths, max_unpacked)?.open(paths).map_err(|e| self.other_kind(told(e), paths))?;
+        Ok(self.parted(paths, false, max_unpacked)?.1)
+    }
+
+    /// The table at `paths` for a search, with the rows that this may train on: all, unless an option says otherwise.
+    pub fn search(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<(TableData, Opened, Fold)> {
+        let (table, opened) = self.parted(paths, true, max_unpacked)?;
+        let fold = table.split()?;
+        Ok((table, opened, fold))
+    }
+
+    /// The table in its parts, for a run or for a search, whose networks scale their samples themselves.
+    fn parted(&self, paths: &[PathBuf], searches: bool, max_unpacked: Option<u64>) -> Result<(TableData, Opened)> {
+        let options = self.options(paths, if searches { 0.0 } else { 0.2 }, max_unpacked)?;
+        let options = if searches { options.standardize(false) } else { options };
+        let command = if searches { "auto" } else { "train" };
+        let table = options.open(paths).map_err(|e| self.other_kind(told(e), command, paths))?;
         let (preprocessor, mut split) = table.prepare(&table.split()?).map_err(told)?;
         if let Some(path) = &self.test {
             split.test = dataset(&preprocessor, path)?;
         }
         let report = table.report(&preprocessor, &split)?;
-        Ok(Opened { split, preprocessor, report }.said(paths))
+        Ok((table, Opened { split, preprocessor, report }.said(paths)))
     }
 
     /// An error of labels that are numbers, or of targets that are none, with the command lines for either.
-    fn other_kind(&self, e: anyhow::Error, paths: &[PathBuf]) -> anyhow::Error {
+    fn other_kind(&self, e: anyhow::Error, command: &str, paths: &[PathBuf]) -> anyhow::Error {
         let text = e.to_string();
         let names: Vec<String> = paths.iter().map(|path| quoted(path.as_os_str())).collect();
-        let train = format!("kiln train {}", names.join(" "));
+        let train = format!("kiln {command} {}", names.join(" "));
         let column = |name: &str| {
             let is_plain = !name.contains([',', '"']);
             quoted(OsStr::new(&if is_plain { name.into() } else { format!("\"{}\"", name.replace('"', "\"\"")) }))
