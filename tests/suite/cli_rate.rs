@@ -126,6 +126,8 @@ fn what_is_lowered_and_measured_is_told() {
     let file = folder.path().join("m.safetensors");
     let train =
         ["train", path.to_str().unwrap(), "--target", "y", "--epochs", "1", "--device", "cpu", "--loss", "huber"];
-    output(folder.path(), &[&train[..], &["--save", file.to_str().unwrap()]].concat());
+    // What is said of the table goes to standard error.
+    let (code, ..) = run(folder.path(), &[&train[..], &["--save", file.to_str().unwrap()]].concat());
+    assert_eq!(code, Some(0));
     assert_eq!(Model::load(&file).unwrap().loss(), Some(Loss::Huber));
 }
