@@ -103,3 +103,31 @@ fn help_has_every_activation() {
         assert!(words.contains(name), "{name}");
     }
 }
+
+#[test]
+fn what_is_lowered_and_measured_is_told() {
+    let folder = fixture();
+    let text = output(folder.path(), &with("1", &["--metrics", "f1_score,accuracy,sparse_top_k_categorical_accuracy"]));
+    says(
+        &text,
+        &["\nTest accuracy: ", ", test loss: ", ", test f1_score: ", ", test sparse_top_k_categorical_accuracy: "],
+    );
+    let (code, _, said) = run(folder.path(), &with("1", &["--loss", "huber"]));
+    assert_eq!(code, Some(1));
+    says(
+        &said,
+        &["error: loss: huber is not for what is predicted here, classes; give sparse_categorical_crossentropy"],
+    );
+    let (_, _, said) = run(folder.path(), &with("1", &["--metrics", "f1_scor"]));
+    says(&said, &["--metrics", "f1_scor", "did you mean \"f1_score\"?"]);
+    let path = folder.path().join("line.csv");
+    let rows: String = (0..40).map(|i| i * 7 % 40).map(|x| format!("{x},{}\n", 3 * x + 1)).collect();
+    std::fs::write(&path, format!("x,y\n{rows}")).unwrap();
+    let file = folder.path().join("m.safetensors");
+    let train =
+        ["train", path.to_str().unwrap(), "--target", "y", "--epochs", "1", "--device", "cpu", "--loss", "huber"];
+    // What is said of the table goes to standard error.
+    let (code, ..) = run(folder.path(), &[&train[..], &["--save", file.to_str().unwrap()]].concat());
+    assert_eq!(code, Some(0));
+    assert_eq!(Model::load(&file).unwrap().loss(), Some(Loss::Huber));
+}

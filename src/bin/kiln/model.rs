@@ -41,6 +41,14 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME", default_value = "rmsprop")]
     optimizer: String,
 
+    /// What training lowers, where numbers are predicted: mean_squared_error, mean_absolute_error, huber or log_cosh [default: mean_squared_error; of classes it is sparse_categorical_crossentropy]
+    #[arg(long, value_name = "NAME", value_parser = Loss::by_name)]
+    loss: Option<Loss>,
+
+    /// What is measured beside accuracy or, of numbers, their errors: Keras' names with commas between, such as f1_score,auc
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Metric::by_name)]
+    metrics: Vec<Metric>,
+
     /// Update at every Nth step only, by the mean of the gradients since the last update
     #[arg(long, value_name = "N")]
     gradient_accumulation_steps: Option<u64>,
@@ -79,6 +87,30 @@ impl Task {
     fn outputs(self) -> usize {
         match self {
             Self::Classes(count) | Self::Values(count) => count,
+        }
+    }
+
+    /// What training lowers: what the option says, where it does.
+    fn loss(self, told: Option<Loss>) -> Result<Loss> {
+        let (fit, what) = match self {
+            Self::Classes(_) => (&[Loss::SparseCategoricalCrossentropy][..], "classes"),
+            Self::Values(_) => {
+                (&[Loss::MeanSquaredError, Loss::MeanAbsoluteError, Loss::Huber, Loss::LogCosh][..], "numbers")
+            }
+        };
+        let loss = told.unwrap_or(fit[0]);
+        if fit.contains(&loss) {
+            return Ok(loss);
+        }
+        let names = fit.iter().map(|loss| loss.name()).collect::<Vec<_>>().join(", ");
+        Err(Error::argument("loss", format!("{} is not for what is predicted here, {what}; give {names}", loss.name())))
+    }
+
+    /// What is measured beside the loss.
+    fn metrics(self) -> &'static [Metric] {
+        match self {
+            Self::Classes(_) => &[Metric::Accuracy],
+            Self::Values(_) => &[Metric::Loss(Loss::MeanAbsoluteError), Metric::RootMeanSquaredError, Metric::R2Score],
         }
     }
 
@@ -195,13 +227,10 @@ impl ModelArgs {
         if let Some(steps) = self.gradient_accumulation_steps {
             optimizer = Box::new(optimizer.gradient_accumulation_steps(steps));
         }
-        match task {
-            Task::Classes(_) => model.compile(optimizer, Loss::SparseCategoricalCrossentropy, [Metric::Accuracy])?,
-            Task::Values(_) => {
-                let metrics = ["mean_absolute_error", "root_mean_squared_error", "r2_score"];
-                model.compile(optimizer, Loss::MeanSquaredError, metrics)?;
-            }
-        }
+        let metrics = task.metrics();
+        let more = self.metrics.iter().filter(|metric| !metrics.contains(metric)).copied();
+        let metrics: Vec<Metric> = metrics.iter().copied().chain(more).collect();
+        model.compile(optimizer, task.loss(self.loss)?, metrics)?;
         Ok(model)
     }
 

@@ -69,12 +69,16 @@ const NAMES: [(&str, &str); 5] = [
     ("loss", "loss"),
 ];
 
-/// The values of these names, such as `test accuracy: 0.9788, test loss: 0.0690`.
+/// The values whose names begin so, such as `test accuracy: 0.9788, test loss: 0.0690`; others stand behind those of [`NAMES`].
 fn said(what: &str, logs: &Logs, prefix: &str) -> String {
-    let value = |(name, called): &(&str, &str)| {
-        logs.get(&format!("{prefix}{name}")).map(|value| format!("{what} {called}: {value:.4}"))
-    };
-    NAMES.iter().filter_map(value).collect::<Vec<_>>().join(", ")
+    let known = NAMES.iter().filter_map(|(name, called)| Some((*called, logs.get(&format!("{prefix}{name}"))?)));
+    let others = logs.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
+    let others = others.filter(|(name, _)| {
+        let is_of_another = prefix.is_empty() && (name.starts_with("val_") || *name == "learning_rate");
+        !is_of_another && NAMES.iter().all(|(known, _)| known != name)
+    });
+    let values = known.chain(others).map(|(name, value)| format!("{what} {name}: {value:.4}"));
+    values.collect::<Vec<_>>().join(", ")
 }
 
 impl Outcome {

@@ -152,7 +152,7 @@ pub struct Args {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "lr_schedule", "dropout", "l2", "validation_split", "seed", "limit",
+            "hidden", "layers", "activation", "optimizer", "batch_size", "learning_rate", "lr_schedule", "dropout", "l2", "loss", "metrics", "validation_split", "seed", "limit",
             "no_shuffle", "target", "no_standardize", "clip_value", "clip_norm", "global_clip_norm", "gradient_accumulation_steps", "label", "without", "words", "numbers", "missing", "fill_missing", "separator", "no_header", "sample_weight", "class_weight",
             "drop_missing", "test_split", "split_seed", "standardize", "size", "color_mode", "interpolation",
         ]
