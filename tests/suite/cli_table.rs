@@ -286,3 +286,34 @@ fn what_a_column_is_can_be_said_and_is_kept() {
     std::fs::write(&table, rows(std::array::from_fn(|i| named[i].as_str()))).unwrap();
     says(&train(&[]).2, &["t.csv: column \"a\": 12 different words in 12 rows become 12 columns", "by --without"]);
 }
+
+#[test]
+fn folds_say_how_far_a_figure_is_to_be_trusted() {
+    let folder = TempDir::new().unwrap();
+    let short =
+        ["train", ZOO, "--label", "type", "--without", "name", "--epochs", "5", "--device", "cpu", "--folds", "3"];
+    let text = output(folder.path(), &short);
+    says(&text, &["Fold 1/3: accuracy ", "Fold 3/3: accuracy ", "Mean of 3 folds ± standard deviation: accuracy "]);
+    let found = json(output(folder.path(), &[&short[..], &["--json"]].concat()).lines().last().unwrap());
+    // By the text's own lines.
+    let of_folds: Vec<f64> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Fold ")?.split("accuracy ").nth(1)?.split(',').next()?.parse().ok())
+        .collect();
+    let mean = of_folds.iter().sum::<f64>() / 3.0;
+    let deviation = (of_folds.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    assert!((found["test_accuracy"].as_f64().unwrap() - mean).abs() < 1e-4, "{found} {of_folds:?}");
+    assert!((found["test_accuracy_deviation"].as_f64().unwrap() - deviation).abs() < 1e-4, "{found} {of_folds:?}");
+    for (args, parts) in [
+        (vec!["train", "mnist", "--folds", "3"], vec!["folds: are of a table, mnist is none"]),
+        (
+            [&short[..short.len() - 1], &["1"]].concat(),
+            vec!["folds: 1 leave nothing to measure on or to train on; give 2 or more"],
+        ),
+        ([&short[..], &["--save", "m.safetensors"]].concat(), vec!["--folds", "--save"]),
+    ] {
+        let (code, _, stderr) = run(folder.path(), &args);
+        assert_ne!(code, Some(0), "{args:?}");
+        says(&stderr, &parts);
+    }
+}

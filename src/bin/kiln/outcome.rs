@@ -69,15 +69,24 @@ const NAMES: [(&str, &str); 5] = [
     ("loss", "loss"),
 ];
 
-/// The values whose names begin so, such as `test accuracy: 0.9788, test loss: 0.0690`; others stand behind those of [`NAMES`].
-fn said(what: &str, logs: &Logs, prefix: &str) -> String {
-    let known = NAMES.iter().filter_map(|(name, called)| Some((*called, logs.get(&format!("{prefix}{name}"))?)));
-    let others = logs.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
-    let others = others.filter(|(name, _)| {
-        let is_of_another = prefix.is_empty() && (name.starts_with("val_") || *name == "learning_rate");
-        !is_of_another && NAMES.iter().all(|(known, _)| known != name)
+/// The values whose names begin so, each by its name, by what it is called and itself; others stand behind those of [`NAMES`].
+pub fn scores<'a>(logs: &'a Logs, prefix: &str) -> Vec<(&'a str, &'a str, f64)> {
+    let named: Vec<(&str, &str, f64)> = logs
+        .iter()
+        .filter_map(|(name, value)| Some((name, name.strip_prefix(prefix)?, value)))
+        .filter(|(_, name, _)| !(prefix.is_empty() && (name.starts_with("val_") || *name == "learning_rate")))
+        .collect();
+    let known = NAMES.iter().filter_map(|(known, called)| {
+        let (name, _, value) = named.iter().find(|(_, name, _)| name == known)?;
+        Some((*name, *called, *value))
     });
-    let values = known.chain(others).map(|(name, value)| format!("{what} {name}: {value:.4}"));
+    let others = named.iter().filter(|(_, name, _)| NAMES.iter().all(|(known, _)| known != name));
+    known.chain(others.copied()).collect()
+}
+
+/// [`scores`] as text, such as `test accuracy: 0.9788, test loss: 0.0690`.
+fn said(what: &str, logs: &Logs, prefix: &str) -> String {
+    let values = scores(logs, prefix).into_iter().map(|(_, name, value)| format!("{what} {name}: {value:.4}"));
     values.collect::<Vec<_>>().join(", ")
 }
 

@@ -100,7 +100,7 @@ impl Set {
         Ok(Self::Arrays { name, split: Box::new(split), largest, print })
     }
 
-    fn of_table(path: &Path, Opened { split, preprocessor, report }: Opened) -> Self {
+    pub fn of_table(path: &Path, Opened { split, preprocessor, report }: Opened) -> Self {
         let (split, preprocessor, report) = (Box::new(split), Box::new(preprocessor), Box::new(report));
         Self::Table { name: table::called(path), split, preprocessor, report }
     }
@@ -229,7 +229,7 @@ impl Set {
 }
 
 /// A table's files.
-fn with(path: &Path, more: &[PathBuf]) -> Vec<PathBuf> {
+pub fn with(path: &Path, more: &[PathBuf]) -> Vec<PathBuf> {
     [path.into()].into_iter().chain(more.iter().cloned()).collect()
 }
 

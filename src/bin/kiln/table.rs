@@ -266,6 +266,17 @@ fn told(e: kiln::Error) -> anyhow::Error {
     }
 }
 
+/// What the rows of a table are for.
+#[derive(Clone, Copy, PartialEq)]
+enum Purpose {
+    /// A run: a share is measured on.
+    Run,
+    /// Runs by folds of all rows.
+    Folds,
+    /// A search by folds of all rows, whose networks scale their samples themselves.
+    Search,
+}
+
 /// A table that is trained on.
 pub struct Opened {
     pub split: Split,
@@ -326,21 +337,36 @@ impl TableArgs {
 
     /// The table at `paths` in its parts, with what a model keeps of it.
     pub fn open(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<Opened> {
-        Ok(self.parted(paths, false, max_unpacked)?.1)
+        Ok(self.parted(paths, Purpose::Run, max_unpacked)?.1)
+    }
+
+    /// The table at `paths` with `k` folds of all its rows.
+    pub fn folds(
+        &self,
+        paths: &[PathBuf],
+        k: usize,
+        max_unpacked: Option<u64>,
+    ) -> Result<(TableData, Opened, Vec<Fold>)> {
+        let (table, opened) = self.parted(paths, Purpose::Folds, max_unpacked)?;
+        let rows: Vec<usize> = (0..table.len()).collect();
+        let folds = table.folds(&rows, k, self.split_seed.unwrap_or(0))?;
+        Ok((table, opened, folds))
     }
 
     /// The table at `paths` for a search, with the rows that this may train on: all, unless an option says otherwise.
     pub fn search(&self, paths: &[PathBuf], max_unpacked: Option<u64>) -> Result<(TableData, Opened, Fold)> {
-        let (table, opened) = self.parted(paths, true, max_unpacked)?;
+        let (table, opened) = self.parted(paths, Purpose::Search, max_unpacked)?;
         let fold = table.split()?;
         Ok((table, opened, fold))
     }
 
-    /// The table in its parts, for a run or for a search, whose networks scale their samples themselves.
-    fn parted(&self, paths: &[PathBuf], searches: bool, max_unpacked: Option<u64>) -> Result<(TableData, Opened)> {
-        let options = self.options(paths, if searches { 0.0 } else { 0.2 }, max_unpacked)?;
-        let options = if searches { options.standardize(false) } else { options };
-        let command = if searches { "auto" } else { "train" };
+    /// The table in its parts.
+    fn parted(&self, paths: &[PathBuf], purpose: Purpose, max_unpacked: Option<u64>) -> Result<(TableData, Opened)> {
+        let options = self.options(paths, if purpose == Purpose::Run { 0.2 } else { 0.0 }, max_unpacked)?;
+        let (options, command) = match purpose {
+            Purpose::Search => (options.standardize(false), "auto"),
+            Purpose::Run | Purpose::Folds => (options, "train"),
+        };
         let table = options.open(paths).map_err(|e| self.other_kind(told(e), command, paths))?;
         let (preprocessor, mut split) = table.prepare(&table.split()?).map_err(told)?;
         if let Some(path) = &self.test {

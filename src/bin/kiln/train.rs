@@ -10,21 +10,22 @@ use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Model;
 use kiln::table::Baseline;
-use kiln::train::callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, SaveFreq, TensorBoard};
+use kiln::train::callbacks::EarlyStopping;
 use kiln::train::{CheckFinite, Fit};
 
 use crate::interrupt::{Interrupt, Stop};
 use crate::lr_find;
 use crate::model::{DeviceArgs, ModelArgs, Task, shaped};
 use crate::outcome::{Outcome, Trained, print_epoch};
-use crate::outputs::{self, Beside, Faults, Kind, outputs};
+use crate::outputs::{self, Faults, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, spared};
-use crate::rate::{LrSchedule, on_plateau};
+use crate::rate::LrSchedule;
 use crate::saved::Course;
 use crate::set::{Set, files_of, pictures_in};
 use crate::table::TableArgs;
 use crate::tui::Tui;
 use crate::unpacked::UnpackedArgs;
+use watch::Watch;
 
 use settings::{Kept, Length};
 
@@ -120,6 +121,16 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
+    /// Of a table: train N models, each without one of N parts of the rows, and measure it on that part; nothing is saved
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = [
+            "resume", "save", "plot", "csv", "logdir", "tui", "lr_find", "summary", "limit", "test", "test_split", "from",
+        ]
+    )]
+    folds: Option<usize>,
+
     /// Take the samples in the order of the file in every epoch
     #[arg(long)]
     no_shuffle: bool,
@@ -187,6 +198,13 @@ pub struct Args {
 /// `start`: when the command was called.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
     args.check()?;
+    match args.folds {
+        Some(k) => folds::run(args, k, start),
+        None => train(args, start),
+    }
+}
+
+fn train(args: &Args, start: Instant) -> Result<()> {
     let (set, saved) = args.open()?;
     let faults = Faults::new(!args.tui);
     args.say_report(&set, &faults);
@@ -254,14 +272,6 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
         }
     }
     faults.result()
-}
-
-/// What is looked at in the course of a run.
-struct Watch<'a> {
-    class_names: &'a [String],
-    is_validated: bool,
-    task: Task,
-    early: Option<&'a mut EarlyStopping>,
 }
 
 /// A run that has ended.
@@ -392,51 +402,6 @@ impl Args {
         Ok((model, course, length))
     }
 
-    /// How it trains, with the callbacks of the options.
-    fn settings<'a>(
-        &self,
-        (done, epochs): (usize, usize),
-        course: &Course,
-        watch: Watch<'a>,
-        faults: &'a Faults,
-    ) -> Fit<'a> {
-        let Watch { class_names, is_validated, task, early } = watch;
-        let mut fit = Fit::new()
-            .initial_epoch(done)
-            .epochs(epochs)
-            .batch_size(course.batch_size)
-            .validation_split(course.validation_split)
-            .shuffle(course.shuffle)
-            .check_finite(self.check_finite)
-            .backup(self.save.is_some())
-            .verbose(if self.json || self.quiet || self.tui { 0 } else { self.verbose });
-        if let Some(early) = early {
-            fit = fit.callback(early);
-        }
-        if course.plateau {
-            fit = fit.callback(on_plateau(is_validated));
-        }
-        if let (Some(path), Some(every)) = (&self.save, self.checkpoint_every) {
-            let checkpoint = ModelCheckpoint::to_file(path).save_freq(SaveFreq::Epochs(every));
-            fit = fit.callback(Beside::each(checkpoint, faults));
-        }
-        if let Some(path) = &self.csv {
-            fit = fit.callback(Beside::once(CsvLogger::new(path).resume(self.resume.is_some()), faults));
-        }
-        if let Some(logdir) = &self.logdir {
-            let mut board =
-                TensorBoard::new(logdir).histogram_freq(1).write_gradients(true).resume(self.resume.is_some());
-            if is_validated && matches!(task, Task::Classes(_)) {
-                board = board.confusion_matrix_freq(1);
-            }
-            if !class_names.is_empty() {
-                board = board.class_names(class_names.to_vec());
-            }
-            fit = fit.callback(Beside::once(board, faults));
-        }
-        fit
-    }
-
     /// The error of a run, after what is left of the model is saved where the device was lost.
     fn rescued(&self, model: &mut Model, error: anyhow::Error) -> anyhow::Error {
         let failed = matches!(error.downcast_ref(), Some(kiln::Error::Device { .. } | kiln::Error::Memory { .. }));
@@ -481,7 +446,9 @@ impl Args {
     }
 }
 
+mod folds;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod words;
