@@ -144,7 +144,7 @@ impl<'a> Search<'a> {
     }
 
     /// What the trials are compared by, on the rows that they did not see: of classes [`Metric::Accuracy`] unless told,
-    /// `sparse_categorical_crossentropy`, `f1_score` or `auc`, each class against the rest; of values [`Metric::R2Score`] unless told, `rmse`,
+    /// `sparse_categorical_crossentropy`, `f1_score` or `auc`, each class against the rest; of values [`const@Metric::R2Score`] unless told, `rmse`,
     /// `mae` or `mse`. Whatever it is, equal ones are told apart by the loss, and a trial's epochs are those of its lowest loss.
     #[must_use]
     pub fn metric(mut self, metric: impl OrName<Metric>) -> Self {
