@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::data::{Dataset, Fold, Split};
+use crate::data::{Dataset, Fold, KFold, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::nn::{Metric, Misnamed, Model, OrName};
@@ -195,7 +195,7 @@ impl<'a> Search<'a> {
         let task = Task::of(self.data)?;
         let measure = Measure::new(self.metric.unwrap_or_else(|| task.metric()), &task)?;
         let device = self.device.clone().map_or_else(Device::auto, Ok)?;
-        let folds = task.folds(self.folds, self.seed).folds(self.data)?;
+        let folds = KFold::drawn(self.folds, self.seed, self.data.y())?;
         let rows = folds[0].train.len();
         let space = Space::of(&task, rows);
         let stops = &*self.stops;

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::task::{Kind, Task};
-use crate::data::{Dataset, Scaler};
+use crate::data::{Dataset, Scaler, class_counts};
 use crate::device::Device;
 use crate::error::Result;
 use crate::nn::layers::{Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Normalization, Reshape};
@@ -74,10 +74,9 @@ impl Task {
         let outputs = self.outputs();
         let bias: Vec<f32> = match (self.kind, train.y().values()) {
             (Kind::Classes(classes), Values::U32(labels)) => {
-                let mut counts = vec![0.0f64; classes];
-                labels.iter().for_each(|&label| counts[label as usize] += 1.0);
+                let counts = class_counts(labels, classes).into_iter();
                 // As likely as half a sample, where there is none.
-                counts.iter().map(|count| libm::log(count.max(0.5)) as f32).collect()
+                counts.map(|count| libm::log((count as f64).max(0.5)) as f32).collect()
             }
             (_, values) => {
                 let mut sums = vec![0.0; outputs];

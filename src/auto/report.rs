@@ -23,7 +23,8 @@ pub struct Score {
 }
 
 impl Score {
-    pub(super) fn of(scores: &[f64]) -> Self {
+    /// That of the folds' scores.
+    pub fn of(scores: &[f64]) -> Self {
         Self { mean: mean(scores.iter().copied()), deviation: deviation(scores) }
     }
 }

@@ -1,6 +1,6 @@
 //! What data ask of a network: classes or values, and how good is measured.
 
-use crate::data::{Dataset, KFold, Scaler};
+use crate::data::{Dataset, Scaler, class_counts};
 use crate::error::{Error, Result};
 use crate::nn::{Loss, Metric};
 use crate::tensor::{DType, Shape, Values};
@@ -86,15 +86,6 @@ impl Task {
         }
     }
 
-    /// How the set is cut into folds: of classes with the same share of each.
-    pub fn folds(&self, folds: usize, seed: u64) -> KFold {
-        let shuffled = KFold::new(folds).shuffle(seed);
-        match self.kind {
-            Kind::Classes(_) => shuffled.stratified(),
-            Kind::Values(_) => shuffled,
-        }
-    }
-
     /// The units of the output layer.
     pub fn outputs(&self) -> usize {
         let (Kind::Classes(outputs) | Kind::Values(outputs)) = self.kind;
@@ -112,8 +103,7 @@ impl Task {
     /// The weight of each class by which all count alike in these data.
     pub fn class_weight(&self, train: &Dataset) -> Vec<(u32, f32)> {
         let (Kind::Classes(classes), Values::U32(labels)) = (self.kind, train.y().values()) else { return Vec::new() };
-        let mut counts = vec![0usize; classes];
-        labels.iter().for_each(|&label| counts[label as usize] += 1);
+        let counts = class_counts(labels, classes);
         let present = counts.iter().filter(|&&count| count > 0).count();
         let weight = |count: usize| labels.len() as f32 / (present * count.max(1)) as f32;
         (0..).zip(counts.into_iter().map(weight)).collect()
@@ -131,9 +121,7 @@ pub(super) fn counts(labels: &[u32], rows: usize) -> Result<Vec<usize>> {
             format!("the label {largest} makes {} classes of {rows} samples; number the labels from 0 on", largest + 1);
         return Err(Error::argument("data", message));
     }
-    let mut counts = vec![0; largest + 1];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
-    Ok(counts)
+    Ok(class_counts(labels, largest + 1))
 }
 
 /// Height, width and channels of what is a picture by its shape: one with channels, or bytes of rows and columns.

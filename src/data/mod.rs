@@ -44,6 +44,7 @@ pub use remote::{Manager, Package, Progress, RemoteFile};
 pub use scaler::Scaler;
 pub use sets::{SETS, airline, airline_with, fashion_mnist, mnist, mnist_from, mnist_with, moby_dick, moby_dick_with};
 pub use source::Source;
+pub(crate) use split::class_counts;
 pub use split::{Fold, KFold};
 pub use text::{Standardize, TextOutput, TextSplit, TextVectorization};
 pub use timeseries::{TimeseriesDataset, Windows};

@@ -41,6 +41,13 @@ impl Dataset {
 }
 
 impl Fold {
+    /// The same fold of these rows of a larger set: the fold counts among them, what comes back in that set.
+    #[must_use]
+    pub fn among(&self, rows: &[usize]) -> Self {
+        let own = |places: &[usize]| places.iter().map(|&place| rows[place]).collect();
+        Self { train: own(&self.train), test: own(&self.test) }
+    }
+
     /// [`Dataset::train_test_split`] of so many samples.
     pub(crate) fn shuffled(samples: usize, test_share: f64, seed: u64) -> Result<Self> {
         let held = test_count(samples, test_share)?;
@@ -73,6 +80,13 @@ impl Fold {
         let mixed = |rows, index| shuffled_with(rows, seed, "shuffle", index);
         Ok(Self { train: mixed(train, 0), test: mixed(test, 1) })
     }
+}
+
+/// How many samples each of so many classes has.
+pub(crate) fn class_counts(labels: &[u32], classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    labels.iter().for_each(|&label| counts[label as usize] += 1);
+    counts
 }
 
 fn test_count(samples: usize, share: f64) -> Result<usize> {
@@ -157,6 +171,12 @@ impl KFold {
     /// class indices or no class has as many samples as there are folds.
     pub fn folds(&self, data: &Dataset) -> Result<Vec<Fold>> {
         self.folds_of(data.y())
+    }
+
+    /// So many folds of samples with these targets, in an order drawn by a seed: of class indices with the same share of each class.
+    pub(crate) fn drawn(folds: usize, seed: u64, y: &Tensor) -> Result<Vec<Fold>> {
+        let folds = Self::new(folds).shuffle(seed);
+        if matches!(y.values(), Values::U32(_)) { folds.stratified() } else { folds }.folds_of(y)
     }
 
     /// [`KFold::folds`] of samples with these targets.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::files::all_files;
 use super::preprocessor::checksum;
 use super::{FillMissing, Preprocessor, Report};
-use crate::data::{Csv, Encoding, Fold, KFold, Rows, Scaler, Split};
+use crate::data::{Csv, Encoding, Fold, KFold, Rows, Scaler, Split, class_counts};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::tensor::{Tensor, Values};
@@ -49,8 +49,8 @@ impl ClassWeight {
     /// Those that follow from the targets to train on.
     fn balanced(&self, classes: usize, train: &Tensor) -> Option<Vec<f64>> {
         let (Self::Balanced, Values::U32(labels)) = (self, train.values()) else { return None };
-        let rows = |class| labels.iter().filter(|&&label| label as usize == class).count().max(1);
-        Some((0..classes).map(|class| labels.len() as f64 / (classes * rows(class)) as f64).collect())
+        let weight = |rows: usize| labels.len() as f64 / (classes * rows.max(1)) as f64;
+        Some(class_counts(labels, classes).into_iter().map(weight).collect())
     }
 }
 
@@ -188,12 +188,8 @@ impl TableData {
     /// # Errors
     /// Those of [`KFold::folds`].
     pub fn folds(&self, rows: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>> {
-        let y = self.targets().take(rows)?;
-        let folds = KFold::new(k).shuffle(seed);
-        let folds = if matches!(y.values(), Values::U32(_)) { folds.stratified() } else { folds };
-        let own = |places: Vec<usize>| places.into_iter().map(|place| rows[place]).collect();
-        let folds = folds.folds_of(&y)?.into_iter();
-        Ok(folds.map(|fold| Fold { train: own(fold.train), test: own(fold.test) }).collect())
+        let folds = KFold::drawn(k, seed, &self.targets().take(rows)?)?;
+        Ok(folds.iter().map(|fold| fold.among(rows)).collect())
     }
 
     /// Samples of some rows to train on and of others to measure on, and what made them: all that is learned of the data is learned of

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Baseline, Preprocessor};
-use crate::data::{Encoding, Rows, Split};
+use crate::data::{Encoding, Rows, Split, class_counts};
 use crate::error::Result;
 use crate::tensor::{Tensor, Values};
 
@@ -144,8 +144,7 @@ fn targets(encoding: &Encoding, y: &Tensor) -> Targets {
     let names = encoding.targets();
     match y.values() {
         Values::U32(labels) => {
-            let mut counts = vec![0; encoding.classes().len()];
-            labels.iter().for_each(|&label| counts[label as usize] += 1);
+            let counts = class_counts(labels, encoding.classes().len());
             let classes = encoding.classes().iter().cloned().zip(counts).collect();
             Targets::Classes { label: names[0].clone(), classes }
         }

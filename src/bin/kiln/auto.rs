@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kiln::auto::{Found, Progress, Report, Score, Search};
-use kiln::data::{Dataset, Fold, Split};
+use kiln::data::{Dataset, Split};
 use kiln::device::Device;
 use kiln::io::printable;
 use kiln::nn::{Metric, Model};
@@ -22,7 +22,7 @@ use crate::interrupt::{Stop, Stopped};
 use crate::outputs::{self, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, Pictures, spared};
 use crate::report;
-use crate::set::{Set, files_of, pictures_in, table_in};
+use crate::set::{Set, files_of, pictures_in, table_in, with};
 use crate::table::{Opened, TableArgs};
 use crate::unpacked::UnpackedArgs;
 
@@ -154,7 +154,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     let search = args.trials.into_iter().fold(search, Search::trials);
     let search = metric.into_iter().fold(search, Search::metric);
     let search = match &data.origin {
-        Origin::Table(table, rows, _) => search.prepare_by(|fold| Ok(table.prepare(&of_rows(fold, rows))?.1)),
+        Origin::Table(table, rows, _) => search.prepare_by(|fold| Ok(table.prepare(&fold.among(rows))?.1)),
         _ => search,
     };
     let found = search.run();
@@ -181,12 +181,6 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
             Err(Stopped::by(signal, format!("the search was stopped after {} trials", report.trials)).into())
         }
     }
-}
-
-/// A fold of some rows as a fold of the table's.
-fn of_rows(fold: &Fold, rows: &[usize]) -> Fold {
-    let own = |places: &[usize]| places.iter().map(|&place| rows[place]).collect();
-    Fold { train: own(&fold.train), test: own(&fold.test) }
 }
 
 impl Args {
@@ -232,8 +226,7 @@ impl Args {
     }
 
     fn of_table(&self, path: &Path) -> Result<Data> {
-        let paths: Vec<PathBuf> = [path.into()].into_iter().chain(self.more.iter().cloned()).collect();
-        let (table, opened, fold) = self.table.search(&paths, self.packed.max_unpacked)?;
+        let (table, opened, fold) = self.table.search(&with(path, &self.more), self.packed.max_unpacked)?;
         let Opened { split: Split { train, test }, preprocessor, report } = opened;
         if self.json {
             report::print_json(&report)?

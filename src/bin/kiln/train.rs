@@ -10,7 +10,6 @@ use kiln::data::{Dataset, Split};
 use kiln::device::{Choice, Device};
 use kiln::nn::Model;
 use kiln::table::Baseline;
-use kiln::train::callbacks::EarlyStopping;
 use kiln::train::{CheckFinite, Fit};
 
 use crate::interrupt::{Interrupt, Stop};
@@ -243,7 +242,7 @@ fn train(args: &Args, start: Instant) -> Result<()> {
     if args.summary {
         faults.hear(write!(io::stdout(), "{}", model.summary()?));
     }
-    let mut early = length.patience.map(|patience| EarlyStopping::new().patience(patience).restore_best_weights(true));
+    let mut early = length.early_stopping();
     let done = model.epoch();
     let watch = Watch { class_names: &class_names, is_validated, task, early: early.as_mut() };
     let fit = args.settings((done, length.epochs), &course, watch, &faults).class_weight(class_weight);

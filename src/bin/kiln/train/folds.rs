@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use kiln::auto::Score;
 use kiln::data::Split;
 use kiln::device::{Choice, Device};
 use kiln::train::Logs;
-use kiln::train::callbacks::EarlyStopping;
 use serde_json::json;
 
 use super::Args;
@@ -49,16 +49,16 @@ pub fn run(args: &Args, k: usize, start: Instant) -> Result<()> {
         }
         all.push(logs);
     }
-    let scores = Score::of(&all);
+    let scores = Named::of(&all);
     if args.json {
         let mut line = json!({ "folds": k, "device": device.to_string() });
-        for Score { name, mean, deviation, .. } in &scores {
-            line[format!("test_{name}")] = json!(mean);
-            line[format!("test_{name}_deviation")] = json!(deviation);
+        for Named { name, score, .. } in &scores {
+            line[format!("test_{name}")] = json!(score.mean);
+            line[format!("test_{name}_deviation")] = json!(score.deviation);
         }
         writeln!(io::stdout(), "{line}")?;
     } else {
-        let scores = scores.iter().map(Score::print).collect::<Vec<_>>().join(", ");
+        let scores = scores.iter().map(Named::print).collect::<Vec<_>>().join(", ");
         writeln!(io::stdout(), "Mean of {k} folds ± standard deviation: {scores}")?;
     }
     faults.result()
@@ -79,8 +79,7 @@ impl Args {
         let Loaded { split: Split { train, test }, .. } = set.load()?;
         let samples = course.training_samples(train.len());
         let mut model = self.built(model, task, (&train, samples), (&course, &length), faults)?;
-        let mut early =
-            length.patience.map(|patience| EarlyStopping::new().patience(patience).restore_best_weights(true));
+        let mut early = length.early_stopping();
         let watch = Watch { class_names: &class_names, is_validated, task, early: early.as_mut() };
         let fit = self.settings((0, length.epochs), &course, watch, faults).class_weight(class_weight).verbose(0);
         let (_, interrupt) = self.fit(&mut model, fit, (&train, samples), (start, stop), faults)?;
@@ -90,26 +89,22 @@ impl Args {
 }
 
 /// A value over all folds.
-struct Score<'a> {
+struct Named<'a> {
     name: &'a str,
     called: &'a str,
-    mean: f64,
-    /// How far folds are apart: the standard deviation.
-    deviation: f64,
+    score: Score,
 }
 
-impl<'a> Score<'a> {
+impl<'a> Named<'a> {
     fn of(all: &'a [Logs]) -> Vec<Self> {
         let score = |(name, called, _): (&'a str, &'a str, f64)| {
             let values: Vec<f64> = all.iter().filter_map(|logs| logs.get(name)).collect();
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            Self { name, called, mean, deviation: (squares / (values.len() - 1).max(1) as f64).sqrt() }
+            Self { name, called, score: Score::of(&values) }
         };
         all.first().map_or_else(Vec::new, |logs| scores(logs, "")).into_iter().map(score).collect()
     }
 
     fn print(&self) -> String {
-        format!("{} {:.4} ± {:.4}", self.called, self.mean, self.deviation)
+        format!("{} {:.4} ± {:.4}", self.called, self.score.mean, self.score.deviation)
     }
 }

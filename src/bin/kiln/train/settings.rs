@@ -31,6 +31,13 @@ pub struct Length {
     pub patience: Option<usize>,
 }
 
+impl Length {
+    /// What ends a run that has a patience, and goes back to the best epoch's weights.
+    pub fn early_stopping(&self) -> Option<EarlyStopping> {
+        self.patience.map(|patience| EarlyStopping::new().patience(patience).restore_best_weights(true))
+    }
+}
+
 impl Args {
     /// How a new run goes.
     pub fn course(&self, set: &Set) -> Course {
