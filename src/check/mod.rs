@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use gradients::{check_gradient, check_gradient_on};
 pub use model::{ModelRow, ModelTable, check_model};
 pub(crate) use ops::graph as graph_of;
-pub use ops::{check_case, check_ops, check_steps, outputs};
+pub use ops::{Loaded, check_case, check_ops, check_steps, outputs};
 
 use crate::clock::Instant;
 use crate::device::{Device, Executor};

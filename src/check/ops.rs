@@ -117,31 +117,69 @@ pub(crate) fn graph(case: &Case, steps: usize) -> Result<(Graph, Vec<Type>)> {
 /// # Errors
 /// [`crate::Error::Shape`] where the op does not take the case's inputs, and what the device reports.
 pub fn outputs(case: &Case, executor: &mut Executor) -> Result<Vec<Vec<f64>>> {
-    let mut outputs = written(case, 1, executor)?;
-    outputs.iter_mut().for_each(|y| y.truncate(y.len() - SENTINELS));
-    Ok(outputs)
+    Loaded::new(case, executor)?.outputs(case, executor)
 }
 
 /// What a case's outputs hold after a run, the sentinels behind them included.
 fn written(case: &Case, steps: usize, executor: &mut Executor) -> Result<Vec<Vec<f64>>> {
-    let (g, types) = graph(case, steps)?;
-    executor.forget_plans()?;
-    for (i, ty) in types.iter().enumerate() {
-        let (id, len) = (BufferId::Output(i), ty.shape.len());
-        executor.allocate(&Buffer { id, dtype: ty.dtype, len: len + SENTINELS, row_len: len })?;
-        executor.write(id, &before(case.targets.get(i), ty.dtype, len))?;
+    Loaded::of(case, steps, executor)?.written(case, executor)
+}
+
+/// A case that an executor has ready: cases of the same op on inputs of the same shapes run without another plan. The next case
+/// that the executor is given takes its place.
+#[derive(Debug)]
+pub struct Loaded {
+    plan: usize,
+    steps: usize,
+    /// What the outputs, or the targets, are.
+    types: Vec<Type>,
+}
+
+impl Loaded {
+    /// Makes ready for cases like this one.
+    ///
+    /// # Errors
+    /// As [`outputs`].
+    pub fn new(case: &Case, executor: &mut Executor) -> Result<Self> {
+        Self::of(case, 1, executor)
     }
-    let plan = executor.load(&Plan::new(&case.label, &g, &Arena::default())?)?;
-    for (i, tensor) in case.inputs.iter().enumerate() {
-        let id = if steps > 1 && i == CLOCK_INPUT { BufferId::Clock } else { BufferId::Input(i) };
-        executor.write(id, tensor.values())?;
+
+    fn of(case: &Case, steps: usize, executor: &mut Executor) -> Result<Self> {
+        let (g, types) = graph(case, steps)?;
+        executor.forget_plans()?;
+        for (i, ty) in types.iter().enumerate() {
+            let (id, len) = (BufferId::Output(i), ty.shape.len());
+            executor.allocate(&Buffer { id, dtype: ty.dtype, len: len + SENTINELS, row_len: len })?;
+        }
+        let plan = executor.load(&Plan::new(&case.label, &g, &Arena::default())?)?;
+        Ok(Self { plan, steps, types })
     }
-    executor.run(plan, steps)?;
-    let read = |(i, ty): (usize, &Type)| {
-        let values = executor.read(BufferId::Output(i), 0..ty.shape.len() + SENTINELS)?;
-        Ok(values.to_f64())
-    };
-    types.iter().enumerate().map(read).collect()
+
+    /// [`outputs`] of a case like that it was made for.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn outputs(&self, case: &Case, executor: &mut Executor) -> Result<Vec<Vec<f64>>> {
+        let mut outputs = self.written(case, executor)?;
+        outputs.iter_mut().for_each(|y| y.truncate(y.len() - SENTINELS));
+        Ok(outputs)
+    }
+
+    fn written(&self, case: &Case, executor: &mut Executor) -> Result<Vec<Vec<f64>>> {
+        for (i, ty) in self.types.iter().enumerate() {
+            executor.write(BufferId::Output(i), &before(case.targets.get(i), ty.dtype, ty.shape.len()))?;
+        }
+        for (i, tensor) in case.inputs.iter().enumerate() {
+            let id = if self.steps > 1 && i == CLOCK_INPUT { BufferId::Clock } else { BufferId::Input(i) };
+            executor.write(id, tensor.values())?;
+        }
+        executor.run(self.plan, self.steps)?;
+        let read = |(i, ty): (usize, &Type)| {
+            let values = executor.read(BufferId::Output(i), 0..ty.shape.len() + SENTINELS)?;
+            Ok(values.to_f64())
+        };
+        self.types.iter().enumerate().map(read).collect()
+    }
 }
 
 /// What an output holds before a run: its initial state if it has one, then sentinels.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln::check::outputs;
+use kiln::check::{Loaded, outputs};
 use kiln::device::{Device, Executor};
 use kiln::ops::softmax::Softmax;
 use kiln::ops::softmax_cross_entropy::{SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
@@ -18,14 +18,21 @@ use kiln::{DType, Tensor};
 const TINY: f32 = f32::from_bits(1);
 const EDGES: [f32; 9] = [0.0, -0.0, TINY, -TINY, LARGE, -LARGE, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
 
+/// Elements of the largest operand of cases that the edges are tried on where the op has smaller ones with other settings: what is
+/// larger is there for its extents, and takes most of the time.
+const LARGEST: usize = 100_000;
+
 /// Of the cases of each op, whatever its settings, one that all pairs of edges fit into if there is any, and one that is
 /// small.
 fn chosen() -> Vec<(Case, Option<Case>)> {
+    let elements = |case: &Case| case.inputs.iter().chain(&case.targets).map(|t| t.shape().len()).max().unwrap_or(0);
+    let (small, large): (Vec<Case>, Vec<Case>) = all_cases().into_iter().partition(|case| elements(case) <= LARGEST);
+    let is_there = |case: &Case| small.iter().any(|other| other.op.name() == case.op.name());
+    let alone = large.into_iter().filter(|case| !is_there(case)).collect::<Vec<_>>();
     let mut by_op: BTreeMap<String, Vec<Case>> = BTreeMap::new();
-    for case in all_cases() {
+    for case in small.into_iter().chain(alone) {
         by_op.entry(format!("{:?}", case.op)).or_default().push(case);
     }
-    let elements = |case: &Case| case.inputs.iter().chain(&case.targets).map(|t| t.shape().len()).max().unwrap_or(0);
     let choose = |mut cases: Vec<Case>| {
         cases.sort_by_key(elements);
         let wide = cases.iter().find(|case| {
@@ -96,9 +103,8 @@ struct Variant {
     large: bool,
 }
 
-/// Each edge as the last number of each float operand, and in the wide case all pairs of edges and ordinary numbers, with
-/// and without the large ones.
-fn variants(small: &Case, wide: Option<&Case>) -> Vec<Variant> {
+/// Each edge as the last number of each float operand of a small case.
+fn last(small: &Case) -> Vec<Variant> {
     let mut variants = Vec::new();
     for i in floats(small) {
         let last = operand(small, i).shape().len() - 1;
@@ -107,16 +113,20 @@ fn variants(small: &Case, wide: Option<&Case>) -> Vec<Variant> {
             variants.push(Variant { what: format!("{edge:e} last in operand {i}"), large: has_large(&case), case });
         }
     }
-    for large in [true, false].into_iter().filter(|_| wide.is_some()) {
+    variants
+}
+
+/// All pairs of edges and ordinary numbers in a wide case, with and without the large ones.
+fn pairs(wide: &Case) -> Vec<Variant> {
+    let mixed = |large: bool| {
         let edges: Vec<f32> = EDGES.into_iter().filter(|edge| large || edge.abs() != LARGE).collect();
         let period = edges.len() + 2;
-        let wide = wide.expect("only where there is one");
         let case = floats(wide).enumerate().fold(wide.clone(), |case, (nth, i)| {
             altered(&case, i, |at, x| *edges.get(at / period.pow(nth as u32) % period).unwrap_or(&x))
         });
-        variants.push(Variant { what: format!("{} edges", edges.len()), case, large });
-    }
-    variants
+        Variant { what: format!("{} edges", edges.len()), case, large }
+    };
+    [true, false].map(mixed).into()
 }
 
 /// Whether a case holds [`LARGE`]: some do before anything is put in.
@@ -146,18 +156,33 @@ fn right(r: f64, f: f64, ulps: f64, floor: f64) -> bool {
         || (!rounded.is_normal() && f.abs() < f64::from(f32::MIN_POSITIVE))
 }
 
-/// The first element that is wrong, in words.
-fn fault(case: &Case, tested: &mut Executor, reference: &mut Executor) -> Option<String> {
-    let run = |executor: &mut Executor, case: &Case| outputs(case, executor).expect("the device runs").concat();
-    let (found, wanted) = (run(tested, case), run(reference, case));
-    let floor = floor(case);
-    let wrong = |wanted: &[f64], i: &usize| !right(wanted[*i], found[*i], case.ulps, floor);
-    let mut faults: Vec<usize> = (0..found.len()).filter(|i| wrong(&wanted, i)).collect();
-    if !faults.is_empty() {
-        let of_flushed = run(reference, &flushed(case));
-        faults.retain(|i| wrong(&of_flushed, i));
+/// The device under test and the reference, each with a case and the plan for those like it.
+struct Pair<'e> {
+    tested: (Loaded, &'e mut Executor),
+    reference: (Loaded, &'e mut Executor),
+}
+
+impl<'e> Pair<'e> {
+    fn of(case: &Case, tested: &'e mut Executor, reference: &'e mut Executor) -> Self {
+        let load = |executor: &'e mut Executor| (Loaded::new(case, executor).expect("the device runs"), executor);
+        Self { tested: load(tested), reference: load(reference) }
     }
-    faults.first().map(|&i| format!("element {i} is {:e}, expected {:e}", found[i], wanted[i]))
+
+    /// The first element that is wrong, in words.
+    fn fault(&mut self, case: &Case) -> Option<String> {
+        let run = |(loaded, executor): &mut (Loaded, &mut Executor), case: &Case| {
+            loaded.outputs(case, executor).expect("the device runs").concat()
+        };
+        let (found, wanted) = (run(&mut self.tested, case), run(&mut self.reference, case));
+        let floor = floor(case);
+        let wrong = |wanted: &[f64], i: &usize| !right(wanted[*i], found[*i], case.ulps, floor);
+        let mut faults: Vec<usize> = (0..found.len()).filter(|i| wrong(&wanted, i)).collect();
+        if !faults.is_empty() {
+            let of_flushed = run(&mut self.reference, &flushed(case));
+            faults.retain(|i| wrong(&of_flushed, i));
+        }
+        faults.first().map(|&i| format!("element {i} is {:e}, expected {:e}", found[i], wanted[i]))
+    }
 }
 
 /// Whether the device's own functions keep NaN. WGSL lets a device take it that there is none, and SwiftShader's exp, log
@@ -173,10 +198,13 @@ fn check(device: &Device, chosen: Vec<(Case, Option<Case>)>) {
     let tried = |op: &&str| chosen.iter().any(|(case, _)| case.op.name() == *op);
     let mut unused: Vec<&str> = EXCUSED.iter().map(|(op, _)| *op).filter(tried).collect();
     let keeps_nan = keeps_nan(&mut tested);
-    for (small, wide) in &chosen {
-        for Variant { what, case, large } in variants(small, wide.as_ref()) {
+    let of_small = chosen.iter().map(|(small, _)| (small, last(small)));
+    let of_wide = chosen.iter().filter_map(|(_, wide)| wide.as_ref()).map(|wide| (wide, pairs(wide)));
+    for (like, variants) in of_small.chain(of_wide) {
+        let mut pair = Pair::of(like, &mut tested, &mut reference);
+        for Variant { what, case, large } in variants {
             runs += 1;
-            let Some(fault) = fault(&case, &mut tested, &mut reference) else { continue };
+            let Some(fault) = pair.fault(&case) else { continue };
             let op = case.op.name();
             if large && EXCUSED.iter().any(|(excused, _)| *excused == op) {
                 unused.retain(|name| *name != op);

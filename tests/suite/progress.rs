@@ -22,7 +22,7 @@ impl Callback for Seen {
 #[test]
 fn progress_is_told_in_passing_and_changes_no_bit() {
     for device in devices() {
-        let steps = if device.is_gpu() { 2000 } else { 40_000 };
+        let steps = if device.is_gpu() { 1000 } else { 20_000 };
         let x: Vec<f32> = (0..steps * 64).map(|i| (i % 97) as f32 / 97.0).collect();
         let y = Tensor::new([steps, 1], vec![0.5f32; steps]).unwrap();
         let data = Dataset::new(Tensor::new([steps, 64], x).unwrap(), y).unwrap();

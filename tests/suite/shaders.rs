@@ -4,6 +4,7 @@
 //! A launch is one that an op's case makes on either kind of adapter, so a kernel that no case reaches is found too.
 
 mod candidates;
+mod counting;
 mod long;
 mod loops;
 mod needed;
@@ -67,8 +68,8 @@ static ALL: LazyLock<All> = LazyLock::new(|| {
 
 impl All {
     /// The module of a launch. One that is not valid is `modules_are_valid`'s to report.
-    fn checked(&self, launch: &Launch) -> &Checked {
-        let stem = launch.dispatch.module.stem;
+    fn checked(&self, dispatch: &Dispatch) -> &Checked {
+        let stem = dispatch.module.stem;
         self.checked[stem].as_ref().unwrap_or_else(|e| panic!("{stem}.wgsl is not valid: {e}"))
     }
 
@@ -118,12 +119,17 @@ fn has_subgroups(text: &str) -> bool {
 
 /// The launch's module as its pipeline has it: the entry point alone, each override a constant.
 fn resolve(checked: &Checked, dispatch: &Dispatch) -> Result<Checked, String> {
+    let module = with_constants(checked, dispatch)?;
+    let info = validate(&module, &dispatch.module.text())?;
+    Ok(Checked { module, info })
+}
+
+/// The module of [`resolve`], which nobody has validated.
+fn with_constants(checked: &Checked, dispatch: &Dispatch) -> Result<naga::Module, String> {
     let constants: PipelineConstants = dispatch.constants.iter().map(|&(k, v)| (k.to_string(), v)).collect();
     let entry = Some((ShaderStage::Compute, dispatch.entry));
-    let (module, _) =
-        process_overrides(&checked.module, &checked.info, entry, &constants).map_err(|e| format!("{e:?}"))?;
-    let info = validate(&module, &dispatch.module.text())?;
-    Ok(Checked { module: module.into_owned(), info })
+    let resolved = process_overrides(&checked.module, &checked.info, entry, &constants);
+    Ok(resolved.map_err(|e| format!("{e:?}"))?.0.into_owned())
 }
 
 /// The entry point's place in the module, or the panic that says which there are.
@@ -194,7 +200,7 @@ fn read(path: &Path) -> String {
 #[test]
 fn modules_are_valid() {
     report(ALL.checked.iter().filter_map(|(stem, c)| Some(format!("{stem}.wgsl: {}", c.as_ref().err()?))));
-    let resolved = ALL.pipelines().map(|launch| (launch, resolve(ALL.checked(launch), &launch.dispatch)));
+    let resolved = ALL.pipelines().map(|launch| (launch, resolve(ALL.checked(&launch.dispatch), &launch.dispatch)));
     report_launches(resolved.filter_map(|(launch, r)| Some((launch, format!("with its constants: {}", r.err()?)))));
 }
 
@@ -203,7 +209,7 @@ fn pipelines_translate_for_vulkan_metal_and_dx12() {
     let mut complaints = Vec::new();
     for launch in ALL.pipelines() {
         // One that does not resolve is `modules_are_valid`'s to report.
-        let Ok(resolved) = resolve(ALL.checked(launch), &launch.dispatch) else { continue };
+        let Ok(resolved) = resolve(ALL.checked(&launch.dispatch), &launch.dispatch) else { continue };
         for (backend, result) in [
             ("SPIR-V", translate::to_spirv(&resolved, launch)),
             ("MSL", translate::to_msl(&resolved, launch)),
@@ -248,7 +254,7 @@ fn bindings_are_those_of_the_launch() {
 }
 
 fn wrong_bindings(launch: &Launch) -> Vec<String> {
-    let (checked, bindings) = (ALL.checked(launch), &launch.dispatch.bindings);
+    let (checked, bindings) = (ALL.checked(&launch.dispatch), &launch.dispatch.bindings);
     let mut complaints = Vec::new();
     let mut found: Vec<(u32, u32)> = used(checked, launch).map(|(at, ..)| (at.group, at.binding)).collect();
     found.sort_unstable();
@@ -341,7 +347,7 @@ fn params_are_laid_out_as_in_rust() {
 }
 
 fn check_params(launch: &Launch) -> Result<(), String> {
-    let (checked, params) = (ALL.checked(launch), &launch.dispatch.params);
+    let (checked, params) = (ALL.checked(&launch.dispatch), &launch.dispatch.params);
     let wanted: Vec<(&str, u32)> = params.fields().iter().zip(0u32..).map(|(&(name, _), i)| (name, 4 * i)).collect();
     let Some((_, variable, _)) = used(checked, launch).find(|(_, v, _)| v.space == AddressSpace::Uniform) else {
         return if wanted.is_empty() { Ok(()) } else { Err(format!("reads no uniform, the launch gives {wanted:?}")) };
@@ -382,7 +388,7 @@ fn words_of(types: &naga::UniqueArena<naga::Type>, ty: Handle<naga::Type>) -> Op
 #[test]
 fn constants_are_overrides() {
     report_launches(ALL.pipelines().flat_map(|launch| {
-        let overrides = &ALL.checked(launch).module.overrides;
+        let overrides = &ALL.checked(&launch.dispatch).module.overrides;
         let names: BTreeSet<&str> = overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
         let unknown = launch.dispatch.constants.iter().filter(|(name, _)| !names.contains(name));
         unknown.map(|(name, _)| (launch, format!("no override {name}, but {names:?}"))).collect::<Vec<_>>()
@@ -398,7 +404,7 @@ fn launches_are_within_every_adapters_limits() {
     );
     let mut complaints = Vec::new();
     for launch in ALL.pipelines() {
-        let Ok(resolved) = resolve(ALL.checked(launch), &launch.dispatch) else { continue };
+        let Ok(resolved) = resolve(ALL.checked(&launch.dispatch), &launch.dispatch) else { continue };
         let (module, index) = (&resolved.module, entry_index(&resolved.module, launch));
         let size = module.entry_points[index].workgroup_size;
         if size.iter().product::<u32>() > MOST_INVOCATIONS || size[2] > 64 {

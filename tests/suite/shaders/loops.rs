@@ -34,17 +34,20 @@ fn breaks(block: &Block) -> bool {
     block.iter().any(|statement| matches!(statement, Statement::Break))
 }
 
-/// Every statement, however deep.
+/// Every statement of a block, however deep.
 pub fn walk(block: &Block, see: &mut impl FnMut(&Statement)) {
-    for statement in block {
-        see(statement);
-        match statement {
-            Statement::Block(inner) => walk(inner, see),
-            Statement::If { accept, reject, .. } => [accept, reject].into_iter().for_each(|b| walk(b, see)),
-            Statement::Switch { cases, .. } => cases.iter().for_each(|case| walk(&case.body, see)),
-            Statement::Loop { body, continuing, .. } => [body, continuing].into_iter().for_each(|b| walk(b, see)),
-            _ => {}
-        }
+    block.iter().for_each(|statement| each(statement, see));
+}
+
+/// A statement, and every one in it.
+pub fn each(statement: &Statement, see: &mut impl FnMut(&Statement)) {
+    see(statement);
+    match statement {
+        Statement::Block(inner) => walk(inner, see),
+        Statement::If { accept, reject, .. } => [accept, reject].into_iter().for_each(|b| walk(b, see)),
+        Statement::Switch { cases, .. } => cases.iter().for_each(|case| walk(&case.body, see)),
+        Statement::Loop { body, continuing, .. } => [body, continuing].into_iter().for_each(|b| walk(b, see)),
+        _ => {}
     }
 }
 

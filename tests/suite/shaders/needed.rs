@@ -59,7 +59,7 @@ impl Needed {
 }
 
 /// What an expression is computed from, as far as the interpreter follows it.
-fn operands(expression: &Expression) -> Vec<Handle<Expression>> {
+pub fn operands(expression: &Expression) -> Vec<Handle<Expression>> {
     match expression {
         Expression::Load { pointer: of } | Expression::ArrayLength(of) => vec![*of],
         Expression::Splat { value: of, .. } | Expression::Swizzle { vector: of, .. } => vec![*of],

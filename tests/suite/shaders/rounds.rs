@@ -12,6 +12,7 @@ use naga::{
     AddressSpace, Block, BuiltIn, Expression, Function, Handle, Literal, Module, ScalarKind, Statement, TypeInner,
 };
 
+use super::counting::Counting;
 use super::needed::{Kernel, Needed, root};
 use super::values::Value::{self, Unknown};
 use super::values::{binary, converted, math, unary};
@@ -218,6 +219,9 @@ impl<'a> Invocation<'a> {
         continuing: &'a Block,
         break_if: Option<Handle<Expression>>,
     ) -> Flow {
+        if self.moved.is_none() && break_if.is_none() && self.counted(frame, body, continuing).is_some() {
+            return Flow::Next;
+        }
         while self.rounds < CUT_OFF {
             match self.block(frame, body) {
                 Flow::Break => return Flow::Next,
@@ -231,6 +235,23 @@ impl<'a> Invocation<'a> {
             }
         }
         Flow::Next
+    }
+
+    /// Goes round a loop at once, where it only counts: what branches depend on is its counter alone, and that moves by as much
+    /// in each round. `None` where there is more to it; then nothing has changed.
+    fn counted(&mut self, frame: &mut Frame<'a>, body: &'a Block, continuing: &'a Block) -> Option<()> {
+        let counting = Counting::of(frame.function, frame.needed, &self.kernel.others, body, continuing)?;
+        for of in counting.emitted {
+            self.emit(frame, of);
+        }
+        let whole = |value: Value| if let Value::U32(x) = value { Some(x) } else { None };
+        let counter = counting.counter.index();
+        let start = whole(frame.locals[counter].clone())?;
+        let (end, step) = (whole(self.value(frame, counting.end))?, whole(self.value(frame, counting.step))?);
+        let rounds = end.saturating_sub(start).checked_next_multiple_of(step)? / step;
+        frame.locals[counter] = Value::U32(start.checked_add(rounds * step)?);
+        self.rounds = self.rounds.saturating_add(rounds).min(CUT_OFF);
+        Some(())
     }
 
     /// All of several blocks from one state: the longest, and what holds whichever it was. One that goes on behind them is

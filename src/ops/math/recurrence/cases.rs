@@ -59,6 +59,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ([2, 3, 3], [false, false, true], [false, true]),
             ([2, 1000, 3], [false, false, true], [false, true]),
             ([3, 2, 300], [false, true, false], [true; 2]),
+            ([2, 3, 4], [false, true, false], [true; 2]),
         ] {
             seed += 10;
             let op = Recurrence { masked, dropped, backwards, ..Recurrence::new(cell) };
