@@ -112,6 +112,9 @@ fn what_cannot_be_searched_is_said() {
     refused(&with(&["--standardize"]), "error: standardize: the networks of a search standardize their columns");
     refused(&with(&["--class-weight", "low=2"]), "error: class_weight: a search tries whether classes");
     refused(&with(&["--save", "t.txt"]), "error: save: ");
+    let help = output(folder.path(), &["auto", "--help"]);
+    says(&help, &["--budget", "--fill-missing"]);
+    assert!(!help.contains("--standardize") && !help.contains("--class-weight"), "{help}");
     std::fs::write(folder.path().join("one.csv"), "a,kind\n1,x\n2,x\n3,x\n").unwrap();
     refused(&[&name(&folder, "one.csv"), "--label", "kind", "--folds", "2"], "there is nothing to tell apart");
     for wrong in ["0", "soon", "3d", "-1s"] {

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use clap::Arg;
 use kiln::auto::{Found, Progress, Report, Score, Search};
 use kiln::data::{Dataset, Split};
 use kiln::device::Device;
@@ -23,7 +24,7 @@ use crate::outputs::{self, Kind, outputs};
 use crate::pictures::{Loaded, PictureArgs, Pictures, spared};
 use crate::report;
 use crate::set::{Set, files_of, pictures_in, table_in, with};
-use crate::table::{Opened, TableArgs};
+use crate::table::{Opened, SEARCHED, TableArgs};
 use crate::unpacked::UnpackedArgs;
 
 const EXAMPLES: &str = "\
@@ -44,7 +45,7 @@ Examples:
 
 /// Find the network for your data: try many settings, and train the best
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_args(unlisted))]
 pub struct Args {
     /// A table, FILE.csv or FILE.tsv, arrays, FILE.npz, a folder of pictures, or mnist or fashion-mnist
     #[arg(value_name = "DATA")]
@@ -94,6 +95,11 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What a search decides itself stands not in its help.
+fn unlisted(option: Arg) -> Arg {
+    if SEARCHED.contains(&option.get_id().as_str()) { option.hide(true) } else { option }
 }
 
 /// A time as it is written: a number and its unit, seconds where there is none.

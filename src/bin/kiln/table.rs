@@ -187,8 +187,11 @@ impl TableArgs {
     }
 }
 
+/// The options that a search decides itself.
+pub const SEARCHED: [&str; 3] = ["standardize", "no_standardize", "class_weight"];
+
 impl TableArgs {
-    /// That no option is given which a search decides itself.
+    /// That none of [`SEARCHED`] is given.
     pub fn refuse_searched(&self) -> Result<()> {
         ensure!(
             !self.standardize,
