@@ -18,21 +18,14 @@ use kiln::{DType, Tensor};
 const TINY: f32 = f32::from_bits(1);
 const EDGES: [f32; 9] = [0.0, -0.0, TINY, -TINY, LARGE, -LARGE, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
 
-/// Elements of the largest operand of cases that the edges are tried on where the op has smaller ones with other settings: what is
-/// larger is there for its extents, and takes most of the time.
-const LARGEST: usize = 100_000;
-
 /// Of the cases of each op, whatever its settings, one that all pairs of edges fit into if there is any, and one that is
 /// small.
 fn chosen() -> Vec<(Case, Option<Case>)> {
-    let elements = |case: &Case| case.inputs.iter().chain(&case.targets).map(|t| t.shape().len()).max().unwrap_or(0);
-    let (small, large): (Vec<Case>, Vec<Case>) = all_cases().into_iter().partition(|case| elements(case) <= LARGEST);
-    let is_there = |case: &Case| small.iter().any(|other| other.op.name() == case.op.name());
-    let alone = large.into_iter().filter(|case| !is_there(case)).collect::<Vec<_>>();
     let mut by_op: BTreeMap<String, Vec<Case>> = BTreeMap::new();
-    for case in small.into_iter().chain(alone) {
+    for case in all_cases() {
         by_op.entry(format!("{:?}", case.op)).or_default().push(case);
     }
+    let elements = |case: &Case| case.inputs.iter().chain(&case.targets).map(|t| t.shape().len()).max().unwrap_or(0);
     let choose = |mut cases: Vec<Case>| {
         cases.sort_by_key(elements);
         let wide = cases.iter().find(|case| {
