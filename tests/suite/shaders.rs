@@ -118,14 +118,15 @@ fn has_subgroups(text: &str) -> bool {
 }
 
 /// The launch's module as its pipeline has it: the entry point alone, each override a constant.
-fn resolve(checked: &Checked, dispatch: &Dispatch) -> Result<Checked, String> {
-    let module = with_constants(checked, dispatch)?;
+fn resolve(dispatch: &Dispatch) -> Result<Checked, String> {
+    let module = with_constants(dispatch)?;
     let info = validate(&module, &dispatch.module.text())?;
     Ok(Checked { module, info })
 }
 
 /// The module of [`resolve`], which nobody has validated.
-fn with_constants(checked: &Checked, dispatch: &Dispatch) -> Result<naga::Module, String> {
+fn with_constants(dispatch: &Dispatch) -> Result<naga::Module, String> {
+    let checked = ALL.checked(dispatch);
     let constants: PipelineConstants = dispatch.constants.iter().map(|&(k, v)| (k.to_string(), v)).collect();
     let entry = Some((ShaderStage::Compute, dispatch.entry));
     let resolved = process_overrides(&checked.module, &checked.info, entry, &constants);
@@ -200,7 +201,7 @@ fn read(path: &Path) -> String {
 #[test]
 fn modules_are_valid() {
     report(ALL.checked.iter().filter_map(|(stem, c)| Some(format!("{stem}.wgsl: {}", c.as_ref().err()?))));
-    let resolved = ALL.pipelines().map(|launch| (launch, resolve(ALL.checked(&launch.dispatch), &launch.dispatch)));
+    let resolved = ALL.pipelines().map(|launch| (launch, resolve(&launch.dispatch)));
     report_launches(resolved.filter_map(|(launch, r)| Some((launch, format!("with its constants: {}", r.err()?)))));
 }
 
@@ -209,7 +210,7 @@ fn pipelines_translate_for_vulkan_metal_and_dx12() {
     let mut complaints = Vec::new();
     for launch in ALL.pipelines() {
         // One that does not resolve is `modules_are_valid`'s to report.
-        let Ok(resolved) = resolve(ALL.checked(&launch.dispatch), &launch.dispatch) else { continue };
+        let Ok(resolved) = resolve(&launch.dispatch) else { continue };
         for (backend, result) in [
             ("SPIR-V", translate::to_spirv(&resolved, launch)),
             ("MSL", translate::to_msl(&resolved, launch)),
@@ -404,7 +405,7 @@ fn launches_are_within_every_adapters_limits() {
     );
     let mut complaints = Vec::new();
     for launch in ALL.pipelines() {
-        let Ok(resolved) = resolve(ALL.checked(&launch.dispatch), &launch.dispatch) else { continue };
+        let Ok(resolved) = resolve(&launch.dispatch) else { continue };
         let (module, index) = (&resolved.module, entry_index(&resolved.module, launch));
         let size = module.entry_points[index].workgroup_size;
         if size.iter().product::<u32>() > MOST_INVOCATIONS || size[2] > 64 {

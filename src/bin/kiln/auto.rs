@@ -99,7 +99,7 @@ pub struct Args {
 
 /// What a search decides itself stands not in its help.
 fn unlisted(option: Arg) -> Arg {
-    if SEARCHED.contains(&option.get_id().as_str()) { option.hide(true) } else { option }
+    if SEARCHED.iter().any(|(name, ..)| option.get_id() == name) { option.hide(true) } else { option }
 }
 
 /// A time as it is written: a number and its unit, seconds where there is none.

@@ -187,24 +187,26 @@ impl TableArgs {
     }
 }
 
-/// The options that a search decides itself.
-pub const SEARCHED: [&str; 3] = ["standardize", "no_standardize", "class_weight"];
+/// An option that a search decides itself: its name, whether it is given, and why it is refused.
+type Searched = (&'static str, fn(&TableArgs) -> bool, &'static str);
+
+pub const SEARCHED: [Searched; 3] = [
+    ("standardize", |options| options.standardize, SCALED),
+    ("no_standardize", |options| options.no_standardize, SCALED),
+    (
+        "class_weight",
+        |options| !options.class_weight.is_empty(),
+        "a search tries whether classes are better balanced itself",
+    ),
+];
+const SCALED: &str = "the networks of a search standardize their columns themselves";
 
 impl TableArgs {
     /// That none of [`SEARCHED`] is given.
     pub fn refuse_searched(&self) -> Result<()> {
-        ensure!(
-            !self.standardize,
-            "standardize: the networks of a search standardize their columns themselves; leave --standardize out"
-        );
-        ensure!(
-            !self.no_standardize,
-            "no_standardize: the networks of a search standardize their columns themselves; leave --no-standardize out"
-        );
-        ensure!(
-            self.class_weight.is_empty(),
-            "class_weight: a search tries whether classes are better balanced itself; leave --class-weight out"
-        );
+        for (option, is_given, why) in SEARCHED {
+            ensure!(!is_given(self), "{option}: {why}; leave --{} out", option.replace('_', "-"));
+        }
         Ok(())
     }
 }

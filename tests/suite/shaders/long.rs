@@ -30,7 +30,7 @@ use kiln::ops::{AdapterKind, Dispatch, Io, Op, Target, all_cases};
 
 use rayon::prelude::*;
 
-use super::{ALL, entry_index_of, parse, report, rounds, with_constants};
+use super::{entry_index_of, parse, report, rounds, with_constants};
 
 /// What an invocation may do in all its loops together: a quarter of what llvmpipe lets it.
 const MOST: u32 = 1 << 14;
@@ -199,23 +199,10 @@ fn io_of(op: &dyn Op, inputs: Vec<Type>) -> Io {
     Io { inputs, outputs }
 }
 
-/// Of an op's launches those that begin and end the pieces of a kernel: pieces are alike but for the last.
-fn ends(dispatches: &[Dispatch]) -> Vec<Dispatch> {
-    let is_among = |others: &[Dispatch], of: &Dispatch| {
-        others.iter().any(|other| other.kernel() == of.kernel() && other.constants == of.constants)
-    };
-    let ends = dispatches.iter().enumerate().filter(|&(i, of)| {
-        let (before, behind) = (&dispatches[..i], &dispatches[i + 1..]);
-        !is_among(before, of) || !is_among(behind, of)
-    });
-    ends.map(|(_, of)| of.clone()).collect()
-}
-
 /// What is measured of a launch: its module with its constants, its entry point, itself, and the op's types. Cases launch every
 /// module, whose tests validate it.
 fn measured<T>(dispatch: &Dispatch, io: &Io, of: fn(&naga::Module, usize, &Dispatch, &Io) -> T) -> T {
-    let module =
-        with_constants(ALL.checked(dispatch), dispatch).unwrap_or_else(|e| panic!("{}: {e}", dispatch.kernel()));
+    let module = with_constants(dispatch).unwrap_or_else(|e| panic!("{}: {e}", dispatch.kernel()));
     of(&module, entry_index_of(&module, dispatch.entry), dispatch, io)
 }
 
@@ -231,7 +218,7 @@ fn no_invocation_loops_longer_than_every_adapter_lets_it() {
     let mut launches = BTreeMap::new();
     for (op, io) in cases.chain(large).filter(|(_, io)| long(io)) {
         for target in Target::all() {
-            for dispatch in ends(&op.gpu(&io, &target)) {
+            for dispatch in op.gpu(&io, &target) {
                 launches.entry(format!("{dispatch:?}")).or_insert((dispatch, io.clone(), target.kind));
             }
         }
