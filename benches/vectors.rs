@@ -11,6 +11,7 @@ use kiln::nn::optimizer::{self, SCALARS};
 use kiln::ops::activation::{Activate, Function};
 use kiln::ops::case::{self, Case, random};
 use kiln::ops::cpu::{Slice, SliceMut};
+use kiln::ops::curve::{Bend, BendGrad, Curve};
 use kiln::ops::matmul::{MatMul, case_of};
 use kiln::ops::softmax::Softmax;
 use kiln::ops::{CpuArgs, CpuOp, Real};
@@ -65,52 +66,45 @@ fn optimizers() -> Vec<String> {
     ["rmsprop", "adam", "adamw", "adagrad", "adadelta", "nadam"].into_iter().filter_map(slow).collect()
 }
 
-/// The time of an activation of numbers, each by itself and by its op.
-fn activation(function: Function) -> [Duration; 2] {
-    let case = Case::new("activation", Activate(function), vec![random([PARAMETERS], 3)]);
-    let (io, x) = (case.io().expect("an activation"), case.inputs[0].values().to_f32());
-    let mut y = vec![0.0; PARAMETERS];
-    let single = shortest(|_| {
-        let start = Instant::now();
-        y.iter_mut().zip(&x).for_each(|(y, &x)| *y = black_box(function.of(black_box(x))));
-        start.elapsed()
-    });
-    let vectors = shortest(|_| {
-        let start = Instant::now();
-        let (inputs, outputs) = (&[Slice::Real(&x)], &mut [SliceMut::Real(&mut y)]);
-        Activate(function).cpu(CpuArgs { io: &io, inputs, outputs });
-        start.elapsed()
-    });
-    [single, vectors]
-}
-
-/// Those that recurrent layers have: a loop that does not become part of what is compiled for the processor's vectors takes twice as
-/// long and more.
-fn activations() -> Vec<String> {
-    let slow = |function: Function| {
-        let [single, vectors] = activation(function);
-        println!("{}: {vectors:?}, number by number {single:?}", function.name());
-        (vectors >= single / 3).then(|| function.name().to_string())
-    };
-    [Function::Sigmoid, Function::Tanh].into_iter().filter_map(slow).collect()
-}
-
-/// The time of a product on one thread, in f32 or f64.
-fn product<T: Real>(case: &Case) -> Duration
-where
-    MatMul: CpuOp<T>,
-{
-    let io = case.io().expect("a product");
+/// The time of a case's op, in f32 or f64.
+fn time_of<T: Real, O: CpuOp<T> + 'static>(case: &Case) -> Duration {
+    let io = case.io().expect("an op and its inputs");
     let floats = |tensor: &Tensor| tensor.values().to_f64().into_iter().map(T::of).collect::<Vec<_>>();
-    let (a, b) = (floats(&case.inputs[0]), floats(&case.inputs[1]));
+    let inputs: Vec<Vec<T>> = case.inputs.iter().map(floats).collect();
+    let inputs: Vec<Slice<'_, T>> = inputs.iter().map(|input| Slice::Real(input)).collect();
     let mut y = vec![T::zero(); io.outputs[0].shape.len()];
-    let op = (&*case.op as &dyn std::any::Any).downcast_ref::<MatMul>().expect("a product");
+    let op = (&*case.op as &dyn std::any::Any).downcast_ref::<O>().expect("the op of the case");
     shortest(|_| {
         let start = Instant::now();
-        let (inputs, outputs) = (&[Slice::Real(&a), Slice::Real(&b)], &mut [SliceMut::Real(&mut y)]);
-        op.cpu(CpuArgs { io: &io, inputs, outputs });
+        op.cpu(CpuArgs { io: &io, inputs: &inputs, outputs: &mut [SliceMut::Real(&mut y)] });
         start.elapsed()
     })
+}
+
+/// Those that take an exponential, which the processor's library has in f64, number by number: a loop in f32 that does not become part of
+/// what is compiled for the processor's vectors takes as long.
+fn activations() -> Vec<String> {
+    let numbers = || vec![random([PARAMETERS], 3)];
+    let slow = |name: String, [single, vectors]: [Duration; 2]| {
+        println!("{name}: {vectors:?}, number by number in f64 {single:?}");
+        (vectors >= single / 3).then_some(name)
+    };
+    let functions = [Function::Sigmoid, Function::Tanh, Function::Elu { alpha: 1.0 }].into_iter().filter_map(|f| {
+        let case = Case::new("activation", Activate(f), numbers());
+        slow(f.name().to_string(), [time_of::<f64, Activate>(&case), time_of::<f32, Activate>(&case)])
+    });
+    let curves = [Curve::Gelu, Curve::GeluTanh, Curve::Silu, Curve::Mish, Curve::Softplus].into_iter().flat_map(|f| {
+        let case = Case::new("curve", Bend(f), numbers());
+        let gradient = Case::new("its gradient", BendGrad(f), [numbers(), numbers()].concat());
+        [
+            slow(format!("{f:?}"), [time_of::<f64, Bend>(&case), time_of::<f32, Bend>(&case)]),
+            slow(
+                format!("{f:?}'s gradient"),
+                [time_of::<f64, BendGrad>(&gradient), time_of::<f32, BendGrad>(&gradient)],
+            ),
+        ]
+    });
+    functions.chain(curves.flatten()).collect()
 }
 
 /// Each width of a strip, then either operand transposed. The library's product in f64 takes twice what it takes in f32; a
@@ -128,7 +122,7 @@ fn products() -> Vec<String> {
     ];
     let slow = |(extents, trans_a, trans_b)| {
         let case = case_of(MatMul::new(trans_a, trans_b), extents, 1);
-        let (kernel, library) = pool.install(|| (product::<f32>(&case), product::<f64>(&case)));
+        let (kernel, library) = pool.install(|| (time_of::<f32, MatMul>(&case), time_of::<f64, MatMul>(&case)));
         println!("{}: {kernel:?}, by the library in f64 {library:?}", case.label);
         (kernel >= library).then_some(case.label)
     };

@@ -1,162 +1,12 @@
 //! The CPU side of an op: plain loops over slices, generic over f32 (to train) and f64 (to check).
 
-use std::ops::Range;
-
 use super::Io;
-use super::bounded::{sigmoid, tanh};
-use super::convolution::Convolution;
-use super::exponential::exponential;
-use super::product::Product;
-use crate::tensor::{Values, first_of, is_above};
+pub use super::real::Real;
+use crate::tensor::{first_of, is_above};
 use crate::threads::{self, Chunks, for_each_chunk};
 
 /// What is done to rows of a result while they are in the cache, given the index of their first element.
 pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
-
-/// The float that a CPU executor computes in: f32 to train, f64 as the reference.
-pub trait Real:
-    num_traits::Float + num_traits::NumAssign + bytemuck::Pod + std::iter::Sum + std::fmt::Debug + Send + Sync
-{
-    /// Rounds a double to this type.
-    fn of(x: f64) -> Self;
-
-    /// A byte as this type, exactly.
-    fn of_u8(x: u8) -> Self;
-
-    /// This number as a double, exactly.
-    fn f64(self) -> f64;
-
-    /// Elements in this type.
-    fn values(elements: Vec<Self>) -> Values;
-
-    /// Zero where the number is subnormal in f32, the number itself elsewhere. Optimizers flush their moments:
-    /// processors and some GPUs take many times longer over subnormals.
-    fn flushed(self) -> Self {
-        if self.abs() < Self::of(f64::from(f32::MIN_POSITIVE)) { Self::zero() } else { self }
-    }
-
-    /// e to the power of the number, which loops of f32 make by vectors.
-    #[must_use]
-    #[inline(always)]
-    fn exponential(self) -> Self {
-        self.exp()
-    }
-
-    /// y = op(a) op(b), a product of matrices.
-    ///
-    /// # Panics
-    /// Where a slice is not as long as the extents say.
-    fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
-        product.by_library(y);
-    }
-
-    /// [`Real::multiply`] by the calling thread alone.
-    ///
-    /// # Panics
-    /// Where a slice is not as long as the extents say.
-    fn multiply_alone(product: &Product<'_, Self>, y: &mut [Self]) {
-        product.by_library_alone(y);
-    }
-
-    /// Whether [`Real::multiply_alone`] gives a row of a product with a right side of these extents the same bits whatever other rows
-    /// there are.
-    fn is_by_rows(_right: [usize; 2]) -> bool {
-        false
-    }
-
-    /// 1 / (1 + exp(-x)), which loops of f32 make by vectors.
-    #[must_use]
-    fn sigmoid(self) -> Self {
-        Self::one() / (Self::one() + (-self).exp())
-    }
-
-    /// The hyperbolic tangent, which loops of f32 make by vectors.
-    #[must_use]
-    fn hyperbolic_tangent(self) -> Self {
-        self.tanh()
-    }
-
-    /// A pass of a convolution, and what follows it.
-    ///
-    /// # Panics
-    /// Where a slice is not as long as the extents say.
-    fn convolve(convolution: &Convolution<'_, Self>, y: &mut [Self], finish: Finish<'_, Self>) {
-        convolution.by_loops(y, finish);
-    }
-}
-
-impl Real for f32 {
-    #[inline]
-    fn of(x: f64) -> Self {
-        x as Self
-    }
-
-    #[inline]
-    fn of_u8(x: u8) -> Self {
-        Self::from(x)
-    }
-
-    #[inline]
-    fn f64(self) -> f64 {
-        f64::from(self)
-    }
-
-    fn values(elements: Vec<Self>) -> Values {
-        Values::F32(elements)
-    }
-
-    #[inline(always)]
-    fn exponential(self) -> Self {
-        exponential(self)
-    }
-
-    fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
-        product.by_kernel(y);
-    }
-
-    fn multiply_alone(product: &Product<'_, Self>, y: &mut [Self]) {
-        product.by_kernel_alone(y);
-    }
-
-    fn is_by_rows(right: [usize; 2]) -> bool {
-        Product::has_kernel_for(right)
-    }
-
-    #[inline(always)]
-    fn sigmoid(self) -> Self {
-        sigmoid(self)
-    }
-
-    #[inline(always)]
-    fn hyperbolic_tangent(self) -> Self {
-        tanh(self)
-    }
-
-    fn convolve(convolution: &Convolution<'_, Self>, y: &mut [Self], finish: Finish<'_, Self>) {
-        convolution.by_vectors(y, finish);
-    }
-}
-
-impl Real for f64 {
-    #[inline]
-    fn of(x: f64) -> Self {
-        x
-    }
-
-    #[inline]
-    fn of_u8(x: u8) -> Self {
-        Self::from(x)
-    }
-
-    #[inline]
-    fn f64(self) -> f64 {
-        self
-    }
-
-    fn values(elements: Vec<Self>) -> Values {
-        Values::F64(elements)
-    }
-}
 
 /// An input's elements.
 #[derive(Clone, Copy, Debug)]
@@ -267,8 +117,8 @@ const PARALLEL_FROM: usize = 16_384;
 /// reordered.
 ///
 /// A macro and no function: only what becomes a part of the function that knows the vectors is compiled for them. A closure does where
-/// it is called in one place alone, so that each kind of vectors has its own. What it calls must become a part of it, too, which
-/// `#[inline(always)]` says.
+/// it is called in one place alone, so that each kind of vectors has its own, and is not long. What it calls must become a part of it,
+/// too, which `#[inline(always)]` says.
 #[cfg(target_arch = "x86_64")]
 macro_rules! vectorised {
     ($made:expr) => {
@@ -322,46 +172,6 @@ pub(crate) fn for_each_row_of<T: Send>(
     }
     let few = (y.len() / width).div_ceil(8 * threads::count()).max(1);
     for_each_chunk(Chunks(y, width), few, &f);
-}
-
-/// Calls `f(first row, parts)` for parts of the same rows of several slices, at most so many rows at once, in parallel. `widths` are
-/// of a row of each slice.
-pub(crate) fn for_each_part<T: Send, const N: usize>(
-    all: [&mut [T]; N],
-    widths: [usize; N],
-    rows: usize,
-    most: usize,
-    f: &(impl Fn(usize, [&mut [T]; N]) + Sync),
-) {
-    part_of_rows(all, widths, 0..rows, most, f);
-}
-
-fn part_of_rows<T: Send, const N: usize>(
-    all: [&mut [T]; N],
-    widths: [usize; N],
-    rows: Range<usize>,
-    most: usize,
-    f: &(impl Fn(usize, [&mut [T]; N]) + Sync),
-) {
-    let parts = rows.len().div_ceil(most);
-    if parts < 2 {
-        return if parts == 1 {
-            f(rows.start, all)
-        };
-    }
-    let (first, middle) = (rows.start, rows.start + parts / 2 * most);
-    let mut tails: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
-    let mut slots = tails.iter_mut().zip(widths);
-    let heads = all.map(|slice| {
-        let (tail, width) = slots.next().expect("one for each");
-        let (head, behind) = slice.split_at_mut((middle - first) * width);
-        *tail = behind;
-        head
-    });
-    threads::join(
-        || part_of_rows(heads, widths, first..middle, most, f),
-        || part_of_rows(tails, widths, middle..rows.end, most, f),
-    );
 }
 
 /// Calls `f(start, y_piece)` for pieces of `y`, in parallel where it pays; `start` is the piece's first index.

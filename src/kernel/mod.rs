@@ -10,6 +10,7 @@ pub mod matmul;
 pub mod philox;
 pub mod pool;
 pub mod product;
+mod real;
 pub mod reduction;
 pub(crate) mod room;
 pub mod strided;

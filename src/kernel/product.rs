@@ -9,13 +9,16 @@
 //! number of threads changes no bit: it only decides how many rows of a kernel of this file a thread has, each of which is
 //! summed by itself, and how many threads the library takes for a call.
 
+mod rows;
+
 use std::cell::Cell;
 use std::ops::Range;
 
-use pulp::Simd;
-
 use super::cpu::{Real, for_each_piece, vectorised};
 use crate::threads::{self, Chunks, for_each_chunk};
+
+use rows::{Rows, STRIP};
+pub(super) use rows::{copy, multiply_packed, pack, packed_len};
 
 /// y (M, N) = op(a) op(b), by rows; op(a) is (M, K), op(b) is (K, N).
 #[derive(Clone, Copy, Debug)]
@@ -124,17 +127,12 @@ impl Product<'_, f32> {
         self.multiply(0..k, halves, self.threads(), y);
     }
 
-    /// By the kernels of this file or by the library, on the calling thread.
-    pub(crate) fn by_kernel_alone(&self, y: &mut [f32]) {
-        self.multiply(0..self.extents[2], 1, 1, y);
-    }
-
     /// Sums over a range of K, by so many threads. The library has the rows in `calls` calls: it chooses by their number.
     fn multiply(&self, depth: Range<usize>, calls: usize, threads: usize, y: &mut [f32]) {
         let n = self.extents[1];
         if self.has_kernel(depth.len()) {
             in_pieces(y, n, threads, |first, y| {
-                pulp::Arch::new().dispatch(Rows { product: self, first, depth: depth.clone(), y });
+                pulp::Arch::new().dispatch(Rows { product: self, packed: None, first, depth: depth.clone(), y });
             });
         } else {
             in_pieces(y, n, calls, |first, y| {
@@ -146,14 +144,10 @@ impl Product<'_, f32> {
 
     /// Whether the kernels of this file suit sums of so many of the K products.
     fn has_kernel(&self, depth: usize) -> bool {
-        !self.trans_b && Self::has_kernel_for([depth, self.extents[1]])
-    }
-
-    /// Whether they suit a right side of these extents.
-    pub(crate) fn has_kernel_for([depth, n]: [usize; 2]) -> bool {
+        let n = self.extents[1];
         // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. For a larger b these
         // kernels are no faster than the library's, which are right for any processor.
-        n >= 8 && depth * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth * n * 4 <= 2 * RESIDENT_BYTES
+        !self.trans_b && n >= 8 && depth * 4 * STRIP.min(n) <= RESIDENT_BYTES && depth * n * 4 <= 2 * RESIDENT_BYTES
     }
 
     /// Cuts the sums over K into two parts, one for each half of the threads, and adds these up.
@@ -186,179 +180,6 @@ fn parallelism(_threads: usize) -> gemm::Parallelism {
 thread_local! {
     /// Sums over a part of K, kept from step to step.
     static PART_OF_K: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
-/// Columns of y in a strip, at most: four vectors of the widest kind.
-const STRIP: usize = 64;
-
-/// Rows of y from `first` on, of sums over a range of K.
-struct Rows<'a> {
-    product: &'a Product<'a, f32>,
-    first: usize,
-    depth: Range<usize>,
-    y: &'a mut [f32],
-}
-
-impl pulp::WithSimd for Rows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if self.product.trans_a { self.strips::<S, true>(simd) } else { self.strips::<S, false>(simd) }
-    }
-}
-
-// Rows of b are vectors: y[i][j..] += op(a)[i][k] b[k][j..], a block of y in registers.
-impl Rows<'_> {
-    /// A strip of columns after the other.
-    #[inline(always)]
-    fn strips<S: Simd, const TRANS_A: bool>(mut self, simd: S) {
-        let n = self.product.extents[1];
-        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        let mut scratch = SCRATCH.take();
-        scratch.resize(PART + TILE, 0.0);
-        let mut vectors = n.div_ceil(S::F32_LANES);
-        let mut column = 0;
-        for left in (1..=vectors.div_ceil(most)).rev() {
-            // Strips of about one width: a narrow last one would leave registers idle.
-            let taken = vectors.div_ceil(left);
-            let columns = column..(column + taken * S::F32_LANES).min(n);
-            (column, vectors) = (columns.end, vectors - taken);
-            match taken {
-                1 => self.strip::<S, TRANS_A, 1>(simd, columns, &mut scratch),
-                2 => self.strip::<S, TRANS_A, 2>(simd, columns, &mut scratch),
-                // Never with 16 registers: the compiler sees it and leaves these out.
-                _ if most == 2 => unreachable!("strips are as wide as the registers allow"),
-                3 => self.strip::<S, TRANS_A, 3>(simd, columns, &mut scratch),
-                _ => self.strip::<S, TRANS_A, 4>(simd, columns, &mut scratch),
-            }
-        }
-        SCRATCH.set(scratch);
-    }
-
-    /// Some of K at once, so that this part of b stays in the innermost cache while all rows go by.
-    #[inline(always)]
-    fn strip<S: Simd, const TRANS_A: bool, const VECTORS: usize>(
-        &mut self,
-        simd: S,
-        columns: Range<usize>,
-        scratch: &mut [f32],
-    ) {
-        let Product { b, extents: [_, n, _], .. } = *self.product;
-        let (part, tile) = scratch.split_at_mut(PART);
-        let width = VECTORS * S::F32_LANES;
-        let parts = self.depth.len().div_ceil(PART / width).max(1);
-        let depth = self.depth.len().div_ceil(parts).max(1);
-        for start in self.depth.clone().step_by(depth) {
-            let depth = start..(start + depth).min(self.depth.end);
-            let part = &mut part[..depth.len() * width];
-            for (part, b) in part.chunks_exact_mut(width).zip(b[start * n..].chunks(n)) {
-                copy::<S, VECTORS, false>(&b[columns.clone()], part);
-            }
-            let mut block = Block { product: self.product, row: self.first, depth, part, tile };
-            let add = start > self.depth.start;
-            let mut rest = &mut self.y[..];
-            while !rest.is_empty() {
-                let count = match rest.len() / n {
-                    // Of few vectors a row more rows, so that the processor always has sums to go on with.
-                    8.. if VECTORS <= 2 && S::REGISTER_COUNT >= 32 => 8,
-                    6.. => 6,
-                    4.. => 4,
-                    2.. => 2,
-                    _ => 1,
-                };
-                match count {
-                    8 => block.multiply::<S, TRANS_A, 8, VECTORS>(simd),
-                    6 => block.multiply::<S, TRANS_A, 6, VECTORS>(simd),
-                    4 => block.multiply::<S, TRANS_A, 4, VECTORS>(simd),
-                    2 => block.multiply::<S, TRANS_A, 2, VECTORS>(simd),
-                    _ => block.multiply::<S, TRANS_A, 1, VECTORS>(simd),
-                }
-                let (y, tail) = rest.split_at_mut(count * n);
-                for (sums, y) in block.tile.chunks_exact(width).zip(y.chunks_exact_mut(n)) {
-                    let y = &mut y[columns.clone()];
-                    match add {
-                        false => copy::<S, VECTORS, false>(sums, y),
-                        true => copy::<S, VECTORS, true>(sums, y),
-                    }
-                }
-                (block.row, rest) = (block.row + count, tail);
-            }
-        }
-    }
-}
-
-/// Numbers of b at once: 24 KiB.
-const PART: usize = 96 * STRIP;
-
-/// Numbers of y at once.
-const TILE: usize = 6 * STRIP;
-
-thread_local! {
-    /// A part of b and a block of y, kept from step to step.
-    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
-/// Some columns of some rows of y.
-struct Block<'a> {
-    product: &'a Product<'a, f32>,
-    row: usize,
-    depth: Range<usize>,
-    /// Some columns of b, of this range of K, as whole vectors.
-    part: &'a [f32],
-    /// The rows' sums, as whole vectors.
-    tile: &'a mut [f32],
-}
-
-impl Block<'_> {
-    // The sums stay in registers only if the compiler unrolls the loops over rows and vectors, for which they must be short:
-    // of 12 rows it does not. And loops, where std::array::from_fn would be shorter: that is a call where the compiler does
-    // not see fit to inline it, and what it calls in turn then knows no vectors.
-    #[inline(always)]
-    fn multiply<S: Simd, const TRANS_A: bool, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S) {
-        let Product { a, extents: [m, _, k], .. } = *self.product;
-        let (start, depth) = (self.depth.start, self.depth.len());
-        let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
-        if !TRANS_A {
-            for r in 0..ROWS {
-                rows[r] = &a[(self.row + r) * k + start..][..depth];
-            }
-        }
-        // Of as many blocks as the rows have numbers, so that no bounds are checked in the loop.
-        let part = &S::as_simd_f32s(self.part).0.as_chunks::<VECTORS>().0[..depth];
-        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        for i in 0..depth {
-            let b = &part[i];
-            let column = if TRANS_A { &a[(start + i) * m + self.row..][..ROWS] } else { &[] };
-            for r in 0..ROWS {
-                let a = simd.splat_f32s(if TRANS_A { column[r] } else { rows[r][i] });
-                for v in 0..VECTORS {
-                    sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
-                }
-            }
-        }
-        let tile = &mut S::as_mut_simd_f32s(self.tile).0[..ROWS * VECTORS];
-        for r in 0..ROWS {
-            for v in 0..VECTORS {
-                tile[r * VECTORS + v] = sums[r][v];
-            }
-        }
-    }
-}
-
-/// Copies so many vectors, or adds them, of which the last need not be whole where it comes from or goes to.
-#[inline(always)]
-pub(super) fn copy<S: Simd, const VECTORS: usize, const ADD: bool>(x: &[f32], y: &mut [f32]) {
-    let put = |y: &mut f32, x: f32| *y = if ADD { *y + x } else { x };
-    let width = VECTORS * S::F32_LANES;
-    if x.len() == width && y.len() == width {
-        // The same loop, but the compiler knows its length.
-        for i in 0..width {
-            put(&mut y[i], x[i]);
-        }
-    } else {
-        y.iter_mut().zip(x).for_each(|(y, &x)| put(y, x));
-    }
 }
 
 // Rows of a and of b lie along K: with a turned, y' = b a' is a product as above, and is turned back.

@@ -112,12 +112,12 @@ impl Function {
             Self::Sigmoid => x.sigmoid(),
             Self::Tanh => x.hyperbolic_tangent(),
             Self::LeakyRelu { negative_slope } if x < T::zero() => T::of(negative_slope) * x,
-            Self::Elu { alpha } if x < T::zero() => T::of(alpha) * x.exp_m1(),
-            Self::Selu if x < T::zero() => T::of(SELU_LEAST) * x.exp_m1(),
+            Self::Elu { alpha } if x < T::zero() => T::of(alpha) * x.exponential_minus_one(),
+            Self::Selu if x < T::zero() => T::of(SELU_LEAST) * x.exponential_minus_one(),
             Self::Selu => T::of(SELU_SCALE) * x,
             Self::LeakyRelu { .. } | Self::Elu { .. } => x,
             Self::Relu6 => within(x, 6.0),
-            Self::Exponential => x.exp(),
+            Self::Exponential => x.exponential(),
             Self::HardSigmoid => within(x + T::of(3.0), 6.0) / T::of(6.0),
         }
     }

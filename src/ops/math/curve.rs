@@ -3,8 +3,6 @@
 //! They stand apart from `activation.rs` because what products fuse, the gradient included, works from the output
 //! alone: several of these take one value at two x, so y does not tell the slope.
 
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
-
 use super::activation::Function;
 use super::binary::changed;
 use super::case::random;
@@ -56,14 +54,14 @@ impl Curve {
     fn of<T: Real>(self, x: T) -> T {
         let one = T::one();
         match self {
-            Self::Gelu => x * normal(x),
+            Self::Gelu => x * x.normal(),
             Self::GeluTanh => x * sigmoid(gelu_argument(x)),
             Self::Silu => x * sigmoid(x),
             Self::Mish => {
                 let (tanh, _) = mish_factors(x);
                 x * tanh
             }
-            Self::Softplus => x.max(T::zero()) + (-x.abs()).exp().ln_1p(),
+            Self::Softplus => x.max(T::zero()) + (-x.abs()).exponential().log_one_plus(),
             Self::Softsign => x / (one + x.abs()),
             Self::HardSilu => x * Function::HardSigmoid.of(x),
         }
@@ -74,7 +72,7 @@ impl Curve {
     fn gradient<T: Real>(self, x: T) -> T {
         let one = T::one();
         match self {
-            Self::Gelu => normal(x) + x * normal_density(x),
+            Self::Gelu => x.normal() + x * x.normal_density(),
             Self::GeluTanh => {
                 let (s, x) = (sigmoid(gelu_argument(x)), x.max(T::of(-50.0)).min(T::of(50.0)));
                 let du = T::of(2.0 * GELU_SLOPE) * (one + T::of(3.0 * GELU_CUBE) * x * x);
@@ -99,41 +97,31 @@ impl Curve {
 }
 
 /// By exp(-|x|): Function::Sigmoid's exp(-x) overflows in the left tail, where x / infinity drops the last digits.
+#[inline(always)]
 fn sigmoid<T: Real>(x: T) -> T {
-    let e = (-x.abs()).exp();
-    if x < T::zero() { e / (T::one() + e) } else { T::one() / (T::one() + e) }
+    let e = (-x.abs()).exponential();
+    (if x < T::zero() { e } else { T::one() }) / (T::one() + e)
 }
 
 /// 2 u of gelu's tanh form. Past 50 the sigmoid of it is 0 or 1 in f64 too, and the cube may overflow.
+#[inline(always)]
 fn gelu_argument<T: Real>(x: T) -> T {
     let x = x.max(T::of(-50.0)).min(T::of(50.0));
     T::of(2.0 * GELU_SLOPE) * (x + T::of(GELU_CUBE) * x * x * x)
 }
 
-/// The normal distribution's Phi(x), with all digits in its left tail. In f64 for either type: x / sqrt(2) rounded to
-/// f32 would move a small Phi by many ulps.
-fn normal<T: Real>(x: T) -> T {
-    T::of(0.5 * libm::erfc(-x.f64() * FRAC_1_SQRT_2))
-}
-
-/// Its density.
-fn normal_density<T: Real>(x: T) -> T {
-    let x = x.f64();
-    T::of((-0.5 * x * x).exp() / (2.0 * PI).sqrt())
-}
-
 /// tanh(log(1 + exp x)) and its derivative. With e = exp(-|x|) both are quotients of sums of positive terms:
 /// tanh(log(1 + z)) = z (z + 2) / (z (z + 2) + 2).
+#[inline(always)]
 fn mish_factors<T: Real>(x: T) -> (T, T) {
     let (one, two, four) = (T::one(), T::of(2.0), T::of(4.0));
-    let e = (-x.abs()).exp();
-    if x < T::zero() {
-        let below = two + e * (two + e);
-        (e * (two + e) / below, four * e * (one + e) / (below * below))
+    let e = (-x.abs()).exponential();
+    let (above, below, share) = if x < T::zero() {
+        (e * (two + e), two + e * (two + e), one)
     } else {
-        let below = one + two * e * (one + e);
-        ((one + two * e) / below, four * e * e * (one + e) / (below * below))
-    }
+        (one + two * e, one + two * e * (one + e), e)
+    };
+    (above / below, four * e * share * (one + e) / (below * below))
 }
 
 /// y = f(x)
@@ -144,17 +132,18 @@ pub struct Bend(pub Curve);
 #[derive(Clone, Copy, Debug)]
 pub struct BendGrad(pub Curve);
 
+// Some of these functions are long: without the attribute a compiler makes functions of the closures, which know no vectors.
 impl<T: Real> CpuOp<T> for Bend {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, [y]) = (args.real(0), args.out());
         match self.0 {
-            Curve::Gelu => map(x, y, |x| Curve::Gelu.of(x)),
-            Curve::GeluTanh => map(x, y, |x| Curve::GeluTanh.of(x)),
-            Curve::Silu => map(x, y, |x| Curve::Silu.of(x)),
-            Curve::Mish => map(x, y, |x| Curve::Mish.of(x)),
-            Curve::Softplus => map(x, y, |x| Curve::Softplus.of(x)),
-            Curve::Softsign => map(x, y, |x| Curve::Softsign.of(x)),
-            Curve::HardSilu => map(x, y, |x| Curve::HardSilu.of(x)),
+            Curve::Gelu => map(x, y, #[inline(always)] |x| Curve::Gelu.of(x)),
+            Curve::GeluTanh => map(x, y, #[inline(always)] |x| Curve::GeluTanh.of(x)),
+            Curve::Silu => map(x, y, #[inline(always)] |x| Curve::Silu.of(x)),
+            Curve::Mish => map(x, y, #[inline(always)] |x| Curve::Mish.of(x)),
+            Curve::Softplus => map(x, y, #[inline(always)] |x| Curve::Softplus.of(x)),
+            Curve::Softsign => map(x, y, #[inline(always)] |x| Curve::Softsign.of(x)),
+            Curve::HardSilu => map(x, y, #[inline(always)] |x| Curve::HardSilu.of(x)),
         }
     }
 }
@@ -210,13 +199,13 @@ impl<T: Real> CpuOp<T> for BendGrad {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, dy, [dx]) = (args.real(0), args.real(1), args.out());
         match self.0 {
-            Curve::Gelu => map_pairs(x, dy, dx, |x, dy| dy * Curve::Gelu.gradient(x)),
-            Curve::GeluTanh => map_pairs(x, dy, dx, |x, dy| dy * Curve::GeluTanh.gradient(x)),
-            Curve::Silu => map_pairs(x, dy, dx, |x, dy| dy * Curve::Silu.gradient(x)),
-            Curve::Mish => map_pairs(x, dy, dx, |x, dy| dy * Curve::Mish.gradient(x)),
-            Curve::Softplus => map_pairs(x, dy, dx, |x, dy| dy * Curve::Softplus.gradient(x)),
-            Curve::Softsign => map_pairs(x, dy, dx, |x, dy| dy * Curve::Softsign.gradient(x)),
-            Curve::HardSilu => map_pairs(x, dy, dx, |x, dy| dy * Curve::HardSilu.gradient(x)),
+            Curve::Gelu => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Gelu.gradient(x)),
+            Curve::GeluTanh => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::GeluTanh.gradient(x)),
+            Curve::Silu => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Silu.gradient(x)),
+            Curve::Mish => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Mish.gradient(x)),
+            Curve::Softplus => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Softplus.gradient(x)),
+            Curve::Softsign => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Softsign.gradient(x)),
+            Curve::HardSilu => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::HardSilu.gradient(x)),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! steps with rows of its own.
 
 mod cases;
+mod cells;
 mod cpu;
 mod gpu;
 #[cfg(feature = "onnx")]

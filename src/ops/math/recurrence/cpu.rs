@@ -1,8 +1,10 @@
-//! The recurrence on the CPU: a thread walks all steps with rows of its own, a product of their states with u each.
+//! The recurrence on the CPU: a thread walks all steps with rows of its own, a product of their states with u each, which is packed once.
+
+use std::ops::Range;
 
 use super::super::activation::Function;
-use super::super::cpu::{CpuArgs, Real, for_each_part, vectorised};
-use super::super::product::Product;
+use super::super::cpu::{CpuArgs, Real, vectorised};
+use super::cells::{activate, advance, cut, gru, gru_grad, lstm, lstm_grad, multiply, part, part_mut, simple, slope};
 use super::{Cell, Recurrence, RecurrenceGrad, Sizes};
 use crate::kernel::room::with_room;
 use crate::threads;
@@ -15,61 +17,38 @@ struct Given<'a, T> {
     dropped: Option<&'a [T]>,
 }
 
-/// The number of part `i` of a list of equal parts.
-fn part<T>(all: &[T], i: usize, units: usize) -> &[T] {
-    &all[i * units..][..units]
+/// A matrix (k, n) that the states of all steps are multiplied by.
+struct Right<'a, T> {
+    packed: &'a [T],
+    extents: [usize; 2],
 }
 
-fn part_mut<T>(all: &mut [T], i: usize, units: usize) -> &mut [T] {
-    &mut all[i * units..][..units]
-}
-
-/// Slices of these lengths, one behind the other.
-fn cut<T, const N: usize>(mut all: &mut [T], lens: [usize; N]) -> [&mut [T]; N] {
-    lens.map(|len| {
-        let (one, rest) = std::mem::take(&mut all).split_at_mut(len);
-        all = rest;
-        one
-    })
-}
-
-/// y = f(a + b)
-#[inline(always)]
-fn activate<T: Real>(f: Option<Function>, a: &[T], b: &[T], y: &mut [T]) {
-    y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (&a, &b))| *y = a + b);
-    apply(f, y);
-}
-
-/// y = f(y), as far as there is an f.
-#[inline(always)]
-fn apply<T: Real>(f: Option<Function>, y: &mut [T]) {
-    if let Some(f) = f {
-        f.apply(y);
+impl<T: Real> Right<'_, T> {
+    /// Calls `f` with parts of b, whose rows have `width` numbers: each is some of its rows and of its columns.
+    fn packed<const N: usize, R>(
+        b: &[T],
+        width: usize,
+        parts: [[Range<usize>; 2]; N],
+        f: impl FnOnce([Right<'_, T>; N]) -> R,
+    ) -> R {
+        let extents = parts.each_ref().map(|part| part.each_ref().map(Range::len));
+        let lens = extents.map(T::packed_len);
+        with_room(lens.iter().sum(), |room: &mut [T]| {
+            let mut parts = parts.into_iter().zip(extents);
+            f(cut(room, lens).map(|packed| {
+                let ([rows, columns], extents) = parts.next().expect("one for each");
+                T::pack(&b[rows.start * width..rows.end * width], width, columns, packed);
+                Right { packed, extents }
+            }))
+        })
     }
-}
 
-/// f(x), as far as there is an f.
-#[inline(always)]
-fn of<T: Real>(f: Option<Function>, x: T) -> T {
-    f.map_or(x, |f| f.of(x))
-}
-
-/// f'(x) from y = f(x).
-#[inline(always)]
-fn slope<T: Real>(f: Option<Function>, y: T) -> T {
-    f.map_or(T::one(), |f| f.gradient(y))
-}
-
-/// y = a * b
-#[inline(always)]
-fn multiply<T: Real>(a: &[T], b: &[T], y: &mut [T]) {
-    y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = a * b);
-}
-
-/// y (rows, n) = a (rows, k) b (k, n), by this thread.
-fn product<T: Real>(a: &[T], b: &[T], y: &mut [T], [k, n]: [usize; 2]) {
-    let extents = [a.len() / k, n, k];
-    T::multiply_alone(&Product { a, b, extents, trans_a: false, trans_b: false }, y);
+    /// y (rows, n) = a (rows, k) times it, by this thread.
+    fn multiply(&self, a: &[T], y: &mut [T]) {
+        let [k, n] = self.extents;
+        let rows = a.len() / k;
+        T::multiply_packed(a, self.packed, [rows, n, k], &mut y[..rows * n]);
+    }
 }
 
 impl<T: Real> Given<'_, T> {
@@ -85,13 +64,7 @@ impl<T: Real> Given<'_, T> {
     /// As many rows for a thread that all have some. A product's kernel may depend on how many rows it has where the sums are the
     /// library's: there it is a number of its own, so that the number of threads changes no bit.
     fn rows_at_once(&self) -> usize {
-        let Sizes { rows, units, .. } = self.sizes;
-        let width = self.op.cell.gates() * units;
-        if T::is_by_rows([units, width]) && T::is_by_rows([width, units]) && self.op.cell != Cell::Gru {
-            rows.div_ceil(threads::count()).max(1)
-        } else {
-            32
-        }
+        if T::BY_ROWS { self.sizes.rows.div_ceil(threads::count()).max(1) } else { 32 }
     }
 }
 
@@ -102,16 +75,22 @@ pub(super) fn forward<T: Real>(op: &Recurrence, mut args: CpuArgs<'_, T>) {
     let given = Given { op, sizes: Sizes { rows, steps, units }, mask, dropped };
     let (x, first) = (args.real(0), args.real(2));
     let bias = if op.has_bias() { args.real(3) } else { &[] };
-    let walk = Forward { given: &given, x, u: args.real(1), first, bias };
+    let u = args.real(1);
     let outputs: [&mut [T]; 4] = args.out();
     let widths = [steps, op.cell.states(), steps, steps * op.cell.kept()].map(|parts| parts * units);
-    for_each_part(outputs, widths, rows, given.rows_at_once(), &|first, outputs| walk.rows(first, outputs));
+    let width = op.cell.gates() * units;
+    let of_h = if op.cell == Cell::Gru { 2 * units } else { width };
+    Right::packed(u, width, [[0..units, 0..of_h], [0..units, of_h..width]], |u| {
+        let walk = Forward { given: &given, x, u, first, bias };
+        for_each_part(outputs, widths, rows, given.rows_at_once(), &|first, outputs| walk.rows(first, outputs));
+    });
 }
 
 struct Forward<'a, T> {
     given: &'a Given<'a, T>,
     x: &'a [T],
-    u: &'a [T],
+    /// What h is multiplied by, and of a [`Cell::Gru`] what r h is.
+    u: [Right<'a, T>; 2],
     first: &'a [T],
     bias: &'a [T],
 }
@@ -129,22 +108,19 @@ struct Rows<'a, T> {
 impl<T: Real> Forward<'_, T> {
     fn rows(&self, first: usize, [y, last, prev, saved]: [&mut [T]; 4]) {
         let Given { op, sizes: Sizes { steps, units, .. }, .. } = *self.given;
-        let (gates, states) = (op.cell.gates(), op.cell.states());
+        let states = op.cell.states();
         let rows = last.len() / (states * units);
-        let of_u = if op.cell == Cell::Gru { 3 * units * units } else { 0 };
-        let lens = [rows * units, rows * units, rows * units, rows * gates * units, of_u];
+        let lens = [1, 1, 1, op.cell.gates()].map(|parts| parts * rows * units);
         with_room(lens.iter().sum(), |scratch: &mut [T]| {
-            let [h, c, read, sums, turned] = cut(scratch, lens);
+            let [h, c, read, sums] = cut(scratch, lens);
             let of_first = self.first[first * states * units..].chunks(states * units);
             for (row, state) in of_first.take(rows).enumerate() {
                 part_mut(h, row, units).copy_from_slice(&state[..units]);
                 part_mut(c, row, units).copy_from_slice(&state[(states - 1) * units..]);
             }
-            // Of a GRU the two parts of u are multiplied by two states.
-            let u = self.parts_of_u(turned);
             let mut walk = Rows { h, c, read, sums };
             for step in (0..steps).map(|place| self.given.step(place)) {
-                self.step(first, step, &mut walk, u, [&mut *y, &mut *prev, &mut *saved]);
+                self.step(first, step, &mut walk, [&mut *y, &mut *prev, &mut *saved]);
             }
             for (row, state) in last.chunks_mut(states * units).enumerate() {
                 state[(states - 1) * units..].copy_from_slice(part(walk.c, row, units));
@@ -153,26 +129,11 @@ impl<T: Real> Forward<'_, T> {
         });
     }
 
-    /// u, of a GRU its first two thirds and its last.
-    fn parts_of_u<'u>(&'u self, turned: &'u mut [T]) -> [&'u [T]; 2] {
-        let units = self.given.sizes.units;
-        if turned.is_empty() {
-            return [self.u, &[]];
-        }
-        let (gates, candidate) = turned.split_at_mut(2 * units * units);
-        for (row, u) in self.u.chunks(3 * units).enumerate() {
-            part_mut(gates, row, 2 * units).copy_from_slice(&u[..2 * units]);
-            part_mut(candidate, row, units).copy_from_slice(&u[2 * units..]);
-        }
-        [gates, candidate]
-    }
-
     fn step(
         &self,
         first: usize,
         step: usize,
         Rows { h, c, read, sums }: &mut Rows<'_, T>,
-        u: [&[T]; 2],
         [y, prev, saved]: [&mut [T]; 3],
     ) {
         let Given { op, sizes: Sizes { steps, units, .. }, dropped, .. } = *self.given;
@@ -183,8 +144,7 @@ impl<T: Real> Forward<'_, T> {
             Some(dropped) => multiply(h, dropped, read),
             None => read.copy_from_slice(h),
         }
-        let of_gates = if op.cell == Cell::Gru { 2 * units } else { width };
-        product(read, u[0], &mut sums[..rows * of_gates], [units, of_gates]);
+        self.u[0].multiply(read, sums);
         if op.cell == Cell::Gru {
             for row in 0..rows {
                 let at = row * steps + step;
@@ -194,7 +154,7 @@ impl<T: Real> Forward<'_, T> {
                 let read = part_mut(read, row, units);
                 read.iter_mut().zip(&saved[units..]).for_each(|(h, &r)| *h *= r);
             }
-            product(read, u[1], &mut sums[..rows * units], [units, units]);
+            self.u[1].multiply(read, sums);
         }
         vectorised!({
             for row in 0..rows {
@@ -220,53 +180,6 @@ impl<T: Real> Forward<'_, T> {
     }
 }
 
-#[inline(always)]
-fn simple<T: Real>(op: &Recurrence, x: &[T], sums: &[T], saved: &mut [T]) {
-    activate(op.activation, x, sums, saved);
-}
-
-#[inline(always)]
-fn lstm<T: Real>(op: &Recurrence, x: &[T], sums: &[T], saved: &mut [T], c: &[T]) {
-    let units = c.len();
-    activate(op.recurrent_activation, x, sums, &mut saved[..2 * units]);
-    activate(op.activation, &x[2 * units..], &sums[2 * units..], &mut saved[2 * units..3 * units]);
-    activate(op.recurrent_activation, &x[3 * units..], &sums[3 * units..], &mut saved[3 * units..4 * units]);
-    saved[4 * units..].copy_from_slice(c);
-}
-
-#[inline(always)]
-fn gru<T: Real>(op: &Recurrence, x: &[T], sums: &[T], bias: &[T], saved: &mut [T]) {
-    let units = bias.len();
-    activate(op.recurrent_activation, x, sums, &mut saved[..2 * units]);
-    let (gates, candidate) = saved.split_at_mut(2 * units);
-    let (g, inner) = candidate.split_at_mut(units);
-    inner.iter_mut().zip(&sums[2 * units..]).zip(bias).for_each(|((inner, &sum), &bias)| *inner = sum + bias);
-    multiply(&gates[units..], inner, g);
-    g.iter_mut().zip(&x[2 * units..]).for_each(|(g, &x)| *g += x);
-    apply(op.activation, g);
-}
-
-/// The next state, of what the step kept.
-#[inline(always)]
-fn advance<T: Real>(op: &Recurrence, saved: &[T], h: &mut [T], c: &mut [T]) {
-    let n = h.len();
-    let [a, b] = [0, 1].map(|i| &saved[(i * n).min(saved.len() - n)..][..n]);
-    match op.cell {
-        Cell::Simple => h.copy_from_slice(saved),
-        Cell::Lstm => {
-            let (g, o, c) = (part(saved, 2, n), part(saved, 3, n), &mut c[..n]);
-            (0..n).for_each(|i| c[i] = b[i] * c[i] + a[i] * g[i]);
-            h.copy_from_slice(c);
-            apply(op.activation, h);
-            h.iter_mut().zip(o).for_each(|(h, &o)| *h *= o);
-        }
-        Cell::Gru | Cell::GruResetAfter => {
-            let g = part(saved, 2, n);
-            (0..n).for_each(|i| h[i] = a[i] * h[i] + (T::one() - a[i]) * g[i]);
-        }
-    }
-}
-
 /// Calls the walk back for parts of the rows of the outputs.
 pub(super) fn backward<T: Real>(op: &RecurrenceGrad, mut args: CpuArgs<'_, T>) {
     let [rows, steps, units] = args.io.inputs[2].shape[..] else { unreachable!("the shape rule has seen it") };
@@ -274,17 +187,21 @@ pub(super) fn backward<T: Real>(op: &RecurrenceGrad, mut args: CpuArgs<'_, T>) {
     let cell = op.forward.cell;
     let given = Given { op: &op.forward, sizes: Sizes { rows, steps, units }, mask, dropped };
     let (saved, u, prev) = (args.real(0), args.real(1), args.real(2));
-    let walk = Backward { given: &given, saved, u, prev, dy, dlast };
     let outputs: [&mut [T]; 2] = args.out();
     let widths = [steps * cell.gates(), cell.states()].map(|parts| parts * units);
-    for_each_part(outputs, widths, rows, given.rows_at_once(), &|first, outputs| walk.rows(first, outputs));
+    let width = cell.gates() * units;
+    let of_h = if cell == Cell::Gru { 2 * units } else { width };
+    Right::packed(u, units, [[0..of_h, 0..units], [of_h..width, 0..units]], |u| {
+        let walk = Backward { given: &given, saved, u, prev, dy, dlast };
+        for_each_part(outputs, widths, rows, given.rows_at_once(), &|first, outputs| walk.rows(first, outputs));
+    });
 }
 
 struct Backward<'a, T> {
     given: &'a Given<'a, T>,
     saved: &'a [T],
-    /// u transposed.
-    u: &'a [T],
+    /// u transposed, of a [`Cell::Gru`] that of its gates and that of its candidate.
+    u: [Right<'a, T>; 2],
     prev: &'a [T],
     dy: Option<&'a [T]>,
     dlast: Option<&'a [T]>,
@@ -340,11 +257,10 @@ impl<T: Real> Backward<'_, T> {
         });
         let width = op.cell.gates() * units;
         if op.cell != Cell::Gru {
-            product(walk.da, self.u, walk.sums, [width, units]);
+            self.u[0].multiply(walk.da, walk.sums);
             return self.add_sums(first, walk);
         }
-        let (of_gates, of_candidate) = self.u.split_at(2 * units * units);
-        product(walk.dg, of_candidate, walk.sums, [units, units]);
+        self.u[1].multiply(walk.dg, walk.sums);
         for row in 0..rows {
             // A step that is masked has its gradients, zeros, by now.
             if self.given.is_masked(first + row, step) {
@@ -363,7 +279,7 @@ impl<T: Real> Backward<'_, T> {
             }
             dx[at * width + units..][..units].copy_from_slice(da);
         }
-        product(walk.da, of_gates, walk.sums, [2 * units, units]);
+        self.u[0].multiply(walk.da, walk.sums);
         self.add_sums(first, walk);
     }
 
@@ -424,38 +340,42 @@ impl<T: Real> Backward<'_, T> {
     }
 }
 
-#[inline(always)]
-fn lstm_grad<T: Real>(f: Option<Function>, s: Option<Function>, saved: &[T], [dh, dc]: [&mut [T]; 2], dx: &mut [T]) {
-    let n = dh.len();
-    let dc = &mut dc[..n];
-    let (input, forget, g, o, c) =
-        (part(saved, 0, n), part(saved, 1, n), part(saved, 2, n), part(saved, 3, n), part(saved, 4, n));
-    let [di, df, dg, d_o] = cut(dx, [n; 4]);
-    for i in 0..n {
-        let h = of(f, forget[i] * c[i] + input[i] * g[i]);
-        let through = dc[i] + dh[i] * o[i] * slope(f, h);
-        d_o[i] = dh[i] * h * slope(s, o[i]);
-        di[i] = through * g[i] * slope(s, input[i]);
-        df[i] = through * c[i] * slope(s, forget[i]);
-        dg[i] = through * input[i] * slope(f, g[i]);
-        dc[i] = through * forget[i];
-        dh[i] = T::zero();
-    }
+/// Calls `f(first row, parts)` for parts of the same rows of several slices, at most so many rows at once, in parallel. `widths` are
+/// of a row of each slice.
+fn for_each_part<T: Send, const N: usize>(
+    all: [&mut [T]; N],
+    widths: [usize; N],
+    rows: usize,
+    most: usize,
+    f: &(impl Fn(usize, [&mut [T]; N]) + Sync),
+) {
+    part_of_rows(all, widths, 0..rows, most, f);
 }
 
-/// Of a GRU that resets before the product, dr follows from that product's gradient: it is 0 here.
-#[inline(always)]
-fn gru_grad<T: Real>([f, s]: [Option<Function>; 2], saved: &[T], prev: &[T], dh: &mut [T], dx: &mut [T]) {
-    let n = dh.len();
-    let (z, r, g, prev) = (part(saved, 0, n), part(saved, 1, n), part(saved, 2, n), &prev[..n]);
-    let [dz, dr, dg] = cut(dx, [n; 3]);
-    for i in 0..n {
-        dz[i] = dh[i] * (prev[i] - g[i]) * slope(s, z[i]);
-        dg[i] = dh[i] * (T::one() - z[i]) * slope(f, g[i]);
-        dh[i] *= z[i];
+fn part_of_rows<T: Send, const N: usize>(
+    all: [&mut [T]; N],
+    widths: [usize; N],
+    rows: Range<usize>,
+    most: usize,
+    f: &(impl Fn(usize, [&mut [T]; N]) + Sync),
+) {
+    let parts = rows.len().div_ceil(most);
+    if parts < 2 {
+        return if parts == 1 {
+            f(rows.start, all)
+        };
     }
-    match saved.get(3 * n..4 * n) {
-        Some(inner) => (0..n).for_each(|i| dr[i] = dg[i] * inner[i] * slope(s, r[i])),
-        None => dr.fill(T::zero()),
-    }
+    let (first, middle) = (rows.start, rows.start + parts / 2 * most);
+    let mut tails: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
+    let mut slots = tails.iter_mut().zip(widths);
+    let heads = all.map(|slice| {
+        let (tail, width) = slots.next().expect("one for each");
+        let (head, behind) = slice.split_at_mut((middle - first) * width);
+        *tail = behind;
+        head
+    });
+    threads::join(
+        || part_of_rows(heads, widths, first..middle, most, f),
+        || part_of_rows(tails, widths, middle..rows.end, most, f),
+    );
 }
