@@ -27,7 +27,7 @@ fn net(length: usize, size: usize, device: Device) -> Sequential {
 }
 
 pub fn main() -> anyhow::Result<()> {
-    let args = common::Args::read(12)?;
+    let args = common::Args::read(20)?;
     let moby = Moby::read(args.limit)?;
     moby.print_ngrams();
     let size = moby.text.vocabulary_size();
