@@ -132,19 +132,26 @@ pub struct Bend(pub Curve);
 #[derive(Clone, Copy, Debug)]
 pub struct BendGrad(pub Curve);
 
-// Some of these functions are long: without the attribute a compiler makes functions of the closures, which know no vectors.
+/// A loop over numbers for each curve, which is a constant in it. The closures that loops are given say `#[inline(always)]`: some are so
+/// long that a compiler makes functions of them, which know no vectors.
+macro_rules! known {
+    ($curve:expr, $f:ident => $made:expr) => {
+        known!($curve, $f => $made; Gelu GeluTanh Silu Mish Softplus Softsign HardSilu)
+    };
+    ($curve:expr, $f:ident => $made:expr; $($name:ident)*) => {
+        match $curve {
+            $(Curve::$name => {
+                const $f: Curve = Curve::$name;
+                $made
+            })*
+        }
+    };
+}
+
 impl<T: Real> CpuOp<T> for Bend {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, [y]) = (args.real(0), args.out());
-        match self.0 {
-            Curve::Gelu => map(x, y, #[inline(always)] |x| Curve::Gelu.of(x)),
-            Curve::GeluTanh => map(x, y, #[inline(always)] |x| Curve::GeluTanh.of(x)),
-            Curve::Silu => map(x, y, #[inline(always)] |x| Curve::Silu.of(x)),
-            Curve::Mish => map(x, y, #[inline(always)] |x| Curve::Mish.of(x)),
-            Curve::Softplus => map(x, y, #[inline(always)] |x| Curve::Softplus.of(x)),
-            Curve::Softsign => map(x, y, #[inline(always)] |x| Curve::Softsign.of(x)),
-            Curve::HardSilu => map(x, y, #[inline(always)] |x| Curve::HardSilu.of(x)),
-        }
+        known!(self.0, F => map(x, y, #[inline(always)] |x| F.of(x)));
     }
 }
 
@@ -198,15 +205,7 @@ impl Op for Bend {
 impl<T: Real> CpuOp<T> for BendGrad {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let (x, dy, [dx]) = (args.real(0), args.real(1), args.out());
-        match self.0 {
-            Curve::Gelu => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Gelu.gradient(x)),
-            Curve::GeluTanh => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::GeluTanh.gradient(x)),
-            Curve::Silu => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Silu.gradient(x)),
-            Curve::Mish => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Mish.gradient(x)),
-            Curve::Softplus => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Softplus.gradient(x)),
-            Curve::Softsign => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::Softsign.gradient(x)),
-            Curve::HardSilu => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * Curve::HardSilu.gradient(x)),
-        }
+        known!(self.0, F => map_pairs(x, dy, dx, #[inline(always)] |x, dy| dy * F.gradient(x)));
     }
 }
 

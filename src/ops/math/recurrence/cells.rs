@@ -103,7 +103,13 @@ pub(super) fn advance<T: Real>(op: &Recurrence, saved: &[T], h: &mut [T], c: &mu
 }
 
 #[inline(always)]
-pub(super) fn lstm_grad<T: Real>(f: Option<Function>, s: Option<Function>, saved: &[T], [dh, dc]: [&mut [T]; 2], dx: &mut [T]) {
+pub(super) fn lstm_grad<T: Real>(
+    f: Option<Function>,
+    s: Option<Function>,
+    saved: &[T],
+    [dh, dc]: [&mut [T]; 2],
+    dx: &mut [T],
+) {
     let n = dh.len();
     let dc = &mut dc[..n];
     let (input, forget, g, o, c) =
