@@ -3,13 +3,6 @@
 
 use super::exponential::exponential;
 
-/// 1 / (1 + exp(-x)), with all its digits in both tails.
-#[inline(always)]
-pub(super) fn sigmoid(x: f32) -> f32 {
-    let e = exponential(-x.abs());
-    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
-}
-
 /// The hyperbolic tangent. Near zero, where the exponentials cancel, an odd polynomial: its next term is below 1e-8 of it.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
@@ -67,6 +60,7 @@ const TAIL: [f32; 10] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::cpu::Real;
 
     #[test]
     fn the_normal_distribution_is_right_to_a_few_ulps_however_small_it_is() {
@@ -92,7 +86,7 @@ mod tests {
         let mut worst = [0.0f64; 2];
         for x in all {
             let wide = f64::from(x);
-            let pairs = [(sigmoid(x), 1.0 / (1.0 + (-wide).exp())), (tanh(x), wide.tanh())];
+            let pairs = [(x.sigmoid(), 1.0 / (1.0 + (-wide).exp())), (tanh(x), wide.tanh())];
             for ((found, right), worst) in pairs.into_iter().zip(&mut worst) {
                 let unit = right.abs().max(f64::from(f32::MIN_POSITIVE)) * f64::from(f32::EPSILON);
                 *worst = worst.max((f64::from(found) - right).abs() / unit);
@@ -100,8 +94,8 @@ mod tests {
         }
         assert!(worst.iter().all(|&ulps| ulps < 3.0), "{worst:?}");
         let ends = [f32::INFINITY, f32::NEG_INFINITY];
-        assert_eq!((ends.map(sigmoid), ends.map(tanh)), ([1.0, 0.0], [1.0, -1.0]));
-        assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
+        assert_eq!((ends.map(Real::sigmoid), ends.map(tanh)), ([1.0, 0.0], [1.0, -1.0]));
+        assert!(f32::NAN.sigmoid().is_nan() && tanh(f32::NAN).is_nan());
         assert!(tanh(-0.0).is_sign_negative());
     }
 }

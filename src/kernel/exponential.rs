@@ -1,5 +1,5 @@
-//! e^x and what belongs to it in f32 by plain arithmetic, of which a compiler makes vectors: the library's is a call for each number, and takes ten times as
-//! long.
+//! e^x and what belongs to it in f32 by plain arithmetic, of which a compiler makes vectors: the library's is a call for each number, and
+//! takes ten times as long.
 
 /// The nearest whole number to y, in the last bits of y + this.
 const ROUNDING: f32 = 12_582_912.0;

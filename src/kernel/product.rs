@@ -6,15 +6,15 @@
 //! core keeps to its rows of a layer's weights and of their gradient, from the forward pass to the optimizer's update.
 //!
 //! Which kernel runs, where K is cut and which rows the library has in one call follow from the extents alone. So the
-//! number of threads changes no bit: it only decides how many rows of a kernel of this file a thread has, each of which is
+//! number of threads changes no bit: it only decides how many rows of a kernel of `rows.rs` a thread has, each of which is
 //! summed by itself, and how many threads the library takes for a call.
 
 mod rows;
 
-use std::cell::Cell;
 use std::ops::Range;
 
 use super::cpu::{Real, for_each_piece, vectorised};
+use super::room::with_room;
 use crate::threads::{self, Chunks, for_each_chunk};
 
 use rows::{Rows, STRIP};
@@ -108,7 +108,7 @@ impl<T: Real> Product<'_, T> {
 }
 
 impl Product<'_, f32> {
-    /// By the kernels of this file where they are the faster ones, else by the library.
+    /// By the kernels of `rows.rs` where they are the faster ones, else by the library.
     pub(crate) fn by_kernel(&self, y: &mut [f32]) {
         let [m, n, k] = self.extents;
         let halves = self.halves();
@@ -142,7 +142,7 @@ impl Product<'_, f32> {
         }
     }
 
-    /// Whether the kernels of this file suit sums of so many of the K products.
+    /// Whether the kernels of `rows.rs` suit sums of so many of the K products.
     fn has_kernel(&self, depth: usize) -> bool {
         let n = self.extents[1];
         // A strip of b stays in the cache. Of a narrow y most lanes of a vector would be idle. For a larger b these
@@ -154,16 +154,13 @@ impl Product<'_, f32> {
     fn by_parts(&self, y: &mut [f32]) {
         let [_, _, k] = self.extents;
         let (middle, threads) = (k.div_ceil(2), self.threads().div_ceil(2));
-        // Taken out meanwhile: a core that waits may begin another product.
-        let mut kept = PART_OF_K.take();
-        kept.resize(kept.len().max(y.len()), 0.0);
-        let other = &mut kept[..y.len()];
-        threads::join(|| self.multiply(0..middle, 1, threads, y), || self.multiply(middle..k, 1, threads, other));
-        // By the rows that a core goes on with: in an epilogue each takes as many of them.
-        for_each_piece(y, |start, y| {
-            vectorised!(y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other));
+        with_room(y.len(), |other: &mut [f32]| {
+            threads::join(|| self.multiply(0..middle, 1, threads, y), || self.multiply(middle..k, 1, threads, other));
+            // By the rows that a core goes on with: in an epilogue each takes as many of them.
+            for_each_piece(y, |start, y| {
+                vectorised!(y.iter_mut().zip(&other[start..]).for_each(|(y, other)| *y += other));
+            });
         });
-        PART_OF_K.set(kept);
     }
 }
 
@@ -177,28 +174,21 @@ fn parallelism(_threads: usize) -> gemm::Parallelism {
     gemm::Parallelism::None
 }
 
-thread_local! {
-    /// Sums over a part of K, kept from step to step.
-    static PART_OF_K: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
 // Rows of a and of b lie along K: with a turned, y' = b a' is a product as above, and is turned back.
 impl Product<'_, f32> {
     /// A core has the same rows of b here, which are a layer's weights, that it updates.
     fn by_turning(&self, y: &mut [f32]) {
         let ([_, n, k], pieces) = (self.extents, self.threads());
-        // Taken out meanwhile: a core that waits may begin another product.
-        let mut scratch = TURNED.take();
-        scratch.resize(scratch.len().max((k + n) * TURNED_ROWS), 0.0);
-        for (a, y) in self.a.chunks(TURNED_ROWS * k).zip(y.chunks_mut(TURNED_ROWS * n)) {
-            let m = a.len() / k;
-            let (turned_a, turned_y) = scratch[..(k + n) * m].split_at_mut(k * m);
-            in_pieces(turned_a, m, pieces, |first, turned| turn(&a[first..], k, turned, m));
-            let product = Product { a: self.b, b: turned_a, extents: [n, m, k], trans_a: false, trans_b: false };
-            product.multiply(0..k, self.halves(), pieces, turned_y);
-            in_pieces(y, n, pieces, |first, y| turn(&turned_y[first..], m, y, n));
-        }
-        TURNED.set(scratch);
+        with_room((k + n) * TURNED_ROWS, |scratch: &mut [f32]| {
+            for (a, y) in self.a.chunks(TURNED_ROWS * k).zip(y.chunks_mut(TURNED_ROWS * n)) {
+                let m = a.len() / k;
+                let (turned_a, turned_y) = scratch[..(k + n) * m].split_at_mut(k * m);
+                in_pieces(turned_a, m, pieces, |first, turned| turn(&a[first..], k, turned, m));
+                let product = Product { a: self.b, b: turned_a, extents: [n, m, k], trans_a: false, trans_b: false };
+                product.multiply(0..k, self.halves(), pieces, turned_y);
+                in_pieces(y, n, pieces, |first, y| turn(&turned_y[first..], m, y, n));
+            }
+        });
     }
 }
 
@@ -207,11 +197,6 @@ const MOST_TURNED: usize = 320;
 
 /// Rows of a that are turned at once, so that these and their part of y stay in the cache.
 const TURNED_ROWS: usize = 128;
-
-thread_local! {
-    /// Turned rows of a and of y, kept from step to step.
-    static TURNED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
 
 /// Calls `f(first row, its rows)` for each of so many pieces of y, by rows of a width, in parallel.
 fn in_pieces(y: &mut [f32], width: usize, pieces: usize, f: impl Fn(usize, &mut [f32]) + Sync) {

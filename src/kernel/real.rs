@@ -3,7 +3,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::ops::Range;
 
-use super::bounded::{normal, normal_density, sigmoid, tanh};
+use super::bounded::{normal, normal_density, tanh};
 use super::convolution::Convolution;
 use super::cpu::Finish;
 use super::exponential::{exponential, exponential_minus_one, log_one_plus};
@@ -70,10 +70,13 @@ pub trait Real:
         Product { a, b: packed, extents, trans_a: false, trans_b: false }.by_library_alone(y);
     }
 
-    /// 1 / (1 + exp(-x)), which loops of f32 make by vectors.
+    /// 1 / (1 + exp(-x)), with all its digits in both tails, which loops of f32 make by vectors.
     #[must_use]
+    #[inline(always)]
     fn sigmoid(self) -> Self {
-        Self::one() / (Self::one() + (-self).exp())
+        // exp(-x) would overflow in the left tail, where x / infinity drops the last digits.
+        let e = (-self.abs()).exponential();
+        (if self < Self::zero() { e } else { Self::one() }) / (Self::one() + e)
     }
 
     /// The hyperbolic tangent, which loops of f32 make by vectors.
@@ -157,11 +160,6 @@ impl Real for f32 {
 
     fn multiply_packed(a: &[Self], packed: &[Self], extents: [usize; 3], y: &mut [Self]) {
         product::multiply_packed(a, packed, extents, y);
-    }
-
-    #[inline(always)]
-    fn sigmoid(self) -> Self {
-        sigmoid(self)
     }
 
     #[inline(always)]

@@ -55,8 +55,8 @@ impl Curve {
         let one = T::one();
         match self {
             Self::Gelu => x * x.normal(),
-            Self::GeluTanh => x * sigmoid(gelu_argument(x)),
-            Self::Silu => x * sigmoid(x),
+            Self::GeluTanh => x * gelu_argument(x).sigmoid(),
+            Self::Silu => x * x.sigmoid(),
             Self::Mish => {
                 let (tanh, _) = mish_factors(x);
                 x * tanh
@@ -74,17 +74,17 @@ impl Curve {
         match self {
             Self::Gelu => x.normal() + x * x.normal_density(),
             Self::GeluTanh => {
-                let (s, x) = (sigmoid(gelu_argument(x)), x.max(T::of(-50.0)).min(T::of(50.0)));
+                let (s, x) = (gelu_argument(x).sigmoid(), x.max(T::of(-50.0)).min(T::of(50.0)));
                 let du = T::of(2.0 * GELU_SLOPE) * (one + T::of(3.0 * GELU_CUBE) * x * x);
-                s * (one + x * du * sigmoid(-gelu_argument(x)))
+                s * (one + x * du * (-gelu_argument(x)).sigmoid())
             }
             // s' = s (1 - s), where 1 - s is sigmoid(-x) with all its digits.
-            Self::Silu => sigmoid(x) * (one + x * sigmoid(-x)),
+            Self::Silu => x.sigmoid() * (one + x * (-x).sigmoid()),
             Self::Mish => {
                 let (tanh, slope) = mish_factors(x);
                 tanh + x * slope
             }
-            Self::Softplus => sigmoid(x),
+            Self::Softplus => x.sigmoid(),
             Self::Softsign => {
                 let size = one / (one + x.abs());
                 size * size
@@ -94,13 +94,6 @@ impl Curve {
             Self::HardSilu => (x + x + T::of(3.0)) / T::of(6.0),
         }
     }
-}
-
-/// By exp(-|x|): Function::Sigmoid's exp(-x) overflows in the left tail, where x / infinity drops the last digits.
-#[inline(always)]
-fn sigmoid<T: Real>(x: T) -> T {
-    let e = (-x.abs()).exponential();
-    (if x < T::zero() { e } else { T::one() }) / (T::one() + e)
 }
 
 /// 2 u of gelu's tanh form. Past 50 the sigmoid of it is 0 or 1 in f64 too, and the cube may overflow.

@@ -55,6 +55,11 @@ impl Cell {
         }
     }
 
+    /// Parts that the product of h makes: all but of [`Cell::Gru`], whose last is another product's.
+    fn of_h(self) -> usize {
+        if self == Self::Gru { 2 } else { self.gates() }
+    }
+
     /// Parts of the state: h, and c of an LSTM.
     pub fn states(self) -> usize {
         if self == Self::Lstm { 2 } else { 1 }

@@ -78,8 +78,7 @@ pub(super) fn forward<T: Real>(op: &Recurrence, mut args: CpuArgs<'_, T>) {
     let u = args.real(1);
     let outputs: [&mut [T]; 4] = args.out();
     let widths = [steps, op.cell.states(), steps, steps * op.cell.kept()].map(|parts| parts * units);
-    let width = op.cell.gates() * units;
-    let of_h = if op.cell == Cell::Gru { 2 * units } else { width };
+    let [width, of_h] = [op.cell.gates(), op.cell.of_h()].map(|parts| parts * units);
     Right::packed(u, width, [[0..units, 0..of_h], [0..units, of_h..width]], |u| {
         let walk = Forward { given: &given, x, u, first, bias };
         for_each_part(outputs, widths, rows, given.rows_at_once(), &|first, outputs| walk.rows(first, outputs));
@@ -189,8 +188,7 @@ pub(super) fn backward<T: Real>(op: &RecurrenceGrad, mut args: CpuArgs<'_, T>) {
     let (saved, u, prev) = (args.real(0), args.real(1), args.real(2));
     let outputs: [&mut [T]; 2] = args.out();
     let widths = [steps * cell.gates(), cell.states()].map(|parts| parts * units);
-    let width = cell.gates() * units;
-    let of_h = if cell == Cell::Gru { 2 * units } else { width };
+    let [width, of_h] = [cell.gates(), cell.of_h()].map(|parts| parts * units);
     Right::packed(u, units, [[0..of_h, 0..units], [of_h..width, 0..units]], |u| {
         let walk = Backward { given: &given, saved, u, prev, dy, dlast };
         for_each_part(outputs, widths, rows, given.rows_at_once(), &|first, outputs| walk.rows(first, outputs));
@@ -224,8 +222,7 @@ impl<T: Real> Backward<'_, T> {
         let Given { op, sizes: Sizes { steps, units, .. }, .. } = *self.given;
         let states = op.cell.states();
         let rows = ds.len() / (states * units);
-        let of_da = if op.cell == Cell::Gru { 2 } else { op.cell.gates() };
-        let lens = [1, 1, of_da, 1, 1].map(|parts| parts * rows * units);
+        let lens = [1, 1, op.cell.of_h(), 1, 1].map(|parts| parts * rows * units);
         with_room(lens.iter().sum(), |scratch: &mut [T]| {
             let [dh, dc, da, dg, sums] = cut(scratch, lens);
             match self.dlast {
@@ -305,7 +302,7 @@ impl<T: Real> Backward<'_, T> {
             dh.iter_mut().zip(part(dy, place, units)).for_each(|(dh, &dy)| *dh += dy);
         }
         let (dx, saved) = (part_mut(dx, at, width), part(self.saved, place, kept));
-        let of_da = if op.cell == Cell::Gru { 2 * units } else { width };
+        let of_da = op.cell.of_h() * units;
         let (da, dg) = (part_mut(walk.da, row, of_da), part_mut(walk.dg, row, units));
         if self.given.is_masked(first + row, step) {
             [dx, da, dg].into_iter().for_each(|all| all.fill(T::zero()));
