@@ -13,6 +13,8 @@ mod rows;
 
 use std::ops::Range;
 
+use gemm_common::Parallelism;
+
 use super::cpu::{Real, for_each_piece, vectorised};
 use super::room::with_room;
 use crate::threads::{self, Chunks, for_each_chunk};
@@ -34,6 +36,31 @@ pub struct Product<'a, T> {
     /// Whether b is stored transposed.
     pub trans_b: bool,
 }
+
+/// A product of the `gemm` crate for one type of floats: y = y * alpha + beta * left * right. It takes rows and columns of y, the sums'
+/// length, y with its strides from column to column and from row to row, whether y is read, left and right with their strides, alpha
+/// and beta, whether y, left and right are conjugated, and the threads.
+pub(super) type Library<T> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut T,
+    isize,
+    isize,
+    bool,
+    *const T,
+    isize,
+    isize,
+    *const T,
+    isize,
+    isize,
+    T,
+    T,
+    bool,
+    bool,
+    bool,
+    Parallelism,
+);
 
 /// Products of fewer operations are not worth a second thread.
 const PARALLEL_FROM: usize = 1_000_000;
@@ -73,35 +100,47 @@ impl<T: Real> Product<'_, T> {
 
     /// Some rows of y, of sums over a range of K, by the `gemm` crate. Rows and range decide the bits, threads do not.
     fn part_by_library(&self, rows: Range<usize>, depth: Range<usize>, threads: usize, y: &mut [T]) {
-        let threads = parallelism(threads);
         let [m, n, k] = self.extents;
         let [(a_rows, a_columns), (b_rows, b_columns)] = self.strides();
         assert!(self.a.len() == m * k && self.b.len() == k * n && y.len() == rows.len() * n, "{:?}", self.extents);
         assert!(rows.end <= m && depth.end <= k, "{rows:?} and {depth:?} of {:?}", self.extents);
         let (row, start) = (rows.start as isize, depth.start as isize);
+        let a = self.a.as_ptr().wrapping_offset(row * a_rows + start * a_columns);
+        let b = self.b.as_ptr().wrapping_offset(start * b_rows);
+        // Strides from column to column come before those from row to row.
+        let (mut left, mut right) = ((a, rows.len(), (a_columns, a_rows)), (b, n, (b_columns, b_rows)));
+        let mut y_strides = (1, n as isize);
+        // The library's kernels go down columns, which are rows of y where it makes y' = op(b)' op(a)'.
+        if n > 1 {
+            std::mem::swap(&mut left, &mut right);
+            for strides in [&mut left.2, &mut right.2, &mut y_strides] {
+                *strides = (strides.1, strides.0);
+            }
+        }
+        let ((left, rows, left_strides), (right, columns, right_strides)) = (left, right);
         // SAFETY: y, a and b hold as many elements as asserted, and the strides index exactly those; y is borrowed mutably,
         // so it overlaps neither.
         unsafe {
-            gemm::gemm(
-                rows.len(),
-                n,
+            T::library()(
+                rows,
+                columns,
                 depth.len(),
                 y.as_mut_ptr(),
-                1,
-                n as isize,
+                y_strides.0,
+                y_strides.1,
                 false,
-                self.a.as_ptr().wrapping_offset(row * a_rows + start * a_columns),
-                a_columns,
-                a_rows,
-                self.b.as_ptr().wrapping_offset(start * b_rows),
-                b_columns,
-                b_rows,
+                left,
+                left_strides.0,
+                left_strides.1,
+                right,
+                right_strides.0,
+                right_strides.1,
                 T::zero(),
                 T::one(),
                 false,
                 false,
                 false,
-                threads,
+                parallelism(threads),
             );
         }
     }
@@ -165,13 +204,13 @@ impl Product<'_, f32> {
 }
 
 #[cfg(feature = "threads")]
-fn parallelism(threads: usize) -> gemm::Parallelism {
-    if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None }
+fn parallelism(threads: usize) -> Parallelism {
+    if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None }
 }
 
 #[cfg(not(feature = "threads"))]
-fn parallelism(_threads: usize) -> gemm::Parallelism {
-    gemm::Parallelism::None
+fn parallelism(_threads: usize) -> Parallelism {
+    Parallelism::None
 }
 
 // Rows of a and of b lie along K: with a turned, y' = b a' is a product as above, and is turned back.

@@ -39,6 +39,9 @@ pub trait Real:
         self.exp()
     }
 
+    /// The `gemm` crate's product of matrices, chosen by the processor.
+    fn library() -> product::Library<Self>;
+
     /// y = op(a) op(b), a product of matrices.
     ///
     /// # Panics
@@ -144,6 +147,10 @@ impl Real for f32 {
         exponential(self)
     }
 
+    fn library() -> product::Library<Self> {
+        gemm_f32::gemm::f32::get_gemm_fn()
+    }
+
     fn multiply(product: &Product<'_, Self>, y: &mut [Self]) {
         product.by_kernel(y);
     }
@@ -210,5 +217,9 @@ impl Real for f64 {
 
     fn values(elements: Vec<Self>) -> Values {
         Values::F64(elements)
+    }
+
+    fn library() -> product::Library<Self> {
+        gemm_f64::gemm::f64::get_gemm_fn()
     }
 }
