@@ -57,6 +57,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         total = left[2u * i + 1u];
         sums = Sums(kept(row, column), kept(row, column + 4u), kept(row, column + 8u), kept(row, column + 12u));
     }
+    let own = head_of_q(row);
     let places = places_of(t, false);
     var j = places.first;
     let rows = sample * params.keys * params.groups + group;
@@ -65,7 +66,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         if has_part(t, j) {
             var s = LOW;
             if counts(sample, head, t, j) {
-                s = answer(row * KEY, key * KEY);
+                s = answer(own, false, row * KEY, key * KEY);
             }
             // Of a NaN among the two, most is either; s - most is one.
             let next = max(most, s);

@@ -45,9 +45,15 @@ fn rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     if row >= params.n {
         return;
     }
-    var sum = 0.0;
-    for (var at = row * VALUE; at < (row + 1u) * VALUE; at++) {
-        sum += y[at] * dy[at];
+    // In the order of `slope`, from which it is subtracted: of a query that sees one key, whose y is v, nothing is left.
+    let whole = row * VALUE + VALUE / 4u * 4u;
+    var sums = vec4<f32>(0.0);
+    for (var at = row * VALUE; at < whole; at += 4u) {
+        sums += dy_at(at) * vec4(y[at], y[at + 1u], y[at + 2u], y[at + 3u]);
+    }
+    var sum = (sums.x + sums.y) + (sums.z + sums.w);
+    for (var at = whole; at < (row + 1u) * VALUE; at++) {
+        sum += dy[at] * y[at];
     }
     row_stats[3u * row] = stats[2u * row];
     row_stats[3u * row + 1u] = 1.0 / stats[2u * row + 1u];
@@ -60,33 +66,88 @@ struct Weight {
     counts: bool,
 }
 
+fn v_at(i: u32) -> vec4<f32> {
+    return vec4(v[i], v[i + 1u], v[i + 2u], v[i + 3u]);
+}
+
+fn dy_at(i: u32) -> vec4<f32> {
+    return vec4(dy[i], dy[i + 1u], dy[i + 2u], dy[i + 3u]);
+}
+
+// The first numbers of rows of k, dy and v, as far as they come in fours.
+fn head_of_k(row: u32) -> Sums {
+    let i = row * KEY;
+    var head = zeros();
+    if KEY >= 4u { head.a = k_at(i); }
+    if KEY >= 8u { head.b = k_at(i + 4u); }
+    if KEY >= 12u { head.c = k_at(i + 8u); }
+    if KEY >= 16u { head.d = k_at(i + 12u); }
+    return head;
+}
+
+fn head_of_dy(row: u32) -> Sums {
+    let i = row * VALUE;
+    var head = zeros();
+    if VALUE >= 4u { head.a = dy_at(i); }
+    if VALUE >= 8u { head.b = dy_at(i + 4u); }
+    if VALUE >= 12u { head.c = dy_at(i + 8u); }
+    if VALUE >= 16u { head.d = dy_at(i + 12u); }
+    return head;
+}
+
+fn head_of_v(row: u32) -> Sums {
+    let i = row * VALUE;
+    var head = zeros();
+    if VALUE >= 4u { head.a = v_at(i); }
+    if VALUE >= 8u { head.b = v_at(i + 4u); }
+    if VALUE >= 12u { head.c = v_at(i + 8u); }
+    if VALUE >= 16u { head.d = v_at(i + 12u); }
+    return head;
+}
+
+// What an invocation keeps of its own rows: of q and dy, or of k and v.
+struct Own {
+    is_key: bool,
+    of_scores: Sums,
+    of_slopes: Sums,
+}
+
 // A query's row and a key's, whose places are t and j.
-fn weight_of(sample: u32, head: u32, t: u32, j: u32, row: u32, key: u32) -> Weight {
+fn weight_of(own: Own, sample: u32, head: u32, t: u32, j: u32, row: u32, key: u32) -> Weight {
     let most = row_stats[3u * row];
     let share = row_stats[3u * row + 1u];
     if !counts(sample, head, t, j) {
         return Weight(exp(LOW - most) * share, false);
     }
-    return Weight(exp(answer(row * KEY, key * KEY) - most) * share, true);
+    return Weight(exp(answer(own.of_scores, own.is_key, row * KEY, key * KEY) - most) * share, true);
+}
+
+// Of the row that is not an invocation's own.
+fn slope_other(own_is_key: bool, of_dy: u32, of_v: u32) -> vec4<f32> {
+    if own_is_key {
+        return dy_at(of_dy);
+    }
+    return v_at(of_v);
 }
 
 // ds of a weight.
-fn slope(weight: Weight, row: u32, key: u32) -> f32 {
+fn slope(own: Own, weight: Weight, row: u32, key: u32) -> f32 {
     if !weight.counts {
         return 0.0;
     }
-    let whole = row * VALUE + VALUE / 4u * 4u;
-    var other = key * VALUE;
+    let of_dy = row * VALUE;
+    let of_v = key * VALUE;
     var sums = vec4<f32>(0.0);
-    for (var at = row * VALUE; at < whole; at += 4u) {
-        let a = vec4<f32>(dy[at], dy[at + 1u], dy[at + 2u], dy[at + 3u]);
-        sums += a * vec4<f32>(v[other], v[other + 1u], v[other + 2u], v[other + 3u]);
-        other += 4u;
+    if VALUE >= 4u { sums += own.of_slopes.a * slope_other(own.is_key, of_dy, of_v); }
+    if VALUE >= 8u { sums += own.of_slopes.b * slope_other(own.is_key, of_dy + 4u, of_v + 4u); }
+    if VALUE >= 12u { sums += own.of_slopes.c * slope_other(own.is_key, of_dy + 8u, of_v + 8u); }
+    if VALUE >= 16u { sums += own.of_slopes.d * slope_other(own.is_key, of_dy + 12u, of_v + 12u); }
+    for (var at = 16u; at < VALUE / 4u * 4u; at += 4u) {
+        sums += dy_at(of_dy + at) * v_at(of_v + at);
     }
     var sum = (sums.x + sums.y) + (sums.z + sums.w);
-    for (var at = whole; at < row * VALUE + VALUE; at++) {
-        sum += dy[at] * v[other];
-        other++;
+    for (var at = VALUE / 4u * 4u; at < VALUE; at++) {
+        sum += dy[of_dy + at] * v[of_v + at];
     }
     return params.scale * weight.p * (sum - row_stats[3u * row + 2u]);
 }
@@ -119,13 +180,14 @@ fn queries(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let t = row / params.heads % params.queries;
     let sample = row / params.heads / params.queries;
     let first = sample * params.keys * params.groups + head / (params.heads / params.groups);
+    let own = Own(false, head_of_q(row), head_of_dy(row));
     let places = places_of(t, false);
     var sums = zeros();
     var j = places.first;
     let end = first + places.end * params.groups;
     for (var key = first + places.first * params.groups; key < end; key += params.groups) {
         if has_part(t, j) {
-            let ds = slope(weight_of(sample, head, t, j, row, key), row, key);
+            let ds = slope(own, weight_of(own, sample, head, t, j, row, key), row, key);
             sums.a += ds * k_of(key, column);
             sums.b += ds * k_of(key, column + 4u);
             sums.c += ds * k_of(key, column + 8u);
@@ -164,13 +226,14 @@ fn keys(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
     }
     let key = key_of(i, KEY);
     let column = key.column;
+    let own = Own(true, head_of_k(key.row), head_of_v(key.row));
     let places = places_of(key.j, true);
     var sums = zeros();
     var t = places.first;
     let end = key.query + places.end * params.heads;
     for (var row = key.query + places.first * params.heads; row < end; row += params.heads) {
         if has_part(t, key.j) {
-            let ds = slope(weight_of(key.sample, key.head, t, key.j, row, key.row), row, key.row);
+            let ds = slope(own, weight_of(own, key.sample, key.head, t, key.j, row, key.row), row, key.row);
             sums.a += ds * q_of(row, column);
             sums.b += ds * q_of(row, column + 4u);
             sums.c += ds * q_of(row, column + 8u);
@@ -189,13 +252,15 @@ fn values(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     }
     let key = key_of(i, VALUE);
     let column = key.column;
+    // No slope is asked for.
+    let own = Own(true, head_of_k(key.row), zeros());
     let places = places_of(key.j, true);
     var sums = zeros();
     var t = places.first;
     let end = key.query + places.end * params.heads;
     for (var row = key.query + places.first * params.heads; row < end; row += params.heads) {
         if has_part(t, key.j) {
-            let p = weight_of(key.sample, key.head, t, key.j, row, key.row).p;
+            let p = weight_of(own, key.sample, key.head, t, key.j, row, key.row).p;
             sums.a += p * dy_of(row, column);
             sums.b += p * dy_of(row, column + 4u);
             sums.c += p * dy_of(row, column + 8u);

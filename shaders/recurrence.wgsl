@@ -1,8 +1,11 @@
-// h[t] = cell(x[t], h[t - 1] u)                                                entry `walk`, behind `begin`
+// h[t] = cell(x[t], h[t - 1] u)                     entry `walk`, behind `begin`; entry `one_step`, behind `begin_products` and each product
 // x: (rows, steps, GATES UNITS), u: (UNITS, GATES UNITS), y and prev: (rows, steps, UNITS), last: (rows, states, UNITS),
-// saved: (rows, steps, KEPT UNITS). A workgroup has four rows, one a part of each vector here, and walks SPAN steps with them; an
-// invocation makes every GROUP-th unit. h before a step is in prev, which the workgroup alone writes. How far a workgroup has come
-// stands in scratch, for the next launch.
+// saved: (rows, steps, KEPT UNITS). h before a step is in prev.
+//
+// `walk`: a workgroup has four rows, one a part of each vector here, and walks SPAN steps with them; an invocation makes every
+// GROUP-th unit. How far a workgroup has come stands in scratch, for the next launch.
+// `one_step`: an invocation makes a unit of four rows at one step. Scratch has the product of all rows' h with u, (rows, GATES UNITS),
+// which a kernel of products makes of state, (rows, UNITS); and how far the invocation has come.
 //
 //   CELL 0   h = f(x + h u)
 //   CELL 1   (i, f, g, o) = x + h u; c = s(f) c + s(i) f(g); h = s(o) f(c)
@@ -18,9 +21,7 @@
 @group(0) @binding(6) var<uniform> begin_params: Params;
 
 // An invocation puts one element of each in place.
-@compute @workgroup_size(WIDTH)
-fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
-    let i = grid_index(id, workgroups);
+fn put_in_place(i: u32) {
     let states = select(1u, 2u, CELL == 1u);
     let rows = begin_params.rows;
     let steps = begin_params.steps;
@@ -35,14 +36,35 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
             begin_prev[(row * steps + step) * UNITS + unit] = begin_first[row * states * UNITS + unit];
         }
         if DROPPED {
-            begin_scratch[begin_params.groups + i] = begin_dropped[i];
+            begin_scratch[begin_params.dropped + i] = begin_dropped[i];
         }
     }
     if i < begin_params.groups {
-        begin_scratch[i] = 0.0;
+        begin_scratch[begin_params.counts + i] = 0.0;
     }
     if CELL == 3u && i < UNITS {
-        begin_scratch[begin_params.groups + select(0u, rows * UNITS, DROPPED) + i] = begin_bias[i];
+        begin_scratch[begin_params.dropped + select(0u, rows * UNITS, DROPPED) + i] = begin_bias[i];
+    }
+}
+
+@compute @workgroup_size(WIDTH)
+fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    put_in_place(grid_index(id, workgroups));
+}
+
+@group(0) @binding(7) var<storage, read_write> begin_state: array<f32>;
+
+// The same, and the left side of the first product.
+@compute @workgroup_size(WIDTH)
+fn begin_products(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    put_in_place(i);
+    if i < begin_params.rows * UNITS {
+        var h = begin_first[i / UNITS * select(1u, 2u, CELL == 1u) * UNITS + i % UNITS];
+        if DROPPED {
+            h *= begin_dropped[i];
+        }
+        begin_state[i] = h;
     }
 }
 
@@ -154,11 +176,13 @@ fn product(p: Place, unit: u32, of_reset: bool) -> Sums {
 }
 
 // h where the step counts, elsewhere what was there before.
-fn keep(p: Place, unit: u32, h: vec4<f32>) {
-    put(p, unit, select(prev_at(p.at * UNITS + unit), h, counts_at(p.at)));
+fn keep(p: Place, unit: u32, h: vec4<f32>) -> vec4<f32> {
+    let kept = select(prev_at(p.at * UNITS + unit), h, counts_at(p.at));
+    put(p, unit, kept);
+    return kept;
 }
 
-fn lstm(p: Place, unit: u32, sums: Sums, i: vec4<u32>) {
+fn lstm(p: Place, unit: u32, sums: Sums, i: vec4<u32>) -> vec4<f32> {
     let input = activate(RECURRENT_ACTIVATION, x_at(i) + sums.a);
     let forget = activate(RECURRENT_ACTIVATION, x_at(i + UNITS) + sums.b);
     let g = activate(ACTIVATION, x_at(i + 2u * UNITS) + sums.c);
@@ -172,42 +196,43 @@ fn lstm(p: Place, unit: u32, sums: Sums, i: vec4<u32>) {
     save(p, 3u, unit, o);
     save(p, 4u, unit, before);
     put_last(p, at, select(before, c, counts_at(p.at)));
-    keep(p, unit, o * activate(ACTIVATION, c));
+    return keep(p, unit, o * activate(ACTIVATION, c));
 }
 
 // z h + (1 - z) g
-fn mixed(p: Place, unit: u32, z: vec4<f32>, g: vec4<f32>) {
+fn mixed(p: Place, unit: u32, z: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     save(p, 2u, unit, g);
-    keep(p, unit, z * prev_at(p.at * UNITS + unit) + (1.0 - z) * g);
+    return keep(p, unit, z * prev_at(p.at * UNITS + unit) + (1.0 - z) * g);
 }
 
-fn step_unit(p: Place, unit: u32) {
-    let sums = product(p, unit, false);
+// What the cell makes of the sums, which is h; of CELL 2 only its gates.
+fn cell(p: Place, unit: u32, sums: Sums) -> vec4<f32> {
     let i = p.at * GATES * UNITS + unit;
     if CELL == 0u {
         let h = activate(ACTIVATION, x_at(i) + sums.a);
         save(p, 0u, unit, h);
-        keep(p, unit, h);
-    } else if CELL == 1u {
-        lstm(p, unit, sums, i);
-    } else {
-        let z = activate(RECURRENT_ACTIVATION, x_at(i) + sums.a);
-        let r = activate(RECURRENT_ACTIVATION, x_at(i + UNITS) + sums.b);
-        save(p, 0u, unit, z);
-        save(p, 1u, unit, r);
-        if CELL == 3u {
-            let inner = sums.c + scratch[params.groups + select(0u, params.rows * UNITS, DROPPED) + unit];
-            save(p, 3u, unit, inner);
-            mixed(p, unit, z, activate(ACTIVATION, x_at(i + 2u * UNITS) + r * inner));
-        }
+        return keep(p, unit, h);
     }
+    if CELL == 1u {
+        return lstm(p, unit, sums, i);
+    }
+    let z = activate(RECURRENT_ACTIVATION, x_at(i) + sums.a);
+    let r = activate(RECURRENT_ACTIVATION, x_at(i + UNITS) + sums.b);
+    save(p, 0u, unit, z);
+    save(p, 1u, unit, r);
+    if CELL == 2u {
+        return vec4(0.0);
+    }
+    let inner = sums.c + scratch[params.dropped + select(0u, params.rows * UNITS, DROPPED) + unit];
+    save(p, 3u, unit, inner);
+    return mixed(p, unit, z, activate(ACTIVATION, x_at(i + 2u * UNITS) + r * inner));
 }
 
 // The candidate of a GRU that resets h before the product: it needs r of all units.
 fn step_candidate(p: Place, unit: u32) {
     let x = x_at((p.at * GATES + 2u) * UNITS + unit);
     let g = activate(ACTIVATION, x + product(p, unit, true).c);
-    mixed(p, unit, saved_at(p.at * KEPT * UNITS + unit), g);
+    _ = mixed(p, unit, saved_at(p.at * KEPT * UNITS + unit), g);
 }
 
 @compute @workgroup_size(GROUP)
@@ -218,14 +243,14 @@ fn walk(
 ) {
     let group = id.y * workgroups.x + id.x;
     let first = 4u * group;
-    let start = u32(scratch[min(group, params.groups - 1u)]);
+    let start = u32(scratch[params.counts + min(group, params.groups - 1u)]);
     for (var i = 0u; i < SPAN; i++) {
         let place = start + i;
         let is_one = first < params.rows && place < params.steps;
         if is_one {
             let p = place_of(first, place);
             for (var unit = local; unit < UNITS; unit += GROUP) {
-                step_unit(p, unit);
+                _ = cell(p, unit, product(p, unit, false));
             }
         }
         storageBarrier();
@@ -240,6 +265,46 @@ fn walk(
         }
     }
     if local == 0u && group < params.groups {
-        scratch[group] = f32(start + SPAN);
+        scratch[params.counts + group] = f32(start + SPAN);
     }
+}
+
+@group(0) @binding(1) var<storage, read_write> state: array<f32>;
+
+fn sums_at(i: vec4<u32>) -> vec4<f32> {
+    return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
+}
+
+// Parts of the product that was made of state.
+fn sums_of(p: Place, unit: u32) -> Sums {
+    let i = p.row * GATES * UNITS + unit;
+    var sums = Sums(sums_at(i), vec4(0.0), vec4(0.0), vec4(0.0));
+    if GATES > 1u {
+        sums.b = sums_at(i + UNITS);
+    }
+    if GATES > 2u {
+        sums.c = sums_at(i + 2u * UNITS);
+    }
+    if GATES > 3u {
+        sums.d = sums_at(i + 3u * UNITS);
+    }
+    return sums;
+}
+
+@compute @workgroup_size(WIDTH)
+fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let index = grid_index(id, workgroups);
+    if index >= params.groups {
+        return;
+    }
+    let place = u32(scratch[params.counts + index]);
+    let unit = index % UNITS;
+    let p = place_of(4u * (index / UNITS), place);
+    let h = cell(p, unit, sums_of(p, unit)) * dropped_at(p, unit);
+    let i = p.row * UNITS + unit;
+    state[i.x] = h.x;
+    if p.count > 1u { state[i.y] = h.y; }
+    if p.count > 2u { state[i.z] = h.z; }
+    if p.count > 3u { state[i.w] = h.w; }
+    scratch[params.counts + index] = f32(place + 1u);
 }

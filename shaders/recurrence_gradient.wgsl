@@ -1,11 +1,14 @@
-// dx[t] = slope of cell(x[t], h[t - 1] u) times dh[t]; dh[t - 1] = dy[t - 1] + dx[t] u        entry `walk`, behind `begin`
-// dx and the gradient ds of the first state of a recurrence, from the last step to the first.
+// dx[t] = slope of cell(x[t], h[t - 1] u) times dh[t]; dh[t - 1] = dy[t - 1] + dx[t] u
+// dx and the gradient ds of the first state of a recurrence, from the last step to the first: entry `walk`, behind `begin`; or entry
+// `one_step` before each product, behind `begin` and before `end`.
 // Shapes, cells and what a workgroup does are those of recurrence.wgsl; u here is transposed, (GATES UNITS, UNITS), dx is as x.
 // ds has what goes from a step to the one before: dh and, of CELL 1, dc. At a step dx of all units is made; then the product of it
-// with u is added to dh.
+// with u is added to dh: by `walk` at once, by `one_step` where it goes on, from scratch, (rows, UNITS). A kernel of products makes that
+// one of state, (rows, GATES UNITS).
 
 override OF_Y: bool = true;
 override OF_LAST: bool = true;
+override PRODUCTS: bool = false;
 
 @group(0) @binding(0) var<storage, read> begin_last: array<f32>;
 @group(0) @binding(1) var<storage, read> begin_dropped: array<f32>;
@@ -25,10 +28,14 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
         begin_ds[i] = gradient;
     }
     if DROPPED && i < begin_params.rows * UNITS {
-        begin_scratch[begin_params.groups + i] = begin_dropped[i];
+        begin_scratch[begin_params.dropped + i] = begin_dropped[i];
+    }
+    // Behind the last step no product has been made yet.
+    if PRODUCTS && i < begin_params.rows * UNITS {
+        begin_scratch[i] = 0.0;
     }
     if i < begin_params.groups {
-        begin_scratch[i] = 0.0;
+        begin_scratch[begin_params.counts + i] = 0.0;
     }
 }
 
@@ -63,9 +70,13 @@ fn dy_at(p: Place, unit: u32) -> vec4<f32> {
     return vec4(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
 }
 
-fn put_dx(p: Place, part: u32, unit: u32, gradient: vec4<f32>) {
+// What a step that does not count has no part in.
+fn counted(p: Place, gradient: vec4<f32>) -> vec4<f32> {
+    return select(vec4(0.0), gradient, counts_at(p.at));
+}
+
+fn put_dx(p: Place, part: u32, unit: u32, v: vec4<f32>) {
     let i = (p.at * GATES + part) * UNITS + unit;
-    let v = select(vec4(0.0), gradient, counts_at(p.at));
     dx[i.x] = v.x;
     if p.count > 1u { dx[i.y] = v.y; }
     if p.count > 2u { dx[i.z] = v.z; }
@@ -85,7 +96,15 @@ fn pass_on(p: Place, part: u32, unit: u32, all: vec4<f32>, rest: vec4<f32>) {
     put_ds(p, part, unit, select(all, rest, counts_at(p.at)));
 }
 
-fn lstm(p: Place, unit: u32, dh: vec4<f32>) {
+// Parts of dx at a step.
+struct Parts {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
+}
+
+fn lstm(p: Place, unit: u32, dh: vec4<f32>) -> Parts {
     let dc = ds_at(p, 1u, unit);
     let input = saved_at(p, 0u, unit);
     let forget = saved_at(p, 1u, unit);
@@ -94,41 +113,56 @@ fn lstm(p: Place, unit: u32, dh: vec4<f32>) {
     let before = saved_at(p, 4u, unit);
     let h = activate(ACTIVATION, forget * before + input * g);
     let through = dc + dh * o * activate_grad(ACTIVATION, h);
-    put_dx(p, 0u, unit, through * g * activate_grad(RECURRENT_ACTIVATION, input));
-    put_dx(p, 1u, unit, through * before * activate_grad(RECURRENT_ACTIVATION, forget));
-    put_dx(p, 2u, unit, through * input * activate_grad(ACTIVATION, g));
-    put_dx(p, 3u, unit, dh * h * activate_grad(RECURRENT_ACTIVATION, o));
     pass_on(p, 0u, unit, dh, vec4(0.0));
     pass_on(p, 1u, unit, dc, through * forget);
+    return Parts(
+        through * g * activate_grad(RECURRENT_ACTIVATION, input),
+        through * before * activate_grad(RECURRENT_ACTIVATION, forget),
+        through * input * activate_grad(ACTIVATION, g),
+        dh * h * activate_grad(RECURRENT_ACTIVATION, o),
+    );
 }
 
-fn gru(p: Place, unit: u32, dh: vec4<f32>) {
+fn gru(p: Place, unit: u32, dh: vec4<f32>) -> Parts {
     let z = saved_at(p, 0u, unit);
     let g = saved_at(p, 2u, unit);
     let dg = dh * (1.0 - z) * activate_grad(ACTIVATION, g);
-    put_dx(p, 0u, unit, dh * (prev_at(p, unit) - g) * activate_grad(RECURRENT_ACTIVATION, z));
-    put_dx(p, 2u, unit, dg);
+    var parts = Parts(dh * (prev_at(p, unit) - g) * activate_grad(RECURRENT_ACTIVATION, z), vec4(0.0), dg, vec4(0.0));
     if CELL == 3u {
         let r = saved_at(p, 1u, unit);
-        put_dx(p, 1u, unit, dg * saved_at(p, 3u, unit) * activate_grad(RECURRENT_ACTIVATION, r));
+        parts.b = dg * saved_at(p, 3u, unit) * activate_grad(RECURRENT_ACTIVATION, r);
     }
     pass_on(p, 0u, unit, dh, dh * z);
+    return parts;
 }
 
-// dx of a unit.
-fn step_unit(p: Place, unit: u32) {
-    var dh = ds_at(p, 0u, unit);
+// dx of a unit, given dh; of CELL 2 all but its second part, which is 0.
+fn cell(p: Place, unit: u32, of_next: vec4<f32>) -> Parts {
+    var dh = of_next;
     if OF_Y {
         dh += dy_at(p, unit);
     }
+    var parts = Parts(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     if CELL == 0u {
-        put_dx(p, 0u, unit, dh * activate_grad(ACTIVATION, saved_at(p, 0u, unit)));
+        parts.a = dh * activate_grad(ACTIVATION, saved_at(p, 0u, unit));
         pass_on(p, 0u, unit, dh, vec4(0.0));
     } else if CELL == 1u {
-        lstm(p, unit, dh);
+        parts = lstm(p, unit, dh);
     } else {
-        gru(p, unit, dh);
+        parts = gru(p, unit, dh);
     }
+    parts = Parts(counted(p, parts.a), counted(p, parts.b), counted(p, parts.c), counted(p, parts.d));
+    put_dx(p, 0u, unit, parts.a);
+    if GATES > 1u {
+        put_dx(p, 1u, unit, parts.b);
+    }
+    if GATES > 2u {
+        put_dx(p, 2u, unit, parts.c);
+    }
+    if GATES > 3u {
+        put_dx(p, 3u, unit, parts.d);
+    }
+    return parts;
 }
 
 // What dx of unit k adds to the gradient of h by way of some parts of u.
@@ -172,8 +206,8 @@ fn product(p: Place, unit: u32, of_candidate: bool) -> vec4<f32> {
 
 fn step_reset(p: Place, unit: u32) {
     let r = saved_at(p, 1u, unit);
-    let drh = select(vec4(0.0), product(p, unit, true) * dropped_at(p, unit), counts_at(p.at));
-    put_dx(p, 1u, unit, drh * prev_at(p, unit) * activate_grad(RECURRENT_ACTIVATION, r));
+    let drh = counted(p, product(p, unit, true) * dropped_at(p, unit));
+    put_dx(p, 1u, unit, counted(p, drh * prev_at(p, unit) * activate_grad(RECURRENT_ACTIVATION, r)));
     put_ds(p, 0u, unit, ds_at(p, 0u, unit) + drh * r);
 }
 
@@ -190,14 +224,14 @@ fn walk(
 ) {
     let group = id.y * workgroups.x + id.x;
     let first = 4u * group;
-    let start = u32(scratch[min(group, params.groups - 1u)]);
+    let start = u32(scratch[params.counts + min(group, params.groups - 1u)]);
     for (var i = 0u; i < SPAN; i++) {
         let done = start + i;
         let is_one = first < params.rows && done < params.steps;
         let p = place_of(first, params.steps - 1u - done);
         if is_one {
             for (var unit = local; unit < UNITS; unit += GROUP) {
-                step_unit(p, unit);
+                _ = cell(p, unit, ds_at(p, 0u, unit));
             }
         }
         storageBarrier();
@@ -217,6 +251,65 @@ fn walk(
     }
     storageBarrier();
     if local == 0u && group < params.groups {
-        scratch[group] = f32(start + SPAN);
+        scratch[params.counts + group] = f32(start + SPAN);
     }
+}
+
+@group(0) @binding(1) var<storage, read_write> state: array<f32>;
+
+// What the product that was made of state adds to the gradient of h before the step.
+fn product_at(p: Place, unit: u32) -> vec4<f32> {
+    let i = p.row * UNITS + unit;
+    return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]) * dropped_at(p, unit);
+}
+
+fn put_state(p: Place, part: u32, unit: u32, v: vec4<f32>) {
+    let i = (p.row * GATES + part) * UNITS + unit;
+    state[i.x] = v.x;
+    if p.count > 1u { state[i.y] = v.y; }
+    if p.count > 2u { state[i.z] = v.z; }
+    if p.count > 3u { state[i.w] = v.w; }
+}
+
+// An invocation makes dx of a unit of four rows at one step.
+@compute @workgroup_size(WIDTH)
+fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let index = grid_index(id, workgroups);
+    if index >= params.groups {
+        return;
+    }
+    let done = u32(scratch[params.counts + index]);
+    let unit = index % UNITS;
+    let p = place_of(4u * (index / UNITS), params.steps - 1u - done);
+    let parts = cell(p, unit, ds_at(p, 0u, unit) + product_at(p, unit));
+    put_state(p, 0u, unit, parts.a);
+    if GATES > 1u {
+        put_state(p, 1u, unit, parts.b);
+    }
+    if CELL == 1u {
+        put_state(p, 2u, unit, parts.c);
+        put_state(p, 3u, unit, parts.d);
+    }
+    if CELL == 3u {
+        put_state(p, 2u, unit, parts.c * saved_at(p, 1u, unit));
+    }
+    scratch[params.counts + index] = f32(done + 1u);
+}
+
+@group(0) @binding(0) var<storage, read_write> end_ds: array<f32>;
+@group(0) @binding(1) var<storage, read> end_scratch: array<f32>;
+@group(0) @binding(2) var<uniform> end_params: Params;
+
+// The product of the first step's dx.
+@compute @workgroup_size(WIDTH)
+fn end(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let i = grid_index(id, workgroups);
+    if i >= end_params.rows * UNITS {
+        return;
+    }
+    var gradient = end_scratch[i];
+    if DROPPED {
+        gradient *= end_scratch[end_params.dropped + i];
+    }
+    end_ds[i / UNITS * select(1u, 2u, CELL == 1u) * UNITS + i % UNITS] += gradient;
 }

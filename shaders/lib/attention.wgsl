@@ -40,7 +40,7 @@ struct Params {
 const LOW: f32 = -1e30;
 // The largest score is no lower.
 const LEAST: f32 = -3e38;
-// Columns of a row that an invocation adds up: four vectors, which have names, since registers have no index.
+// Columns of a row that an invocation adds up, or keeps: four vectors, which have names, since registers have no index.
 const COLUMNS: u32 = 16u;
 
 struct Sums {
@@ -97,20 +97,46 @@ fn counts(sample: u32, head: u32, t: u32, j: u32) -> bool {
     return true;
 }
 
-// The product of two rows, by their first elements.
-fn answer(query: u32, key: u32) -> f32 {
-    let whole = query + KEY / 4u * 4u;
-    var other = key;
+fn q_at(i: u32) -> vec4<f32> {
+    return vec4(q[i], q[i + 1u], q[i + 2u], q[i + 3u]);
+}
+
+fn k_at(i: u32) -> vec4<f32> {
+    return vec4(k[i], k[i + 1u], k[i + 2u], k[i + 3u]);
+}
+
+// The first numbers of a row of q, as far as they come in fours. An invocation's own row is the same in all its scores.
+fn head_of_q(row: u32) -> Sums {
+    let i = row * KEY;
+    var head = zeros();
+    if KEY >= 4u { head.a = q_at(i); }
+    if KEY >= 8u { head.b = q_at(i + 4u); }
+    if KEY >= 12u { head.c = q_at(i + 8u); }
+    if KEY >= 16u { head.d = q_at(i + 12u); }
+    return head;
+}
+
+// Of the row that is not an invocation's own.
+fn other_at(own_is_key: bool, query: u32, key: u32) -> vec4<f32> {
+    if own_is_key {
+        return q_at(query);
+    }
+    return k_at(key);
+}
+
+// The product of two rows, by their first elements, given the head of one of them.
+fn answer(own: Sums, own_is_key: bool, query: u32, key: u32) -> f32 {
     var sums = vec4<f32>(0.0);
-    for (var at = query; at < whole; at += 4u) {
-        let a = vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]);
-        sums += a * vec4<f32>(k[other], k[other + 1u], k[other + 2u], k[other + 3u]);
-        other += 4u;
+    if KEY >= 4u { sums += own.a * other_at(own_is_key, query, key); }
+    if KEY >= 8u { sums += own.b * other_at(own_is_key, query + 4u, key + 4u); }
+    if KEY >= 12u { sums += own.c * other_at(own_is_key, query + 8u, key + 8u); }
+    if KEY >= 16u { sums += own.d * other_at(own_is_key, query + 12u, key + 12u); }
+    for (var at = 16u; at < KEY / 4u * 4u; at += 4u) {
+        sums += q_at(query + at) * k_at(key + at);
     }
     var sum = (sums.x + sums.y) + (sums.z + sums.w);
-    for (var at = whole; at < query + KEY; at++) {
-        sum += q[at] * k[other];
-        other++;
+    for (var at = KEY / 4u * 4u; at < KEY; at++) {
+        sum += q[query + at] * k[key + at];
     }
     return params.scale * sum;
 }

@@ -1,5 +1,4 @@
-// What a recurrence and its gradient share: cells, which are in recurrence.wgsl, and the four rows that a workgroup has, one a part of
-// each vector.
+// What a recurrence and its gradient share: cells, which are in recurrence.wgsl, and four rows at a time, one a part of each vector.
 
 override CELL: u32 = 1u;
 override GATES: u32 = 4u;
@@ -16,8 +15,11 @@ override RECURRENT_ACTIVATION: u32 = 0u;
 struct Params {
     rows: u32,
     steps: u32,
-    // Workgroups that walk.
+    // How many counts there are of steps that are done: one for each workgroup that walks, or invocation of a launch of one step.
     groups: u32,
+    // Where in scratch they begin, and behind them what h is multiplied by, then the bias.
+    counts: u32,
+    dropped: u32,
 }
 
 @group(0) @binding(1) var<storage, read> u: array<f32>;
@@ -46,7 +48,7 @@ fn place_of(first: u32, place: u32) -> Place {
 // What h of a unit is multiplied by before the product.
 fn dropped_at(p: Place, unit: u32) -> vec4<f32> {
     if DROPPED {
-        let i = params.groups + p.row * UNITS + unit;
+        let i = params.dropped + p.row * UNITS + unit;
         return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
     }
     return vec4(1.0);

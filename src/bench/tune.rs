@@ -12,7 +12,7 @@ use crate::ops::activation::Function;
 use crate::ops::conv::{self, Conv};
 use crate::ops::convolution::Pass;
 use crate::ops::matmul::{Form, Kernel, MatMul, Problem, case_of_problem};
-use crate::ops::{AdapterKind, Case, Epilogue, Tuning};
+use crate::ops::{AdapterKind, Case, Epilogue, Target, Tuning, recurrence};
 use crate::plan::Plan;
 
 /// A choice takes at most this share of the built-in one's time, or it is not made: a difference that the next
@@ -101,19 +101,27 @@ impl Trial {
         Ok(Self { op: Product::Matrices(op), inputs: vec![side(trans_a, m, k), side(trans_b, k, n)], problem })
     }
 
-    /// Every product of a plan and every pass of its convolutions, once.
-    pub fn of_plan(plan: &Plan) -> Vec<Self> {
+    /// Every product of a plan as the device runs it, every pass of its convolutions, and what its recurrences multiply at each step,
+    /// once.
+    pub fn of_plan(plan: &Plan, target: &Target) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         for step in &plan.steps {
             let (op, inputs) = (&*step.op as &dyn Any, &step.io.inputs);
-            let (op, problems) = match (op.downcast_ref::<MatMul>(), op.downcast_ref::<Conv>()) {
-                (Some(op), _) => (Product::Matrices(*op), vec![op.problem(inputs)]),
-                (_, Some(op)) => (Product::Images(*op), op.problems(inputs).expect("the plan has it")),
-                _ => continue,
+            let trial = |op, problem| Self { op, inputs: inputs.clone(), problem };
+            let trials: Vec<Self> = match (op.downcast_ref::<MatMul>(), op.downcast_ref::<Conv>()) {
+                (Some(op), _) => vec![trial(Product::Matrices(*op), op.problem(inputs))],
+                (_, Some(op)) => {
+                    let problems = op.problems(inputs).expect("the plan has it");
+                    problems.into_iter().map(|problem| trial(Product::Images(*op), problem)).collect()
+                }
+                _ => {
+                    let problem = recurrence::product_of_step(op, &step.io, target);
+                    problem.map(|problem| Self::of(problem).expect("it is of matrices")).into_iter().collect()
+                }
             };
-            for problem in problems {
-                if all.iter().all(|trial| trial.problem != problem) {
-                    all.push(Self { op, inputs: inputs.clone(), problem });
+            for trial in trials {
+                if all.iter().all(|known| known.problem != trial.problem) {
+                    all.push(trial);
                 }
             }
         }

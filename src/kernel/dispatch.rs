@@ -86,6 +86,19 @@ pub enum Binding {
     /// So many floats that one launch of a node leaves for the next of the same node. Nodes have them in turn: what a
     /// node finds there is no one's.
     Scratch(usize),
+    /// The same in another buffer: for a launch that reads the one and writes the other.
+    SecondScratch(usize),
+}
+
+impl Binding {
+    /// What launches of a node hand to each other there, if they do: in which of the two buffers, and how many floats.
+    pub fn scratch(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Scratch(len) => Some((0, len)),
+            Self::SecondScratch(len) => Some((1, len)),
+            _ => None,
+        }
+    }
 }
 
 /// The fields of a shader's `Params` struct: names and 32-bit words in order.
@@ -168,7 +181,7 @@ pub struct Dispatch {
     /// Workgroups along x, y and z.
     pub workgroups: [u32; 3],
     /// How many times it is launched, each time the same: what differs it finds in what it left the time before. A plan does not grow
-    /// by it.
+    /// by it. Neighbours of a node that are launched equally often take turns.
     pub repeats: usize,
 }
 
@@ -191,8 +204,7 @@ impl Dispatch {
 
     /// Floats that it and the node's other launches hand to each other.
     pub fn scratch(&self) -> usize {
-        let floats = |binding: &Binding| if let Binding::Scratch(len) = binding { *len } else { 0 };
-        self.bindings.iter().map(floats).sum()
+        self.bindings.iter().filter_map(|binding| binding.scratch()).map(|(_, len)| len).sum()
     }
 
     /// Its kernel's name: shader and entry point.

@@ -29,13 +29,29 @@ impl Launches<'_> {
     /// By the kernel that was chosen for it on an adapter.
     pub fn of(&self, target: &Target) -> Vec<Dispatch> {
         let Problem { stacks, .. } = self.problem;
-        let kernel = target.tuning.kernel(&self.problem).cloned().unwrap_or_else(|| self.problem.built_in(target));
+        let kernel = self.kernel(target);
         if kernel.span.is_some() {
             return self.in_parts(&kernel, target);
         }
         let at_once = self.problem.stacks_at_once();
         let ranges = (0..stacks).step_by(at_once).map(|first| first..stacks.min(first + at_once));
         ranges.flat_map(|stacks| self.along_k(&kernel, stacks, self.epilogue)).collect()
+    }
+
+    /// By that kernel where a, b and y of a single product are at these places, and not the node's inputs and its output: K stays in one
+    /// piece, since nothing more is known to be free.
+    pub fn at(&self, [a, b, y]: [Binding; 3], target: &Target) -> Vec<Dispatch> {
+        let kernel = Kernel { span: None, ..self.kernel(target) };
+        let mut launches = self.along_k(&kernel, 0..1, self.epilogue);
+        for launch in &mut launches {
+            let last = launch.bindings.len() - 1;
+            (launch.bindings[0], launch.bindings[1], launch.bindings[last]) = (a, y, b);
+        }
+        launches
+    }
+
+    fn kernel(&self, target: &Target) -> Kernel {
+        target.tuning.kernel(&self.problem).cloned().unwrap_or_else(|| self.problem.built_in(target))
     }
 
     /// The launches that make these products, or parts of K: one for each [`Problem::depth`] of K, of which each adds to what is

@@ -48,14 +48,14 @@ pub enum BufferId {
     Constants,
     /// Reused from step to step.
     Temp(usize),
-    /// What the launches of one step hand to each other, on devices whose kernels need it.
-    Scratch,
+    /// What the launches of one step hand to each other, on devices whose kernels need it: there are two.
+    Scratch(usize),
 }
 
 impl BufferId {
     /// Whether the buffer belongs to one plan.
     pub fn is_plans_own(self) -> bool {
-        matches!(self, Self::Constants | Self::Temp(_) | Self::Scratch)
+        matches!(self, Self::Constants | Self::Temp(_) | Self::Scratch(_))
     }
 }
 
@@ -68,6 +68,7 @@ impl fmt::Display for BufferId {
             Self::Input(i) => write!(f, "input{i}"),
             Self::Output(i) => write!(f, "output{i}"),
             Self::Temp(i) => write!(f, "t{i}"),
+            Self::Scratch(i) => write!(f, "scratch{i}"),
             Self::Predictions(0) => write!(f, "predictions"),
             Self::Predictions(i) => write!(f, "predictions{i}"),
             other => write!(f, "{}", format!("{other:?}").to_lowercase()),

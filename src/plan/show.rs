@@ -94,16 +94,19 @@ impl fmt::Display for Report<'_> {
 struct Scratch {
     /// Bytes written and read.
     moved: u64,
-    /// Bytes of the buffer, which the steps use in turn.
-    held: usize,
+    /// Bytes of the two buffers, which the steps use in turn.
+    held: [usize; 2],
 }
 
 impl Scratch {
     /// Counts the launches of a step. Returns the bytes that they write and read.
     fn add(&mut self, launches: &[Dispatch]) -> u64 {
-        let moved = launches.iter().map(|launch| 4 * launch.scratch() as u64).sum();
+        let moved = launches.iter().map(|launch| 4 * (launch.scratch() * launch.repeats) as u64).sum();
         self.moved += moved;
-        self.held = launches.iter().map(|launch| 4 * launch.scratch()).fold(self.held, usize::max);
+        for (which, len) in launches.iter().flat_map(|launch| &launch.bindings).filter_map(|binding| binding.scratch())
+        {
+            self.held[which] = self.held[which].max(4 * len);
+        }
         moved
     }
 }
@@ -115,19 +118,16 @@ impl Report<'_> {
         let in_temps = values.filter(|p| matches!(p.buffer, BufferId::Temp(_)));
         let (count, unshared) = in_temps.fold((0usize, 0usize), |(n, bytes), p| (n + 1, bytes + 4 * p.range.len()));
         let temps: Vec<_> = plan.buffers.iter().filter(|b| matches!(b.id, BufferId::Temp(_))).collect();
-        let held: usize = temps.iter().map(|b| b.len_bytes()).sum();
+        let shared: usize = temps.iter().map(|b| b.len_bytes()).sum();
         let all: usize = plan.buffers.iter().map(super::Buffer::len_bytes).sum();
         writeln!(f)?;
         writeln!(f, "{} steps, {dispatches} dispatches a run", plan.steps.len())?;
         writeln!(f, "{} FLOPs, {} bytes read and written a run", plan.flops(), plan.bytes_moved() + scratch.moved)?;
-        writeln!(f, "{count} intermediate values ({unshared} bytes) share {} slots ({held} bytes)", temps.len())?;
-        if scratch.held > 0 {
-            writeln!(
-                f,
-                "{} bytes that the launches of a step hand to each other, which steps use in turn",
-                scratch.held
-            )?;
+        writeln!(f, "{count} intermediate values ({unshared} bytes) share {} slots ({shared} bytes)", temps.len())?;
+        let held: usize = scratch.held.iter().sum();
+        if held > 0 {
+            writeln!(f, "{held} bytes that the launches of a step hand to each other, which steps use in turn")?;
         }
-        writeln!(f, "{} bytes of buffers in all", all + scratch.held)
+        writeln!(f, "{} bytes of buffers in all", all + held)
     }
 }

@@ -301,12 +301,12 @@ fn check_binding(
         }
         Binding::Params => (AddressSpace::Uniform, None),
         // One launch writes it, another reads it; what it holds is their affair.
-        Binding::Scratch(_) => (variable.space, None),
+        Binding::Scratch(_) | Binding::SecondScratch(_) => (variable.space, None),
     };
     if variable.space != wanted {
         return Err(format!("declared {:?}, expected {wanted:?}", variable.space));
     }
-    if matches!(binding, Binding::Params | Binding::Scratch(_)) {
+    if matches!(binding, Binding::Params | Binding::Scratch(_) | Binding::SecondScratch(_)) {
         return Ok(());
     }
     let ty = ty.ok_or("the node has none of that index")?;

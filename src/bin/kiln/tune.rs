@@ -96,7 +96,7 @@ fn trials(args: &Args, device: &Device) -> Result<Vec<Trial>> {
     let of = |shapes: &[Problem]| shapes.iter().copied().map(Trial::of).collect::<kiln::Result<Vec<_>>>();
     let mut trials = of(&args.shapes)?;
     match &args.model {
-        Some(model) => trials.extend(Trial::of_plan(&model.training_plan(device)?)),
+        Some(model) => trials.extend(Trial::of_plan(&model.training_plan(device)?, &device.target())),
         None if trials.is_empty() => {
             trials.extend(of(&default_problems(device.target().kind))?);
         }

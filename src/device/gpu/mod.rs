@@ -19,7 +19,7 @@ mod waiting;
 mod waiting;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -181,7 +181,7 @@ impl Executor {
         let (mut uniforms, mut kernels) = (Vec::new(), Vec::new());
         let (mut launches, mut guesses) = (Vec::new(), Vec::new());
         let dispatches: Vec<_> = plan.steps.iter().map(|step| step.op.gpu(&step.io, &self.target)).collect();
-        if let Some(layout) = scratch(dispatches.iter().flatten()) {
+        for layout in scratch(dispatches.iter().flatten()) {
             let buffer = self.context.buffer(&layout)?;
             own.insert(layout.id, DeviceBuffer { layout, buffer });
         }
@@ -192,19 +192,24 @@ impl Executor {
             for dispatch in dispatches {
                 let start = uniforms.len() as u64;
                 uniforms.extend(dispatch.params.to_bytes());
-                let bind = |binding: &Binding| match *binding {
-                    Binding::Input(i) => Bound::Place(step.inputs[i].clone()),
-                    Binding::Output(i) => Bound::Place(step.outputs[i].clone()),
-                    Binding::Params => Bound::Params(start..uniforms.len() as u64),
-                    Binding::Scratch(len) => Bound::Place(Place { buffer: BufferId::Scratch, range: 0..len }),
+                let bind = |binding: &Binding| match (*binding, binding.scratch()) {
+                    (Binding::Input(i), _) => Bound::Place(step.inputs[i].clone()),
+                    (Binding::Output(i), _) => Bound::Place(step.outputs[i].clone()),
+                    (_, Some((which, len))) => Bound::Place(Place { buffer: BufferId::Scratch(which), range: 0..len }),
+                    (_, None) => Bound::Params(start..uniforms.len() as u64),
                 };
                 let bindings = dispatch.bindings.iter().map(bind).collect();
                 let pipeline = pipelines.next().expect("one a dispatch");
-                guesses.extend(std::iter::repeat_n(guess, dispatch.repeats));
-                launches.extend(std::iter::repeat_n(kernels.len(), dispatch.repeats));
                 kernels.push(Launch { step: index, pipeline, bindings, workgroups: dispatch.workgroups });
                 uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize), 0);
             }
+            let mut first = kernels.len() - dispatches.len();
+            for turns in dispatches.chunk_by(|a, b| a.repeats == b.repeats) {
+                let last = first + turns.len();
+                launches.extend((0..turns[0].repeats).flat_map(|_| first..last));
+                first = last;
+            }
+            guesses.resize(launches.len(), guess);
         }
         let uniforms = self.uniform_buffer(&uniforms);
         self.context.check(&format!("preparing the plan {:?}", plan.name))?;
@@ -304,12 +309,16 @@ impl Executor {
     }
 }
 
-/// The buffer that all launches which need one use in turn.
-fn scratch<'a>(launches: impl Iterator<Item = &'a Dispatch>) -> Option<Buffer> {
-    let users = launches.filter(|launch| launch.bindings.iter().any(|b| matches!(b, Binding::Scratch(_))));
-    // Parts of nothing have a binding, too.
-    let len = users.map(Dispatch::scratch).max()?.max(1);
-    Some(Buffer { id: BufferId::Scratch, dtype: DType::F32, len, row_len: len })
+/// The buffers that all launches which need them use in turn.
+fn scratch<'a>(launches: impl Iterator<Item = &'a Dispatch>) -> Vec<Buffer> {
+    let mut longest = BTreeMap::new();
+    for (which, len) in launches.flat_map(|launch| &launch.bindings).filter_map(|binding| binding.scratch()) {
+        // Parts of nothing have a binding, too.
+        let most: &mut usize = longest.entry(which).or_insert(1);
+        *most = len.max(*most);
+    }
+    let buffer = |(which, len)| Buffer { id: BufferId::Scratch(which), dtype: DType::F32, len, row_len: len };
+    longest.into_iter().map(buffer).collect()
 }
 
 /// The bytes that a place binds: a segment of an arena or rows of the schedule, rounded up to the 16 that a vec4 needs;

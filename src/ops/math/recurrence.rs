@@ -31,6 +31,7 @@ use crate::graph::{Graph, Id, Type};
 use crate::tensor::DType;
 
 pub(crate) use cases::cases;
+pub(crate) use gpu::product_of_step;
 
 /// What a step makes of x and of the state before it; f is the activation, s that of the gates, and a b is a product of matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,14 @@ struct Sizes {
     rows: usize,
     steps: usize,
     units: usize,
+}
+
+impl Sizes {
+    /// Of a value (rows, steps, units).
+    fn of(value: &Type) -> Self {
+        let [rows, steps, units] = value.shape[..] else { unreachable!("the shape rule has seen {value}") };
+        Self { rows, steps, units }
+    }
 }
 
 /// More units go round the loops of a kernel too often: see `gpu.rs`.

@@ -439,7 +439,7 @@ impl<'a> Invocation<'a> {
         let len = match self.dispatch.bindings[binding] {
             Binding::Input(i) => self.io.inputs[i].shape.len(),
             Binding::Output(i) => self.io.outputs[i].shape.len(),
-            Binding::Scratch(len) => len,
+            Binding::Scratch(len) | Binding::SecondScratch(len) => len,
             Binding::Params => return Unknown,
         };
         Value::U32(len as u32)

@@ -1,11 +1,20 @@
-//! The recurrence on a GPU: a workgroup owns four rows and walks the steps with them, u read from the cache. A launch walks as many
-//! steps as an invocation's loops may have rounds for, and the launch is repeated: where it goes on stands in scratch memory.
+//! The recurrence on a GPU, in one of two ways.
+//!
+//! A walk: a workgroup owns four rows and walks the steps with them, u read from the cache. A launch walks as many steps as an
+//! invocation's loops may have rounds for, and the launch is repeated: where it goes on stands in scratch memory.
+//!
+//! Products: each step's product with u is a kernel of products, over all rows, and a launch beside it is the cell. The two take turns.
+
+use std::any::Any;
 
 use super::super::Binding;
 use super::super::activation::Function;
-use super::super::dispatch::{Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_RECURRENCE, Module, Params, Target};
+use super::super::dispatch::{AdapterKind, Dispatch, LIB_ACTIVATION, LIB_GRID, LIB_RECURRENCE, Module, Params, Target};
+use super::super::epilogue::Epilogue;
+use super::super::launches::Launches;
 use super::{Cell, Recurrence, RecurrenceGrad, Sizes};
 use crate::kernel::Io;
+use crate::kernel::matmul::{Form, Problem};
 
 const MODULE: Module = Module {
     stem: "recurrence",
@@ -18,38 +27,82 @@ const GRADIENT_MODULE: Module = Module {
     libs: &[LIB_GRID, LIB_ACTIVATION, LIB_RECURRENCE],
 };
 
-/// Rows of a workgroup: a vector's.
+/// Rows of a workgroup that walks, and of an invocation that makes one step: a vector's.
 const ROWS: usize = 4;
 
 /// Rounds of all its loops together that an invocation of a launch may take, half of what is allowed.
 const ROUNDS: usize = 1 << 13;
 
-/// What both passes are launched with.
-struct Walk<'a> {
+/// Numbers of u from which a GPU makes products: each workgroup that walks reads u at every step from the cache that all share,
+/// which takes as long as two launches where u has some MB.
+const WIDE: usize = 1 << 18;
+/// Products of two numbers a step from which a software adapter does: it loads lane by lane, of which a walk does ten times as much,
+/// and a launch takes it 50 us.
+const LONG: usize = 1 << 16;
+
+/// What the launches of a pass have in common.
+struct Pass<'a> {
     op: &'a Recurrence,
+    io: &'a Io,
     sizes: Sizes,
     module: Module,
+    /// The product of each step, where it is a launch.
+    product: Option<Problem>,
 }
 
-impl Walk<'_> {
-    fn workgroups(&self) -> usize {
-        self.sizes.rows.div_ceil(ROWS).max(1)
+impl<'a> Pass<'a> {
+    fn forward(op: &'a Recurrence, io: &'a Io, target: &Target) -> Self {
+        Self { op, io, sizes: Sizes::of(&io.outputs[0]), module: MODULE, product: None }.with_product(target)
     }
 
-    /// What the shaders' scratch memory has: a count for each workgroup, what h is multiplied by, the bias.
+    fn backward(op: &'a RecurrenceGrad, io: &'a Io, target: &Target) -> Self {
+        let (op, sizes) = (&op.forward, Sizes::of(&io.inputs[2]));
+        Self { op, io, sizes, module: GRADIENT_MODULE, product: None }.with_product(target)
+    }
+
+    /// With each step's product as a launch, if that is worth it.
+    fn with_product(self, target: &Target) -> Self {
+        let Sizes { rows, steps, units } = self.sizes;
+        let width = self.op.cell.gates() * units;
+        let is_large = match target.kind {
+            AdapterKind::Hardware => width * units >= WIDE,
+            AdapterKind::Software => rows * width * units >= LONG,
+        };
+        // The candidate of the other GRU needs the gates of all units before its product.
+        let is_launch = is_large && self.op.cell != Cell::Gru && rows > 0 && steps > 0;
+        let [n, k] = if self.module == MODULE { [width, units] } else { [units, width] };
+        let problem = Problem { form: Form::Matrices, stacks: 1, extents: [rows, n, k], transposed: [false; 2] };
+        Self { product: is_launch.then_some(problem), ..self }
+    }
+
+    /// Floats of a step's product.
+    fn sums(&self) -> usize {
+        self.product.map_or(0, |problem| problem.extents[0] * problem.extents[1])
+    }
+
+    /// How many counts there are of steps that are done: workgroups that walk, or invocations of one step.
+    fn groups(&self) -> usize {
+        let fours = self.sizes.rows.div_ceil(ROWS).max(1);
+        if self.product.is_some() { fours * self.sizes.units } else { fours }
+    }
+
+    /// What the shaders' scratch memory has: a step's product, the counts, what h is multiplied by, the bias.
     fn scratch(&self) -> Binding {
         let Sizes { rows, units, .. } = self.sizes;
         let dropped = if self.op.dropped { rows * units } else { 0 };
-        Binding::Scratch(self.workgroups() + dropped + if self.op.has_bias() { units } else { 0 })
+        let bias = if self.op.has_bias() { units } else { 0 };
+        Binding::Scratch(self.sums() + self.groups() + dropped + bias)
     }
 
-    /// Invocations of a workgroup.
+    /// Invocations of a workgroup that walks.
     fn group(&self) -> usize {
         self.sizes.units.next_multiple_of(32).min(256)
     }
 
     fn params(&self) -> Params {
-        Params::new().u32("rows", self.sizes.rows).u32("steps", self.sizes.steps).u32("groups", self.workgroups())
+        let Sizes { rows, steps, .. } = self.sizes;
+        let params = Params::new().u32("rows", rows).u32("steps", steps).u32("groups", self.groups());
+        params.u32("counts", self.sums()).u32("dropped", self.sums() + self.groups())
     }
 
     fn specialise(&self, launch: Dispatch) -> Dispatch {
@@ -72,12 +125,17 @@ impl Walk<'_> {
         with(with(launch, self.op.activation, "ACTIVATION"), self.op.recurrent_activation, "RECURRENT_ACTIVATION")
     }
 
-    /// The launch that puts in place what the walk begins with.
-    fn begin(&self, bindings: Vec<Binding>) -> Dispatch {
+    /// A launch of so many invocations.
+    fn over(&self, entry: &'static str, bindings: Vec<Binding>, invocations: usize) -> Dispatch {
+        let workgroups = invocations.div_ceil(Dispatch::WIDTH);
+        self.specialise(Dispatch::of(self.module, entry, bindings, self.params(), workgroups))
+    }
+
+    /// The launch that puts in place what the steps begin with.
+    fn begin(&self, entry: &'static str, bindings: Vec<Binding>) -> Dispatch {
         let Sizes { rows, units, .. } = self.sizes;
-        let most = (rows * units * self.op.cell.states()).max(units).max(self.workgroups());
-        let launch = Dispatch::of(self.module, "begin", bindings, self.params(), most.div_ceil(Dispatch::WIDTH));
-        self.specialise(launch)
+        let most = (rows * units * self.op.cell.states()).max(units).max(self.groups());
+        self.over(entry, bindings, most)
     }
 
     /// The launches that walk, given how many products of all units a step takes.
@@ -88,9 +146,27 @@ impl Walk<'_> {
         let products = if self.op.cell == Cell::Gru { 2 } else { 1 };
         let of_step = 1 + (1 + products) * units.div_ceil(self.group()) * of_unit;
         let span = (ROUNDS / of_step).clamp(1, steps.max(1));
-        let launch = Dispatch::of(self.module, "walk", bindings, self.params(), self.workgroups());
+        let launch = Dispatch::of(self.module, "walk", bindings, self.params(), self.groups());
         let launch = launch.constant("GROUP", self.group() as u32).constant("SPAN", span as u32);
         self.specialise(launch).repeated(steps.div_ceil(span).max(1))
+    }
+
+    /// The left side of a step's product, which the cell before it makes.
+    fn state(problem: Problem) -> Binding {
+        Binding::SecondScratch(problem.extents[0] * problem.extents[2])
+    }
+
+    /// The launches of a step's product, of what the step beside it has left in `state` with the weights.
+    fn product(&self, problem: Problem, state: Binding, target: &Target) -> Vec<Dispatch> {
+        let (params, constants, epilogue) = (Params::new(), Vec::new(), Epilogue::None);
+        let launches = Launches { io: self.io, problem, params, constants, epilogue };
+        launches.at([state, Binding::Input(1), self.scratch()], target)
+    }
+
+    /// Those launches for each step.
+    fn each_step(&self, launches: impl Iterator<Item = Dispatch>) -> impl Iterator<Item = Dispatch> {
+        let steps = self.sizes.steps;
+        launches.map(move |launch| launch.repeated(steps))
     }
 }
 
@@ -99,26 +175,49 @@ fn given(input: Option<usize>) -> Binding {
     Binding::Input(input.unwrap_or(0))
 }
 
-pub(super) fn forward(op: &Recurrence, io: &Io, _target: &Target) -> Vec<Dispatch> {
-    let [rows, steps, units] = io.outputs[0].shape[..] else { unreachable!("the shape rule has made it") };
-    let walk = Walk { op, sizes: Sizes { rows, steps, units }, module: MODULE };
+pub(super) fn forward(op: &Recurrence, io: &Io, target: &Target) -> Vec<Dispatch> {
+    let pass = Pass::forward(op, io, target);
     let [mask, dropped] = op.optional();
     let [y, last, prev, saved] = [0, 1, 2, 3].map(Binding::Output);
-    let (first, bias) = (Binding::Input(2), given(op.has_bias().then_some(3)));
-    let begin = vec![first, given(dropped), bias, last, prev, walk.scratch(), Binding::Params];
-    let (x, u) = (Binding::Input(0), Binding::Input(1));
-    let rest = vec![x, u, given(mask), y, last, prev, saved, walk.scratch(), Binding::Params];
-    vec![walk.begin(begin), walk.walk(rest)]
+    let (first, bias, params) = (Binding::Input(2), given(op.has_bias().then_some(3)), Binding::Params);
+    let (x, u, scratch) = (Binding::Input(0), Binding::Input(1), pass.scratch());
+    let mut begin = vec![first, given(dropped), bias, last, prev, scratch, params];
+    let mut steps = vec![x, u, given(mask), y, last, prev, saved, scratch, params];
+    let Some(problem) = pass.product else {
+        return vec![pass.begin("begin", begin), pass.walk(steps)];
+    };
+    let state = Pass::state(problem);
+    begin.push(state);
+    steps[1] = state;
+    let cell = pass.over("one_step", steps, pass.groups());
+    let steps = pass.each_step(pass.product(problem, state, target).into_iter().chain([cell]));
+    [pass.begin("begin_products", begin)].into_iter().chain(steps).collect()
 }
 
-pub(super) fn backward(op: &RecurrenceGrad, io: &Io, _target: &Target) -> Vec<Dispatch> {
-    let [rows, steps, units] = io.inputs[2].shape[..] else { unreachable!("the shape rule has seen it") };
-    let walk = Walk { op: &op.forward, sizes: Sizes { rows, steps, units }, module: GRADIENT_MODULE };
+pub(super) fn backward(op: &RecurrenceGrad, io: &Io, target: &Target) -> Vec<Dispatch> {
+    let pass = Pass::backward(op, io, target);
     let [dy, dlast, mask, dropped] = op.places();
-    let [dx, ds] = [0, 1].map(Binding::Output);
-    let begin = vec![given(dlast), given(dropped), ds, walk.scratch(), Binding::Params];
+    let ([dx, ds], params, scratch) = ([0, 1].map(Binding::Output), Binding::Params, pass.scratch());
     let [saved, u, prev] = [0, 1, 2].map(Binding::Input);
-    let rest = vec![saved, u, given(mask), given(dy), prev, dx, ds, walk.scratch(), Binding::Params];
     let of = |launch: Dispatch| launch.constant("OF_Y", op.of_y).constant("OF_LAST", op.of_last);
-    vec![of(walk.begin(begin)), of(walk.walk(rest))]
+    let begin = of(pass.begin("begin", vec![given(dlast), given(dropped), ds, scratch, params]));
+    let mut steps = vec![saved, u, given(mask), given(dy), prev, dx, ds, scratch, params];
+    let Some(problem) = pass.product else {
+        return vec![begin, of(pass.walk(steps))];
+    };
+    let state = Pass::state(problem);
+    steps[1] = state;
+    let cell = of(pass.over("one_step", steps, pass.groups()));
+    let steps = pass.each_step([cell].into_iter().chain(pass.product(problem, state, target)));
+    let end = pass.over("end", vec![ds, scratch, params], pass.sizes.rows * pass.sizes.units);
+    [begin.constant("PRODUCTS", true)].into_iter().chain(steps).chain([end]).collect()
+}
+
+/// The product of each step where it is a launch of its own on such an adapter: of a recurrence, or of the gradient of one.
+pub(crate) fn product_of_step(op: &dyn Any, io: &Io, target: &Target) -> Option<Problem> {
+    match (op.downcast_ref(), op.downcast_ref()) {
+        (Some(op), _) => Pass::forward(op, io, target).product,
+        (_, Some(op)) => Pass::backward(op, io, target).product,
+        _ => None,
+    }
 }
