@@ -8,7 +8,6 @@
 
 override OF_Y: bool = true;
 override OF_LAST: bool = true;
-override PRODUCTS: bool = false;
 
 @group(0) @binding(0) var<storage, read> begin_last: array<f32>;
 @group(0) @binding(1) var<storage, read> begin_dropped: array<f32>;
@@ -29,10 +28,6 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
     }
     if DROPPED && i < begin_params.rows * UNITS {
         begin_scratch[begin_params.dropped + i] = begin_dropped[i];
-    }
-    // Behind the last step no product has been made yet.
-    if PRODUCTS && i < begin_params.rows * UNITS {
-        begin_scratch[i] = 0.0;
     }
     if i < begin_params.groups {
         begin_scratch[begin_params.counts + i] = 0.0;
@@ -281,7 +276,12 @@ fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let done = u32(scratch[params.counts + index]);
     let unit = index % UNITS;
     let p = place_of(4u * (index / UNITS), params.steps - 1u - done);
-    let parts = cell(p, unit, ds_at(p, 0u, unit) + product_at(p, unit));
+    var dh = ds_at(p, 0u, unit);
+    // Behind the last step no product has been made yet.
+    if done > 0u {
+        dh += product_at(p, unit);
+    }
+    let parts = cell(p, unit, dh);
     put_state(p, 0u, unit, parts.a);
     if GATES > 1u {
         put_state(p, 1u, unit, parts.b);

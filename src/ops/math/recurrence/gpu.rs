@@ -210,7 +210,7 @@ pub(super) fn backward(op: &RecurrenceGrad, io: &Io, target: &Target) -> Vec<Dis
     let cell = of(pass.over("one_step", steps, pass.groups()));
     let steps = pass.each_step([cell].into_iter().chain(pass.product(problem, state, target)));
     let end = pass.over("end", vec![ds, scratch, params], pass.sizes.rows * pass.sizes.units);
-    [begin.constant("PRODUCTS", true)].into_iter().chain(steps).chain([end]).collect()
+    [begin].into_iter().chain(steps).chain([end]).collect()
 }
 
 /// The product of each step where it is a launch of its own on such an adapter: of a recurrence, or of the gradient of one.
