@@ -10,11 +10,6 @@ override LAST: bool = true;
 @group(0) @binding(2) var<storage, read_write> stats: array<f32>;
 @group(0) @binding(6) var<storage, read_write> left: array<f32>;
 
-fn values(row: u32, column: u32) -> vec4<f32> {
-    let i = four(row, VALUE, column);
-    return vec4(v[i.x], v[i.y], v[i.z], v[i.w]);
-}
-
 fn kept(row: u32, column: u32) -> vec4<f32> {
     let i = four(row, VALUE, column);
     return vec4(y[i.x], y[i.y], y[i.z], y[i.w]);
@@ -55,7 +50,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if params.first > 0u {
         most = left[2u * i];
         total = left[2u * i + 1u];
-        sums = Sums(kept(row, column), kept(row, column + 4u), kept(row, column + 8u), kept(row, column + 12u));
+        sums = Sixteen(kept(row, column), kept(row, column + 4u), kept(row, column + 8u), kept(row, column + 12u));
     }
     let own = head_of_q(row);
     let places = places_of(t, false);
@@ -66,7 +61,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         if has_part(t, j) {
             var s = LOW;
             if counts(sample, head, t, j) {
-                s = answer(own, false, row * KEY, key * KEY);
+                s = answer(own, false, row, key);
             }
             // Of a NaN among the two, most is either; s - most is one.
             let next = max(most, s);
@@ -74,10 +69,10 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
             let weight = exp(s - next);
             most = next;
             total = total * before + weight;
-            sums.a = sums.a * before + weight * values(key, column);
-            sums.b = sums.b * before + weight * values(key, column + 4u);
-            sums.c = sums.c * before + weight * values(key, column + 8u);
-            sums.d = sums.d * before + weight * values(key, column + 12u);
+            sums.a = sums.a * before + weight * v_of(key, column);
+            sums.b = sums.b * before + weight * v_of(key, column + 4u);
+            sums.c = sums.c * before + weight * v_of(key, column + 8u);
+            sums.d = sums.d * before + weight * v_of(key, column + 12u);
         }
         j++;
     }

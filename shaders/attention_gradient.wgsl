@@ -32,11 +32,29 @@ fn add(row: u32, column: u32, width: u32, numbers: vec4<f32>) {
     }
 }
 
-fn add_all(row: u32, column: u32, width: u32, sums: Sums) {
+fn add_all(row: u32, column: u32, width: u32, sums: Sixteen) {
     add(row, column, width, sums.a);
     add(row, column + 4u, width, sums.b);
     add(row, column + 8u, width, sums.c);
     add(row, column + 12u, width, sums.d);
+}
+
+fn dy_of(row: u32, column: u32) -> vec4<f32> {
+    let i = four(row, VALUE, column);
+    return vec4(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
+}
+
+fn y_of(row: u32, column: u32) -> vec4<f32> {
+    let i = four(row, VALUE, column);
+    return vec4(y[i.x], y[i.y], y[i.z], y[i.w]);
+}
+
+fn head_of_dy(row: u32) -> Sixteen {
+    return Sixteen(dy_of(row, 0u), dy_of(row, 4u), dy_of(row, 8u), dy_of(row, 12u));
+}
+
+fn head_of_v(row: u32) -> Sixteen {
+    return Sixteen(v_of(row, 0u), v_of(row, 4u), v_of(row, 8u), v_of(row, 12u));
 }
 
 @compute @workgroup_size(WIDTH)
@@ -46,14 +64,13 @@ fn rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) w
         return;
     }
     // In the order of `slope`, from which it is subtracted: of a query that sees one key, whose y is v, nothing is left.
-    let whole = row * VALUE + VALUE / 4u * 4u;
     var sums = vec4<f32>(0.0);
-    for (var at = row * VALUE; at < whole; at += 4u) {
-        sums += dy_at(at) * vec4(y[at], y[at + 1u], y[at + 2u], y[at + 3u]);
+    for (var at = 0u; at < VALUE / 4u * 4u; at += 4u) {
+        sums += dy_of(row, at) * y_of(row, at);
     }
     var sum = (sums.x + sums.y) + (sums.z + sums.w);
-    for (var at = whole; at < (row + 1u) * VALUE; at++) {
-        sum += dy[at] * y[at];
+    for (var at = VALUE / 4u * 4u; at < VALUE; at++) {
+        sum += dy[row * VALUE + at] * y[row * VALUE + at];
     }
     row_stats[3u * row] = stats[2u * row];
     row_stats[3u * row + 1u] = 1.0 / stats[2u * row + 1u];
@@ -66,50 +83,11 @@ struct Weight {
     counts: bool,
 }
 
-fn v_at(i: u32) -> vec4<f32> {
-    return vec4(v[i], v[i + 1u], v[i + 2u], v[i + 3u]);
-}
-
-fn dy_at(i: u32) -> vec4<f32> {
-    return vec4(dy[i], dy[i + 1u], dy[i + 2u], dy[i + 3u]);
-}
-
-// The first numbers of rows of k, dy and v, as far as they come in fours.
-fn head_of_k(row: u32) -> Sums {
-    let i = row * KEY;
-    var head = zeros();
-    if KEY >= 4u { head.a = k_at(i); }
-    if KEY >= 8u { head.b = k_at(i + 4u); }
-    if KEY >= 12u { head.c = k_at(i + 8u); }
-    if KEY >= 16u { head.d = k_at(i + 12u); }
-    return head;
-}
-
-fn head_of_dy(row: u32) -> Sums {
-    let i = row * VALUE;
-    var head = zeros();
-    if VALUE >= 4u { head.a = dy_at(i); }
-    if VALUE >= 8u { head.b = dy_at(i + 4u); }
-    if VALUE >= 12u { head.c = dy_at(i + 8u); }
-    if VALUE >= 16u { head.d = dy_at(i + 12u); }
-    return head;
-}
-
-fn head_of_v(row: u32) -> Sums {
-    let i = row * VALUE;
-    var head = zeros();
-    if VALUE >= 4u { head.a = v_at(i); }
-    if VALUE >= 8u { head.b = v_at(i + 4u); }
-    if VALUE >= 12u { head.c = v_at(i + 8u); }
-    if VALUE >= 16u { head.d = v_at(i + 12u); }
-    return head;
-}
-
 // What an invocation keeps of its own rows: of q and dy, or of k and v.
 struct Own {
     is_key: bool,
-    of_scores: Sums,
-    of_slopes: Sums,
+    of_scores: Sixteen,
+    of_slopes: Sixteen,
 }
 
 // A query's row and a key's, whose places are t and j.
@@ -119,15 +97,15 @@ fn weight_of(own: Own, sample: u32, head: u32, t: u32, j: u32, row: u32, key: u3
     if !counts(sample, head, t, j) {
         return Weight(exp(LOW - most) * share, false);
     }
-    return Weight(exp(answer(own.of_scores, own.is_key, row * KEY, key * KEY) - most) * share, true);
+    return Weight(exp(answer(own.of_scores, own.is_key, row, key) - most) * share, true);
 }
 
 // Of the row that is not an invocation's own.
-fn slope_other(own_is_key: bool, of_dy: u32, of_v: u32) -> vec4<f32> {
+fn slope_other_of(own_is_key: bool, row: u32, key: u32, column: u32) -> vec4<f32> {
     if own_is_key {
-        return dy_at(of_dy);
+        return dy_of(row, column);
     }
-    return v_at(of_v);
+    return v_of(key, column);
 }
 
 // ds of a weight.
@@ -135,36 +113,19 @@ fn slope(own: Own, weight: Weight, row: u32, key: u32) -> f32 {
     if !weight.counts {
         return 0.0;
     }
-    let of_dy = row * VALUE;
-    let of_v = key * VALUE;
     var sums = vec4<f32>(0.0);
-    if VALUE >= 4u { sums += own.of_slopes.a * slope_other(own.is_key, of_dy, of_v); }
-    if VALUE >= 8u { sums += own.of_slopes.b * slope_other(own.is_key, of_dy + 4u, of_v + 4u); }
-    if VALUE >= 12u { sums += own.of_slopes.c * slope_other(own.is_key, of_dy + 8u, of_v + 8u); }
-    if VALUE >= 16u { sums += own.of_slopes.d * slope_other(own.is_key, of_dy + 12u, of_v + 12u); }
-    for (var at = 16u; at < VALUE / 4u * 4u; at += 4u) {
-        sums += dy_at(of_dy + at) * v_at(of_v + at);
+    if VALUE >= 4u { sums += own.of_slopes.a * slope_other_of(own.is_key, row, key, 0u); }
+    if VALUE >= 8u { sums += own.of_slopes.b * slope_other_of(own.is_key, row, key, 4u); }
+    if VALUE >= 12u { sums += own.of_slopes.c * slope_other_of(own.is_key, row, key, 8u); }
+    if VALUE >= 16u { sums += own.of_slopes.d * slope_other_of(own.is_key, row, key, 12u); }
+    for (var at = COLUMNS; at < VALUE / 4u * 4u; at += 4u) {
+        sums += dy_of(row, at) * v_of(key, at);
     }
     var sum = (sums.x + sums.y) + (sums.z + sums.w);
     for (var at = VALUE / 4u * 4u; at < VALUE; at++) {
-        sum += dy[of_dy + at] * v[of_v + at];
+        sum += dy[row * VALUE + at] * v[key * VALUE + at];
     }
     return params.scale * weight.p * (sum - row_stats[3u * row + 2u]);
-}
-
-fn q_of(row: u32, column: u32) -> vec4<f32> {
-    let i = four(row, KEY, column);
-    return vec4(q[i.x], q[i.y], q[i.z], q[i.w]);
-}
-
-fn k_of(row: u32, column: u32) -> vec4<f32> {
-    let i = four(row, KEY, column);
-    return vec4(k[i.x], k[i.y], k[i.z], k[i.w]);
-}
-
-fn dy_of(row: u32, column: u32) -> vec4<f32> {
-    let i = four(row, VALUE, column);
-    return vec4(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
 }
 
 @compute @workgroup_size(WIDTH)

@@ -269,24 +269,18 @@ fn walk(
     }
 }
 
-@group(0) @binding(1) var<storage, read_write> state: array<f32>;
-
-fn sums_at(i: vec4<u32>) -> vec4<f32> {
-    return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
-}
-
 // Parts of the product that was made of state.
 fn sums_of(p: Place, unit: u32) -> Sums {
     let i = p.row * GATES * UNITS + unit;
-    var sums = Sums(sums_at(i), vec4(0.0), vec4(0.0), vec4(0.0));
+    var sums = Sums(scratch_at(i), vec4(0.0), vec4(0.0), vec4(0.0));
     if GATES > 1u {
-        sums.b = sums_at(i + UNITS);
+        sums.b = scratch_at(i + UNITS);
     }
     if GATES > 2u {
-        sums.c = sums_at(i + 2u * UNITS);
+        sums.c = scratch_at(i + 2u * UNITS);
     }
     if GATES > 3u {
-        sums.d = sums_at(i + 3u * UNITS);
+        sums.d = scratch_at(i + 3u * UNITS);
     }
     return sums;
 }
@@ -301,10 +295,6 @@ fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let unit = index % UNITS;
     let p = place_of(4u * (index / UNITS), place);
     let h = cell(p, unit, sums_of(p, unit)) * dropped_at(p, unit);
-    let i = p.row * UNITS + unit;
-    state[i.x] = h.x;
-    if p.count > 1u { state[i.y] = h.y; }
-    if p.count > 2u { state[i.z] = h.z; }
-    if p.count > 3u { state[i.w] = h.w; }
+    put_state(p, p.row * UNITS + unit, h);
     scratch[params.counts + index] = f32(place + 1u);
 }

@@ -250,20 +250,9 @@ fn walk(
     }
 }
 
-@group(0) @binding(1) var<storage, read_write> state: array<f32>;
-
 // What the product that was made of state adds to the gradient of h before the step.
 fn product_at(p: Place, unit: u32) -> vec4<f32> {
-    let i = p.row * UNITS + unit;
-    return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]) * dropped_at(p, unit);
-}
-
-fn put_state(p: Place, part: u32, unit: u32, v: vec4<f32>) {
-    let i = (p.row * GATES + part) * UNITS + unit;
-    state[i.x] = v.x;
-    if p.count > 1u { state[i.y] = v.y; }
-    if p.count > 2u { state[i.z] = v.z; }
-    if p.count > 3u { state[i.w] = v.w; }
+    return scratch_at(p.row * UNITS + unit) * dropped_at(p, unit);
 }
 
 // An invocation makes dx of a unit of four rows at one step.
@@ -282,16 +271,17 @@ fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         dh += product_at(p, unit);
     }
     let parts = cell(p, unit, dh);
-    put_state(p, 0u, unit, parts.a);
+    let i = p.row * GATES * UNITS + unit;
+    put_state(p, i, parts.a);
     if GATES > 1u {
-        put_state(p, 1u, unit, parts.b);
+        put_state(p, i + UNITS, parts.b);
     }
     if CELL == 1u {
-        put_state(p, 2u, unit, parts.c);
-        put_state(p, 3u, unit, parts.d);
+        put_state(p, i + 2u * UNITS, parts.c);
+        put_state(p, i + 3u * UNITS, parts.d);
     }
     if CELL == 3u {
-        put_state(p, 2u, unit, parts.c * saved_at(p, 1u, unit));
+        put_state(p, i + 2u * UNITS, parts.c * saved_at(p, 1u, unit));
     }
     scratch[params.counts + index] = f32(done + 1u);
 }

@@ -43,7 +43,7 @@ const LEAST: f32 = -3e38;
 // Columns of a row that an invocation adds up, or keeps: four vectors, which have names, since registers have no index.
 const COLUMNS: u32 = 16u;
 
-struct Sums {
+struct Sixteen {
     a: vec4<f32>,
     b: vec4<f32>,
     c: vec4<f32>,
@@ -55,8 +55,8 @@ fn four(row: u32, width: u32, column: u32) -> vec4<u32> {
     return row * width + min(vec4(column, column + 1u, column + 2u, column + 3u), vec4(width - 1u));
 }
 
-fn zeros() -> Sums {
-    return Sums(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
+fn zeros() -> Sixteen {
+    return Sixteen(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
 }
 
 struct Places {
@@ -97,46 +97,51 @@ fn counts(sample: u32, head: u32, t: u32, j: u32) -> bool {
     return true;
 }
 
-fn q_at(i: u32) -> vec4<f32> {
-    return vec4(q[i], q[i + 1u], q[i + 2u], q[i + 3u]);
+fn q_of(row: u32, column: u32) -> vec4<f32> {
+    let i = four(row, KEY, column);
+    return vec4(q[i.x], q[i.y], q[i.z], q[i.w]);
 }
 
-fn k_at(i: u32) -> vec4<f32> {
-    return vec4(k[i], k[i + 1u], k[i + 2u], k[i + 3u]);
+fn k_of(row: u32, column: u32) -> vec4<f32> {
+    let i = four(row, KEY, column);
+    return vec4(k[i.x], k[i.y], k[i.z], k[i.w]);
 }
 
-// The first numbers of a row of q, as far as they come in fours. An invocation's own row is the same in all its scores.
-fn head_of_q(row: u32) -> Sums {
-    let i = row * KEY;
-    var head = zeros();
-    if KEY >= 4u { head.a = q_at(i); }
-    if KEY >= 8u { head.b = q_at(i + 4u); }
-    if KEY >= 12u { head.c = q_at(i + 8u); }
-    if KEY >= 16u { head.d = q_at(i + 12u); }
-    return head;
+fn v_of(row: u32, column: u32) -> vec4<f32> {
+    let i = four(row, VALUE, column);
+    return vec4(v[i.x], v[i.y], v[i.z], v[i.w]);
+}
+
+// The first columns of a row. An invocation's own row is the same in all its scores.
+fn head_of_q(row: u32) -> Sixteen {
+    return Sixteen(q_of(row, 0u), q_of(row, 4u), q_of(row, 8u), q_of(row, 12u));
+}
+
+fn head_of_k(row: u32) -> Sixteen {
+    return Sixteen(k_of(row, 0u), k_of(row, 4u), k_of(row, 8u), k_of(row, 12u));
 }
 
 // Of the row that is not an invocation's own.
-fn other_at(own_is_key: bool, query: u32, key: u32) -> vec4<f32> {
+fn other_of(own_is_key: bool, row: u32, key: u32, column: u32) -> vec4<f32> {
     if own_is_key {
-        return q_at(query);
+        return q_of(row, column);
     }
-    return k_at(key);
+    return k_of(key, column);
 }
 
-// The product of two rows, by their first elements, given the head of one of them.
-fn answer(own: Sums, own_is_key: bool, query: u32, key: u32) -> f32 {
+// The product of two rows, given the head of one of them.
+fn answer(own: Sixteen, own_is_key: bool, row: u32, key: u32) -> f32 {
     var sums = vec4<f32>(0.0);
-    if KEY >= 4u { sums += own.a * other_at(own_is_key, query, key); }
-    if KEY >= 8u { sums += own.b * other_at(own_is_key, query + 4u, key + 4u); }
-    if KEY >= 12u { sums += own.c * other_at(own_is_key, query + 8u, key + 8u); }
-    if KEY >= 16u { sums += own.d * other_at(own_is_key, query + 12u, key + 12u); }
-    for (var at = 16u; at < KEY / 4u * 4u; at += 4u) {
-        sums += q_at(query + at) * k_at(key + at);
+    if KEY >= 4u { sums += own.a * other_of(own_is_key, row, key, 0u); }
+    if KEY >= 8u { sums += own.b * other_of(own_is_key, row, key, 4u); }
+    if KEY >= 12u { sums += own.c * other_of(own_is_key, row, key, 8u); }
+    if KEY >= 16u { sums += own.d * other_of(own_is_key, row, key, 12u); }
+    for (var at = COLUMNS; at < KEY / 4u * 4u; at += 4u) {
+        sums += q_of(row, at) * k_of(key, at);
     }
     var sum = (sums.x + sums.y) + (sums.z + sums.w);
     for (var at = KEY / 4u * 4u; at < KEY; at++) {
-        sum += q[query + at] * k[key + at];
+        sum += q[row * KEY + at] * k[key * KEY + at];
     }
     return params.scale * sum;
 }

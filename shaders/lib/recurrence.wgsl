@@ -22,7 +22,9 @@ struct Params {
     dropped: u32,
 }
 
+// A walk has u, a launch of one step the left side of the product that another launch makes with it.
 @group(0) @binding(1) var<storage, read> u: array<f32>;
+@group(0) @binding(1) var<storage, read_write> state: array<f32>;
 @group(0) @binding(2) var<storage, read> mask: array<f32>;
 @group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
@@ -45,11 +47,22 @@ fn place_of(first: u32, place: u32) -> Place {
     return Place(row, row * params.steps + step_of(place), params.rows - first, place);
 }
 
+fn scratch_at(i: vec4<u32>) -> vec4<f32> {
+    return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
+}
+
+// What the next product is made of.
+fn put_state(p: Place, i: vec4<u32>, v: vec4<f32>) {
+    state[i.x] = v.x;
+    if p.count > 1u { state[i.y] = v.y; }
+    if p.count > 2u { state[i.z] = v.z; }
+    if p.count > 3u { state[i.w] = v.w; }
+}
+
 // What h of a unit is multiplied by before the product.
 fn dropped_at(p: Place, unit: u32) -> vec4<f32> {
     if DROPPED {
-        let i = params.dropped + p.row * UNITS + unit;
-        return vec4(scratch[i.x], scratch[i.y], scratch[i.z], scratch[i.w]);
+        return scratch_at(params.dropped + p.row * UNITS + unit);
     }
     return vec4(1.0);
 }

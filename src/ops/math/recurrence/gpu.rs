@@ -40,6 +40,18 @@ const WIDE: usize = 1 << 18;
 /// and a launch takes it 50 us.
 const LONG: usize = 1 << 16;
 
+/// The product of each step (rows, n), of (rows, k) and weights (k, n), if it is worth a launch.
+fn product(op: &Recurrence, sizes: Sizes, [n, k]: [usize; 2], target: &Target) -> Option<Problem> {
+    let Sizes { rows, steps, .. } = sizes;
+    let is_large = match target.kind {
+        AdapterKind::Hardware => n * k >= WIDE,
+        AdapterKind::Software => rows * n * k >= LONG,
+    };
+    // The candidate of the other GRU needs the gates of all units before its product.
+    let is_launch = is_large && op.cell != Cell::Gru && rows > 0 && steps > 0;
+    is_launch.then_some(Problem { form: Form::Matrices, stacks: 1, extents: [rows, n, k], transposed: [false; 2] })
+}
+
 /// What the launches of a pass have in common.
 struct Pass<'a> {
     op: &'a Recurrence,
@@ -52,27 +64,15 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn forward(op: &'a Recurrence, io: &'a Io, target: &Target) -> Self {
-        Self { op, io, sizes: Sizes::of(&io.outputs[0]), module: MODULE, product: None }.with_product(target)
+        let sizes = Sizes::of(&io.outputs[0]);
+        let width = op.cell.gates() * sizes.units;
+        Self { op, io, sizes, module: MODULE, product: product(op, sizes, [width, sizes.units], target) }
     }
 
     fn backward(op: &'a RecurrenceGrad, io: &'a Io, target: &Target) -> Self {
         let (op, sizes) = (&op.forward, Sizes::of(&io.inputs[2]));
-        Self { op, io, sizes, module: GRADIENT_MODULE, product: None }.with_product(target)
-    }
-
-    /// With each step's product as a launch, if that is worth it.
-    fn with_product(self, target: &Target) -> Self {
-        let Sizes { rows, steps, units } = self.sizes;
-        let width = self.op.cell.gates() * units;
-        let is_large = match target.kind {
-            AdapterKind::Hardware => width * units >= WIDE,
-            AdapterKind::Software => rows * width * units >= LONG,
-        };
-        // The candidate of the other GRU needs the gates of all units before its product.
-        let is_launch = is_large && self.op.cell != Cell::Gru && rows > 0 && steps > 0;
-        let [n, k] = if self.module == MODULE { [width, units] } else { [units, width] };
-        let problem = Problem { form: Form::Matrices, stacks: 1, extents: [rows, n, k], transposed: [false; 2] };
-        Self { product: is_launch.then_some(problem), ..self }
+        let width = op.cell.gates() * sizes.units;
+        Self { op, io, sizes, module: GRADIENT_MODULE, product: product(op, sizes, [sizes.units, width], target) }
     }
 
     /// Floats of a step's product.
@@ -157,7 +157,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The launches of a step's product, of what the step beside it has left in `state` with the weights.
-    fn product(&self, problem: Problem, state: Binding, target: &Target) -> Vec<Dispatch> {
+    fn products(&self, problem: Problem, state: Binding, target: &Target) -> Vec<Dispatch> {
         let (params, constants, epilogue) = (Params::new(), Vec::new(), Epilogue::None);
         let launches = Launches { io: self.io, problem, params, constants, epilogue };
         launches.at([state, Binding::Input(1), self.scratch()], target)
@@ -190,7 +190,7 @@ pub(super) fn forward(op: &Recurrence, io: &Io, target: &Target) -> Vec<Dispatch
     begin.push(state);
     steps[1] = state;
     let cell = pass.over("one_step", steps, pass.groups());
-    let steps = pass.each_step(pass.product(problem, state, target).into_iter().chain([cell]));
+    let steps = pass.each_step(pass.products(problem, state, target).into_iter().chain([cell]));
     [pass.begin("begin_products", begin)].into_iter().chain(steps).collect()
 }
 
@@ -208,7 +208,7 @@ pub(super) fn backward(op: &RecurrenceGrad, io: &Io, target: &Target) -> Vec<Dis
     let state = Pass::state(problem);
     steps[1] = state;
     let cell = of(pass.over("one_step", steps, pass.groups()));
-    let steps = pass.each_step([cell].into_iter().chain(pass.product(problem, state, target)));
+    let steps = pass.each_step([cell].into_iter().chain(pass.products(problem, state, target)));
     let end = pass.over("end", vec![ds, scratch, params], pass.sizes.rows * pass.sizes.units);
     [begin].into_iter().chain(steps).chain([end]).collect()
 }
