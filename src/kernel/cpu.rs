@@ -116,19 +116,37 @@ const PARALLEL_FROM: usize = 16_384;
 /// What an expression gives, compiled for the widest vectors that the processor has. Results do not depend on them: nothing is
 /// reordered.
 ///
-/// A macro and no function: only what becomes a part of the function that knows the vectors is compiled for them. A closure does where
-/// it is called in one place alone, so that each kind of vectors has its own, and is not long. What it calls must become a part of it,
-/// too, which `#[inline(always)]` says.
+/// A macro and no function: only what becomes a part of the function that knows the vectors is compiled for them. The closure does,
+/// by its attribute; what it calls must, too, which `#[inline(always)]` says.
 #[cfg(target_arch = "x86_64")]
 macro_rules! vectorised {
-    ($made:expr) => {
+    ($made:expr) => {{
+        let once = $crate::kernel::cpu::Once;
         match pulp::Arch::new() {
-            pulp::Arch::V4(vectors) => vectors.vectorize(|| $made),
-            pulp::Arch::V3(vectors) => vectors.vectorize(|| $made),
+            pulp::Arch::V4(vectors) => vectors.vectorize(
+                #[inline(always)]
+                || $crate::kernel::cpu::made(once, $made),
+            ),
+            pulp::Arch::V3(vectors) => vectors.vectorize(
+                #[inline(always)]
+                || $crate::kernel::cpu::made(once, $made),
+            ),
             _ => $crate::kernel::cpu::as_it_is(|| $made),
         }
-    };
+    }};
 }
+
+/// What makes a closure one that is called once. Between a caller that asks for such a one and a closure that could be called again the
+/// compiler puts a function, which becomes a part of neither.
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Once;
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn made<R>(_: Once, made: R) -> R {
+    made
+}
+
 /// What an expression gives: other processors have one kind of vectors, for which everything is compiled.
 #[cfg(not(target_arch = "x86_64"))]
 macro_rules! vectorised {
@@ -181,7 +199,25 @@ pub fn for_each_piece<T: Send>(y: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) 
 
 /// Where the largest of a row stands, the first of several; where there is a NaN, the first of those.
 pub fn first_largest<T: Real>(x: &[T]) -> usize {
-    first_of(x, is_above)
+    const LANES: usize = 32;
+    let (rows, rest) = x.as_chunks::<LANES>();
+    if rows.is_empty() {
+        return first_of(x, is_above);
+    }
+    // By lanes, which are vectors; a comparison with a NaN is false.
+    let (largest, has_nan) = vectorised!({
+        let (mut lanes, mut others) = (rows[0], [false; LANES]);
+        for row in rows {
+            for i in 0..LANES {
+                lanes[i] = if row[i] > lanes[i] { row[i] } else { lanes[i] };
+                others[i] |= row[i].is_nan();
+            }
+        }
+        let largest = lanes.into_iter().chain(rest.iter().copied()).fold(lanes[0], |a, b| if b > a { b } else { a });
+        (largest, others.contains(&true) || rest.iter().any(|x| x.is_nan()))
+    });
+    let is_it = |&x: &T| if has_nan { x.is_nan() } else { x == largest };
+    x.iter().position(is_it).unwrap_or(0)
 }
 
 /// y = f(x) for each element, in parallel where it pays.
@@ -293,9 +329,25 @@ arity!(2: a, b);
 arity!(3: a, b, c);
 arity!(4: a, b, c, d);
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_largest_is_that_of_single_numbers() {
+        let odd = [0.0f32, -0.0, 1.0, f32::NEG_INFINITY, f32::INFINITY, f32::NAN];
+        for (len, seed) in (1..200).flat_map(|len| (0..9).map(move |seed| (len, seed))) {
+            // Of few kinds of numbers, so that there are ties, with a NaN or infinities in every third row each.
+            let kinds = [3, 5, 6][seed % 3];
+            let x: Vec<f32> = (0..len).map(|i| odd[(i * 7919 + seed * 104_729 + i * i) % 1009 % kinds]).collect();
+            assert_eq!(first_largest(&x), first_of(&x, is_above), "{x:?}");
+            let ascending: Vec<f64> = (0..len).map(|i| (i % (seed + 40)) as f64).collect();
+            assert_eq!(first_largest(&ascending), first_of(&ascending, is_above), "{len} {seed}");
+        }
+    }
+
     /// Where it is not, every loop is made of single numbers, and a fused multiply-add is a call.
+    #[cfg(target_arch = "x86_64")]
     #[test]
     fn loops_take_the_vectors_that_the_processor_has() {
         let has_vectors = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");

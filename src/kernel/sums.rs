@@ -1,8 +1,6 @@
 //! Sums on the CPU, of blocks and of pairs of blocks, so that long ones keep their digits. The order follows from the
 //! extents alone: neither the number of threads nor the processor's vectors change a bit.
 
-use std::ops::Range;
-
 use super::cpu::{Real, for_each_row_of};
 use crate::threads;
 
@@ -57,11 +55,16 @@ pub(crate) fn sum_rows<T: Real>(x: &[T], y: &mut [T]) {
 
 /// The sum of all numbers.
 pub(crate) fn sum<T: Real>(x: &[T]) -> T {
+    sum_of(x, &|x| x)
+}
+
+/// The sum of f of each number. What f calls becomes a part of the loop where it is `#[inline(always)]`.
+pub(crate) fn sum_of<T: Real>(x: &[T], f: &(impl Fn(T) -> T + Sync)) -> T {
     if x.len() <= LEAF {
-        return pulp::Arch::new().dispatch(Leaf(x));
+        return pulp::Arch::new().dispatch(Leaf(x, f));
     }
     let (a, b) = x.split_at(half(x.len(), LEAF));
-    let (a, b) = join(x.len(), || sum(a), || sum(b));
+    let (a, b) = join(x.len(), || sum_of(a, f), || sum_of(b, f));
     a + b
 }
 
@@ -140,16 +143,6 @@ impl<T: Real> pulp::WithSimd for LeafMoments<'_, T> {
 /// Lanes of [`Moments::about`], which has three sums in each: as many as stay in registers.
 const MOMENTS: usize = 32;
 
-/// The sum of f(i) over a range.
-pub(crate) fn sum_of<T: Real>(range: Range<usize>, f: &(impl Fn(usize) -> T + Sync)) -> T {
-    if range.len() <= SERIAL {
-        return range.fold(T::zero(), |sum, i| sum + f(i));
-    }
-    let middle = range.start + half(range.len(), SERIAL);
-    let (a, b) = join(range.len(), || sum_of(range.start..middle, f), || sum_of(middle..range.end, f));
-    a + b
-}
-
 /// Where `len` numbers, more than `unit`, are parted: after a multiple of it.
 fn half(len: usize, unit: usize) -> usize {
     len.div_ceil(2).next_multiple_of(unit)
@@ -174,28 +167,34 @@ fn tree<T: Real, const N: usize>(mut x: [T; N]) -> T {
     x[0]
 }
 
-/// At most [`LEAF`] numbers.
-struct Leaf<'a, T>(&'a [T]);
+/// At most [`LEAF`] numbers, and what is summed of each.
+struct Leaf<'a, T, F>(&'a [T], &'a F);
 
-impl<T: Real> pulp::WithSimd for Leaf<'_, T> {
+impl<T: Real, F: Fn(T) -> T> pulp::WithSimd for Leaf<'_, T, F> {
     type Output = T;
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> T {
-        if self.0.len() <= SERIAL {
-            return self.0.iter().fold(T::zero(), |sum, &x| sum + x);
+        let Self(x, f) = self;
+        if x.len() <= SERIAL {
+            return x.iter().fold(T::zero(), |sum, &x| sum + f(x));
         }
         let mut blocks = [T::zero(); LEAF / BLOCK];
-        for (total, block) in blocks.iter_mut().zip(self.0.chunks(BLOCK)) {
+        for (total, block) in blocks.iter_mut().zip(x.chunks(BLOCK)) {
             let mut lanes = [T::zero(); LANES];
             let rows = block.chunks_exact(LANES);
             let rest = rows.remainder();
             for row in rows {
                 for i in 0..LANES {
-                    lanes[i] += row[i];
+                    lanes[i] += f(row[i]);
                 }
             }
-            lanes.iter_mut().zip(rest).for_each(|(lane, &x)| *lane += x);
+            // Of a whole row, too, so that f is made by vectors.
+            let mut row = [T::zero(); LANES];
+            row[..rest.len()].copy_from_slice(rest);
+            for i in 0..LANES {
+                lanes[i] += if i < rest.len() { f(row[i]) } else { T::zero() };
+            }
             *total = tree(lanes);
         }
         tree(blocks)
@@ -265,7 +264,7 @@ mod tests {
                 let wanted = n as f64 * f64::from(x);
                 let all = vec![x; n];
                 assert!(ulps(sum(&all), wanted) < 6.0, "{n} times {x} is {}", sum(&all));
-                assert!(ulps(sum_of(0..n, &|i| all[i]), wanted) < 6.0, "{n} times {x}");
+                assert!(ulps(sum_of(&all, &|x| 2.0 * x), 2.0 * wanted) < 6.0, "{n} times {x}");
             }
         }
         for (rows, columns) in [(70_000, 1), (70_000, 2), (70_001, 7), (9, 33), (30_000, 65), (5, 1_000)] {
@@ -300,7 +299,7 @@ mod tests {
                 sum_rows(&x[..77 * 12_987], &mut columns);
                 let mut few = vec![0.0; 3];
                 sum_axes(&x[..999_999], [1, 333_333, 3], &mut few);
-                (sum(&x).to_bits(), sum_of(0..x.len(), &|i| x[i]).to_bits(), columns, few)
+                (sum(&x).to_bits(), sum_of(&x, &|x| 3.0 * x).to_bits(), columns, few)
             })
         };
         let one = by(1);

@@ -3,7 +3,7 @@
 
 use super::argreduce;
 use super::case::{integers, random};
-use super::cpu::{CpuArgs, CpuOp, Real, first_largest};
+use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row_of};
 use super::dispatch::{Binding, Dispatch, LIB_BEST, LIB_GRID, LIB_NAN, LIB_REDUCTION, Module, Target};
 use super::reduction::{Kernel, Shares};
 use super::{Case, Io, Op, expect_inputs};
@@ -30,10 +30,10 @@ impl<T: Real> CpuOp<T> for SparseCategoricalAccuracy {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let columns = args.io.inputs[0].shape[1];
         let (scores, labels, [hits]) = (args.real(0), args.u32(1), args.out());
-        for ((scores, &label), hit) in scores.chunks(columns).zip(labels).zip(hits) {
-            let best = first_largest(scores);
-            *hit = if best == label as usize { T::one() } else { T::zero() };
-        }
+        for_each_row_of(scores.len(), hits, 1, |row, hit| {
+            let best = first_largest(&scores[row * columns..][..columns]);
+            hit[0] = if best == labels[row] as usize { T::one() } else { T::zero() };
+        });
     }
 }
 
@@ -46,11 +46,12 @@ impl<T: Real> CpuOp<T> for InTopK {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let columns = args.io.inputs[0].shape[1];
         let (scores, labels, [hits]) = (args.real(0), args.u32(1), args.out());
-        for ((scores, &label), hit) in scores.chunks(columns).zip(labels).zip(hits) {
-            let own = scores.get(label as usize).map(|&own| if own.is_nan() { T::neg_infinity() } else { own });
+        for_each_row_of(scores.len(), hits, 1, |row, hit| {
+            let scores = &scores[row * columns..][..columns];
+            let own = scores.get(labels[row] as usize).map(|&own| if own.is_nan() { T::neg_infinity() } else { own });
             let above = |own| scores.iter().filter(|&&score| score > own).count();
-            *hit = if own.is_some_and(|own| above(own) < self.0) { T::one() } else { T::zero() };
-        }
+            hit[0] = if own.is_some_and(|own| above(own) < self.0) { T::one() } else { T::zero() };
+        });
     }
 }
 

@@ -5,7 +5,7 @@ use super::case::random;
 use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row, vectorised};
 use super::dispatch::{Dispatch, Target};
 use super::softmax::{self, large_within, masked};
-use super::sums::sum_of;
+use super::sums::sum;
 use super::{Case, Io, Op, one_shape, only};
 use crate::error::{Error, Result};
 #[cfg(feature = "onnx")]
@@ -40,8 +40,9 @@ impl<T: Real> CpuOp<T> for LogSoftmax {
             let best = first_largest(x);
             let most = x[best];
             // Without the largest, whose term is 1: near certainty the others' sum would be lost beside it.
-            let others = sum_of(0..columns, &|c| if c == best { T::zero() } else { (x[c] - most).exponential() });
-            let log = others.ln_1p();
+            vectorised!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most).exponential()));
+            y[best] = T::zero();
+            let log = sum(y).ln_1p();
             // In this order: most + log would lose the digits of log where x is large.
             vectorised!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most) - log));
         });
@@ -87,7 +88,7 @@ impl<T: Real> CpuOp<T> for LogSoftmaxGrad {
         let (y, dy, [dx]) = (args.real(0), args.real(1), args.out());
         for_each_row(dx, columns, |row, dx| {
             let (y, dy) = (&y[row * columns..][..columns], &dy[row * columns..][..columns]);
-            let total = sum_of(0..columns, &|c| dy[c]);
+            let total = sum(dy);
             let operands = y.iter().zip(dy);
             vectorised!(dx.iter_mut().zip(operands).for_each(|(dx, (&y, &dy))| *dx = dy - y.exponential() * total));
         });

@@ -7,7 +7,7 @@ use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_LOGARITHM, LIB_NAN, LIB_R
 use super::reduction::{Kernel, Shares};
 use super::reshape::Reshape;
 use super::sum::around;
-use super::sums::sum_of;
+use super::sums::sum;
 use super::transpose::Transpose;
 use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
@@ -92,7 +92,7 @@ impl<T: Real> CpuOp<T> for Softmax {
                 let most = x.iter().copied().fold(T::neg_infinity(), T::max);
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - most).exponential());
             });
-            let total = sum_of(0..columns, &|c| y[c]);
+            let total = sum(y);
             vectorised!(y.iter_mut().for_each(|y| *y /= total));
         });
     }
@@ -137,7 +137,8 @@ impl<T: Real> CpuOp<T> for SoftmaxGrad {
         let (y, dy, [dx]) = (args.real(0), args.real(1), args.out());
         for_each_row(dx, columns, |row, dx| {
             let (y, dy) = (&y[row * columns..][..columns], &dy[row * columns..][..columns]);
-            let dot = sum_of(0..columns, &|c| y[c] * dy[c]);
+            vectorised!(dx.iter_mut().zip(y).zip(dy).for_each(|((dx, &y), &dy)| *dx = y * dy));
+            let dot = sum(dx);
             vectorised!(dx.iter_mut().zip(y).zip(dy).for_each(|((dx, &y), &dy)| *dx = y * (dy - dot)));
         });
     }

@@ -3,7 +3,7 @@
 //! Fusion makes one pass of both, and of the accuracy, which looks for the same maximum.
 
 use super::case::{integers, random};
-use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row};
+use super::cpu::{CpuArgs, CpuOp, Real, first_largest, for_each_row, for_each_row_of, vectorised};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, LIB_NAN, LIB_REDUCTION, LIB_ROWS, Module, Target};
 use super::reduction::Kernel;
 use super::softmax::{large_within, launches_of_rows};
@@ -12,6 +12,7 @@ use super::{Case, Io, Op, expect_inputs, only};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Type};
 use crate::tensor::{DType, Tensor};
+use crate::threads::{Chunks, for_each_block};
 
 const MODULE: Module = Module {
     stem: "softmax_cross_entropy",
@@ -45,7 +46,7 @@ impl<T: Real> Row<T> {
     fn new(x: &[T]) -> Self {
         let best = first_largest(x);
         let most = x[best];
-        Self { best, most, total: sum_of(0..x.len(), &|c| (x[c] - most).exponential()) }
+        Self { best, most, total: sum_of(x, &|x| (x - most).exponential()) }
     }
 
     fn loss(&self, x: &[T], label: u32) -> T {
@@ -53,10 +54,12 @@ impl<T: Real> Row<T> {
     }
 
     fn gradient(&self, x: &[T], label: u32, dloss: T, dx: &mut [T]) {
-        let dloss = if (label as usize) < x.len() { dloss } else { T::nan() };
-        for (c, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
-            let hit = if c == label as usize { T::one() } else { T::zero() };
-            *dx = dloss * ((x - self.most).exponential() / self.total - hit);
+        let own = label as usize;
+        let dloss = if own < x.len() { dloss } else { T::nan() };
+        let Self { most, total, .. } = *self;
+        vectorised!(dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = dloss * ((x - most).exponential() / total)));
+        if let Some((dx, &x)) = dx.get_mut(own).zip(x.get(own)) {
+            *dx = dloss * ((x - most).exponential() / total - T::one());
         }
     }
 }
@@ -65,9 +68,10 @@ impl<T: Real> CpuOp<T> for SoftmaxCrossEntropy {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let columns = args.io.inputs[0].shape[1];
         let (x, labels, [loss]) = (args.real(0), args.u32(1), args.out());
-        for ((x, &label), loss) in x.chunks(columns).zip(labels).zip(loss) {
-            *loss = Row::new(x).loss(x, label);
-        }
+        for_each_row_of(x.len(), loss, 1, |row, loss| {
+            let x = &x[row * columns..][..columns];
+            loss[0] = Row::new(x).loss(x, labels[row]);
+        });
     }
 }
 
@@ -130,12 +134,15 @@ impl<T: Real> CpuOp<T> for SoftmaxCrossEntropyStep {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let columns = args.io.inputs[0].shape[1];
         let (x, labels, dloss, [loss, dx, hits]) = (args.real(0), args.u32(1), args.real(2), args.out());
-        for (r, (x, dx)) in x.chunks(columns).zip(dx.chunks_mut(columns)).enumerate() {
+        // As many numbers a thread takes at least.
+        let few = (1usize << 12).div_ceil(columns);
+        for_each_block([Chunks(dx, columns), Chunks(loss, 1), Chunks(hits, 1)], few, &|r, [dx, loss, hit]| {
+            let x = &x[r * columns..][..columns];
             let row = Row::new(x);
-            loss[r] = row.loss(x, labels[r]);
+            loss[0] = row.loss(x, labels[r]);
             row.gradient(x, labels[r], dloss[r], dx);
-            hits[r] = if row.best == labels[r] as usize { T::one() } else { T::zero() };
-        }
+            hit[0] = if row.best == labels[r] as usize { T::one() } else { T::zero() };
+        });
     }
 }
 

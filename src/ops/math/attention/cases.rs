@@ -66,6 +66,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Form("a mask of all", plain, [2, 3, 5, 2, 1, 3, 3], Some(mask([2, 2, 3, 5], false))),
         Form("queries for which nothing counts", plain, [2, 4, 5, 2, 2, 3, 3], Some(mask([1, 1, 4, 5], true))),
         Form("17 and 33 numbers", causal, [1, 19, 19, 2, 2, 17, 33], None),
+        Form("a causal window, heads of 16 and 32 numbers in two groups", both, [1, 18, 17, 4, 2, 16, 32], None),
         Form("64 steps of 4 heads", causal, [2, 64, 64, 4, 4, 16, 16], None),
         Form("1,700 keys in two launches", plain, [1, 3, 1700, 1, 1, 19, 2], None),
         Form("1,700 queries in launches", plain, [1, 1700, 3, 2, 1, 19, 2], None),

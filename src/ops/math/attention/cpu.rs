@@ -109,7 +109,7 @@ fn products<T: Real>(x: &[T], (columns, width, first): (&[T], usize, usize), y: 
     let fours = x.chunks_exact(4);
     let rest = fours.remainder();
     for (i, x) in fours.enumerate() {
-        let [a, b, c, d] = std::array::from_fn(|c| row(4 * i + c));
+        let [a, b, c, d] = [row(4 * i), row(4 * i + 1), row(4 * i + 2), row(4 * i + 3)];
         for ((((y, &a), &b), &c), &d) in y.iter_mut().zip(a).zip(b).zip(c).zip(d) {
             *y = x[3].mul_add(d, x[2].mul_add(c, x[1].mul_add(b, x[0].mul_add(a, *y))));
         }
@@ -235,7 +235,7 @@ impl<T: Real> CpuOp<T> for AttentionGrad {
         let keys = e.keys * e.groups;
         let chunks = [Chunks(dq, e.queries * e.heads * e.key), Chunks(dk, keys * e.key), Chunks(dv, keys * e.value)];
         for_each_block(chunks, 1, &|sample, gradients| {
-            with_room((e.key + e.value + 2) * e.keys, |room: &mut [T]| {
+            with_room((e.key + e.value + 2 * QUERIES) * e.keys, |room: &mut [T]| {
                 let reads = Backwards { reads: &reads, y, stats, dy };
                 vectorised!(reads.of_sample(sample, room, gradients));
             });
@@ -251,15 +251,71 @@ struct Backwards<'a, T> {
     dy: &'a [T],
 }
 
-impl<T: Real> Backwards<'_, T> {
+/// Queries whose parts of a key's gradients are added in one go, so that those are read and written once for all of them.
+const QUERIES: usize = 4;
+
+/// What some queries make of the keys, each a row over all keys, of which its span is set.
+struct OfKeys<'a, T> {
+    rows: &'a [T],
+    spans: [Range<usize>; QUERIES],
+    keys: usize,
+}
+
+impl<T: Real> OfKeys<'_, T> {
+    /// y[at(j)..] += row[j] x for each query's row and x, one after the other, of as many queries as there are x.
+    #[inline(always)]
+    fn add_to(&self, y: &mut [T], at: impl Fn(usize) -> usize, x: &[&[T]]) {
+        let rows: [&[T]; QUERIES] = std::array::from_fn(|i| &self.rows[i * self.keys..][..self.keys]);
+        let start = self.spans.iter().map(|span| span.start).max().unwrap_or(0);
+        let end = self.spans.iter().map(|span| span.end).min().unwrap_or(0);
+        let mut common = 0..0;
+        if let Ok(x) = <[&[T]; QUERIES]>::try_from(x)
+            && start < end
+            && x[0].len().is_multiple_of(COLUMNS)
+        {
+            common = start..end;
+            add_four(y, &at, common.clone(), rows, x);
+        }
+        for ((x, row), span) in x.iter().zip(rows).zip(&self.spans) {
+            // Of a common part that is empty all of the span.
+            let (before, behind) = (span.start..common.start.max(span.start), common.end.max(span.start)..span.end);
+            for j in before.chain(behind) {
+                add(&mut y[at(j)..][..x.len()], row[j], x);
+            }
+        }
+    }
+}
+
+/// y[at(j)..] += row[j] x for all four, whose x are whole vectors, and each j of a range.
+#[inline(always)]
+fn add_four<T: Real>(
+    y: &mut [T],
+    at: impl Fn(usize) -> usize,
+    range: Range<usize>,
+    rows: [&[T]; QUERIES],
+    x: [&[T]; QUERIES],
+) {
+    let [a, b, c, d] = rows.map(|row| &row[range.clone()]);
+    for column in (0..x[0].len()).step_by(COLUMNS) {
+        let columns = |x: &[T]| -> [T; COLUMNS] { x[column..][..COLUMNS].try_into().expect("as many") };
+        let [p, q, r, s] = x.map(columns);
+        for ((((j, &a), &b), &c), &d) in range.clone().zip(a).zip(b).zip(c).zip(d) {
+            let y: &mut [T; COLUMNS] = (&mut y[at(j) + column..][..COLUMNS]).try_into().expect("as many");
+            for i in 0..COLUMNS {
+                y[i] = d.mul_add(s[i], c.mul_add(r[i], b.mul_add(q[i], a.mul_add(p[i], y[i]))));
+            }
+        }
+    }
+}
+
+impl<'a, T: Real> Backwards<'a, T> {
     #[inline(always)]
     fn of_sample(&self, sample: usize, room: &mut [T], [dq, dk, dv]: [&mut [T]; 3]) {
         let reads = self.reads;
         let e = reads.e;
         let (turned, room) = room.split_at_mut(e.key * e.keys);
         let (values, room) = room.split_at_mut(e.value * e.keys);
-        let (weights, answers) = room.split_at_mut(e.keys);
-        let scale = T::of(reads.op.scale);
+        let (weights, answers) = room.split_at_mut(QUERIES * e.keys);
         dk.fill(T::zero());
         dv.fill(T::zero());
         let mut last = None;
@@ -268,31 +324,66 @@ impl<T: Real> Backwards<'_, T> {
                 reads.turn(turned, |j| reads.key(head, j));
                 reads.turn(values, |j| reads.value(head, j));
             }
-            for t in 0..e.queries {
-                let own = t * e.heads + head.head;
-                let row = sample * e.queries * e.heads + own;
-                let (y, dy) = (&self.y[row * e.value..][..e.value], &self.dy[row * e.value..][..e.value]);
-                let (most, share) = (self.stats[2 * row], self.stats[2 * row + 1].recip());
-                let delta = y.iter().zip(dy).fold(T::zero(), |sum, (&y, &dy)| y.mul_add(dy, sum));
-                let span = reads.span(t);
-                let (first, weights, answers) = (span.start, &mut weights[..span.len()], &mut answers[..span.len()]);
-                reads.scores(head, t, span, turned, weights);
-                products(dy, (values, e.keys, first), answers);
-                // Of scores that do not count the weights are constants.
-                let low = T::of(LOW);
-                for (answer, weight) in answers.iter_mut().zip(weights.iter_mut()) {
-                    let counts = *weight != low;
-                    *weight = (*weight - most).exponential() * share;
-                    *answer = if counts { scale * *weight * (*answer - delta) } else { T::zero() };
+            for first in (0..e.queries).step_by(QUERIES) {
+                let count = QUERIES.min(e.queries - first);
+                for i in 0..count {
+                    let (t, of_query) = (first + i, i * e.keys..(i + 1) * e.keys);
+                    let made = [&mut weights[of_query.clone()], &mut answers[of_query]];
+                    let dq = &mut dq[(t * e.heads + head.head) * e.key..][..e.key];
+                    self.of_query(head, t, [turned, values], made, dq);
                 }
-                mean(answers, |j| reads.key(head, first + j), &mut dq[own * e.key..][..e.key]);
-                let query = reads.query(head, t);
-                for (j, (&answer, &weight)) in (first..).zip(answers.iter().zip(weights.iter())) {
-                    let key = j * e.groups + head.group;
-                    add(&mut dk[key * e.key..][..e.key], answer, query);
-                    add(&mut dv[key * e.value..][..e.value], weight, dy);
+                let spans = std::array::from_fn(|i| if i < count { reads.span(first + i) } else { 0..0 });
+                let (mut queries, mut dys) = ([&[][..]; QUERIES], [&[][..]; QUERIES]);
+                for i in 0..count {
+                    (queries[i], dys[i]) = (reads.query(head, first + i), self.dy(head, first + i));
                 }
+                let key = |j: usize| j * e.groups + head.group;
+                let of_keys = |rows| OfKeys { rows, spans: spans.clone(), keys: e.keys };
+                of_keys(answers).add_to(dk, |j| key(j) * e.key, &queries[..count]);
+                of_keys(weights).add_to(dv, |j| key(j) * e.value, &dys[..count]);
             }
         }
+    }
+
+    /// The place of a query's row of y.
+    #[inline(always)]
+    fn row(&self, head: Head, t: usize) -> usize {
+        (head.sample * self.reads.e.queries + t) * self.reads.e.heads + head.head
+    }
+
+    #[inline(always)]
+    fn dy(&self, head: Head, t: usize) -> &'a [T] {
+        let value = self.reads.e.value;
+        &self.dy[self.row(head, t) * value..][..value]
+    }
+
+    /// The weights of a query's keys, the gradients of its scores, and its own, by keys and values that are turned.
+    #[inline(always)]
+    fn of_query(
+        &self,
+        head: Head,
+        t: usize,
+        [turned, values]: [&[T]; 2],
+        [weights, answers]: [&mut [T]; 2],
+        dq: &mut [T],
+    ) {
+        let reads = self.reads;
+        let e = reads.e;
+        let (row, dy) = (self.row(head, t), self.dy(head, t));
+        let y = &self.y[row * e.value..][..e.value];
+        let (most, share) = (self.stats[2 * row], self.stats[2 * row + 1].recip());
+        let delta = y.iter().zip(dy).fold(T::zero(), |sum, (&y, &dy)| y.mul_add(dy, sum));
+        let span = reads.span(t);
+        let (first, weights, answers) = (span.start, &mut weights[span.clone()], &mut answers[span.clone()]);
+        reads.scores(head, t, span, turned, weights);
+        products(dy, (values, e.keys, first), answers);
+        // Of scores that do not count the weights are constants.
+        let (scale, low) = (T::of(reads.op.scale), T::of(LOW));
+        for (answer, weight) in answers.iter_mut().zip(weights.iter_mut()) {
+            let counts = *weight != low;
+            *weight = (*weight - most).exponential() * share;
+            *answer = if counts { scale * *weight * (*answer - delta) } else { T::zero() };
+        }
+        mean(answers, |j| reads.key(head, first + j), dq);
     }
 }
