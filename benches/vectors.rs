@@ -1,9 +1,10 @@
-//! Loops on the CPU are compiled to vectors: those of optimizers, of activations, and of small products. One that is not takes several
+//! Loops on the CPU are compiled to vectors: those of optimizers, of activations and softmax, and of small products. One that is not takes several
 //! times as long, which no test sees. `cargo bench --bench vectors` ends with an error that names it; it takes seconds, and
 //! wants a machine that does little else.
 
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kiln::bench::Ready;
@@ -12,6 +13,7 @@ use kiln::ops::activation::{Activate, Function};
 use kiln::ops::case::{self, Case, random};
 use kiln::ops::cpu::{Slice, SliceMut};
 use kiln::ops::curve::{Bend, BendGrad, Curve};
+use kiln::ops::log_softmax::LogSoftmax;
 use kiln::ops::matmul::{MatMul, case_of};
 use kiln::ops::softmax::Softmax;
 use kiln::ops::{CpuArgs, CpuOp, Real};
@@ -85,10 +87,11 @@ fn time_of<T: Real, O: CpuOp<T> + 'static>(case: &Case) -> Duration {
 /// what is compiled for the processor's vectors takes as long.
 fn activations() -> Vec<String> {
     let numbers = || vec![random([PARAMETERS], 3)];
-    let slow = |name: String, [single, vectors]: [Duration; 2]| {
+    let slower = |name: String, times: u32, [single, vectors]: [Duration; 2]| {
         println!("{name}: {vectors:?}, number by number in f64 {single:?}");
-        (vectors >= single / 3).then_some(name)
+        (vectors >= single / times).then_some(name)
     };
+    let slow = |name: String, times| slower(name, 3, times);
     let functions = [Function::Sigmoid, Function::Tanh, Function::Elu { alpha: 1.0 }].into_iter().filter_map(|f| {
         let case = Case::new("activation", Activate(f), numbers());
         slow(f.name().to_string(), [time_of::<f64, Activate>(&case), time_of::<f32, Activate>(&case)])
@@ -97,14 +100,26 @@ fn activations() -> Vec<String> {
         let case = Case::new("curve", Bend(f), numbers());
         let gradient = Case::new("its gradient", BendGrad(f), [numbers(), numbers()].concat());
         [
-            slow(format!("{f:?}"), [time_of::<f64, Bend>(&case), time_of::<f32, Bend>(&case)]),
+            // In f32 gelu takes two exponentials and a series.
+            slower(format!("{f:?}"), 2, [time_of::<f64, Bend>(&case), time_of::<f32, Bend>(&case)]),
             slow(
                 format!("{f:?}'s gradient"),
                 [time_of::<f64, BendGrad>(&gradient), time_of::<f32, BendGrad>(&gradient)],
             ),
         ]
     });
-    functions.chain(curves.flatten()).collect()
+    let rows = Case::new("rows", Softmax, vec![random([160, 100], 3)]);
+    let logarithms = Case { op: Arc::new(LogSoftmax), ..rows.clone() };
+    // Beside the exponentials they take the largest and the sum.
+    let of_rows = [
+        slower("softmax".into(), 2, [time_of::<f64, Softmax>(&rows), time_of::<f32, Softmax>(&rows)]),
+        slower(
+            "log_softmax".into(),
+            2,
+            [time_of::<f64, LogSoftmax>(&logarithms), time_of::<f32, LogSoftmax>(&logarithms)],
+        ),
+    ];
+    functions.chain(curves.flatten()).chain(of_rows.into_iter().flatten()).collect()
 }
 
 /// Each width of a strip, then either operand transposed. The library's product in f64 takes twice what it takes in f32; a

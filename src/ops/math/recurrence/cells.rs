@@ -103,6 +103,14 @@ pub(super) fn advance<T: Real>(op: &Recurrence, saved: &[T], h: &mut [T], c: &mu
 }
 
 #[inline(always)]
+pub(super) fn simple_grad<T: Real>(f: Option<Function>, saved: &[T], dh: &mut [T], dx: &mut [T]) {
+    for ((dx, dh), &y) in dx.iter_mut().zip(&mut *dh).zip(saved) {
+        *dx = *dh * slope(f, y);
+        *dh = T::zero();
+    }
+}
+
+#[inline(always)]
 pub(super) fn lstm_grad<T: Real>(
     f: Option<Function>,
     s: Option<Function>,

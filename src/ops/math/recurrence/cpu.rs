@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::super::activation::Function;
 use super::super::cpu::{CpuArgs, Real, vectorised};
-use super::cells::{activate, advance, cut, gru, gru_grad, lstm, lstm_grad, multiply, part, part_mut, simple, slope};
+use super::cells::{
+    activate, advance, cut, gru, gru_grad, lstm, lstm_grad, multiply, part, part_mut, simple, simple_grad, slope,
+};
 use super::{Cell, Recurrence, RecurrenceGrad, Sizes};
 use crate::kernel::room::with_room;
 use crate::threads;
@@ -309,12 +311,12 @@ impl<T: Real> Backward<'_, T> {
             return;
         }
         match op.cell {
-            Cell::Simple => {
-                (0..units).for_each(|i| dx[i] = dh[i] * slope(op.activation, saved[i]));
-                dh.fill(T::zero());
-            }
+            // Activations known to the compiler, so that the loops are of vectors.
+            Cell::Simple => match op.activation {
+                Some(Function::Tanh) => simple_grad(Some(Function::Tanh), saved, dh, dx),
+                f => simple_grad(f, saved, dh, dx),
+            },
             Cell::Lstm => match (op.activation, op.recurrent_activation) {
-                // Known to the compiler, so that the loop is of vectors.
                 (Some(Function::Tanh), Some(Function::Sigmoid)) => {
                     lstm_grad(Some(Function::Tanh), Some(Function::Sigmoid), saved, [dh, dc], dx);
                 }
