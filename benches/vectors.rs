@@ -1,6 +1,6 @@
-//! Loops on the CPU are compiled to vectors: those of optimizers, of activations and softmax, and of small products. One that is not takes several
-//! times as long, which no test sees. `cargo bench --bench vectors` ends with an error that names it; it takes seconds, and
-//! wants a machine that does little else.
+//! Loops on the CPU are compiled to vectors: those of optimizers, of activations and softmax, and of small products. One that is not
+//! takes several times as long, which no test sees. `cargo bench --bench vectors` ends with an error that names it; it takes seconds,
+//! and wants a machine that does little else.
 
 use std::hint::black_box;
 use std::process::ExitCode;

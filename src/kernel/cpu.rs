@@ -125,27 +125,27 @@ macro_rules! vectorised {
         match pulp::Arch::new() {
             pulp::Arch::V4(vectors) => vectors.vectorize(
                 #[inline(always)]
-                || $crate::kernel::cpu::made(once, $made),
+                || {
+                    let _moved = once;
+                    $made
+                },
             ),
             pulp::Arch::V3(vectors) => vectors.vectorize(
                 #[inline(always)]
-                || $crate::kernel::cpu::made(once, $made),
+                || {
+                    let _moved = once;
+                    $made
+                },
             ),
             _ => $crate::kernel::cpu::as_it_is(|| $made),
         }
     }};
 }
 
-/// What makes a closure one that is called once. Between a caller that asks for such a one and a closure that could be called again the
-/// compiler puts a function, which becomes a part of neither.
+/// What a closure moves, so that it can be called once alone. Between a caller that asks for such a one and a closure that could be called
+/// again the compiler puts a function, which becomes a part of neither.
 #[cfg(target_arch = "x86_64")]
 pub(crate) struct Once;
-
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-pub(crate) fn made<R>(_: Once, made: R) -> R {
-    made
-}
 
 /// What an expression gives: other processors have one kind of vectors, for which everything is compiled.
 #[cfg(not(target_arch = "x86_64"))]

@@ -326,16 +326,14 @@ impl<'a, T: Real> Backwards<'a, T> {
             }
             for first in (0..e.queries).step_by(QUERIES) {
                 let count = QUERIES.min(e.queries - first);
+                let mut spans = [const { 0..0 }; QUERIES];
+                let (mut queries, mut dys) = ([&[][..]; QUERIES], [&[][..]; QUERIES]);
                 for i in 0..count {
                     let (t, of_query) = (first + i, i * e.keys..(i + 1) * e.keys);
+                    (spans[i], queries[i], dys[i]) = (reads.span(t), reads.query(head, t), self.dy(head, t));
                     let made = [&mut weights[of_query.clone()], &mut answers[of_query]];
                     let dq = &mut dq[(t * e.heads + head.head) * e.key..][..e.key];
                     self.of_query(head, t, [turned, values], made, dq);
-                }
-                let spans = std::array::from_fn(|i| if i < count { reads.span(first + i) } else { 0..0 });
-                let (mut queries, mut dys) = ([&[][..]; QUERIES], [&[][..]; QUERIES]);
-                for i in 0..count {
-                    (queries[i], dys[i]) = (reads.query(head, first + i), self.dy(head, first + i));
                 }
                 let key = |j: usize| j * e.groups + head.group;
                 let of_keys = |rows| OfKeys { rows, spans: spans.clone(), keys: e.keys };
