@@ -17,10 +17,16 @@ use crate::tensor::{Shape, Tensor, Values};
 /// A batch of evaluation: its size changes no result beyond rounding.
 const EVALUATION_BATCH: usize = 500;
 
-/// The rows of a batch of evaluation and of prediction: as many as a stateful layer has states for, where there is one.
+/// Numbers of what a layer makes of such a batch, at most: 128 MB in f32.
+const EVALUATION_NUMBERS: usize = 32 << 20;
+
+/// The rows of a batch of evaluation and of prediction: as many as a stateful layer has states for, where there is one; of large samples
+/// fewer.
 pub(super) fn at_once(built: &Built) -> usize {
     let kept = built.parameters.iter().find(|p| p.is_state && recurrent::is_kept(&p.name));
-    kept.and_then(|state| state.shape.first().copied()).unwrap_or(EVALUATION_BATCH)
+    let of_sample = built.shapes.iter().flatten().chain(&built.samples).map(Shape::len).max().unwrap_or_default();
+    let rows = (EVALUATION_NUMBERS / of_sample.max(1)).clamp(1, EVALUATION_BATCH);
+    kept.and_then(|state| state.shape.first().copied()).unwrap_or(rows)
 }
 
 /// Where a set lies that is neither trained nor validated on: a callback may evaluate one between two epochs.

@@ -94,3 +94,14 @@ fn an_evaluation_takes_memory_for_a_batch_whatever_the_number_of_images() {
         assert!(many.buffers.iter().all(|b| !matches!(b.id, BufferId::Grads | BufferId::Moment(_))), "{name}");
     }
 }
+
+/// Of 500 images at once, as small ones are measured, the first layer alone would make 8.6 GB.
+#[test]
+fn an_evaluation_of_large_images_takes_few_at_once() {
+    let mut model = Sequential::from_text("conv2d 16 3 relu padding=same, max_pooling2d 4, flatten, dense 2").unwrap();
+    model.build([512, 512, 3]).unwrap();
+    model.compile("adam", "mse", []).unwrap();
+    let plan = model.evaluation_plan(1_000).unwrap();
+    let largest = 4 * 512 * 512 * 16;
+    assert!((8 * largest..=20 * largest).contains(&held(&plan)), "{} of {largest}", held(&plan));
+}
