@@ -12,7 +12,7 @@ pub use crate::ops::resize::Interpolation;
 pub use loader::{ColorMode, ImageLoader};
 
 use super::png::{most_bytes, without_panic};
-use super::{Dataset, Source, parse_png_within};
+use super::{Dataset, Fold, Source, parse_png_within};
 use crate::error::{Error, Result};
 use crate::io::file_kind;
 use crate::tensor::Tensor;
@@ -68,7 +68,7 @@ pub fn parse_image_within(bytes: &[u8], path: &Path, max_unpacked: u64) -> Resul
 /// use kiln::prelude::*;
 /// let pictures = ImageFolder::open("flowers")?.image_size(64, 64);
 /// println!("{} pictures of {}", pictures.files().len(), pictures.classes().join(", "));
-/// let split = pictures.load()?.stratified_split(0.2, 1)?;
+/// let [train, test] = pictures.stratified_split(0.2, 1)?;
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -216,6 +216,46 @@ impl ImageFolder {
         &self.files
     }
 
+    /// These pictures, in this order, each as often as it is named.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names a row which there is not.
+    pub fn subset(&self, rows: &[usize]) -> Result<Self> {
+        self.check(rows)?;
+        let files = rows.iter().map(|&row| self.files[row].clone()).collect();
+        let labels = rows.iter().map(|&row| self.labels[row]).collect();
+        Ok(Self { files, labels, ..self.clone() })
+    }
+
+    /// The pictures to train on, and a share to measure on with the same share of each class, as [`Dataset::stratified_split`] cuts
+    /// off: before any is read, so that both parts are sources that need not fit in memory.
+    ///
+    /// ```no_run
+    /// use kiln::data::ImageFolder;
+    /// use kiln::prelude::*;
+    /// let [train, test] = ImageFolder::open("flowers")?.image_size(64, 64).stratified_split(0.2, 1)?;
+    /// let mut model = Sequential::new().add(Flatten::new()).add(Dense::new(train.classes().len()).activation("softmax"));
+    /// model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
+    /// model.fit(&train, Fit::new().epochs(5))?;
+    /// println!("{}", model.evaluate(&test)?);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Dataset::stratified_split`].
+    pub fn stratified_split(&self, test_share: f64, seed: u64) -> Result<[Self; 2]> {
+        let labels = Tensor::new([self.labels.len()], self.labels.clone())?;
+        let Fold { train, test } = Fold::stratified(&labels, test_share, seed)?;
+        Ok([self.subset(&train)?, self.subset(&test)?])
+    }
+
+    fn check(&self, rows: &[usize]) -> Result<()> {
+        match rows.iter().find(|&&row| row >= self.files.len()) {
+            Some(row) => Err(Error::argument("rows", format!("there is no row {row} of {}", self.files.len()))),
+            None => Ok(()),
+        }
+    }
+
     /// Reads all pictures.
     ///
     /// # Errors
@@ -231,9 +271,7 @@ impl Source for ImageFolder {
     }
 
     fn read(&self, rows: &[usize]) -> Result<Dataset> {
-        if let Some(row) = rows.iter().find(|&&row| row >= self.files.len()) {
-            return Err(Error::argument("rows", format!("there is no row {row} of {}", self.files.len())));
-        }
+        self.check(rows)?;
         let x = self.loader.load(&rows.iter().map(|&row| &self.files[row]).collect::<Vec<_>>())?;
         let labels: Vec<u32> = rows.iter().map(|&row| self.labels[row]).collect();
         Dataset::new(x, Tensor::new([rows.len()], labels)?)

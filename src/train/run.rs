@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::evaluation;
 use super::position::Position;
 use super::progress::say;
 use super::{CheckFinite, Fit, Logs};
-use crate::data::{Dataset, Source};
+use crate::data::Source;
 use crate::device::blocking::block_on;
 use crate::error::{Error, Result};
 use crate::nn::{ConfusionMatrix, Model, Summary};
@@ -325,7 +324,7 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// As [`Model::evaluate`]; [`Error::Model`] in a hook of batches.
-    pub fn evaluate(&mut self, data: &Dataset) -> Result<Logs> {
+    pub fn evaluate(&mut self, data: &dyn Source) -> Result<Logs> {
         block_on(self.evaluate_async(data))
     }
 
@@ -333,7 +332,7 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// As [`Run::evaluate`].
-    pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Logs> {
+    pub async fn evaluate_async(&mut self, data: &dyn Source) -> Result<Logs> {
         self.between_epochs("evaluate")?;
         self.model.evaluate_async(data).await
     }
@@ -371,17 +370,7 @@ impl<'r> Run<'r> {
     pub async fn confusion_matrix_async(&mut self) -> Result<Option<ConfusionMatrix>> {
         self.between_epochs("confusion_matrix")?;
         let Some(Validation { source, rows }) = &self.validation else { return Ok(None) };
-        let mut all: Option<ConfusionMatrix> = None;
-        let at_once = evaluation::at_once(self.model.built()?);
-        for first in rows.clone().step_by(at_once) {
-            let batch: Vec<usize> = (first..rows.end.min(first + at_once)).collect();
-            let counts = self.model.confusion_matrix_async(&source.read(&batch)?).await?;
-            match &mut all {
-                Some(all) => all.add(&counts),
-                None => all = Some(counts),
-            }
-        }
-        Ok(all)
+        self.model.confused(*source, rows.clone()).await.map(Some)
     }
 
     fn between_epochs(&self, what: &str) -> Result<()> {

@@ -199,7 +199,7 @@ fn what_is_wrong_is_said_before_anything_is_trained() {
     says(&run(place.folder.path(), &net).2, &["gives (3,) for each sample, sky has 2 classes"]);
     place.refused(
         &["--max-unpacked", "20"],
-        &["sky/day/2.jpg: has 8 x 6 pixels in ", "more than the 20 bytes", "--max-unpacked"],
+        &["sky/day/0.png: has 8 x 6 pixels in ", "more than the 20 bytes", "--max-unpacked"],
     );
     let (code, _, stderr) = run(place.folder.path(), &["train", "mnist", "--size", "8x8"]);
     assert_eq!(code, Some(1));

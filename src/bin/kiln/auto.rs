@@ -21,8 +21,9 @@ use crate::arrays::Print;
 use crate::data::Bar;
 use crate::interrupt::{Stop, Stopped};
 use crate::outputs::{self, Kind, outputs};
-use crate::pictures::{Loaded, PictureArgs, Pictures, spared};
+use crate::pictures::{PictureArgs, Pictures, spared};
 use crate::report;
+use crate::samples::Loaded;
 use crate::set::{Set, files_of, pictures_in, table_in, with};
 use crate::table::{Opened, SEARCHED, TableArgs};
 use crate::unpacked::UnpackedArgs;
@@ -228,7 +229,7 @@ impl Args {
             "{name}: has a folder of its own to validate on, where a search validates on a part of all; move its pictures \
              to the folder to train on"
         );
-        Ok(loaded.split)
+        Ok(Split { train: loaded.train.held()?, test: loaded.test.held()? })
     }
 
     fn of_table(&self, path: &Path) -> Result<Data> {

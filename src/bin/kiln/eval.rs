@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kiln::data::{Dataset, NamedSet};
+use kiln::data::{NamedSet, Source as _};
 use kiln::device::Device;
 use kiln::io::printable;
 use kiln::nn::Model;
@@ -17,6 +17,7 @@ use crate::data::Bar;
 use crate::model::{DeviceArgs, predicts_values, shaped};
 use crate::outputs::{self, Kind, outputs};
 use crate::pictures::Pictures;
+use crate::samples::Samples;
 use crate::saved::{Course, class_names};
 use crate::set::{files_of, pictures_in, table_in};
 use crate::table;
@@ -77,8 +78,7 @@ pub fn run(args: &Args) -> Result<()> {
         args.file.display()
     );
     let (set, test, names) = args.samples(&model)?;
-    let scale = model.input_scale(test.x()).with_context(|| set.clone())?;
-    let test = test.with_scale(scale);
+    let test = test.settled()?.scaled_for(&model).with_context(|| set.clone())?;
     let logs = model.evaluate(&test)?;
     let confusion = args.confusion.then(|| named(model.confusion_matrix(&test)?, names)).transpose()?;
     // What was measured before what may fail.
@@ -120,7 +120,7 @@ fn named(confusion: ConfusionMatrix, names: Vec<String>) -> Result<ConfusionMatr
 
 impl Args {
     /// The name of the set, what is measured of it, and the names of its classes.
-    fn samples(&self, model: &Model) -> Result<(String, Dataset, Vec<String>)> {
+    fn samples(&self, model: &Model) -> Result<(String, Samples, Vec<String>)> {
         let name = match &self.set {
             Some(name) => name.clone(),
             None => Course::of(model, &self.file)?.set,
@@ -137,7 +137,7 @@ impl Args {
             let preprocessor = table::of(model, &self.file, self.packed.max_unpacked)?;
             let read = if self.held_out { table::held_out } else { table::dataset };
             let data = read(&preprocessor, path)?;
-            return Ok((name, data, preprocessor.classes().to_vec()));
+            return Ok((name, data.into(), preprocessor.classes().to_vec()));
         }
         ensure!(
             !self.held_out,
@@ -150,13 +150,13 @@ impl Args {
         }
         if let Some(path) = archive(&name) {
             let data = arrays::test(path, predicts_values(model), self.packed.max_unpacked)?;
-            return Ok((name, data, Vec::new()));
+            return Ok((name, data.into(), Vec::new()));
         }
         if of_table {
             bail!("{}: was trained on a table; name the file to measure on, such as {name}.csv", self.file.display());
         }
         let set = NamedSet::find_images(&name)?;
-        Ok((name, shaped(Bar::load(set)?.test, model.sample_shape()?)?, class_names(set)))
+        Ok((name, shaped(Bar::load(set)?.test, model.sample_shape()?)?.into(), class_names(set)))
     }
 }
 

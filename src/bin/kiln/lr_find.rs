@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use kiln::data::Dataset;
+use kiln::data::Source;
 use kiln::error::Error;
 use kiln::nn::Model;
 use kiln::nn::optimizer::Optimizer;
@@ -93,7 +93,7 @@ impl Curve {
 }
 
 /// Trains a model, whose optimizer is one that grows, and says what the loss came to.
-pub fn run(model: &mut Model, train: &Dataset, batch_size: usize, plot: Option<&Path>, is_json: bool) -> Result<()> {
+pub fn run(model: &mut Model, train: &dyn Source, batch_size: usize, plot: Option<&Path>, is_json: bool) -> Result<()> {
     let epochs = STEPS.div_ceil(train.len().div_ceil(batch_size.max(1)).max(1));
     let fit = Fit::new().epochs(epochs).batch_size(batch_size).check_finite(CheckFinite::Off).verbose(0);
     let history = model.fit(train, fit)?;

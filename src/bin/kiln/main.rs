@@ -25,6 +25,7 @@ mod predict;
 mod profile;
 mod rate;
 mod report;
+mod samples;
 mod saved;
 #[cfg(feature = "serve")]
 mod serve;

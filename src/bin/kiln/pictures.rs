@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use flate2::Crc;
-use kiln::data::{ColorMode, Dataset, ImageFolder, ImageLoader, Interpolation, Source as _, Split};
+use kiln::data::{ColorMode, ImageFolder, ImageLoader, Interpolation, Source as _};
 use kiln::io::read_file;
 use kiln::nn::{Config, FromSetting, Model};
 use kiln::random::shuffled_with;
@@ -13,6 +13,7 @@ use kiln::tensor::{Shape, Tensor, Values};
 
 use crate::outputs::Output;
 use crate::picture::{self, Changes};
+use crate::samples::{Loaded, Samples};
 
 /// How pictures become samples.
 #[derive(Args)]
@@ -89,12 +90,6 @@ impl Parts {
     }
 }
 
-/// What is trained, validated and measured on.
-pub struct Loaded {
-    pub split: Split,
-    pub validation: Option<Dataset>,
-}
-
 /// What pictures of a folder are as samples, and which of them are measured on.
 pub struct Pictures {
     pub classes: Vec<String>,
@@ -120,7 +115,8 @@ const OPTIONS: [(&str, &str); 3] = [
     ("class_names: ", ""),
 ];
 
-fn in_options(e: &kiln::Error) -> anyhow::Error {
+/// An error's text in the words of the command's options.
+pub fn in_options(e: &kiln::Error) -> anyhow::Error {
     let text = OPTIONS.iter().fold(e.to_string(), |text, (ours, theirs)| text.replace(ours, theirs));
     anyhow::Error::msg(text)
 }
@@ -209,27 +205,26 @@ impl Pictures {
 
     fn load(&self, train: ImageFolder, [validation, test]: [Option<ImageFolder>; 2]) -> Result<Loaded> {
         // In an order of its own: the last ones, of which a validation may be, are not all of one class.
-        let load = |folder: ImageFolder, index| {
+        let mixed = |folder: ImageFolder, index| {
             let rows = shuffled_with((0..folder.len()).collect(), self.seed, NOTE, index);
-            folder.color_mode(self.color_mode).read(&rows).map_err(|e| in_options(&e))
+            folder.color_mode(self.color_mode).subset(&rows)
         };
-        let train = load(train, 0)?;
-        let validation = validation.map(|folder| load(folder, 1)).transpose()?;
-        let split = match (test, self.test_split) {
-            (Some(test), _) => Split { train, test: load(test, 2)? },
+        let train = mixed(train, 0)?;
+        let validation = validation.map(|folder| mixed(folder, 1)).transpose()?;
+        let [train, test] = match (test, self.test_split) {
+            (Some(test), _) => [train, mixed(test, 2)?],
             (None, share) => train.stratified_split(share.unwrap_or(0.2), self.seed)?,
         };
-        Ok(Loaded { split, validation })
+        Ok(Loaded { train: train.into(), validation: validation.map(Samples::from), test: test.into() })
     }
 
     /// The pictures that are measured on in a folder: those of its `test`, the held back ones, or all.
-    pub fn test(&self, folder: &Path, held_out: bool, max_unpacked: Option<u64>) -> Result<Dataset> {
+    pub fn test(&self, folder: &Path, held_out: bool, max_unpacked: Option<u64>) -> Result<Samples> {
         if held_out {
-            return Ok(self.again(folder, max_unpacked)?.split.test);
+            return Ok(self.again(folder, max_unpacked)?.test);
         }
         let parts = Parts::of(folder);
-        let all = self.open(parts.test.as_ref().unwrap_or(&parts.train), max_unpacked)?;
-        all.load().map_err(|e| in_options(&e))
+        Ok(self.open(parts.test.as_ref().unwrap_or(&parts.train), max_unpacked)?.into())
     }
 
     /// Pictures as samples of the model.

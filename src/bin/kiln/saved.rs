@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use kiln::data::{Dataset, NamedSet};
+use kiln::data::NamedSet;
 use kiln::nn::{Config, Model};
 
 /// Those of a named set, in words of their own.
@@ -67,13 +67,6 @@ impl Course {
             Ok(Some(course))
         };
         read().with_context(|| path.display().to_string())
-    }
-
-    /// The samples to train on.
-    pub fn limited(&self, train: Dataset) -> Result<Dataset> {
-        let Some(limit) = self.limit else { return Ok(train) };
-        ensure!(limit > 0, "limit: 0 leaves no sample to train on; give 1 to {}", train.len());
-        Ok(train.head(limit))
     }
 
     /// How many of so many samples are trained on: none that are validated on.

@@ -12,7 +12,8 @@ use kiln::tensor::Shape;
 use crate::arrays::{self, Largest, archive};
 use crate::data::Bar;
 use crate::model::{Task, image, predicts_values};
-use crate::pictures::{Loaded, PictureArgs, Pictures, folder};
+use crate::pictures::{PictureArgs, Pictures, folder};
+use crate::samples::Loaded;
 use crate::saved::class_names;
 use crate::table::{self, Opened, TableArgs};
 
@@ -165,7 +166,7 @@ impl Set {
         match self {
             Self::Named(set) => image(set),
             Self::Arrays { split, .. } | Self::Table { split, .. } => split.train.sample_shape(),
-            Self::Folder { loaded, .. } => loaded.split.train.sample_shape(),
+            Self::Folder { pictures, .. } => pictures.sample_shape(),
         }
     }
 
@@ -209,12 +210,12 @@ impl Set {
 
     /// The samples, with a bar where they have to be fetched.
     pub fn load(self) -> Result<Loaded> {
-        let split = match self {
+        let Split { train, test } = match self {
             Self::Named(set) => Bar::load(set)?,
             Self::Arrays { split, .. } | Self::Table { split, .. } => *split,
             Self::Folder { loaded, .. } => return Ok(*loaded),
         };
-        Ok(Loaded { split, validation: None })
+        Ok(Loaded { train: train.into(), validation: None, test: test.into() })
     }
 
     /// Keeps with the model what it needs of a table, or tells these arrays from others.

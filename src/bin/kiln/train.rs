@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use kiln::data::{Dataset, Split};
+use kiln::data::Source;
 use kiln::device::{Choice, Device};
 use kiln::nn::Model;
 use kiln::table::Baseline;
@@ -14,11 +14,12 @@ use kiln::train::{CheckFinite, Fit};
 
 use crate::interrupt::{Interrupt, Stop};
 use crate::lr_find;
-use crate::model::{DeviceArgs, ModelArgs, Task, shaped};
+use crate::model::{DeviceArgs, ModelArgs, Task};
 use crate::outcome::{Outcome, Trained, print_epoch};
 use crate::outputs::{self, Faults, Kind, outputs};
-use crate::pictures::{Loaded, PictureArgs, spared};
+use crate::pictures::{PictureArgs, spared};
 use crate::rate::LrSchedule;
+use crate::samples::Loaded;
 use crate::saved::Course;
 use crate::set::{Set, files_of, pictures_in};
 use crate::table::TableArgs;
@@ -222,13 +223,10 @@ fn train(args: &Args, start: Instant) -> Result<()> {
     let (task, set_name, is_table) = (set.task(), set.name().to_string(), set.report().is_some());
     let (class_weight, class_names) = (set.class_weight(), set.class_names());
     let baseline = set.baseline()?;
-    let Loaded { split: Split { train, test }, validation } = set.load()?;
-    // A net of --layers, or of a file, says what it takes.
-    let shaped = |data: Dataset| match model.sample_shape() {
-        Ok(sample) => shaped(data, sample),
-        Err(_) => Ok(data),
-    };
-    let (train, test) = (shaped(course.limited(train)?)?, shaped(test)?);
+    let loaded = set.load()?;
+    let loaded = Loaded { train: loaded.train.limited(course.limit)?, ..loaded };
+    let Loaded { train, validation, test } = loaded.settled_for(&model)?;
+    args.say_source(&train, &faults);
     let samples = course.training_samples(train.len());
     let mut model = args.built(model, task, (&train, samples), (&course, &length), &faults)?;
     if args.lr_find {
@@ -339,7 +337,7 @@ impl Args {
     fn finish(
         &self,
         model: &mut Model,
-        test: &Dataset,
+        test: &dyn Source,
         end: End,
         (interrupt, stop): (Interrupt, &Stop),
         faults: &Faults,
@@ -356,7 +354,7 @@ impl Args {
                 .hear(best.map_or_else(|| trained.history.plot(path), |epoch| trained.history.plot_best(path, epoch)));
         }
         interrupt.result(epochs)?;
-        match (!test.is_empty()).then(|| model.evaluate(test)).transpose() {
+        match (test.len() > 0).then(|| model.evaluate(test)).transpose() {
             Ok(test) => Ok(Some(Outcome { test, baseline, classes, kept, trained })),
             Err(e) => {
                 faults.hear(Err(e));
@@ -419,7 +417,7 @@ impl Args {
         &self,
         model: &mut Model,
         settings: Fit<'_>,
-        (train, samples): (&Dataset, usize),
+        (train, samples): (&dyn Source, usize),
         (called, stop): (Instant, &Stop),
         faults: &Faults,
     ) -> Result<(Trained, Interrupt)> {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::io::whole;
 use crate::memory;
 use crate::tensor::{Tensor, Values};
-use crate::threads::map_each;
+use crate::threads::{self, map_each};
 
 /// What becomes of the colours of pictures: Keras' `color_mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl ImageLoader {
         let size = [height, width].map(|extent| extent as usize);
         let mut samples = Vec::new();
         // Not all at once, so that what is decoded is not held twice.
-        for some in files.chunks(AT_ONCE) {
+        for some in files.chunks(at_once(len / files.len())) {
             // The first of those that are wrong, whichever thread is the fastest.
             let decoded = map_each(some, |file| Ok(loader.sample(file.as_ref(), size)))?;
             let decoded = decoded.into_iter().collect::<Result<Vec<_>>>()?;
@@ -214,8 +214,10 @@ impl ImageLoader {
     }
 }
 
-/// How many pictures are decoded before they are put beside the others.
-const AT_ONCE: usize = 256;
+/// How many samples of so many bytes are decoded before they are put beside the others: 64 MB, but one for each thread.
+fn at_once(sample: usize) -> usize {
+    ((64 << 20) / sample.max(1)).min(256).max(threads::count())
+}
 
 impl Pixels {
     /// In a mode of colours, without alpha.

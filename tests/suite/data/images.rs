@@ -102,6 +102,24 @@ fn a_model_trains_as_the_pictures_are_read() {
 }
 
 #[test]
+fn a_folder_is_parted_before_it_is_read() {
+    let folder = folder();
+    let pictures = ImageFolder::open(folder.path()).unwrap().grayscale();
+    let data = pictures.load().unwrap();
+    assert_eq!(pictures.subset(&[3, 0, 3]).unwrap().load().unwrap(), data.subset(&[3, 0, 3]).unwrap());
+    says(&text(pictures.subset(&[4])), &["rows: there is no row 4 of 4"]);
+    let [train, test] = pictures.stratified_split(0.5, 7).unwrap();
+    let split = data.stratified_split(0.5, 7).unwrap();
+    assert_eq!((train.load().unwrap(), test.load().unwrap()), (split.train, split.test));
+    assert_eq!((train.classes(), test.classes()), (pictures.classes(), pictures.classes()));
+    says(&text(pictures.stratified_split(0.1, 7)), &["test_share", "too few for 2 classes"]);
+    // What is confused is counted as the pictures are read, too.
+    let mut model = Sequential::new().add(Flatten).add(Dense::new(2)).device(Device::cpu());
+    model.build([3, 2, 1]).unwrap();
+    assert_eq!(model.confusion_matrix(&pictures).unwrap(), model.confusion_matrix(&data).unwrap());
+}
+
+#[test]
 fn what_is_wrong_with_a_folder_is_named() {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);

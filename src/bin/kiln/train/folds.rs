@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use kiln::auto::Score;
-use kiln::data::Split;
+use kiln::data::Source as _;
 use kiln::device::{Choice, Device};
 use kiln::train::Logs;
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::watch::Watch;
 use crate::interrupt::Stop;
 use crate::outcome::scores;
 use crate::outputs::Faults;
-use crate::pictures::Loaded;
+use crate::samples::Loaded;
 use crate::set::{Set, table_in, with};
 use crate::table::Opened;
 
@@ -76,7 +76,7 @@ impl Args {
         let (model, course, length) = self.start(&set, None, device)?;
         let is_validated = self.check_length(&length, &course, &set)?;
         let (task, class_weight, class_names) = (set.task(), set.class_weight(), set.class_names());
-        let Loaded { split: Split { train, test }, .. } = set.load()?;
+        let Loaded { train, test, .. } = set.load()?;
         let samples = course.training_samples(train.len());
         let mut model = self.built(model, task, (&train, samples), (&course, &length), faults)?;
         let mut early = length.early_stopping();

@@ -1,7 +1,7 @@
 //! How a run goes where options leave it open: of a new run on a table, as a first try should.
 
 use anyhow::{Context as _, Result, ensure};
-use kiln::data::Dataset;
+use kiln::data::Source;
 use kiln::nn::{Config, Model};
 use kiln::train::callbacks::EarlyStopping;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Args {
         &self,
         mut model: Model,
         task: Task,
-        (train, epoch): (&Dataset, usize),
+        (train, epoch): (&dyn Source, usize),
         (course, length): (&Course, &Length),
         faults: &Faults,
     ) -> Result<Model> {
@@ -78,7 +78,7 @@ impl Args {
             let rate = Rate { learning_rate: self.learning_rate, schedule, grows: self.lr_find };
             model = self.model.compiled_for(task, model, rate)?;
         }
-        model.build(train.sample_shape())?;
+        model.build(train.read(&[0])?.sample_shape())?;
         self.begin(&mut model, faults)?;
         Ok(model)
     }

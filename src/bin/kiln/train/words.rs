@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use kiln::data::Source as _;
 use kiln::io::printable;
 
 use super::Args;
@@ -9,6 +10,7 @@ use super::settings::Length;
 use crate::interrupt::quoted;
 use crate::outputs::Faults;
 use crate::report;
+use crate::samples::Samples;
 use crate::saved::Course;
 use crate::set::Set;
 
@@ -19,6 +21,14 @@ impl Args {
             Some(report) if self.json => faults.hear(report::print_json(report)),
             Some(report) if !self.quiet => faults.hear(report::print(&self.model.set, report)),
             _ => {}
+        }
+    }
+
+    /// That pictures are not held in memory.
+    pub fn say_source(&self, train: &Samples, faults: &Faults) {
+        if train.resident().is_none() && !self.json && !self.quiet {
+            let said = "The pictures take more than 2 GB of memory: each epoch reads them from their files";
+            faults.hear(writeln!(io::stdout(), "{said}"));
         }
     }
 
