@@ -17,6 +17,7 @@ use gemm_common::Parallelism;
 
 use super::cpu::{Real, for_each_piece, vectorised};
 use super::room::with_room;
+use super::strided::turn;
 use crate::threads::{self, Chunks, for_each_chunk};
 
 use rows::{Rows, STRIP};
@@ -244,35 +245,6 @@ fn in_pieces(y: &mut [f32], width: usize, pieces: usize, f: impl Fn(usize, &mut 
     }
     let rows = (y.len() / width).div_ceil(pieces);
     for_each_chunk(Chunks(y, rows * width), 1, &|i, y| f(i * rows, y));
-}
-
-/// Columns of x, whose rows lie `stride` apart, as rows of y, which are `width` wide.
-fn turn(x: &[f32], stride: usize, y: &mut [f32], width: usize) {
-    const SIDE: usize = 16;
-    vectorised!({
-        for (i, y) in y.chunks_mut(SIDE * width).enumerate() {
-            let x = &x[i * SIDE..];
-            let whole = if y.len() == SIDE * width { width / SIDE * SIDE } else { 0 };
-            for row in (0..whole).step_by(SIDE) {
-                let mut block = [[0.0; SIDE]; SIDE];
-                for r in 0..SIDE {
-                    block[r].copy_from_slice(&x[(row + r) * stride..][..SIDE]);
-                }
-                for c in 0..SIDE {
-                    let mut column = [0.0; SIDE];
-                    for r in 0..SIDE {
-                        column[r] = block[r][c];
-                    }
-                    y[c * width + row..][..SIDE].copy_from_slice(&column);
-                }
-            }
-            for (c, y) in y.chunks_mut(width).enumerate() {
-                for row in whole..width {
-                    y[row] = x[row * stride + c];
-                }
-            }
-        }
-    });
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Walks over tensors by extents and strides: what transposing, slicing and padding share, their kernels too.
 
+use std::ops::Range;
+
 use super::Io;
+use super::cpu::{Real, for_each_rows, vectorised};
 use super::dispatch::{Dispatch, LIB_GRID, Module, Params};
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
@@ -41,29 +44,53 @@ impl Walk {
     }
 
     /// y, the elements of x that the walk goes by.
-    pub fn take<T: Copy>(&self, x: &[T], y: &mut [T]) {
-        match self.runs() {
-            (axes, 1) => steps(self.first, axes, |i, at| y[i] = x[at]),
-            (axes, run) => steps(self.first, axes, |i, at| y[i * run..][..run].copy_from_slice(&x[at..][..run])),
+    pub fn take<T: Real>(&self, x: &[T], y: &mut [T]) {
+        let (axes, run) = self.runs();
+        match axes[..] {
+            // Rows of y are columns of x.
+            [ref planes @ .., (height, 1), (width, stride)] if run == 1 => for_each_rows(y, width, |first, mut y| {
+                let (mut row, end) = (first, first + y.len() / width);
+                while row < end {
+                    let (plane, column) = (row / height, row % height);
+                    let rows = (height - column).min(end - row);
+                    let (some, rest) = y.split_at_mut(rows * width);
+                    steps(self.first, planes, plane..plane + 1, |_, at| turn(&x[at + column..], stride, some, width));
+                    (y, row) = (rest, row + rows);
+                }
+            }),
+            _ => for_each_rows(y, run, |first, y| {
+                let all = first..first + y.len() / run;
+                match run {
+                    1 => steps(self.first, &axes, all, |i, at| y[i - first] = x[at]),
+                    _ => steps(self.first, &axes, all, |i, at| {
+                        y[(i - first) * run..][..run].copy_from_slice(&x[at..][..run]);
+                    }),
+                }
+            }),
         }
     }
 
     /// Puts the elements of x where the walk goes by in y.
     pub fn place<T: Copy>(&self, x: &[T], y: &mut [T]) {
-        match self.runs() {
-            (axes, 1) => steps(self.first, axes, |i, at| y[at] = x[i]),
-            (axes, run) => steps(self.first, axes, |i, at| y[at..][..run].copy_from_slice(&x[i * run..][..run])),
+        let (axes, run) = self.runs();
+        let all = 0..x.len() / run;
+        match run {
+            1 => steps(self.first, &axes, all, |i, at| y[at] = x[i]),
+            _ => steps(self.first, &axes, all, |i, at| y[at..][..run].copy_from_slice(&x[i * run..][..run])),
         }
     }
 
-    /// The axes before those whose elements all lie one behind the other, and how many elements the latter have.
-    fn runs(&self) -> (&[(usize, usize)], usize) {
-        let (mut axes, mut run) = (&self.axes[..], 1);
-        while let Some((&(extent, stride), before)) = axes.split_last()
-            && (stride == run || extent == 1)
-        {
-            (axes, run) = (before, run * extent);
+    /// How many elements always lie one behind the other, and the axes before them, of which none has one element and no two are as
+    /// one.
+    fn runs(&self) -> (Vec<(usize, usize)>, usize) {
+        let mut axes: Vec<(usize, usize)> = Vec::new();
+        for &(extent, stride) in self.axes.iter().filter(|(extent, _)| *extent != 1) {
+            match axes.last_mut() {
+                Some(last) if last.1 == extent * stride => *last = (last.0 * extent, stride),
+                _ => axes.push((extent, stride)),
+            }
         }
+        let run = axes.pop_if(|(_, stride)| *stride == 1).map_or(1, |(extent, _)| extent.max(1));
         (axes, run)
     }
 
@@ -79,10 +106,43 @@ impl Walk {
     }
 }
 
-/// Calls `f(i, at)` for every step along axes of these extents and strides, in order: its number and where it leads.
-fn steps(first: usize, axes: &[(usize, usize)], mut f: impl FnMut(usize, usize)) {
-    let (mut index, mut at) = ([0; MOST_AXES], first);
-    for i in 0..axes.iter().map(|(extent, _)| extent).product() {
+/// Columns of x, whose rows lie `stride` apart, as rows of y, which are `width` wide.
+pub(super) fn turn<T: Real>(x: &[T], stride: usize, y: &mut [T], width: usize) {
+    const SIDE: usize = 16;
+    vectorised!({
+        for (i, y) in y.chunks_mut(SIDE * width).enumerate() {
+            let x = &x[i * SIDE..];
+            let whole = if y.len() == SIDE * width { width / SIDE * SIDE } else { 0 };
+            for row in (0..whole).step_by(SIDE) {
+                let mut block = [[T::zero(); SIDE]; SIDE];
+                for r in 0..SIDE {
+                    block[r].copy_from_slice(&x[(row + r) * stride..][..SIDE]);
+                }
+                for c in 0..SIDE {
+                    let mut column = [T::zero(); SIDE];
+                    for r in 0..SIDE {
+                        column[r] = block[r][c];
+                    }
+                    y[c * width + row..][..SIDE].copy_from_slice(&column);
+                }
+            }
+            for (c, y) in y.chunks_mut(width).enumerate() {
+                for row in whole..width {
+                    y[row] = x[row * stride + c];
+                }
+            }
+        }
+    });
+}
+
+/// Calls `f(i, at)` for some of the steps along axes of these extents and strides, in order: its number and where it leads.
+fn steps(first: usize, axes: &[(usize, usize)], some: Range<usize>, mut f: impl FnMut(usize, usize)) {
+    let (mut index, mut at, mut before) = ([0; MOST_AXES], first, some.start);
+    for (index, &(extent, stride)) in index.iter_mut().zip(axes).rev() {
+        (*index, before) = (before % extent.max(1), before / extent.max(1));
+        at += *index * stride;
+    }
+    for i in some {
         f(i, at);
         for (index, &(extent, stride)) in index.iter_mut().zip(axes).rev() {
             *index += 1;
@@ -103,21 +163,37 @@ mod tests {
     #[test]
     fn what_lies_in_a_row_goes_as_one() {
         let walk = |first, axes: &[(usize, usize)]| Walk::new(first, axes.iter().copied());
-        let runs = |axes: &[(usize, usize)]| {
-            let walk = walk(0, axes);
-            let (before, run) = walk.runs();
-            (before.iter().filter(|(extent, _)| *extent > 1).count(), run)
-        };
-        assert_eq!(runs(&[(2, 12), (3, 4), (4, 1)]), (0, 24));
-        assert_eq!(runs(&[(2, 20), (3, 4), (4, 1)]), (1, 12));
-        assert_eq!(runs(&[(2, 20), (1, 7), (4, 1)]), (1, 4));
-        assert_eq!(runs(&[(3, 4), (2, 2)]), (2, 1));
-        let x: Vec<usize> = (0..20).collect();
-        let mut y = [0; 6];
+        let runs = |axes: &[(usize, usize)]| walk(0, axes).runs();
+        assert_eq!(runs(&[(2, 12), (3, 4), (4, 1)]), (vec![], 24));
+        assert_eq!(runs(&[(2, 20), (3, 4), (4, 1)]), (vec![(2, 20)], 12));
+        assert_eq!(runs(&[(2, 20), (1, 7), (4, 1)]), (vec![(2, 20)], 4));
+        assert_eq!(runs(&[(3, 4), (2, 2)]), (vec![(6, 2)], 1));
+        assert_eq!(runs(&[(5, 1), (3, 20), (4, 5)]), (vec![(5, 1), (12, 5)], 1));
+        let x: Vec<f32> = (0..20u8).map(f32::from).collect();
+        let mut y = [0.0; 6];
         walk(6, &[(3, 5), (2, 1)]).take(&x, &mut y);
-        assert_eq!(y, [6, 7, 11, 12, 16, 17]);
-        let mut back = [0; 20];
+        assert_eq!(y, [6.0, 7.0, 11.0, 12.0, 16.0, 17.0]);
+        let mut back = [0.0; 20];
         walk(6, &[(3, 5), (2, 1)]).place(&y, &mut back);
-        assert!((0..20).all(|i| back[i] == if y.contains(&i) { i } else { 0 }));
+        assert!((0..20).all(|i| back[i] == if y.contains(&x[i]) { x[i] } else { 0.0 }));
+    }
+
+    /// Of sizes that several threads share, in blocks and beside them; a walk backwards over what it made gives x again.
+    #[test]
+    fn any_order_of_axes_is_taken_element_by_element() {
+        let shape = [3usize, 37, 40, 53];
+        let x: Vec<f64> = (0..shape.iter().product::<usize>()).map(|i| i as f64).collect();
+        let strides = strides_of(&shape);
+        for order in [[0, 1, 2, 3], [0, 3, 1, 2], [3, 2, 1, 0], [1, 0, 2, 3], [2, 0, 3, 1], [0, 1, 3, 2], [3, 0, 1, 2]]
+        {
+            let mut y = vec![f64::NAN; x.len()];
+            Walk::new(0, order.iter().map(|&axis| (shape[axis], strides[axis]))).take(&x, &mut y);
+            let turned = order.map(|axis| shape[axis]);
+            for (i, &y) in y.iter().enumerate() {
+                let index = |axis: usize| i / turned[axis + 1..].iter().product::<usize>() % turned[axis];
+                let at: usize = (0..4).map(|axis| index(axis) * strides[order[axis]]).sum();
+                assert!(y == x[at], "{order:?}, element {i}");
+            }
+        }
     }
 }

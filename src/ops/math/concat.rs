@@ -1,7 +1,7 @@
 //! Tensors one after the other along an axis, as `numpy.concatenate`.
 
 use super::case::random;
-use super::cpu::{CpuArgs, CpuOp, Real};
+use super::cpu::{CpuArgs, CpuOp, Real, for_each_row};
 use super::dispatch::{Binding, Dispatch, LIB_GRID, Module, Params, Target};
 use super::slice::Slice;
 use super::sum::around;
@@ -37,10 +37,12 @@ impl Concat {
 impl<T: Real> CpuOp<T> for Concat {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let [y] = args.out();
-        for (i, [width, whole, first]) in self.rows(args.io).enumerate() {
-            let rows = y.chunks_mut(whole).zip(args.real(i).chunks(width));
-            rows.for_each(|(y, x)| y[first..first + width].copy_from_slice(x));
-        }
+        let parts: Vec<_> = self.rows(args.io).enumerate().map(|(i, row)| (args.real(i), row)).collect();
+        for_each_row(y, parts[0].1[1], |row, y| {
+            for (x, [width, _, first]) in &parts {
+                y[*first..first + width].copy_from_slice(&x[row * width..][..*width]);
+            }
+        });
     }
 }
 
