@@ -93,32 +93,32 @@ fn saved_at(i: vec4<u32>) -> vec4<f32> {
 fn save(p: Place, part: u32, unit: u32, v: vec4<f32>) {
     let i = (p.at * KEPT + part) * UNITS + unit;
     saved[i.x] = v.x;
-    if p.count > 1u { saved[i.y] = v.y; }
-    if p.count > 2u { saved[i.z] = v.z; }
-    if p.count > 3u { saved[i.w] = v.w; }
+    saved[i.y] = v.y;
+    saved[i.z] = v.z;
+    saved[i.w] = v.w;
 }
 
-fn put_last(p: Place, i: vec4<u32>, v: vec4<f32>) {
+fn put_last(i: vec4<u32>, v: vec4<f32>) {
     last[i.x] = v.x;
-    if p.count > 1u { last[i.y] = v.y; }
-    if p.count > 2u { last[i.z] = v.z; }
-    if p.count > 3u { last[i.w] = v.w; }
+    last[i.y] = v.y;
+    last[i.z] = v.z;
+    last[i.w] = v.w;
 }
 
 // h behind the step, and before the next.
 fn put(p: Place, unit: u32, v: vec4<f32>) {
     let i = p.at * UNITS + unit;
     y[i.x] = v.x;
-    if p.count > 1u { y[i.y] = v.y; }
-    if p.count > 2u { y[i.z] = v.z; }
-    if p.count > 3u { y[i.w] = v.w; }
-    put_last(p, p.row * select(1u, 2u, CELL == 1u) * UNITS + unit, v);
+    y[i.y] = v.y;
+    y[i.z] = v.z;
+    y[i.w] = v.w;
+    put_last(p.row * select(1u, 2u, CELL == 1u) * UNITS + unit, v);
     if p.place + 1u < params.steps {
         let next = (p.row * params.steps + step_of(p.place + 1u)) * UNITS + unit;
         prev[next.x] = v.x;
-        if p.count > 1u { prev[next.y] = v.y; }
-        if p.count > 2u { prev[next.z] = v.z; }
-        if p.count > 3u { prev[next.w] = v.w; }
+        prev[next.y] = v.y;
+        prev[next.z] = v.z;
+        prev[next.w] = v.w;
     }
 }
 
@@ -195,7 +195,7 @@ fn lstm(p: Place, unit: u32, sums: Sums, i: vec4<u32>) -> vec4<f32> {
     save(p, 2u, unit, g);
     save(p, 3u, unit, o);
     save(p, 4u, unit, before);
-    put_last(p, at, select(before, c, counts_at(p.at)));
+    put_last(at, select(before, c, counts_at(p.at)));
     return keep(p, unit, o * activate(ACTIVATION, c));
 }
 
@@ -295,6 +295,6 @@ fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let unit = index % UNITS;
     let p = place_of(4u * (index / UNITS), place);
     let h = cell(p, unit, sums_of(p, unit)) * dropped_at(p, unit);
-    put_state(p, p.row * UNITS + unit, h);
+    put_state(p.row * UNITS + unit, h);
     scratch[params.counts + index] = f32(place + 1u);
 }

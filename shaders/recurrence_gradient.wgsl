@@ -73,17 +73,17 @@ fn counted(p: Place, gradient: vec4<f32>) -> vec4<f32> {
 fn put_dx(p: Place, part: u32, unit: u32, v: vec4<f32>) {
     let i = (p.at * GATES + part) * UNITS + unit;
     dx[i.x] = v.x;
-    if p.count > 1u { dx[i.y] = v.y; }
-    if p.count > 2u { dx[i.z] = v.z; }
-    if p.count > 3u { dx[i.w] = v.w; }
+    dx[i.y] = v.y;
+    dx[i.z] = v.z;
+    dx[i.w] = v.w;
 }
 
 fn put_ds(p: Place, part: u32, unit: u32, v: vec4<f32>) {
     let i = (p.row * select(1u, 2u, CELL == 1u) + part) * UNITS + unit;
     ds[i.x] = v.x;
-    if p.count > 1u { ds[i.y] = v.y; }
-    if p.count > 2u { ds[i.z] = v.z; }
-    if p.count > 3u { ds[i.w] = v.w; }
+    ds[i.y] = v.y;
+    ds[i.z] = v.z;
+    ds[i.w] = v.w;
 }
 
 // What goes to the step before without a product, where the step counts; elsewhere all does.
@@ -272,16 +272,16 @@ fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     }
     let parts = cell(p, unit, dh);
     let i = p.row * GATES * UNITS + unit;
-    put_state(p, i, parts.a);
+    put_state(i, parts.a);
     if GATES > 1u {
-        put_state(p, i + UNITS, parts.b);
+        put_state(i + UNITS, parts.b);
     }
     if CELL == 1u {
-        put_state(p, i + 2u * UNITS, parts.c);
-        put_state(p, i + 3u * UNITS, parts.d);
+        put_state(i + 2u * UNITS, parts.c);
+        put_state(i + 3u * UNITS, parts.d);
     }
     if CELL == 3u {
-        put_state(p, i + 2u * UNITS, parts.c * saved_at(p, 1u, unit));
+        put_state(i + 2u * UNITS, parts.c * saved_at(p, 1u, unit));
     }
     scratch[params.counts + index] = f32(done + 1u);
 }

@@ -29,12 +29,11 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
 
-// Four rows at a step: the last row stands for those that there are not, and `count` of them are written.
+// Four rows at a step. The last row stands for those that there are not: what is made of it is written again where it is.
 struct Place {
     row: vec4<u32>,
     // Of the step in a list of all rows' steps.
     at: vec4<u32>,
-    count: u32,
     place: u32,
 }
 
@@ -44,7 +43,7 @@ fn step_of(place: u32) -> u32 {
 
 fn place_of(first: u32, place: u32) -> Place {
     let row = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(params.rows - 1u));
-    return Place(row, row * params.steps + step_of(place), params.rows - first, place);
+    return Place(row, row * params.steps + step_of(place), place);
 }
 
 fn scratch_at(i: vec4<u32>) -> vec4<f32> {
@@ -52,11 +51,11 @@ fn scratch_at(i: vec4<u32>) -> vec4<f32> {
 }
 
 // What the next product is made of.
-fn put_state(p: Place, i: vec4<u32>, v: vec4<f32>) {
+fn put_state(i: vec4<u32>, v: vec4<f32>) {
     state[i.x] = v.x;
-    if p.count > 1u { state[i.y] = v.y; }
-    if p.count > 2u { state[i.z] = v.z; }
-    if p.count > 3u { state[i.w] = v.w; }
+    state[i.y] = v.y;
+    state[i.z] = v.z;
+    state[i.w] = v.w;
 }
 
 // What h of a unit is multiplied by before the product.
