@@ -80,17 +80,25 @@ impl Walk {
         }
     }
 
-    /// How many elements always lie one behind the other, and the axes before them, of which none has one element and no two are as
-    /// one.
-    fn runs(&self) -> (Vec<(usize, usize)>, usize) {
-        let mut axes: Vec<(usize, usize)> = Vec::new();
+    /// The axes, of which no two are as one, before those whose elements all lie one behind the other, and how many elements the latter
+    /// have. As in a walk, axes of one element come first.
+    fn runs(&self) -> ([(usize, usize); MOST_AXES], usize) {
+        let (mut axes, mut count) = ([(1, 0); MOST_AXES], 0);
         for &(extent, stride) in self.axes.iter().filter(|(extent, _)| *extent != 1) {
-            match axes.last_mut() {
+            match axes[..count].last_mut() {
                 Some(last) if last.1 == extent * stride => *last = (last.0 * extent, stride),
-                _ => axes.push((extent, stride)),
+                _ => {
+                    axes[count] = (extent, stride);
+                    count += 1;
+                }
             }
         }
-        let run = axes.pop_if(|(_, stride)| *stride == 1).map_or(1, |(extent, _)| extent.max(1));
+        let mut run = 1;
+        if let Some(last) = axes[..count].last_mut().filter(|(_, stride)| *stride == 1) {
+            (run, *last) = (last.0.max(1), (1, 0));
+            count -= 1;
+        }
+        axes.rotate_right(MOST_AXES - count);
         (axes, run)
     }
 
@@ -163,7 +171,10 @@ mod tests {
     #[test]
     fn what_lies_in_a_row_goes_as_one() {
         let walk = |first, axes: &[(usize, usize)]| Walk::new(first, axes.iter().copied());
-        let runs = |axes: &[(usize, usize)]| walk(0, axes).runs();
+        let runs = |axes: &[(usize, usize)]| {
+            let (before, run) = walk(0, axes).runs();
+            (before.into_iter().skip_while(|axis| *axis == (1, 0)).collect::<Vec<_>>(), run)
+        };
         assert_eq!(runs(&[(2, 12), (3, 4), (4, 1)]), (vec![], 24));
         assert_eq!(runs(&[(2, 20), (3, 4), (4, 1)]), (vec![(2, 20)], 12));
         assert_eq!(runs(&[(2, 20), (1, 7), (4, 1)]), (vec![(2, 20)], 4));

@@ -37,12 +37,10 @@ impl Concat {
 impl<T: Real> CpuOp<T> for Concat {
     fn cpu(&self, mut args: CpuArgs<'_, T>) {
         let [y] = args.out();
-        let parts: Vec<_> = self.rows(args.io).enumerate().map(|(i, row)| (args.real(i), row)).collect();
-        for_each_row(y, parts[0].1[1], |row, y| {
-            for (x, [width, _, first]) in &parts {
-                y[*first..first + width].copy_from_slice(&x[row * width..][..*width]);
-            }
-        });
+        for (i, [width, whole, first]) in self.rows(args.io).enumerate() {
+            let x = args.real(i);
+            for_each_row(y, whole, |row, y| y[first..first + width].copy_from_slice(&x[row * width..][..width]));
+        }
     }
 }
 
