@@ -45,6 +45,9 @@ impl Walk {
 
     /// y, the elements of x that the walk goes by.
     pub fn take<T: Real>(&self, x: &[T], y: &mut [T]) {
+        if y.is_empty() {
+            return;
+        }
         let (axes, run) = self.runs();
         match axes[..] {
             // Rows of y are columns of x.
@@ -187,6 +190,14 @@ mod tests {
         let mut back = [0.0; 20];
         walk(6, &[(3, 5), (2, 1)]).place(&y, &mut back);
         assert!((0..20).all(|i| back[i] == if y.contains(&x[i]) { x[i] } else { 0.0 }));
+    }
+
+    #[test]
+    fn nothing_is_taken_of_nothing() {
+        for axes in [[(3, 1), (0, 3)], [(0, 1), (3, 0)], [(0, 3), (3, 1)], [(3, 0), (0, 1)]] {
+            Walk::new(0, axes.into_iter()).take::<f32>(&[], &mut []);
+            Walk::new(0, axes.into_iter()).place::<f32>(&[], &mut []);
+        }
     }
 
     /// Of sizes that several threads share, in blocks and beside them; a walk backwards over what it made gives x again.
