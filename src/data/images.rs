@@ -234,10 +234,10 @@ impl ImageFolder {
     /// use kiln::data::ImageFolder;
     /// use kiln::prelude::*;
     /// let [train, test] = ImageFolder::open("flowers")?.image_size(64, 64).stratified_split(0.2, 1)?;
-    /// let mut model = Sequential::new().add(Flatten::new()).add(Dense::new(train.classes().len()).activation("softmax"));
+    /// let mut model = Sequential::new().add(Flatten).add(Dense::new(train.classes().len()).activation("softmax"));
     /// model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
     /// model.fit(&train, Fit::new().epochs(5))?;
-    /// println!("{}", model.evaluate(&test)?);
+    /// println!("{:?}", model.evaluate(&test)?.get("accuracy"));
     /// # Ok::<(), kiln::Error>(())
     /// ```
     ///
