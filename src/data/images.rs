@@ -224,7 +224,7 @@ impl ImageFolder {
         self.check(rows)?;
         let files = rows.iter().map(|&row| self.files[row].clone()).collect();
         let labels = rows.iter().map(|&row| self.labels[row]).collect();
-        Ok(Self { files, labels, ..self.clone() })
+        Ok(Self { files, labels, classes: self.classes.clone(), loader: self.loader.clone() })
     }
 
     /// The pictures to train on, and a share to measure on with the same share of each class, as [`Dataset::stratified_split`] cuts
