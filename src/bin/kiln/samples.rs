@@ -9,7 +9,7 @@ use crate::model::shaped;
 use crate::pictures::in_options;
 
 /// Bytes of pictures that are held in memory, at most: a device that they rest on has them a second time.
-const MOST_HELD: usize = 2 << 30;
+pub const MOST_HELD: usize = 2 << 30;
 
 /// Bytes of pictures that are read at once to see that none is damaged.
 const AT_ONCE: usize = 64 << 20;

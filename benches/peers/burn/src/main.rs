@@ -136,7 +136,7 @@ impl common::Peer for Burn {
     }
 
     fn loss(&mut self) -> Result<f32> {
-        let loss = self.loss.take().ok_or("there was no step")?;
+        let loss = self.loss.clone().ok_or("there was no step")?;
         let value = loss.into_data().try_to_vec::<f32>()?[0];
         self.device.sync()?;
         Ok(value)

@@ -10,7 +10,7 @@ use super::settings::Length;
 use crate::interrupt::quoted;
 use crate::outputs::Faults;
 use crate::report;
-use crate::samples::Samples;
+use crate::samples::{MOST_HELD, Samples};
 use crate::saved::Course;
 use crate::set::Set;
 
@@ -27,7 +27,9 @@ impl Args {
     /// That pictures are not held in memory.
     pub fn say_source(&self, train: &Samples, faults: &Faults) {
         if train.resident().is_none() && !self.json && !self.quiet {
-            let said = "The pictures take more than 2 GB of memory: each epoch reads them from their files";
+            let most = MOST_HELD >> 30;
+            let said =
+                format_args!("The pictures take more than {most} GB of memory: each epoch reads them from their files");
             faults.hear(writeln!(io::stdout(), "{said}"));
         }
     }
