@@ -28,9 +28,10 @@ impl Args {
     pub fn say_source(&self, train: &Samples, faults: &Faults) {
         if train.resident().is_none() && !self.json && !self.quiet {
             let most = MOST_HELD >> 30;
-            let said =
-                format_args!("The pictures take more than {most} GB of memory: each epoch reads them from their files");
-            faults.hear(writeln!(io::stdout(), "{said}"));
+            faults.hear(writeln!(
+                io::stdout(),
+                "The pictures take more than {most} GB of memory: each epoch reads them from their files"
+            ));
         }
     }
 
