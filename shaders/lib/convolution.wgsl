@@ -89,9 +89,6 @@ fn y_row(m: u32) -> u32 {
         let row = at.x * params.to_rows + params.to_row + at.y * params.to_step_rows;
         return y_first + (row * params.to_columns + params.to_column + at.z * params.to_step_columns) * params.y_row;
     }
-    if (SPLIT == 1u) {
-        return y_first + m * params.n;
-    }
     return y_first + m * params.y_row;
 }
 

@@ -27,6 +27,12 @@ pub enum Form {
         /// Whether the channels and the filters of a group are multiples of four.
         fours: bool,
     },
+    /// The same where the pixels that are made lie apart, as in one of the products that the gradient of strided images takes: what adds up
+    /// parts of K writes pixels side by side, so that such a product stays in one piece.
+    Scattered {
+        /// Whether the channels and the filters of a group are multiples of four.
+        fours: bool,
+    },
     /// Images and the kernel of a convolution of each channel by itself. Rows and columns are those of the product of images whose
     /// columns are the channels of all groups; each column is made of one group alone.
     Depthwise {
@@ -40,7 +46,7 @@ impl Form {
     const fn modules(self) -> [Module; 3] {
         let (stems, libs) = match self {
             Self::Matrices => (["matmul", "matmul_subgroup", "matmul_tiled"], MATRICES),
-            Self::Images { .. } => (["conv", "conv_subgroup", "conv_tiled"], IMAGES),
+            Self::Images { .. } | Self::Scattered { .. } => (["conv", "conv_subgroup", "conv_tiled"], IMAGES),
             Self::Depthwise { .. } => return [depthwise::MODULE; 3],
         };
         let [direct, subgroup, tiled] = stems;
@@ -54,7 +60,8 @@ impl Form {
 
 /// A product as far as the choice of its kernel goes. As text `784x512x128:tn`: M, N, K, before them the number of products
 /// where it is a stack, after them whether a and b are stored transposed (`t`) or not (`n`). That of a convolution has `conv` before it, or
-/// `conv4` where channels and filters are multiples of four; that of each channel by itself `depthwise` or `depthwise4`.
+/// `conv4` where channels and filters are multiples of four; one of those whose pixels lie apart `scattered` or `scattered4`, that of each
+/// channel by itself `depthwise` or `depthwise4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// What the operands are.
@@ -173,7 +180,7 @@ impl Problem {
 
     /// Whether the contiguous extents of all matrices are multiples of four.
     fn fits_vec4(&self) -> bool {
-        if let Form::Images { fours } | Form::Depthwise { fours } = self.form {
+        if let Form::Images { fours } | Form::Scattered { fours } | Form::Depthwise { fours } = self.form {
             return fours;
         }
         let ([m, n, k], [trans_a, trans_b]) = (self.extents, self.transposed);
@@ -229,10 +236,11 @@ impl Problem {
         self.split(&kernel, parts).unwrap_or(kernel)
     }
 
-    /// The kernel with K in so many parts; `None` where that is not worth a second pass, or a stack's.
+    /// The kernel with K in so many parts; `None` where that is not worth a second pass, or a stack's, or of pixels that lie apart.
     fn split(&self, kernel: &Kernel, parts: usize) -> Option<Kernel> {
         let [.., k] = self.extents;
-        let splits = self.stacks == 1 && k >= LONG && (2..=k / LEAST_PART).contains(&parts);
+        let is_one = self.stacks == 1 && !matches!(self.form, Form::Scattered { .. });
+        let splits = is_one && k >= LONG && (2..=k / LEAST_PART).contains(&parts);
         splits.then(|| Kernel { span: Some(k.div_ceil(parts).next_multiple_of(kernel.step())), ..kernel.clone() })
     }
 }
@@ -298,6 +306,8 @@ impl fmt::Display for Problem {
             Form::Matrices => "",
             Form::Images { fours: false } => "conv ",
             Form::Images { fours: true } => "conv4 ",
+            Form::Scattered { fours: false } => "scattered ",
+            Form::Scattered { fours: true } => "scattered4 ",
             Form::Depthwise { fours: false } => "depthwise ",
             Form::Depthwise { fours: true } => "depthwise4 ",
         };
@@ -313,6 +323,8 @@ impl FromStr for Problem {
         let forms = [
             ("conv ", Form::Images { fours: false }),
             ("conv4 ", Form::Images { fours: true }),
+            ("scattered ", Form::Scattered { fours: false }),
+            ("scattered4 ", Form::Scattered { fours: true }),
             ("depthwise ", Form::Depthwise { fours: false }),
             ("depthwise4 ", Form::Depthwise { fours: true }),
         ];
@@ -361,6 +373,19 @@ mod tests {
                 transposed: [false; 2],
             };
             assert_eq!(problem.built_in(&hardware).tile, tile, "{columns} columns");
+        }
+    }
+
+    /// What adds up parts of K would write them where other pixels belong.
+    #[test]
+    fn sums_of_pixels_that_lie_apart_are_not_split() {
+        for target in Target::all() {
+            let spans = |text: &str| {
+                let problem: Problem = text.parse().unwrap();
+                problem.candidates(&target).iter().filter(|kernel| kernel.span.is_some()).count()
+            };
+            assert!(spans("conv4 9x4x512:nt") > 0 && spans("conv 9x3x512:nt") > 0, "{target:?}");
+            assert_eq!([spans("scattered4 9x4x512:nt"), spans("scattered 9x3x512:nt")], [0, 0], "{target:?}");
         }
     }
 

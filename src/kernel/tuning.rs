@@ -52,7 +52,7 @@ impl Tuning {
             let words = line.split_once('\t').filter(|(problem, _)| problem.contains(' '));
             let Some((problem, name)) = words else {
                 let expected = "expected `matmul`, a product such as 128x512x784:nn, a tab and a kernel; or `conv`, `conv4`, \
-                                `depthwise` or `depthwise4` in place of `matmul`";
+                                `scattered`, `scattered4`, `depthwise` or `depthwise4` in place of `matmul`";
                 return Err(refused(expected.into()));
             };
             let problem: Problem =
@@ -89,17 +89,23 @@ mod tests {
     fn choices_and_their_text_are_the_same_thing() {
         for target in Target::all() {
             let mut tuning = Tuning::default();
-            let convolutions =
-                ["conv 4x676x32x9:nn", "conv4 9x64x5408:tn", "depthwise 9x67x5408:tn", "depthwise4 676x32x9:nt"];
+            let convolutions = [
+                "conv 4x676x32x9:nn",
+                "conv4 9x64x5408:tn",
+                "scattered 9x3x300:nt",
+                "scattered4 9x4x512:nt",
+                "depthwise 9x67x5408:tn",
+                "depthwise4 676x32x9:nt",
+            ];
             for text in ["128x512x784", "97x10x13:tt", "3x8x12x4:nt"].into_iter().chain(convolutions) {
                 let problem: Problem = text.parse().unwrap();
                 tuning.choose(problem, problem.candidates(&target).pop());
             }
-            assert_eq!(tuning.len(), 7);
+            assert_eq!(tuning.len(), 9);
             assert_eq!(Tuning::parse(&format!("# remark\n\n{tuning}"), &target), Ok(tuning.clone()), "{target:?}");
             let one = "97x10x13:tt".parse().unwrap();
             tuning.choose(one, None);
-            assert_eq!((tuning.len(), tuning.kernel(&one)), (6, None));
+            assert_eq!((tuning.len(), tuning.kernel(&one)), (8, None));
         }
     }
 

@@ -80,6 +80,8 @@ mod keras_files;
 mod keras_interop;
 #[cfg(feature = "keras")]
 mod keras_own;
+#[cfg(feature = "gpu")]
+mod kernels_of_nets;
 mod layers;
 mod losses;
 mod masks;

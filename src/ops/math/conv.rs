@@ -217,7 +217,9 @@ impl Conv {
     /// [`Error::Shape`] where the op does not take such operands.
     pub fn problems(&self, inputs: &[Type]) -> Result<Vec<Problem>> {
         let geometry = self.geometry(inputs)?;
-        Ok(self.sweeps(&geometry).iter().map(|sweep| self.problem(&geometry, sweep)).collect())
+        let sweeps = self.sweeps(&geometry);
+        let scattered = sweeps.len() > 1;
+        Ok(sweeps.iter().map(|sweep| self.problem(&geometry, sweep, scattered)).collect())
     }
 
     fn sweeps(&self, geometry: &Geometry) -> Vec<Sweep> {
@@ -227,7 +229,7 @@ impl Conv {
         }
     }
 
-    fn problem(&self, geometry: &Geometry, sweep: &Sweep) -> Problem {
+    fn problem(&self, geometry: &Geometry, sweep: &Sweep, scattered: bool) -> Problem {
         let [channels, filters] = geometry.grouped();
         let made = geometry.batch * sweep.made[0] * sweep.made[1];
         let taps = sweep.taps[0] * sweep.taps[1];
@@ -247,7 +249,8 @@ impl Conv {
                 transposed,
             };
         }
-        let form = Form::Images { fours: fours([channels, filters]) };
+        let fours = fours([channels, filters]);
+        let form = if scattered { Form::Scattered { fours } } else { Form::Images { fours } };
         Problem { form, stacks: geometry.groups, extents: [m, n, k], transposed }
     }
 
@@ -287,7 +290,7 @@ impl Conv {
             .u32("to_column", sweep.to[1])
             .u32("to_step_rows", sweep.to_step[0])
             .u32("to_step_columns", sweep.to_step[1]);
-        let problem = self.problem(geometry, &sweep);
+        let problem = self.problem(geometry, &sweep, scattered);
         let constants = vec![("SCATTERED", f64::from(scattered))];
         Launches { io, problem, params, constants, epilogue: self.epilogue }.of(target)
     }
