@@ -12,8 +12,8 @@ mod ngram;
 use kiln::prelude::*;
 use moby::Moby;
 
-/// Characters a window.
-const LENGTH: usize = 100;
+/// Characters a window: of longer ones an epoch has fewer steps, and what it is to learn seldom lies further back.
+const LENGTH: usize = 50;
 /// Of those that are measured on: the LSTM takes any number of steps.
 const LONG: usize = 400;
 
