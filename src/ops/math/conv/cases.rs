@@ -82,7 +82,7 @@ fn settings() -> Vec<Setting> {
     ] {
         all.push((x, filters, groups, same(window, x)));
     }
-    // Strides and so many filters that the sums of the images' gradient are split on a GPU.
+    // Strides and so many filters that a GPU would split the sums of the images' gradient if its pixels lay side by side.
     all.push(([1, 6, 5, 4], 128, 1, window([3, 3], [2, 2], [1, 1])));
     // More channels than a tile is deep; more pixels than one launch takes of K.
     all.push(([1, 18, 19, 12], 36, 1, plain([3, 3])));
