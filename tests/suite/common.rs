@@ -168,6 +168,14 @@ pub fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
     assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
 }
 
+/// A net of a text, built for samples of this shape and compiled with Adam.
+pub fn compiled(layers: &str, shape: impl Into<Shape>, loss: &str) -> Model {
+    let mut model = Sequential::from_text(layers).unwrap().into_model();
+    model.build(shape).unwrap();
+    model.compile("adam", loss, []).unwrap();
+    model
+}
+
 /// What a layer gives of a batch in training, in the first step of a model of the default seed.
 pub fn trained_on(layer: impl Layer + 'static, x: &Tensor, device: &Device) -> Tensor {
     let sample = &x.shape()[1..];

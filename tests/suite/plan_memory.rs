@@ -8,6 +8,8 @@ use kiln::device::Device;
 use kiln::plan::{BufferId, Place, Plan};
 use kiln::prelude::*;
 
+use crate::common::compiled;
+
 /// The bytes of the slots that values use in turn.
 fn held(plan: &Plan) -> usize {
     plan.buffers.iter().filter(|b| matches!(b.id, BufferId::Temp(_))).map(|b| b.len * b.dtype.size()).sum()
@@ -47,10 +49,7 @@ fn autoencoder() -> Model {
     let layers = "conv2d 16 3 relu strides=2 padding=same, conv2d 8 3 relu strides=2 padding=same, \
                   conv2d_transpose 8 3 relu strides=2 padding=same, conv2d_transpose 16 3 relu strides=2 padding=same, \
                   conv2d 1 3 sigmoid padding=same";
-    let mut model = Sequential::from_text(layers).unwrap().into_model();
-    model.build([28, 28, 1]).unwrap();
-    model.compile("adam", "mse", []).unwrap();
-    model
+    compiled(layers, [28, 28, 1], "mse")
 }
 
 #[test]

@@ -198,9 +198,7 @@ impl Op for Conv {
 
     fn gpu(&self, io: &Io, target: &Target) -> Vec<Dispatch> {
         let geometry = self.known(io);
-        let sweeps = self.sweeps(&geometry);
-        let scattered = sweeps.len() > 1;
-        sweeps.into_iter().flat_map(|sweep| self.launches(io, &geometry, sweep, scattered, target)).collect()
+        self.sweeps(&geometry).iter().flat_map(|sweep| self.launches(io, &geometry, sweep, target)).collect()
     }
 
     fn flops(&self, io: &Io) -> u64 {
@@ -217,9 +215,7 @@ impl Conv {
     /// [`Error::Shape`] where the op does not take such operands.
     pub fn problems(&self, inputs: &[Type]) -> Result<Vec<Problem>> {
         let geometry = self.geometry(inputs)?;
-        let sweeps = self.sweeps(&geometry);
-        let scattered = sweeps.len() > 1;
-        Ok(sweeps.iter().map(|sweep| self.problem(&geometry, sweep, scattered)).collect())
+        Ok(self.sweeps(&geometry).iter().map(|sweep| self.problem(&geometry, sweep)).collect())
     }
 
     fn sweeps(&self, geometry: &Geometry) -> Vec<Sweep> {
@@ -229,7 +225,12 @@ impl Conv {
         }
     }
 
-    fn problem(&self, geometry: &Geometry, sweep: &Sweep, scattered: bool) -> Problem {
+    /// Whether the pixels that a sweep makes lie apart: of strided images it makes some.
+    fn is_scattered(&self, sweep: &Sweep) -> bool {
+        matches!(self.pass, Pass::Input { image } if image != sweep.made)
+    }
+
+    fn problem(&self, geometry: &Geometry, sweep: &Sweep) -> Problem {
         let [channels, filters] = geometry.grouped();
         let made = geometry.batch * sweep.made[0] * sweep.made[1];
         let taps = sweep.taps[0] * sweep.taps[1];
@@ -250,12 +251,12 @@ impl Conv {
             };
         }
         let fours = fours([channels, filters]);
-        let form = if scattered { Form::Scattered { fours } } else { Form::Images { fours } };
+        let form = if self.is_scattered(sweep) { Form::Scattered { fours } } else { Form::Images { fours } };
         Problem { form, stacks: geometry.groups, extents: [m, n, k], transposed }
     }
 
     /// The launches of one sweep.
-    fn launches(&self, io: &Io, geometry: &Geometry, sweep: Sweep, scattered: bool, target: &Target) -> Vec<Dispatch> {
+    fn launches(&self, io: &Io, geometry: &Geometry, sweep: &Sweep, target: &Target) -> Vec<Dispatch> {
         let Geometry { filters, window, .. } = *geometry;
         let [group_channels, group_filters] = geometry.grouped();
         let (a, y) = (&io.inputs[0].shape, &io.outputs[0].shape);
@@ -290,8 +291,8 @@ impl Conv {
             .u32("to_column", sweep.to[1])
             .u32("to_step_rows", sweep.to_step[0])
             .u32("to_step_columns", sweep.to_step[1]);
-        let problem = self.problem(geometry, &sweep, scattered);
-        let constants = vec![("SCATTERED", f64::from(scattered))];
+        let problem = self.problem(geometry, sweep);
+        let constants = vec![("SCATTERED", f64::from(self.is_scattered(sweep)))];
         Launches { io, problem, params, constants, epilogue: self.epilogue }.of(target)
     }
 }
