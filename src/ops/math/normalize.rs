@@ -307,7 +307,7 @@ impl Op for NormalizeGrad {
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let shapes: [(&str, &[usize], Range<usize>); 9] = [
+    let shapes: [(&str, &[usize], Range<usize>); 10] = [
         ("rows of (5, 7)", &[5, 7], 1..2),
         ("columns of (9, 6)", &[9, 6], 0..1),
         ("the middle of (3, 4, 5, 2)", &[3, 4, 5, 2], 1..3),
@@ -317,6 +317,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("columns of (300, 33)", &[300, 33], 0..1),
         ("rows of (2, 70000)", &[2, 70_000], 1..2),
         ("columns of (200000, 2)", &[200_000, 2], 0..1),
+        ("single numbers of (3, 1)", &[3, 1], 1..2),
     ];
     for ((label, shape, axes), seed) in shapes.into_iter().zip(800..) {
         let op = Normalize { axes: axes.clone(), epsilon: 1e-3 };
