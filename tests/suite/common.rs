@@ -8,23 +8,10 @@ use kiln::prelude::*;
 use kiln::tensor::{Shape, Tensor};
 use serde_json::Value;
 
-/// The adapter under test, with the built-in kernels: `KILN_TEST_DEVICE`, else the first GPU or software adapter.
-///
-/// # Panics
-/// Where there is none: kernels are always tested. `scripts/test` installs a software adapter.
-#[cfg(feature = "gpu")]
-pub fn adapter() -> Device {
-    let device =
-        Device::choose_untuned(&adapter_name()).expect("no adapter; run scripts/test, which installs one").device;
-    assert!(device.is_gpu(), "{device} has no kernels to test");
-    device
-}
+#[path = "../kernels/common.rs"]
+mod of_kernels;
 
-/// What the adapter under test is asked for by.
-#[cfg(feature = "gpu")]
-pub fn adapter_name() -> String {
-    std::env::var("KILN_TEST_DEVICE").unwrap_or_else(|_| "gpu".into())
-}
+pub use of_kernels::*;
 
 /// What models train on: the processor and the adapter under test.
 pub fn devices() -> Vec<Device> {
@@ -166,14 +153,6 @@ pub fn optimizer_of(config: &Value, excluded: &Value) -> Box<dyn Optimizer> {
 pub fn assert_near(found: f64, wanted: f64, limit: f64, who: &str) {
     let off = (found / wanted - 1.0).abs();
     assert!(off < limit, "{who}: {found}, Keras has {wanted}, {off:e} off");
-}
-
-/// A net of a text, built for samples of this shape and compiled with Adam.
-pub fn compiled(layers: &str, shape: impl Into<Shape>, loss: &str) -> Model {
-    let mut model = Sequential::from_text(layers).unwrap().into_model();
-    model.build(shape).unwrap();
-    model.compile("adam", loss, []).unwrap();
-    model
 }
 
 /// What a layer gives of a batch in training, in the first step of a model of the default seed.

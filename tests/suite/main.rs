@@ -80,8 +80,6 @@ mod keras_files;
 mod keras_interop;
 #[cfg(feature = "keras")]
 mod keras_own;
-#[cfg(feature = "gpu")]
-mod kernels_of_nets;
 mod layers;
 mod losses;
 mod masks;
@@ -91,11 +89,9 @@ mod nested;
 mod networks;
 mod ngram;
 mod normalizations;
-mod numerics;
 mod onnx;
 #[cfg(feature = "onnx")]
 mod onnx_files;
-mod ops;
 mod optimizers;
 mod options;
 mod own_layers;
@@ -113,7 +109,6 @@ mod sampler;
 mod saved_settings;
 mod saving;
 mod schedules;
-mod shaders;
 mod streaming;
 #[cfg(feature = "csv")]
 mod tables;
@@ -121,7 +116,6 @@ mod target_scaler;
 mod tensor;
 mod tensorboard;
 mod text;
-mod threads;
 mod tidy;
 mod timeseries;
 mod trainable;
