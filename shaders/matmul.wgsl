@@ -9,7 +9,7 @@
 //   ACTIVATION_GRAD = f:    v f'(h[m,n])                       extra is h[M,N], the activation's output
 //
 // Three families, an entry point for each register tile:
-//   direct_*    here: no workgroup memory; WG_X x WG_Y invocations, each with a tile of its own: for software adapters.
+//   direct_*    here: no workgroup memory; LANES invocations, each with a tile of its own: for software adapters.
 //   subgroup_*  in matmul_subgroup.wgsl, for software adapters whose subgroups have 8 lanes.
 //   tiled_*     in matmul_tiled.wgsl: tiles in workgroup memory, for GPUs.
 // Grids have column tiles along x, row tiles along y, and along z the products of a stack where STACKED = 1: a, b and y
@@ -21,21 +21,23 @@
 // has the epilogue.
 // Every sum runs over k in one fixed order, so two runs give the same bits.
 
-// direct_*: invocations along columns and along rows of y. The workgroup itself is one-dimensional, because software
-// adapters make their SIMD lanes of neighbours in x alone: WG_X = 1, WG_Y = 8 then fills the lanes as 8 x 1 does.
-override WG_X: u32 = 8;
-override WG_Y: u32 = 1;
+// direct_*: how many invocations a workgroup has. 2^across of them lie side by side along columns of y, which is told when the kernel
+// runs: shapes of y share a pipeline. The workgroup itself is one-dimensional, because software adapters make their SIMD lanes of
+// neighbours in x alone: 1 x 8 then fills the lanes as 8 x 1 does.
+override LANES: u32 = 8;
 
 // ---- direct --------------------------------------------------------------------------------------------------------
 
 // Which register tile, as (row, column) in units of tiles, this invocation computes.
 fn my_tile(group: vec3<u32>, index: u32) -> vec2<u32> {
-    return vec2(group.y * WG_Y + index / WG_X, group.x * WG_X + index % WG_X);
+    let across = params.across;
+    let column = index & ((1u << across) - 1u);
+    return vec2(group.y * (LANES >> across) + (index >> across), (group.x << across) + column);
 }
 
 // 8 rows x 8 columns an invocation, all loads and stores by vec4. Needs N, the contiguous extent of a (K, or M if
 // TRANS_A) and that of b (N, or K if TRANS_B) to be multiples of 4.
-@compute @workgroup_size(WG_X * WG_Y)
+@compute @workgroup_size(LANES)
 fn direct_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let depth = enter(group);
     let tile = my_tile(group, index);
@@ -75,7 +77,7 @@ fn store_four(m: u32, n: u32, c0: mat4x4<f32>, c1: mat4x4<f32>, c2: mat4x4<f32>,
 }
 
 // 16 rows x 16 columns an invocation: half the loads of 8x8 for each product, and four times the registers.
-@compute @workgroup_size(WG_X * WG_Y)
+@compute @workgroup_size(LANES)
 fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let depth = enter(group);
     let tile = my_tile(group, index);
@@ -139,7 +141,7 @@ fn direct_vec4_16x16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
 }
 
 // 4 rows x 4 columns an invocation: for outputs too small to give every core work by larger tiles.
-@compute @workgroup_size(WG_X * WG_Y)
+@compute @workgroup_size(LANES)
 fn direct_vec4_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let depth = enter(group);
     let tile = my_tile(group, index);
@@ -160,7 +162,7 @@ fn direct_vec4_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
 // ---- direct, guarded: any M, N, K >= 1 -----------------------------------------------------------------------------
 
 // 8 rows x 8 columns an invocation.
-@compute @workgroup_size(WG_X * WG_Y)
+@compute @workgroup_size(LANES)
 fn direct_guarded(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let depth = enter(group);
     let tile = my_tile(group, index);
@@ -192,7 +194,7 @@ fn direct_guarded(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
 }
 
 // 4 rows x 4 columns an invocation: for outputs too small to give every core work by larger tiles.
-@compute @workgroup_size(WG_X * WG_Y)
+@compute @workgroup_size(LANES)
 fn direct_guarded_4x4(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let depth = enter(group);
     let tile = my_tile(group, index);

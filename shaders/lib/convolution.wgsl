@@ -18,6 +18,8 @@ struct Params {
     span: u32,
     start: u32,
     depth: u32,
+    // Of direct kernels: see matmul.wgsl.
+    across: u32,
     // Rows and columns of a's images, and of what is made of them.
     rows: u32,
     columns: u32,

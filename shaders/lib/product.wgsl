@@ -10,6 +10,8 @@ struct Params {
     span: u32,
     start: u32,
     depth: u32,
+    // Of direct kernels: see matmul.wgsl.
+    across: u32,
 }
 
 fn enter_stack(stack: u32) {

@@ -2,7 +2,7 @@
 // matmul.wgsl, matmul_subgroup.wgsl and matmul_tiled.wgsl. Where elements of the operands and of y lie, another file of this folder
 // says: product.wgsl of matrices, convolution.wgsl of images. Each has
 //
-//   Params          m, n, k, first, stacks, span, start, depth, and what else it needs
+//   Params          m, n, k, first, stacks, span, start, depth, across, and what else it needs
 //   enter_stack     goes to one of several products
 //   y_row(m)        where row m of y starts
 //   Rows, Columns   four rows of op(a) from m on, four columns of op(b) from n on: rows_at(m), columns_at(n)

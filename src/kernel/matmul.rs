@@ -74,13 +74,13 @@ pub struct Problem {
     pub transposed: [bool; 2],
 }
 
-/// A kernel, its own constants, and the rows and columns of y that a workgroup makes. As text the entry point and the
-/// constants, and `SPAN` where K is split: `tiled_8x8_vec4 BM=64 BN=64 BK=8`.
+/// A kernel, its settings, and the rows and columns of y that a workgroup makes. As text the entry point and the
+/// settings, and `SPAN` where K is split: `tiled_8x8_vec4 BM=64 BN=64 BK=8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     pub(crate) module: Module,
     pub(crate) entry: &'static str,
-    pub(crate) constants: Vec<(&'static str, usize)>,
+    pub(crate) settings: Vec<(&'static str, usize)>,
     pub(crate) tile: [usize; 2],
     /// Where K is split, how much of it is a part.
     pub(crate) span: Option<usize>,
@@ -262,19 +262,37 @@ impl Kernel {
         }
     }
 
+    fn setting(&self, name: &str) -> Option<usize> {
+        self.settings.iter().find(|(known, _)| *known == name).map(|&(_, value)| value)
+    }
+
     /// What a part of K is a multiple of: BK, or what is loaded at once.
     fn step(&self) -> usize {
-        self.constants.iter().find(|(name, _)| *name == "BK").map_or(4, |&(_, bk)| bk)
+        self.setting("BK").unwrap_or(4)
+    }
+
+    /// The settings that a pipeline is made for. How the invocations of a direct kernel lie is none of them: it is told when it runs, so
+    /// that products of many shapes share a pipeline.
+    pub(crate) fn constants(&self) -> Vec<(&'static str, f64)> {
+        match [self.setting("WG_X"), self.setting("WG_Y")] {
+            [Some(x), Some(y)] => vec![("LANES", (x * y) as f64)],
+            _ => self.settings.iter().map(|&(name, value)| (name, value as f64)).collect(),
+        }
+    }
+
+    /// The logarithm to base 2 of how many invocations of a direct kernel lie side by side.
+    pub(crate) fn across(&self) -> usize {
+        self.setting("WG_X").map_or(0, |x| x.ilog2() as usize)
     }
 
     fn subgroup(form: Form) -> Self {
         let [_, module, _] = form.modules();
-        Self { module, entry: "subgroup_32x8", constants: vec![], tile: [32, 64], span: None }
+        Self { module, entry: "subgroup_32x8", settings: vec![], tile: [32, 64], span: None }
     }
 
     fn direct(form: Form, entry: &'static str, tile: usize, [x, y]: [usize; 2]) -> Self {
         let [module, ..] = form.modules();
-        Self { module, entry, constants: vec![("WG_X", x), ("WG_Y", y)], tile: [y * tile, x * tile], span: None }
+        Self { module, entry, settings: vec![("WG_X", x), ("WG_Y", y)], tile: [y * tile, x * tile], span: None }
     }
 
     fn tiled(form: Form, registers: usize, [bm, bn, bk]: [usize; 3], vec4: bool) -> Self {
@@ -285,15 +303,15 @@ impl Kernel {
             (_, true) => "tiled_4x4_vec4",
             (_, false) => "tiled_4x4_guarded",
         };
-        let constants = vec![("BM", bm), ("BN", bn), ("BK", bk)];
-        Self { module, entry, constants, tile: [bm, bn], span: None }
+        let settings = vec![("BM", bm), ("BN", bn), ("BK", bk)];
+        Self { module, entry, settings, tile: [bm, bn], span: None }
     }
 }
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.entry)?;
-        self.constants.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))?;
+        self.settings.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))?;
         self.span.map_or(Ok(()), |span| write!(f, " SPAN={span}"))
     }
 }

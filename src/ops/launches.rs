@@ -75,8 +75,7 @@ impl Launches<'_> {
         let bindings =
             [&[Binding::Input(0), Binding::Output(0), Binding::Params][..], &extras, &[Binding::Input(1)]].concat();
         let Kernel { module, entry, .. } = *kernel;
-        let own = kernel.constants.iter().map(|&(name, value)| (name, value as f64));
-        let constants = own.chain(self.constants.iter().copied()).collect();
+        let constants = [kernel.constants(), self.constants.clone()].concat();
         let workgroups = kernel.workgroups(&self.problem, stacks.len());
         let params = self.fields(kernel, &stacks, &deep).and(&self.params);
         let launch = Dispatch { module, entry, constants, bindings, params, workgroups, repeats: 1 }
@@ -91,7 +90,8 @@ impl Launches<'_> {
         let [m, n, k] = self.problem.extents;
         let params = Params::new().u32("m", m).u32("n", n).u32("k", k);
         let params = params.u32("first", stacks.start).u32("stacks", stacks.end);
-        params.u32("span", kernel.span.unwrap_or(k)).u32("start", deep.start).u32("depth", deep.len())
+        let params = params.u32("span", kernel.span.unwrap_or(k)).u32("start", deep.start).u32("depth", deep.len());
+        params.u32("across", kernel.across())
     }
 
     /// The launches of a product whose K is split: its parts, which are a stack of what y is, and their sum.

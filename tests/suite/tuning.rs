@@ -21,7 +21,7 @@ fn case(problem: &str) -> (Problem, Case) {
     (problem, case_of_problem(problem, Epilogue::None, 77))
 }
 
-/// The kernel that a device launches for a case, with the constants of its own.
+/// The kernel that a device launches for a case, with the settings of its own.
 #[cfg(feature = "gpu")]
 fn launched(case: &Case, device: &Device) -> String {
     let [launch] = &case.op.gpu(&case.io().unwrap(), &device.target())[..] else { panic!("one launch was expected") };
@@ -29,7 +29,14 @@ fn launched(case: &Case, device: &Device) -> String {
         .constants
         .iter()
         .filter(|(name, _)| !["TRANS_A", "TRANS_B", "STACKED", "BIAS", "SCALE_SHIFT"].contains(name));
-    own.fold(launch.entry.to_string(), |text, (name, value)| format!("{text} {name}={value}"))
+    own.fold(launch.entry.to_string(), |text, (name, value)| match *name {
+        // Which of them lie side by side is a parameter.
+        "LANES" => {
+            let (_, across) = launch.params.fields().iter().find(|(name, _)| *name == "across").unwrap();
+            format!("{text} WG_X={} WG_Y={}", 1 << across, *value as u32 >> across)
+        }
+        _ => format!("{text} {name}={value}"),
+    })
 }
 
 #[cfg(feature = "gpu")]

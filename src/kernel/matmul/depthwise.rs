@@ -65,13 +65,13 @@ impl Kernel {
             (_, true) => "pixels_vec4",
             (_, false) => "pixels_guarded",
         };
-        Self { module: MODULE, entry, constants: vec![], tile: [pixels, 4], span: None }
+        Self { module: MODULE, entry, settings: vec![], tile: [pixels, 4], span: None }
     }
 
     /// Three taps of four channels an invocation, of a part of the pixels.
     fn of_taps(fours: bool) -> Self {
         let entry = if fours { "taps_vec4" } else { "taps_guarded" };
-        Self { module: MODULE, entry, constants: vec![], tile: [3, 4], span: None }
+        Self { module: MODULE, entry, settings: vec![], tile: [3, 4], span: None }
     }
 }
 
