@@ -22,28 +22,25 @@
 
 // An invocation puts one element of each in place.
 fn put_in_place(i: u32) {
-    let states = select(1u, 2u, CELL == 1u);
     let rows = begin_params.rows;
     let steps = begin_params.steps;
-    if i < rows * states * UNITS {
+    let units = begin_params.units;
+    if i < rows * begin_params.states * units {
         begin_last[i] = begin_first[i];
     }
-    if i < rows * UNITS {
-        let row = i / UNITS;
-        let unit = i % UNITS;
-        if steps > 0u {
-            let step = select(0u, steps - 1u, BACKWARDS);
-            begin_prev[(row * steps + step) * UNITS + unit] = begin_first[row * states * UNITS + unit];
-        }
-        if DROPPED {
-            begin_scratch[begin_params.dropped + i] = begin_dropped[i];
-        }
+    if i < rows * units && steps > 0u {
+        let row = i / units;
+        let unit = i % units;
+        begin_prev[(row * steps + begin_params.first) * units + unit] = begin_first[row * begin_params.states * units + unit];
     }
     if i < begin_params.groups {
         begin_scratch[begin_params.counts + i] = 0.0;
     }
-    if CELL == 3u && i < UNITS {
-        begin_scratch[begin_params.dropped + select(0u, rows * UNITS, DROPPED) + i] = begin_bias[i];
+    if i < begin_params.bias - begin_params.dropped {
+        begin_scratch[begin_params.dropped + i] = begin_dropped[i];
+    }
+    if i < begin_params.end - begin_params.bias {
+        begin_scratch[begin_params.bias + i] = begin_bias[i];
     }
 }
 
@@ -59,9 +56,10 @@ fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
 fn begin_products(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
     put_in_place(i);
-    if i < begin_params.rows * UNITS {
-        var h = begin_first[i / UNITS * select(1u, 2u, CELL == 1u) * UNITS + i % UNITS];
-        if DROPPED {
+    let units = begin_params.units;
+    if i < begin_params.rows * units {
+        var h = begin_first[i / units * begin_params.states * units + i % units];
+        if i < begin_params.bias - begin_params.dropped {
             h *= begin_dropped[i];
         }
         begin_state[i] = h;
@@ -223,7 +221,7 @@ fn cell(p: Place, unit: u32, sums: Sums) -> vec4<f32> {
     if CELL == 2u {
         return vec4(0.0);
     }
-    let inner = sums.c + scratch[params.dropped + select(0u, params.rows * UNITS, DROPPED) + unit];
+    let inner = sums.c + scratch[params.bias + unit];
     save(p, 3u, unit, inner);
     return mixed(p, unit, z, activate(ACTIVATION, x_at(i + 2u * UNITS) + r * inner));
 }

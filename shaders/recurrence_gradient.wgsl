@@ -19,14 +19,14 @@ override OF_LAST: bool = true;
 @compute @workgroup_size(WIDTH)
 fn begin(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
-    if i < begin_params.rows * select(1u, 2u, CELL == 1u) * UNITS {
+    if i < begin_params.rows * begin_params.states * begin_params.units {
         var gradient = 0.0;
         if OF_LAST {
             gradient = begin_last[i];
         }
         begin_ds[i] = gradient;
     }
-    if DROPPED && i < begin_params.rows * UNITS {
+    if i < begin_params.bias - begin_params.dropped {
         begin_scratch[begin_params.dropped + i] = begin_dropped[i];
     }
     if i < begin_params.groups {
@@ -294,12 +294,13 @@ fn one_step(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
 @compute @workgroup_size(WIDTH)
 fn end(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let i = grid_index(id, workgroups);
-    if i >= end_params.rows * UNITS {
+    let units = end_params.units;
+    if i >= end_params.rows * units {
         return;
     }
     var gradient = end_scratch[i];
-    if DROPPED {
+    if i < end_params.bias - end_params.dropped {
         gradient *= end_scratch[end_params.dropped + i];
     }
-    end_ds[i / UNITS * select(1u, 2u, CELL == 1u) * UNITS + i % UNITS] += gradient;
+    end_ds[i / units * end_params.states * units + i % units] += gradient;
 }

@@ -17,9 +17,17 @@ struct Params {
     steps: u32,
     // How many counts there are of steps that are done: one for each workgroup that walks, or invocation of a launch of one step.
     groups: u32,
-    // Where in scratch they begin, and behind them what h is multiplied by, then the bias.
+    // Where in scratch they begin, and behind them what h is multiplied by, then the bias; and where that ends. What there is not
+    // takes no place.
     counts: u32,
     dropped: u32,
+    bias: u32,
+    end: u32,
+    // UNITS, for launches that are the same of any number; and the states of a cell.
+    units: u32,
+    states: u32,
+    // The step that is walked first.
+    first: u32,
 }
 
 // A walk has u, a launch of one step the left side of the product that another launch makes with it.

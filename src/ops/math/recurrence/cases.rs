@@ -60,6 +60,7 @@ const WALKS: &[Setting] = &[
     ([2, 1000, 3], [false, false, true], [false, true]),
     ([3, 2, 300], [false, true, false], [true; 2]),
     ([2, 3, 4], [false, true, false], [true; 2]),
+    ([3, 2, 4], [true, true, false], [true; 2]),
 ];
 
 /// Settings that software adapters make by products, of vectors or not; GPUs do the last ones of an LSTM and of the GRU, too.

@@ -86,12 +86,18 @@ impl<'a> Pass<'a> {
         if self.product.is_some() { fours * self.sizes.units } else { fours }
     }
 
-    /// What the shaders' scratch memory has: a step's product, the counts, what h is multiplied by, the bias.
-    fn scratch(&self) -> Binding {
+    /// Where in the shaders' scratch memory the counts begin, what h is multiplied by, and the bias; and where that ends. A step's
+    /// product comes before them.
+    fn places(&self) -> [usize; 4] {
         let Sizes { rows, units, .. } = self.sizes;
-        let dropped = if self.op.dropped { rows * units } else { 0 };
-        let bias = if self.op.has_bias() { units } else { 0 };
-        Binding::Scratch(self.sums() + self.groups() + dropped + bias)
+        let counts = self.sums();
+        let dropped = counts + self.groups();
+        let bias = dropped + if self.op.dropped { rows * units } else { 0 };
+        [counts, dropped, bias, bias + if self.op.has_bias() { units } else { 0 }]
+    }
+
+    fn scratch(&self) -> Binding {
+        Binding::Scratch(self.places()[3])
     }
 
     /// Invocations of a workgroup that walks.
@@ -100,9 +106,12 @@ impl<'a> Pass<'a> {
     }
 
     fn params(&self) -> Params {
-        let Sizes { rows, steps, .. } = self.sizes;
+        let Sizes { rows, steps, units } = self.sizes;
+        let [counts, dropped, bias, end] = self.places();
+        let first = if self.op.backwards { steps.saturating_sub(1) } else { 0 };
         let params = Params::new().u32("rows", rows).u32("steps", steps).u32("groups", self.groups());
-        params.u32("counts", self.sums()).u32("dropped", self.sums() + self.groups())
+        let params = params.u32("counts", counts).u32("dropped", dropped).u32("bias", bias).u32("end", end);
+        params.u32("units", units).u32("states", self.op.cell.states()).u32("first", first)
     }
 
     fn specialise(&self, launch: Dispatch) -> Dispatch {
@@ -125,10 +134,15 @@ impl<'a> Pass<'a> {
         with(with(launch, self.op.activation, "ACTIVATION"), self.op.recurrent_activation, "RECURRENT_ACTIVATION")
     }
 
-    /// A launch of so many invocations.
+    /// A launch of so many invocations, which is the same kernel whatever the cell and its units.
     fn over(&self, entry: &'static str, bindings: Vec<Binding>, invocations: usize) -> Dispatch {
         let workgroups = invocations.div_ceil(Dispatch::WIDTH);
-        self.specialise(Dispatch::of(self.module, entry, bindings, self.params(), workgroups))
+        Dispatch::of(self.module, entry, bindings, self.params(), workgroups)
+    }
+
+    /// The launch that makes a step of each unit of four rows.
+    fn one_step(&self, bindings: Vec<Binding>) -> Dispatch {
+        self.specialise(self.over("one_step", bindings, self.groups()))
     }
 
     /// The launch that puts in place what the steps begin with.
@@ -189,7 +203,7 @@ pub(super) fn forward(op: &Recurrence, io: &Io, target: &Target) -> Vec<Dispatch
     let state = Pass::state(problem);
     begin.push(state);
     steps[1] = state;
-    let cell = pass.over("one_step", steps, pass.groups());
+    let cell = pass.one_step(steps);
     let steps = pass.each_step(pass.products(problem, state, target).into_iter().chain([cell]));
     [pass.begin("begin_products", begin)].into_iter().chain(steps).collect()
 }
@@ -199,15 +213,15 @@ pub(super) fn backward(op: &RecurrenceGrad, io: &Io, target: &Target) -> Vec<Dis
     let [dy, dlast, mask, dropped] = op.places();
     let ([dx, ds], params, scratch) = ([0, 1].map(Binding::Output), Binding::Params, pass.scratch());
     let [saved, u, prev] = [0, 1, 2].map(Binding::Input);
-    let of = |launch: Dispatch| launch.constant("OF_Y", op.of_y).constant("OF_LAST", op.of_last);
-    let begin = of(pass.begin("begin", vec![given(dlast), given(dropped), ds, scratch, params]));
+    let begin = pass.begin("begin", vec![given(dlast), given(dropped), ds, scratch, params]);
+    let begin = begin.constant("OF_LAST", op.of_last);
     let mut steps = vec![saved, u, given(mask), given(dy), prev, dx, ds, scratch, params];
     let Some(problem) = pass.product else {
-        return vec![begin, of(pass.walk(steps))];
+        return vec![begin, pass.walk(steps).constant("OF_Y", op.of_y)];
     };
     let state = Pass::state(problem);
     steps[1] = state;
-    let cell = of(pass.over("one_step", steps, pass.groups()));
+    let cell = pass.one_step(steps).constant("OF_Y", op.of_y);
     let steps = pass.each_step([cell].into_iter().chain(pass.products(problem, state, target)));
     let end = pass.over("end", vec![ds, scratch, params], pass.sizes.rows * pass.sizes.units);
     [begin].into_iter().chain(steps).chain([end]).collect()
