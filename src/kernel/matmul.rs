@@ -377,6 +377,8 @@ impl FromStr for Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// As of a convolution to 64 channels: of a tile of 128 columns half would be thrown away.
@@ -404,6 +406,20 @@ mod tests {
             };
             assert!(spans("conv4 9x4x512:nt") > 0 && spans("conv 9x3x512:nt") > 0, "{target:?}");
             assert_eq!([spans("scattered4 9x4x512:nt"), spans("scattered 9x3x512:nt")], [0, 0], "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_direct_kernel_is_one_pipeline_however_its_invocations_lie() {
+        for (text, tiles) in [("128x512x784", DIRECT_VEC4.len()), ("97x10x13:tt", DIRECT_GUARDED.len())] {
+            for target in Target::all() {
+                let direct = |kernel: &Kernel| kernel.entry.starts_with("direct_");
+                let candidates = text.parse::<Problem>().unwrap().candidates(&target);
+                let all: Vec<_> =
+                    candidates.into_iter().filter(direct).map(|k| format!("{} {:?}", k.entry, k.constants())).collect();
+                let pipelines: BTreeSet<&String> = all.iter().collect();
+                assert_eq!((all.len(), pipelines.len()), (4 * tiles, tiles), "{text} {target:?}");
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! All integration tests in one binary: linking wgpu once is quicker than ten times.
+//! All integration tests but those of kernels in one binary: linking wgpu once is quicker than ten times.
 
 mod accumulation;
 mod activations;

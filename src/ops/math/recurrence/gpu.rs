@@ -235,3 +235,26 @@ pub(crate) fn product_of_step(op: &dyn Any, io: &Io, target: &Target) -> Option<
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::cases::cases;
+    use super::*;
+
+    /// Two begin a recurrence, one its gradient, with a gradient of the last state and without, and one ends that.
+    #[test]
+    fn what_begins_and_ends_is_the_same_for_all_cells_and_units() {
+        let mut pipelines = BTreeSet::new();
+        for case in cases() {
+            let io = case.io().unwrap();
+            for launch in Target::all().iter().flat_map(|target| case.op.gpu(&io, target)) {
+                if launch.entry.starts_with("begin") || launch.entry == "end" {
+                    pipelines.insert(format!("{} {:?}", launch.kernel(), launch.constants));
+                }
+            }
+        }
+        assert_eq!(pipelines.len(), 5, "{pipelines:?}");
+    }
+}
